@@ -1,0 +1,44 @@
+# `make run` and `make test` work on a fresh machine; everything else is a shorthand.
+.DEFAULT_GOAL := help
+.PHONY: run test test-all lint format tiny lock help clean extra-vllm extra-deepspeed extra-editors extra-slurm
+PY := .venv/bin/python
+READY := .venv/.ready-core
+args ?=
+
+run: $(READY) ## the main job at tiny scale: train by GRPO, compare the three arms, table and report (args="seed=3")
+	@$(PY) -m experiments.run $(args)
+
+test: $(READY) lint ## lint, types, then every test but the slow ones
+	@$(PY) -m pytest -q -m "not slow" $(args)
+
+test-all: $(READY) lint ## lint, types, then all tests
+	@$(PY) -m pytest -q $(args)
+
+lint: $(READY) ## ruff (lint and format) and mypy (types), changing nothing
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check --quiet . || { echo "error: 'make format' mends most of these" >&2; exit 1; }
+	@$(PY) -m mypy
+
+format: $(READY) ## mend lint and format
+	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+
+tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
+	@$(PY) -m experiments.pretrain $(args)
+
+extra-vllm: .venv/.ready-vllm ## add vLLM rollouts
+extra-deepspeed: .venv/.ready-deepspeed ## add the DeepSpeed engine
+extra-editors: .venv/.ready-editors ## add the diffusion editors
+extra-slurm: .venv/.ready-slurm ## add cluster launchers and search for sweeps
+
+lock: ## rebuild the locks from requirements/*.in (UPGRADE=1 for newer versions)
+	@bash scripts/setup.sh lock
+
+clean: ## remove the environment and caches; outputs/ stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+$(READY): requirements/lock-cpu.txt requirements/core.in scripts/setup.sh
+	@bash scripts/setup.sh core
+.venv/.ready-%: requirements/lock-cpu-%.txt $(READY)
+	@bash scripts/setup.sh $*

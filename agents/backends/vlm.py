@@ -1,0 +1,153 @@
+"""The vision-language model: loading, and turning (text, images) into tensors. One code path for 3 million and 7 billion weights.
+
+Only Qwen2.5-VL checkpoints are read (`config.json`, `*.safetensors`, tokenizer, image processor). The tokenizer and the
+PIL image processor are used directly, since `Qwen2_5_VLProcessor` wants torchvision for videos that nobody sends here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
+)
+
+from agents.backends.base import Request
+from benchmarks.errors import BadData, BadInput, MissingFile
+
+PAIR = ("<|vision_start|>", "<|vision_end|>")
+IMAGE_PAD = "<|image_pad|>"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One prompt, ending where the answer starts: ids [T], patches of all its images [N, D], their grids [n_img, 3]."""
+
+    input_ids: Tensor
+    pixel_values: Tensor | None = None
+    grid_thw: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.input_ids.shape[0]
+
+
+@dataclass
+class VLM:
+    """A model with the tokenizer and image processor that belong to it."""
+
+    model: Qwen2_5_VLForConditionalGeneration
+    tokenizer: PreTrainedTokenizerBase
+    image_processor: Qwen2VLImageProcessorPil
+    path: Path
+
+    @cached_property
+    def eos_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+    @cached_property
+    def pad_id(self) -> int:
+        return self.tokenizer.convert_tokens_to_ids("<|endoftext|>")
+
+    @cached_property
+    def image_token_id(self) -> int:
+        return self.model.config.image_token_id
+
+    @cached_property
+    def banned_ids(self) -> tuple[int, ...]:
+        """Control tokens (all but the end) and unused rows of the vocabulary: a policy that samples an image token breaks the next forward."""
+        vocab = self.model.config.text_config.vocab_size
+        control = set(self.tokenizer.all_special_ids) | set(range(len(self.tokenizer), vocab))
+        return tuple(sorted(control - {self.eos_id}))
+
+    def encode(self, requests: Sequence[Request]) -> list[Encoded]:
+        """Render each request by the chat template and preprocess its images; image marks are widened to the grid's size."""
+        return [self._encode(r) for r in requests]
+
+    def _encode(self, request: Request) -> Encoded:
+        content: list[dict] = [{"type": "image"} for _ in request.images]
+        content.append({"type": "text", "text": request.text})
+        text = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        if not request.images:
+            return Encoded(self._ids(text))
+        pixels, grids = self.preprocess(request.images)
+        merge = self.image_processor.merge_size**2
+        ids, place = self._ids(text), self.image_token_id
+        if (n := int((ids == place).sum())) != len(request.images):
+            raise BadInput(f"the prompt has {n} image marks for {len(request.images)} images; check the chat template")
+        widths = (grids.prod(-1) // merge).tolist()
+        repeats = torch.ones_like(ids)
+        repeats[ids == place] = torch.tensor(widths)
+        return Encoded(ids.repeat_interleave(repeats), pixels, grids)
+
+    def preprocess(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
+        """Images -> patches [N, D] in fp32 and grids [n, 3] (time, rows, columns of patches)."""
+        out = self.image_processor(images=[im.convert("RGB") for im in images], return_tensors="pt")
+        return out["pixel_values"], out["image_grid_thw"]
+
+    def _ids(self, text: str) -> Tensor:
+        return torch.tensor(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
+
+
+def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> VLM:
+    """Read a Qwen2.5-VL folder from disk.
+
+    Raises MissingFile when the folder or one of its files is absent, BadData when a file cannot be read.
+    """
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        raise MissingFile(f"no model at {path}: config.json is missing. Rebuild the tiny one with `make tiny`, or name a folder")
+    if not any(path.glob("*.safetensors")):
+        raise MissingFile(f"no weights at {path}: no *.safetensors file beside config.json")
+    try:
+        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(path, dtype=getattr(torch, dtype)).to(device).eval()
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        images = Qwen2VLImageProcessorPil.from_pretrained(path)
+    except Exception as e:  # safetensors, json and transformers each raise kinds of their own
+        raise BadData(f"the model in {path} cannot be read ({type(e).__name__}: {e}); is a file truncated?") from e
+    return VLM(model, tokenizer, images, path)
+
+
+def save_vlm(vlm: VLM, path: str | Path) -> None:
+    """Write a folder that `load_vlm` and plain transformers read back."""
+    vlm.model.save_pretrained(path)
+    vlm.tokenizer.save_pretrained(path)
+    vlm.image_processor.save_pretrained(path)
+
+
+def collate(
+    vlm: VLM, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]] | None = None, side: str = "right"
+) -> dict[str, Tensor | None]:
+    """Pad prompts (+ completions) to one batch of model arguments; `side` is where the padding goes.
+
+    Returns input_ids, attention_mask, mm_token_type_ids [B, T] and, where any prompt has images, pixel_values [ΣN, D]
+    and image_grid_thw [Σn, 3], on the model's device.
+    """
+    rows = [p.input_ids for p in prompts]
+    if completions is not None:
+        rows = [torch.cat([r, torch.as_tensor(c, dtype=torch.long)]) for r, c in zip(rows, completions, strict=True)]
+    device = vlm.model.device
+    width = max(len(r) for r in rows)
+    ids = torch.full((len(rows), width), vlm.pad_id, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for b, row in enumerate(rows):
+        span = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
+        ids[b, span], mask[b, span] = row, 1
+    pictured = [p for p in prompts if p.pixel_values is not None]
+    return {
+        "input_ids": ids.to(device),
+        "attention_mask": mask.to(device),
+        "mm_token_type_ids": (ids == vlm.image_token_id).long().to(device),
+        "pixel_values": torch.cat([p.pixel_values for p in pictured]).to(device) if pictured else None,
+        "image_grid_thw": torch.cat([p.grid_thw for p in pictured]).to(device) if pictured else None,
+    }

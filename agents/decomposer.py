@@ -1,0 +1,157 @@
+"""The decomposer: from a request (its history, its picture) to a decomposition written by a language model.
+
+`build_request` is the one place where a sample becomes a prompt; supervised start, GRPO and inference share it, so
+that the model always sees what it was trained on.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.backends.base import Backend, Request, Sampling
+from agents.plan import MalformedDecomposition, parse_decomposition
+from benchmarks.base import Decomposition, EditSample
+from benchmarks.errors import BadInput, MissingFile
+
+PROMPTS = Path(__file__).parent / "prompts"
+MAX_REQUEST_CHARS = 1000
+MAX_HISTORY = 16  # earlier turns in a prompt; the first is always among them, since it may state a lasting rule
+_JOINERS = "\u200c\u200d"  # format characters that carry meaning inside words and emoji
+_MARKUP = re.compile(r"([<＜﹤])(?=\S)|(?<=[|｜])(?=[>＞﹥])")
+
+
+@dataclass(frozen=True)
+class DecomposeResult:
+    """What the model wrote, what was read from it (None and the error where unreadable), and notes on the request."""
+
+    text: str
+    decomposition: Decomposition | None
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decomposer:
+    """`prompt` is a template with {history} and {request}; `sampling` is used as it is (temperature 0: greedy)."""
+
+    backend: Backend
+    prompt: str
+    sampling: Sampling
+    max_request_chars: int = MAX_REQUEST_CHARS
+
+    def request(self, sample: EditSample) -> Request:
+        """The prompt for one sample; `BadInput` where its request is empty."""
+        return build_request(self.prompt, sample, self.max_request_chars)
+
+    def decompose(self, samples: Sequence[EditSample]) -> list[DecomposeResult]:
+        """One result per sample, in order. An unreadable reply is a result with an error, never an exception."""
+        requests = [self.request(sample) for sample in samples]
+        if not requests:
+            return []
+        replies = self.backend.generate(requests, 1, self.sampling)
+        texts = [completions[0].text for completions in replies]
+        return [
+            _read(text, clean_request(sample.request, self.max_request_chars)[1])
+            for sample, text in zip(samples, texts, strict=True)
+        ]
+
+
+def build_request(template: str, sample: EditSample, max_request_chars: int = MAX_REQUEST_CHARS) -> Request:
+    """The full user message for `sample`: every earlier turn as a line "before: …", then the request; its picture too.
+
+    Raises `BadInput` for an empty request or a template without {request}.
+    """
+    if template.count("{request}") != 1 or template.count("{history}") > 1:
+        raise BadInput("a decomposer prompt needs {request} exactly once and {history} at most once; correct the file")
+    try:
+        request, _ = clean_request(sample.request, max_request_chars)
+    except BadInput as error:
+        raise BadInput(f"sample {sample.id!r}: {error}") from error
+    filled = {"history": _render_history(sample.history, max_request_chars), "request": request}
+    # One pass, so that a request that says "{history}" stays what it is.
+    text = re.sub(r"\{(history|request)\}", lambda found: filled[found[1]], template)
+    return Request(text, () if sample.image is None else (sample.image,))
+
+
+def clean_request(text: str, max_chars: int = MAX_REQUEST_CHARS) -> tuple[str, tuple[str, ...]]:
+    """`text` made safe to put into a prompt, and plain notes on what was changed for good.
+
+    White space is collapsed; control and invisible characters go; whatever a tokenizer could take for a control token
+    ("<|im_end|>", "<tool_call>", "<think>") is broken by a space; then the text is cut at `max_chars` characters,
+    between words where possible. Any language and any emoji pass. Raises `BadInput` where nothing is left.
+    """
+    if max_chars < 1:
+        raise BadInput(f"max_request_chars={max_chars} leaves nothing of a request; give 1 or more")
+    visible = "".join(_visible(char) for char in text)
+    clean = " ".join(_MARKUP.sub(lambda found: (found[1] or "") + " ", visible).split())
+    if not clean:
+        raise BadInput("the request is empty; say what to change, for example 'make the red star blue'")
+    if len(clean) <= max_chars:
+        return clean, ()
+    head = clean[:max_chars]
+    if clean[max_chars] != " " and " " in head[max_chars // 2 :]:
+        head = head[: head.rindex(" ")]
+    note = f"the request of {len(clean)} characters was cut to {len(head.rstrip())} (limit {max_chars})"
+    return head.rstrip(), (note,)
+
+
+def load_prompt(name: str | Path) -> str:
+    """The text of a prompt file: a bare name ("decompose", "decompose_tiny") from this package, or a path."""
+    path = Path(name)
+    if path.suffix != ".txt" and len(path.parts) == 1:
+        path = PROMPTS / f"{name}.txt"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        known = ", ".join(sorted(p.stem for p in PROMPTS.glob("*.txt")))
+        raise MissingFile(f"no prompt file {path}; give a path to a .txt file or one of: {known}") from error
+
+
+def _render_history(history: Sequence[str], max_chars: int) -> str:
+    turns = [turn for turn in history if turn.strip()]
+    if len(turns) > MAX_HISTORY:
+        turns = [turns[0], *turns[-(MAX_HISTORY - 1) :]]
+    lines = []
+    for turn in turns:
+        try:
+            lines.append(f"before: {clean_request(turn, max_chars)[0]}\n")
+        except BadInput:  # nothing visible was said in that turn: there is nothing to remember
+            continue
+    return "".join(lines)
+
+
+def _read(text: str, notes: tuple[str, ...]) -> DecomposeResult:
+    try:
+        return DecomposeResult(text, parse_decomposition(text), None, notes)
+    except MalformedDecomposition as error:
+        return DecomposeResult(text, None, str(error), notes)
+
+
+def _visible(char: str) -> str:
+    """The character itself; a space for control characters; nothing for invisible ones; U+FFFD for half characters."""
+    if char.isascii() and char.isprintable():
+        return char
+    match unicodedata.category(char):
+        case "Cc" | "Zl" | "Zp" | "Zs":
+            return " "
+        case "Cf":
+            return char if char in _JOINERS else ""
+        case "Cs":  # a lone surrogate cannot be encoded, no tokenizer takes it
+            return "\ufffd"
+        case _:
+            return char
+
+
+__all__ = [
+    "MAX_REQUEST_CHARS",
+    "PROMPTS",
+    "DecomposeResult",
+    "Decomposer",
+    "build_request",
+    "clean_request",
+    "load_prompt",
+]

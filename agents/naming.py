@@ -1,0 +1,146 @@
+"""How things are called while a plan is carried out: which object a name means, and its name after a change.
+
+Names refer to the picture that was given. An object that an edit adds or changes may also be called by its new look.
+Where a name could mean both (there is no picture to look at here), names are taken to be unique within a picture, and
+no edit to waste another one: "make the red star blue and the blue star red" speaks of two given stars.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.base import GLOBAL_ACTIONS, Edit
+from benchmarks.sandbox.scene import COLOURS, MATERIALS, RELATIONS
+
+WHOLE = ("image", "background", "")  # subjects that are no objects
+_MORE_COLOURS = """
+    grey silver gold golden beige peach turquoise teal navy maroon magenta violet indigo lavender ivory cream tan
+    khaki olive lime coral salmon burgundy crimson scarlet bronze copper blonde
+"""
+_MORE_MATERIALS = """
+    metal wood wooden plastic glass stone leather cotton denim wool silk fabric rubber ceramic paper concrete brick
+    marble vinyl synthetic velvet linen steel aluminum iron porcelain clay straw fur
+"""
+
+
+def _span(words: Sequence[str], modifiers: str = "") -> re.Pattern[str]:
+    """One such word, or several joined ("red and white"), with what follows kept: the last word is never taken."""
+    one = rf"{modifiers}(?:{'|'.join(sorted(words, key=len, reverse=True))})"
+    return re.compile(rf"\b{one}(?:(?: and |/|-| ){one})*(?=\s+\S)", re.IGNORECASE)
+
+
+_LOOK = {
+    "recolor": _span([*COLOURS, *_MORE_COLOURS.split()], r"(?:(?:light|dark|bright|pale|deep) )?"),
+    "material": _span([m for m in MATERIALS if m != "plain"] + _MORE_MATERIALS.split()),
+}
+
+
+def key(name: str) -> str:
+    """What two names are compared by: case, white space and a leading article do not matter."""
+    return re.sub(r"^(?:the|a|an) (?=\S)", "", " ".join(name.lower().split()))
+
+
+def split_place(goal: str | None) -> tuple[str, str]:
+    """("left of ", "red star") of "left of red star"; (goal, "") of a place that names no object."""
+    for relation in RELATIONS:
+        if goal and goal.startswith(relation + " "):
+            return relation + " ", goal.removeprefix(relation + " ")
+    return goal or "", ""
+
+
+def reference(edit: Edit) -> str:
+    """The object that an add or a move takes its place from, or ""."""
+    return split_place(edit.goal)[1] if edit.action in ("add", "move") else ""
+
+
+def renamed(name: str, edit: Edit) -> str:
+    """What `name` is called once `edit` was done to it: "red star" recoloured to blue is "blue star"."""
+    if edit.action not in _LOOK or not edit.goal:
+        return name
+    goal = edit.goal
+    return _LOOK[edit.action].sub(lambda _: goal, name, count=1)
+
+
+def vacates(edit: Edit) -> bool:
+    """Whether after `edit` nothing is called by its subject's name any more."""
+    return edit.action in ("remove", "replace") or key(renamed(edit.subject, edit)) != key(edit.subject)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Object `thing` (an id), called by its look after edit `since` (an index), or by its first look where None."""
+
+    thing: str
+    since: int | None = None
+
+
+def resolve(edits: Sequence[Edit]) -> tuple[list[Meaning | None], list[Meaning | None]]:
+    """What each edit's subject and each edit's reference mean; None for the whole picture or no reference.
+
+    An object's id is "given:<name>" where it stands in the given picture, "new:<index>" where edit <index> makes it.
+    """
+    subjects: list[Meaning | None] = []
+    references: list[Meaning | None] = []
+    for i, edit in enumerate(edits):
+        subject = None
+        if edit.action not in ("add", *GLOBAL_ACTIONS) and key(edit.subject) not in WHOLE:
+            subject = _meaning(edits, i, edit.subject, edit, subjects)
+        subjects.append(subject)
+        name = reference(edit)
+        references.append(_meaning(edits, i, name, None, subjects) if name else None)
+    return subjects, references
+
+
+def makes(edit: Edit) -> str:
+    """The phrase of the object that an add or a replace brings into the picture, or ""."""
+    return edit.subject if edit.action == "add" else (edit.goal or "") if edit.action == "replace" else ""
+
+
+def _meaning(
+    edits: Sequence[Edit], i: int, name: str, done: Edit | None, subjects: Sequence[Meaning | None]
+) -> Meaning:
+    """What `name` means in edit `i`; `done` is what that edit does to it, None where it is only a place."""
+    known = key(name)
+    given = Meaning(f"given:{known}")
+    for j in range(i - 1, -1, -1):  # the latest change that gave something this name
+        edit = edits[j]
+        if done is not None and _idle(done, edit):
+            continue
+        if _fits(known, makes(edit)):
+            return given if _spoken_of_before(edits, j, known) else Meaning(f"new:{j}")
+        look = {key(renamed(edit.subject, edit))}
+        if edit.action in _LOOK and edit.goal:
+            look.add(key(f"{edit.goal} {edit.subject}"))
+        origin = subjects[j] if j < len(subjects) else None
+        if origin is not None and known in look - {key(edit.subject)}:
+            return given if _spoken_of_before(edits, j, known) else Meaning(origin.thing, j)
+    # An object spoken of before it is made: were it in the given picture, two of one name would stand there later.
+    if done is None or not vacates(done):
+        for j in range(i + 1, len(edits)):
+            made = makes(edits[j])
+            if known == key(made) or (" " in known and _fits(known, made)):
+                return Meaning(f"new:{j}")
+    return given
+
+
+def _fits(known: str, phrase: str) -> bool:
+    """Whether a name may mean a new object: "red circle" fits "small striped red circle"; the last words must agree."""
+    words, wanted = key(phrase).split(), known.split()
+    return bool(words) and words[-1] == wanted[-1] and set(wanted) <= set(words)
+
+
+def _spoken_of_before(edits: Sequence[Edit], j: int, known: str) -> bool:
+    """Whether an edit up to `j` already used the name, so that the given picture has such an object."""
+    earlier = edits[: j + 1]
+    named = {key(e.subject) for e in earlier if e.action != "add"} | {key(reference(e)) for e in earlier}
+    return known in named
+
+
+def _idle(after: Edit, change: Edit) -> bool:
+    """Whether doing `after` to what `change` just made would waste `change`: nobody asks for that."""
+    return after.action == change.action or after.action in ("remove", "replace")
+
+
+__all__ = ["WHOLE", "Meaning", "key", "makes", "reference", "renamed", "resolve", "split_place", "vacates"]

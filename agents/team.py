@@ -1,0 +1,108 @@
+"""The team: decomposer → sequencer → editing agent. Every run of it leaves a trace (`agents/traces.py`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from agents.decomposer import Decomposer, DecomposeResult, clean_request
+from agents.editing import EditingAgent
+from agents.sequencer import Sequenced, Sequencer
+from agents.traces import Trace, digest, replay
+from benchmarks.base import EditSample
+from benchmarks.errors import BadInput
+
+Progress = Callable[[int, int], None]  # samples done, samples in all
+
+
+@dataclass(frozen=True)
+class Team:
+    """Without a decomposer the raw request goes straight to the editor: the arm "editor alone"."""
+
+    decomposer: Decomposer | None
+    sequencer: Sequencer
+    editing: EditingAgent
+
+    def run(
+        self, samples: Sequence[EditSample], seed: int = 0, batch_size: int = 16, progress: Progress | None = None
+    ) -> Iterator[list[Trace]]:
+        """Traces batch by batch, in the samples' order, each batch as soon as it is done: what was yielded is safe.
+
+        The results of a sample depend on the sample and `seed` alone, not on its batch (as far as the models keep
+        that). Raises `BadInput` for a sample without a picture or with an empty request, before anything is run.
+        """
+        if batch_size < 1:
+            raise BadInput(f"batch_size={batch_size} cannot be used; give 1 or more")
+        for sample in samples:
+            try:
+                clean_request(sample.request)
+            except BadInput as error:
+                raise BadInput(f"sample {sample.id!r}: {error}") from error
+        return self._batches(samples, seed, batch_size, progress)
+
+    def _batches(
+        self, samples: Sequence[EditSample], seed: int, batch_size: int, progress: Progress | None
+    ) -> Iterator[list[Trace]]:
+        for start in range(0, len(samples), batch_size):
+            batch = samples[start : start + batch_size]
+            yield self._batch(batch, seed)
+            if progress is not None:
+                progress(start + len(batch), len(samples))
+
+    def _batch(self, samples: Sequence[EditSample], seed: int) -> list[Trace]:
+        images = [_picture(sample) for sample in samples]
+        clock = [time.perf_counter()]
+        found = self._decompose(samples)
+        clock.append(time.perf_counter())
+        plans = self._sequence(samples, found)
+        clock.append(time.perf_counter())
+        edited = self.editing.run([s.id for s in samples], images, [p.sub_requests for p in plans], seed)
+        clock.append(time.perf_counter())
+        spans = [(b - a) / len(samples) for a, b in zip(clock[:-1], clock[1:], strict=True)]
+        traces = []
+        for sample, image, reply, plan, result in zip(samples, images, found, plans, edited, strict=True):
+            pictures = (image, *result.pictures)
+            traces.append(
+                Trace(
+                    sample_id=sample.id,
+                    request=sample.request,
+                    history=sample.history,
+                    text=None if reply is None else reply.text,
+                    decomposition=None if reply is None else reply.decomposition,
+                    error=None if reply is None else reply.error,
+                    source=plan.source,
+                    notes=(*(() if reply is None else reply.notes), *plan.notes),
+                    sub_requests=plan.sub_requests,
+                    execution=self.editing.execution,
+                    seed=seed,
+                    calls=result.calls,
+                    digests=tuple(digest(p) for p in pictures),
+                    pictures=pictures,
+                    timings=dict(zip(("decompose", "sequence", "edit"), spans, strict=True)),
+                )
+            )
+        return traces
+
+    def _decompose(self, samples: Sequence[EditSample]) -> list[DecomposeResult] | list[None]:
+        return [None] * len(samples) if self.decomposer is None else self.decomposer.decompose(samples)
+
+    def _sequence(
+        self, samples: Sequence[EditSample], found: Sequence[DecomposeResult] | Sequence[None]
+    ) -> list[Sequenced]:
+        if self.decomposer is None:
+            requests = [clean_request(s.request) for s in samples]
+            return [Sequenced((text,), "request", notes) for text, notes in requests]
+        decompositions = [None if reply is None else reply.decomposition for reply in found]
+        return self.sequencer.sequence(samples, decompositions, self.editing.execution)
+
+
+def _picture(sample: EditSample) -> Image.Image:
+    if sample.image is None:
+        raise BadInput(f"sample {sample.id!r} has no picture to edit; text-only benchmarks score decompositions alone")
+    return sample.image.convert("RGB")
+
+
+__all__ = ["Progress", "Team", "Trace", "replay"]

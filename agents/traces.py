@@ -1,0 +1,165 @@
+"""The trace of one run of the team: what was said, planned, called and made. Saved as JSON beside PNG files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from agents.editing import Call, execute
+from agents.plan import decomposition_from_dict
+from benchmarks.base import Decomposition
+from benchmarks.errors import BadData, BadInput, MissingFile, SaveFailed
+
+if TYPE_CHECKING:
+    from editors.base import Editor
+
+FILE = "trace.json"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """`pictures` holds the picture given and the one after each call. Pictures and timings are no part of equality;
+    `digests` (of the pixels) stand for the pictures."""
+
+    sample_id: str
+    request: str
+    history: tuple[str, ...]
+    text: str | None  # what the decomposer wrote; None where no decomposer took part
+    decomposition: Decomposition | None
+    error: str | None
+    source: str  # who wrote the sub-requests: rules | vlm | request
+    notes: tuple[str, ...]
+    sub_requests: tuple[str, ...]
+    execution: str
+    seed: int
+    calls: tuple[Call, ...]
+    digests: tuple[str, ...]
+    pictures: tuple[Image.Image, ...] = field(default=(), compare=False, repr=False)
+    timings: dict[str, float] = field(default_factory=dict, compare=False, repr=False)  # seconds by phase
+
+    @property
+    def result(self) -> Image.Image:
+        """The edited picture."""
+        if not self.pictures:
+            raise BadInput(f"the trace of {self.sample_id!r} was loaded without its pictures; load it with them")
+        return self.pictures[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, without the pictures."""
+        light = {name: getattr(self, name) for name in _PLAIN}
+        found = self.decomposition
+        return {
+            **light,
+            "decomposition": None if found is None else asdict(found),
+            "calls": [asdict(call) for call in self.calls],
+            "timings": self.timings,
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `trace.json` and 0.png (given), 1.png, … into `folder`; the JSON last, so that it is only there when
+        everything is. Raises `SaveFailed`."""
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for k, picture in enumerate(self.pictures):
+                _write(folder / f"{k}.png", lambda file, p=picture: p.save(file, format="PNG", compress_level=1))
+            text = json.dumps(self.to_dict(), ensure_ascii=True, indent=1, sort_keys=True) + "\n"
+            _write(folder / FILE, lambda file: file.write(text.encode()))
+        except OSError as error:
+            raise SaveFailed(
+                f"the trace of {self.sample_id!r} could not be written to {folder} ({error}); traces saved before are "
+                "intact. Free some space or choose another folder"
+            ) from error
+        return folder / FILE
+
+    @classmethod
+    def load(cls, folder: str | Path, pictures: bool = True) -> Trace:
+        """Read what `save` wrote. `MissingFile` where a file is absent, `BadData` where one was changed or damaged."""
+        path = Path(folder) / FILE
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            trace = cls._from_dict(raw)
+        except FileNotFoundError as error:
+            raise MissingFile(f"no trace at {path}; give the folder that a trace was saved to") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadData(f"{path} is not a trace ({type(error).__name__}: {error}); save it again") from error
+        if not pictures:
+            return trace
+        images = tuple(_open(Path(folder) / f"{k}.png", digest) for k, digest in enumerate(trace.digests))
+        return cls(**{**trace.__dict__, "pictures": images})
+
+    @classmethod
+    def _from_dict(cls, raw: dict[str, Any]) -> Trace:
+        found = raw["decomposition"]
+        plain = {n: tuple(raw[n]) if isinstance(raw[n], list) else raw[n] for n in _PLAIN}
+        return cls(
+            **plain,
+            decomposition=None if found is None else decomposition_from_dict(found),
+            calls=tuple(Call(str(c["instruction"]), int(c["seed"])) for c in raw["calls"]),
+            timings=dict(raw["timings"]),
+        )
+
+
+_PLAIN = (
+    *("sample_id", "request", "history", "text", "error", "source", "notes", "sub_requests", "execution", "seed"),
+    "digests",
+)
+
+
+def replay(trace: Trace, editor: Editor) -> tuple[Image.Image, ...]:
+    """Make the trace's calls again on its given picture; with the same editor the pictures are the same as before."""
+    if not trace.pictures:
+        raise BadInput(f"the trace of {trace.sample_id!r} was loaded without its pictures; load it with them")
+    given = trace.pictures[0]
+    return (given, *execute(editor, [given], [trace.calls])[0].pictures)
+
+
+def digest(image: Image.Image) -> str:
+    """A hash of mode, size and pixels."""
+    head = f"{image.mode} {image.size} ".encode()
+    return hashlib.sha256(head + image.tobytes()).hexdigest()[:32]
+
+
+def folder_name(sample_id: str) -> str:
+    """A file name for a sample: readable, and different for different ids."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", sample_id).strip("._")[:80]
+    if plain and plain == sample_id:
+        return plain
+    return f"{plain or 'sample'}-{hashlib.sha256(sample_id.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _open(path: Path, expected: str) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            image = file.copy()
+    except FileNotFoundError as error:
+        raise MissingFile(f"the trace's picture {path} is gone; run the sample again") from error
+    except OSError as error:
+        raise BadData(f"the trace's picture {path} cannot be read ({error}); run the sample again") from error
+    if digest(image) != expected:
+        raise BadData(f"the pixels of {path} are not those the trace recorded; the file was changed")
+    return image
+
+
+def _write(path: Path, fill: Any) -> None:
+    """All or nothing: a file that is being written is not yet there under its name."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+__all__ = ["FILE", "Trace", "digest", "folder_name", "replay"]

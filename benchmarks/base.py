@@ -1,0 +1,142 @@
+"""What an edit is, and what a benchmark hands out: edits, decompositions, samples, sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+# One vocabulary for the sandbox, MICE-Bench (nine task types) and PSR (global photo edits).
+ACTIONS = (
+    "add",
+    "remove",
+    "replace",
+    "recolor",
+    "material",
+    "text",
+    "move",
+    "count",
+    "background",
+    "relight",
+    "tone",
+    "zoom",
+)
+GLOBAL_ACTIONS = ("background", "relight", "tone", "zoom")  # they touch the whole picture
+NO_GOAL = "none"  # how an absent goal is written; it is no element of the goal set
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One atomic edit. `subject` names what is touched as it looks in the given picture; `goal` may be absent."""
+
+    action: str
+    subject: str
+    goal: str | None = None
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Three lists whose i-th items belong together; their lengths may differ when a model wrote them."""
+
+    actions: tuple[str, ...]
+    subjects: tuple[str, ...]
+    goals: tuple[str | None, ...]
+    think: str = ""
+
+    @classmethod
+    def of(cls, edits: Iterable[Edit], think: str = "") -> Decomposition:
+        edits = tuple(edits)
+        return cls(
+            tuple(e.action for e in edits),
+            tuple(e.subject for e in edits),
+            tuple(e.goal for e in edits),
+            think,
+        )
+
+    @property
+    def edits(self) -> tuple[Edit, ...] | None:
+        """The linked triples, or None where the three counts differ."""
+        if not len(self.actions) == len(self.subjects) == len(self.goals):
+            return None
+        return tuple(Edit(*t) for t in zip(self.actions, self.subjects, self.goals, strict=True))
+
+
+@dataclass(frozen=True)
+class EditSample:
+    """One request with its picture. `history` holds the earlier instructions of a session, oldest first."""
+
+    id: str
+    request: str
+    gold: tuple[Edit, ...]
+    kind: str = ""  # direct | paraphrased | indirect | multi_step in the sandbox; cm | cu in MICE
+    history: tuple[str, ...] = ()
+    picture: Image.Image | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def image(self) -> Image.Image | None:
+        """The picture to edit (RGB), or None for text-only benchmarks."""
+        return self.picture
+
+
+@dataclass(frozen=True)
+class EditSession:
+    """Several turns on one picture; turn k's `history` is the requests of turns 0..k-1."""
+
+    id: str
+    turns: tuple[EditSample, ...]
+    rule: str | None = None  # a rule said once in turn 1 that holds for all later turns
+
+
+def explicit_instruction(edit: Edit) -> str:
+    """The plainest English for one edit: what the sequencer's rules write and every editor is expected to follow."""
+    s, g = edit.subject, edit.goal
+    the = s if s in ("image", "background") else f"the {s}"
+    match edit.action:
+        case "add":
+            return f"add a {s}" if g is None else f"add a {s} {_place(g)}"
+        case "remove":
+            return f"remove {the}"
+        case "replace":
+            return f"replace {the} with a {g}"
+        case "recolor":
+            return f"change the color of {the} to {g}"
+        case "material":
+            return f"change the material of {the} to {g}"
+        case "text":
+            return f"add the text '{g}' to the image" if s == "image" else f"change the text on {the} to '{g}'"
+        case "move":
+            return f"move {the} {_place(g or '', to=True)}"
+        case "count":
+            return f"change the count of {the} to {g}"
+        case "background":
+            return f"change the background to {g}"
+        case "relight" | "tone":
+            return f"make the image {g}"
+        case "zoom":
+            return f"zoom in on the {g}"
+        case _:  # a model may invent an action; say it as it stands and let the editor decide
+            return " ".join(w for w in (edit.action, the, "to " + g if g else "") if w)
+
+
+def _place(goal: str, to: bool = False) -> str:
+    """'top left' -> 'at the top left'; 'left of red star' -> 'to the left of the red star'; 'above x' -> 'above the x'."""
+    for side in ("left of ", "right of "):
+        if goal.startswith(side):
+            return f"to the {side}the {goal.removeprefix(side)}"
+    for side in ("above ", "below "):
+        if goal.startswith(side):
+            return f"{side}the {goal.removeprefix(side)}"
+    return f"to the {goal}" if to else f"at the {goal}"
+
+
+__all__ = [
+    "ACTIONS",
+    "GLOBAL_ACTIONS",
+    "NO_GOAL",
+    "Decomposition",
+    "Edit",
+    "EditSample",
+    "EditSession",
+    "explicit_instruction",
+]

@@ -1,0 +1,1 @@
+"""Configuration: typed dataclasses (`schema.py`) and one yaml folder per choice."""

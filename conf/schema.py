@@ -1,0 +1,272 @@
+"""Every key of every configuration, typed, with what it means. The yaml files only choose values.
+
+Three commands, three roots: `RunConfig`, `EvaluateConfig`, `EditConfig`. An unknown key or a value of the wrong type is
+refused when the configuration is composed. Nothing heavy is imported here: `--help` must be quick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class Needs:
+    """What a machine must have for this scale; checked before anything starts. 0 means no demand."""
+
+    gpus: int = 0
+    gpu_memory_gib: float = 0.0  # per GPU
+    memory_gib: float = 0.0
+    disk_gib: float = 0.0  # free, where outputs/ lies
+
+
+@dataclass
+class ScaleConfig:
+    """Sizes and data; never code paths."""
+
+    name: str = MISSING
+    image_size: int = 64  # side of a sandbox picture, pixels
+    test_samples: int = 200  # samples never trained on: decomposition before/after, and the three arms
+    test_seed: int = 0  # which part of the test split; the same for every run, so that runs can be compared
+    chunk: int = 25  # samples evaluated and saved at a time; part of a run's identity (it fixes batch composition)
+    strips: int = 12  # before/after strips in the report
+    needs: Needs = field(default_factory=Needs)
+
+
+@dataclass
+class DecomposerConfig:
+    name: str = MISSING
+    checkpoint: str = MISSING  # folder with config.json, *.safetensors, tokenizer, image processor
+    source: str = ""  # how to get the checkpoint, said when it is missing
+    prompt: str = MISSING  # a file of agents/prompts without .txt, or a path
+    dtype: str = "float32"
+    max_new_tokens: int = 96  # of one decomposition
+    temperature: float = 0.0  # when evaluating; 0 is greedy
+    max_request_chars: int = 1000  # a longer request is cut, with a note
+    parameters: float = 0.0  # how many, for the memory check; 0: not checked
+
+
+@dataclass
+class SequencerConfig:
+    name: str = MISSING  # rules | vlm
+    prompt: str = ""  # of the vlm sequencer
+    max_new_tokens: int = 256
+
+
+@dataclass
+class EditorConfig:
+    name: str = MISSING  # sandbox
+
+
+@dataclass
+class RewardWeights:
+    """Relative weights of the components (normalised to sum 1). Any of them can be set: reward.weights.action=0.5"""
+
+    format: float = 0.0
+    action: float = 0.0
+    subject: float = 0.0
+    goal: float = 0.0
+    linked: float = 0.0
+    soft: float = 0.0
+    exact: float = 0.0
+    outcome: float = 0.0
+
+
+@dataclass
+class RewardConfig:
+    name: str = MISSING
+    weights: RewardWeights = field(default_factory=RewardWeights)
+
+
+@dataclass
+class ExecutionConfig:
+    name: str = MISSING  # single | multi
+
+
+@dataclass
+class SFTStartConfig:
+    """Supervised training before GRPO; `steps` 0 leaves it out (the tiny checkpoint already had its cold start)."""
+
+    steps: int = 0
+    batch_size: int = 32
+    lr: float = 5e-4
+    warmup: int = 50
+
+
+@dataclass
+class AlgoConfig:
+    """GRPO and its variants. Names and defaults follow the field; sources are in rl/losses.py."""
+
+    variant: str = MISSING  # grpo | dr_grpo | dapo | gspo | cispo
+    steps: int = MISSING
+    prompts_per_step: int = MISSING  # P
+    group_size: int = MISSING  # G completions of each
+    updates_per_batch: int = 1
+    micro_batch_size: int = 32  # sequences in one forward; does not change the update
+    lr: float = MISSING
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    max_grad_norm: float = 1.0
+    clip_low: float | None = None  # null: the variant's own, see rl/losses.py
+    clip_high: float | None = None
+    dual_clip: float | None = None
+    kl_coef: float = 0.0
+    kl_estimator: str = "k3"  # k1 | k2 | k3
+    dynamic_sampling: bool = False
+    max_tries: int = 4  # draws of a step's groups under dynamic sampling
+    mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
+    frozen_vision: bool = False  # leave the vision tower as it is
+    gradient_checkpointing: bool = False  # less memory, more time
+    temperature: float = 1.0  # of rollouts; top_p=1 and top_k=-1 always
+    tis_cap: float | None = 2.0
+    checkpoint_every: int = 5
+    sft: SFTStartConfig = field(default_factory=SFTStartConfig)
+
+
+@dataclass
+class RolloutsConfig:
+    name: str = MISSING  # hf
+    batch_size: int = 128  # sequences generated together
+
+
+@dataclass
+class EngineConfig:
+    name: str = MISSING  # torch
+    device: str = "auto"  # auto | cpu | cuda
+    threads: int = 2  # of torch; fixed, since another number gives other last bits
+
+
+@dataclass
+class JudgeConfig:
+    name: str = MISSING  # sandbox
+    keys: list[str] = field(default_factory=list)  # environment variables it cannot work without
+    max_invalid_share: float = 0.05  # of verdicts; above it the run fails instead of reporting a biased mean
+
+
+@dataclass
+class BenchmarkConfig:
+    name: str = MISSING  # sandbox | mice_text
+    path: str | None = None  # folder with the data, where the benchmark has any
+    max_edits: int = 5
+    train_share: float = 1.0  # share of a training batch from this benchmark; the rest is sandbox
+
+
+@dataclass
+class TrackerConfig:
+    name: str = MISSING  # jsonl | wandb (metrics.jsonl is written always)
+    project: str = "imageedit-r1"
+    entity: str | None = None
+    mode: str = "auto"  # wandb: auto (online with a key, else offline) | online | offline
+    group: str | None = None  # set to the sweep's id by itself
+
+
+@dataclass
+class PathsConfig:
+    outputs: str = "outputs"
+    assets: str = "assets"
+
+
+@dataclass
+class RunConfig:
+    """`python -m experiments.run`"""
+
+    name: str = "main"  # first part of the output folder's name
+    seed: int = 0
+    force: bool = False  # start anew where a run of this identity exists (the old folder is moved aside)
+    verbose: bool = False
+    experiment: str = MISSING
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
+    sequencer: SequencerConfig = field(default_factory=SequencerConfig)
+    editor: EditorConfig = field(default_factory=EditorConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    algo: AlgoConfig = field(default_factory=AlgoConfig)
+    rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class EvaluateConfig:
+    """`python -m experiments.evaluate`: a finished run's decomposer on any benchmark. Parts come from the run."""
+
+    run: str = MISSING  # the run's folder
+    out: str = MISSING  # where results.json goes
+    samples: int | None = None  # at most so many; all of a data set, or the run's test_samples of the sandbox
+    part: str = "all"  # mice_text: all | train | test (the run's held-out part)
+    verbose: bool = False
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+
+@dataclass
+class EditConfig:
+    """`python -m experiments.edit`: the team on one's own picture."""
+
+    image: str = MISSING
+    instruction: str = MISSING
+    out: str = "edited.png"
+    run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
+    seed: int = 0
+    verbose: bool = False
+    decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
+    sequencer: SequencerConfig = field(default_factory=SequencerConfig)
+    editor: EditorConfig = field(default_factory=EditorConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class VisionWarmupConfig:
+    """First the vision tower alone learns to name what stands where."""
+
+    steps: int = 2000
+    batch_size: int = 64
+    lr: float = 2e-3
+
+
+@dataclass
+class ColdStartConfig:
+    """Then the whole model learns the format, the actions and copying, on part of the grammar (rl/coldstart.py)."""
+
+    steps: int = 5000
+    batch_size: int = 64
+    micro_batch_size: int = 16
+    lr: float = 1.5e-3
+    checkpoint_every: int = 250
+    validate_every: int = 500
+    validation_samples: int = 200
+
+
+@dataclass
+class PretrainConfig:
+    """`python -m experiments.pretrain`: the tiny models from nothing."""
+
+    out: str = "${paths.assets}/tiny/decomposer"
+    work: str = "${paths.outputs}/pretrain-decomposer"  # checkpoints and logs; the same command goes on from here
+    seed: int = 0
+    verbose: bool = False
+    vision: VisionWarmupConfig = field(default_factory=VisionWarmupConfig)
+    start: ColdStartConfig = field(default_factory=ColdStartConfig)
+    decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+ROOTS: dict[str, type] = {"run": RunConfig, "evaluate": EvaluateConfig, "edit": EditConfig, "pretrain": PretrainConfig}
+
+
+def register() -> None:
+    """Put the roots into Hydra's store, where conf/<command>.yaml refers to them as `schema_<command>`."""
+    store = ConfigStore.instance()
+    for name, root in ROOTS.items():
+        store.store(name=f"schema_{name}", node=root)

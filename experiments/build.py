@@ -1,0 +1,230 @@
+"""The one place where a configuration becomes objects. Everything past it is typed and knows nothing of Hydra.
+
+To add a part: write the class, a yaml in its group, and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+from PIL import Image
+
+from agents.backends.base import Backend, Sampling
+from agents.backends.hf import HFBackend
+from agents.backends.vlm import VLM, load_vlm
+from agents.decomposer import Decomposer, load_prompt
+from agents.editing import EditingAgent
+from agents.sequencer import RulesSequencer, Sequencer
+from agents.vlm_sequencer import VLMSequencer
+from benchmarks.base import EditSample
+from benchmarks.errors import BadInput
+from benchmarks.mice import MiceText
+from benchmarks.sandbox.generate import SandboxBenchmark
+from conf.schema import (
+    AlgoConfig,
+    BenchmarkConfig,
+    DecomposerConfig,
+    EditorConfig,
+    EngineConfig,
+    JudgeConfig,
+    RewardConfig,
+    RolloutsConfig,
+    RunConfig,
+    SequencerConfig,
+)
+from editors.base import Editor
+from editors.sandbox import SandboxEditor
+from judges.base import Verdict
+from judges.sandbox import SandboxJudge
+from rewards.compose import RewardSpec
+from rewards.outcome import OutcomeReward
+from rl.engine.torch import TorchEngine
+from rl.grpo import GRPOConfig
+from rl.losses import LossConfig
+from rl.policies.text import TextPolicy
+from rl.rollouts import RewardFn
+from rl.sft import SFTConfig
+
+JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]
+
+
+def use_threads(config: EngineConfig) -> None:
+    """Fix torch's threads: another number sums in another order and ends in other last bits."""
+    if config.threads < 1:
+        raise BadInput(f"engine.threads must be at least 1, not {config.threads}")
+    torch.set_num_threads(config.threads)
+
+
+def device_of(config: EngineConfig) -> str:
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise BadInput(f"engine.device={config.device} is unknown; choose auto, cpu or cuda")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+
+
+def make_vlm(config: DecomposerConfig, engine: EngineConfig, checkpoint: str | Path | None = None) -> VLM:
+    """The decomposer's model, from its own checkpoint or from another folder of the same kind."""
+    if config.dtype not in ("float32", "bfloat16", "float16"):
+        raise BadInput(f"decomposer.dtype={config.dtype} is unknown; choose float32, bfloat16 or float16")
+    return load_vlm(checkpoint or config.checkpoint, config.dtype, device_of(engine))
+
+
+def make_backend(config: RolloutsConfig, vlm: VLM) -> Backend:
+    match config.name:
+        case "hf":
+            return HFBackend(vlm, config.batch_size)
+    raise BadInput(f"rollouts={config.name} has no backend here; choose hf")
+
+
+def make_decomposer(config: DecomposerConfig, backend: Backend) -> Decomposer:
+    sampling = Sampling(config.max_new_tokens, config.temperature)
+    return Decomposer(backend, load_prompt(config.prompt), sampling, config.max_request_chars)
+
+
+def make_sequencer(config: SequencerConfig, backend: Callable[[], Backend]) -> Sequencer:
+    """`backend` gives the untrained backbone, and is only called where a model is needed."""
+    match config.name:
+        case "rules":
+            return RulesSequencer()
+        case "vlm":
+            return VLMSequencer(backend(), load_prompt(config.prompt), Sampling(config.max_new_tokens, 0.0))
+    raise BadInput(f"sequencer={config.name} is unknown; choose rules or vlm")
+
+
+def make_editor(config: EditorConfig) -> Editor:
+    match config.name:
+        case "sandbox":
+            return SandboxEditor()
+    raise BadInput(f"editor={config.name} is unknown; choose sandbox")
+
+
+def make_judge(config: JudgeConfig) -> JudgePictures:
+    """A function from samples and their edited pictures to verdicts."""
+    match config.name:
+        case "sandbox":
+            judge = SandboxJudge()
+            return lambda samples, images: [
+                judge.judge(_picture(s), after, s.gold) for s, after in zip(samples, images, strict=True)
+            ]
+    raise BadInput(f"judge={config.name} is unknown; choose sandbox")
+
+
+def make_reward(config: RewardConfig) -> RewardSpec:
+    return RewardSpec.from_weights({k: float(v) for k, v in vars(config.weights).items()})
+
+
+def reward_function(spec: RewardSpec, config: RunConfig, sequencer: Sequencer) -> RewardFn:
+    """What GRPO calls; the picture is only made and judged where the reward asks for it."""
+    outcome = None
+    if spec.needs_outcome:
+        editing = EditingAgent(make_editor(config.editor), config.execution.name)
+        outcome = OutcomeReward(sequencer, editing, make_judge(config.judge))
+    return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
+
+
+def grpo_config(algo: AlgoConfig, max_new_tokens: int, seed: int) -> GRPOConfig:
+    loss = LossConfig(
+        variant=algo.variant,
+        clip_low=algo.clip_low,
+        clip_high=algo.clip_high,
+        dual_clip=algo.dual_clip,
+        kl_coef=algo.kl_coef,
+        kl_estimator=algo.kl_estimator,
+        tis_cap=algo.tis_cap,
+    )
+    return GRPOConfig(
+        steps=algo.steps,
+        prompts_per_step=algo.prompts_per_step,
+        group_size=algo.group_size,
+        updates_per_batch=algo.updates_per_batch,
+        micro_batch_size=algo.micro_batch_size,
+        lr=algo.lr,
+        warmup_steps=algo.warmup_steps,
+        weight_decay=algo.weight_decay,
+        betas=_pair(algo.betas),
+        max_grad_norm=algo.max_grad_norm,
+        loss=loss,
+        dynamic_sampling=algo.dynamic_sampling,
+        max_tries=algo.max_tries,
+        mask_truncated=algo.mask_truncated,
+        temperature=algo.temperature,
+        max_new_tokens=max_new_tokens,
+        checkpoint_every=algo.checkpoint_every,
+        seed=seed,
+    )
+
+
+def sft_config(algo: AlgoConfig) -> SFTConfig:
+    return SFTConfig(
+        steps=algo.sft.steps,
+        batch_size=algo.sft.batch_size,
+        micro_batch_size=min(algo.micro_batch_size, algo.sft.batch_size),
+        lr=algo.sft.lr,
+        warmup=algo.sft.warmup,
+    )
+
+
+def make_engine(algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, vlm: VLM) -> TorchEngine:
+    match engine.name:
+        case "torch":
+            policy = TextPolicy(
+                vlm,
+                config.temperature,
+                frozen_vision=algo.frozen_vision,
+                gradient_checkpointing=algo.gradient_checkpointing,
+            )
+            return TorchEngine(policy, **config.optimizer())
+    raise BadInput(f"engine={engine.name} is unknown; choose torch")
+
+
+@dataclass(frozen=True)
+class TrainSamples:
+    """Training samples by counter: the benchmark's own, and sandbox ones where its share is below 1."""
+
+    sandbox: SandboxBenchmark
+    real: MiceText | None
+    share: float
+    seed: int
+
+    def __call__(self, index: int) -> EditSample:
+        rng = Random(f"train/{self.seed}/{index}")
+        if self.real is not None and rng.random() < self.share:
+            return self.real[rng.randrange(len(self.real))]
+        return self.sandbox.sample(index)
+
+
+def train_samples(benchmark: BenchmarkConfig, image_size: int, seed: int) -> TrainSamples:
+    """Counter-based: sample `index` is a function of (seed, index)."""
+    sandbox = SandboxBenchmark("train", seed=seed, size=image_size, max_edits=benchmark.max_edits)
+    real = MiceText(benchmark.path, "train") if benchmark.name == "mice_text" else None
+    return TrainSamples(sandbox, real, benchmark.train_share, seed)
+
+
+def test_samples(
+    benchmark: BenchmarkConfig, image_size: int, count: int | None, seed: int, part: str = "test"
+) -> list[EditSample]:
+    """`count` samples never trained on, spread evenly over the part where there are more; all of it for None."""
+    match benchmark.name:
+        case "sandbox":
+            sandbox = SandboxBenchmark("test", seed=seed, size=image_size, max_edits=benchmark.max_edits)
+            return [sandbox.sample(i) for i in range(200 if count is None else count)]
+        case "mice_text":
+            data = MiceText(benchmark.path, part)
+            n = len(data) if count is None else min(count, len(data))
+            return [data[i * len(data) // n] for i in range(n)]
+    raise BadInput(f"benchmark={benchmark.name} is unknown; choose sandbox or mice_text")
+
+
+def _picture(sample: EditSample) -> Image.Image:
+    if sample.image is None:
+        raise BadInput(f"sample {sample.id!r} has no picture, so nothing can be judged on it")
+    return sample.image
+
+
+def _pair(betas: Sequence[float]) -> tuple[float, float]:
+    if len(betas) != 2:
+        raise BadInput(f"algo.betas needs two numbers, not {list(betas)}")
+    return float(betas[0]), float(betas[1])

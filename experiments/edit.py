@@ -1,0 +1,103 @@
+"""`python -m experiments.edit image=photo.jpg instruction="…" out=edited.png`: the team on one's own picture.
+
+Prints the plan, writes the picture, and keeps the trace (decomposition, plan, calls, every picture) beside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conf.schema import DecomposerConfig, EditConfig
+from experiments.cli import command
+
+FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def main(config: EditConfig) -> None:
+    from agents.decomposer import clean_request
+    from agents.editing import EditingAgent
+    from agents.sequencer import Sequencer
+    from agents.team import Team
+    from benchmarks.base import EditSample
+    from benchmarks.errors import BadInput, MissingFile
+    from editors.geometry import load_image
+    from experiments import build
+    from experiments.preflight import missing_weights
+    from experiments.progress import console
+    from experiments.run import quiet_libraries
+
+    out = Path(config.out)
+    if out.suffix.lower() not in FORMATS:
+        raise BadInput(f"out={out}: the ending says the format; give one of {', '.join(FORMATS)}")
+    if out.resolve() == Path(config.image).resolve():
+        raise BadInput(f"out={out} is the picture itself; give another name")
+    clean_request(config.instruction, config.decomposer.max_request_chars)  # an empty one is refused before any loading
+    picture = load_image(config.image)
+    settings = trained(config)
+    if lacking := list(missing_weights(settings)):
+        raise MissingFile("; ".join(lacking))
+    quiet_libraries(config.verbose)
+    build.use_threads(config.engine)
+    backend = build.make_backend(config.rollouts, build.make_vlm(settings, config.engine))
+    sequencer: Sequencer = build.make_sequencer(
+        config.sequencer, lambda: build.make_backend(config.rollouts, build.make_vlm(config.decomposer, config.engine))
+    )
+    editing = EditingAgent(build.make_editor(config.editor), config.execution.name)
+    team = Team(build.make_decomposer(settings, backend), sequencer, editing)
+    sample = EditSample(id=Path(config.image).stem or "picture", request=config.instruction, gold=(), picture=picture)
+    (trace,) = next(iter(team.run([sample], config.seed, 1)))
+
+    say = lambda text: console.print(text, markup=False)  # noqa: E731  # requests may hold brackets
+    for note in trace.notes:
+        say(f"note: {note}")
+    if trace.decomposition is not None and (edits := trace.decomposition.edits):
+        say("decomposition:")
+        for edit in edits:
+            say(f"  {edit.action} · {edit.subject}" + (f" · {edit.goal}" if edit.goal else ""))
+    say(f"plan ({trace.source}, {trace.execution} execution):")
+    for number, line in enumerate(trace.sub_requests, 1):
+        say(f"  {number}. {line}")
+    save_picture(trace.result, out)
+    kept = trace.save(out.with_name(out.stem + "_trace"))
+    if trace.digests[0] == trace.digests[-1]:
+        say("the editor changed nothing: it found nothing to do on this picture")
+    say(f"picture: {out}\ntrace: {kept}")
+
+
+def trained(config: EditConfig) -> DecomposerConfig:
+    """The decomposer of a run (its own prompt and sizes with its trained weights), or the configured one."""
+    if config.run is None:
+        return config.decomposer
+    from dataclasses import replace
+
+    from benchmarks.errors import MissingFile
+    from experiments.identity import load_config
+    from experiments.job import TRAINED
+
+    folder = Path(config.run) / TRAINED
+    settings = load_config(config.run).decomposer
+    if not folder.is_dir():
+        raise MissingFile(
+            f"{config.run} has no trained decomposer yet (no folder {TRAINED}/ in it); let its training end first"
+        )
+    return replace(settings, checkpoint=str(folder))
+
+
+def save_picture(picture, out: Path) -> None:  # type: ignore[no-untyped-def]
+    """Write under another name and rename, so that a full disk leaves no half picture."""
+    import os
+
+    from benchmarks.errors import SaveFailed
+
+    part = out.with_name(f".{out.stem}.part{out.suffix}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(part)
+        os.replace(part, out)
+    except OSError as e:
+        part.unlink(missing_ok=True)
+        raise SaveFailed(f"could not write {out}: {e.strerror or e}; free space or choose another out=<file>") from e
+
+
+if __name__ == "__main__":
+    command("edit", main, free_text=("image", "instruction", "out", "run"))

@@ -1,0 +1,91 @@
+"""What defines a run, as a hash: the same command again finds the same folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmarks.errors import BadData, MissingFile
+from conf.schema import RunConfig
+
+# Where things lie, how they are watched, and what cannot change a result. Everything else defines the run.
+EXCLUDED = (
+    "name",
+    "force",
+    "verbose",
+    "paths",
+    "tracker",
+    "engine.device",
+    "decomposer.checkpoint",  # its content counts, by a digest
+    "decomposer.source",
+    "decomposer.parameters",
+    "benchmark.path",  # likewise
+    "scale.needs",
+    "scale.strips",
+    "algo.checkpoint_every",
+    "judge.keys",
+)
+HASHED_BYTES = 1 << 30  # bigger checkpoints are told apart by file names and sizes alone
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """The part of the configuration that defines the run, with digests in place of paths."""
+    values = asdict(config)
+    for key in EXCLUDED:
+        *parents, last = key.split(".")
+        node = values
+        for parent in parents:
+            node = node[parent]
+        node.pop(last)
+    values["decomposer"]["content"] = digest_folder(Path(config.decomposer.checkpoint), ("*.safetensors", "*.json"))
+    if config.benchmark.path and config.benchmark.name != "sandbox":
+        values["benchmark"]["content"] = digest_folder(Path(config.benchmark.path), ("**/*.jsonl",))
+    return values
+
+
+def run_hash(values: dict[str, Any]) -> str:
+    """Eight hexadecimal digits of the canonical JSON."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def run_folder(config: RunConfig) -> Path:
+    return Path(config.paths.outputs) / f"{config.name}-{run_hash(identity(config))}"
+
+
+def digest_folder(folder: Path, patterns: Iterable[str]) -> str:
+    """A digest of the matching files' names and contents; of names and sizes where there is more than a gigabyte."""
+    files = [folder] if folder.is_file() else sorted({f for p in patterns for f in folder.glob(p) if f.is_file()})
+    whole = sum(f.stat().st_size for f in files) <= HASHED_BYTES
+    digest = hashlib.sha256()
+    for f in files:
+        digest.update(f"{f.name}\0{f.stat().st_size}\0".encode())
+        if whole:
+            digest.update(f.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def config_text(config: RunConfig) -> str:
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def load_config(run: str | Path) -> RunConfig:
+    """The configuration of a run's folder. MissingFile where it is none, BadData where its config.yaml is damaged."""
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        raise MissingFile(
+            f"{run} is no run folder: it has no config.yaml. `python -m experiments.run` makes one in outputs/"
+        )
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(path))
+        config = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, ValueError, OSError) as e:
+        raise BadData(f"{path} does not fit this version ({' '.join(str(e).split())}); run it again") from e
+    assert isinstance(config, RunConfig)
+    return config

@@ -1,0 +1,293 @@
+"""The main job, phase by phase: supervised start (where asked for), before, GRPO, after, three arms.
+
+Every phase leaves files that say how far it came, so the same command goes on where a kill left it, and ends with the
+same scores as one that was never killed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.backends.vlm import VLM, save_vlm
+from agents.decomposer import Decomposer, build_request, load_prompt
+from agents.editing import EditingAgent
+from agents.sequencer import RulesSequencer
+from agents.team import Team, Trace
+from agents.traces import folder_name
+from benchmarks.base import EditSample
+from benchmarks.errors import RunFailed, SaveFailed
+from conf.schema import RunConfig
+from experiments import build
+from experiments.progress import Bar, bar
+from experiments.results import ARMS, results
+from experiments.store import Rows, write_json
+from experiments.tracking import Tracker
+from rewards.compose import components
+from rewards.format import read
+from rl.coldstart import sft_example
+from rl.grpo import train_grpo
+from rl.journal import Journal, read_jsonl
+from rl.sft import SFTExample, train_sft
+
+START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised phase, after GRPO
+
+
+@dataclass
+class Job:
+    """One run in its folder. `phase` is what it is doing, for the message when it is interrupted."""
+
+    config: RunConfig
+    folder: Path
+    tracker: Tracker
+    phase: str = "setting up"
+    _samples: list[EditSample] = field(default_factory=list)
+
+    def run(self) -> dict[str, Any]:
+        """All phases; returns what results.json holds."""
+        build.use_threads(self.config.engine)
+        start = self.supervised()
+        self.decomposition("before", start)
+        trained = self.grpo(start)
+        self.decomposition("after", trained)
+        if self.pictured:
+            for arm, checkpoint in zip(ARMS, (None, start, trained), strict=True):
+                self.arm(arm, checkpoint, start)
+        self.phase = "writing results"
+        found = results(self.folder, self.config)
+        write_json(self.folder / "results.json", found)
+        return found
+
+    @property
+    def samples(self) -> list[EditSample]:
+        """Test samples, the same for every seed of the run so that runs can be compared."""
+        if not self._samples:
+            c = self.config
+            self._samples = build.test_samples(c.benchmark, c.scale.image_size, c.scale.test_samples, c.scale.test_seed)
+        return self._samples
+
+    @property
+    def pictured(self) -> bool:
+        return self.samples[0].image is not None
+
+    def supervised(self) -> Path:
+        """The start's folder: the given checkpoint, or that after `algo.sft.steps` of supervised training on top."""
+        done = self.folder / START
+        if self.config.algo.sft.steps == 0:
+            return Path(self.config.decomposer.checkpoint)
+        if not done.is_dir():
+            self.phase = "supervised training"
+            vlm = build.make_vlm(self.config.decomposer, self.config.engine)
+            sft = build.sft_config(self.config.algo)
+            samples = build.train_samples(self.config.benchmark, self.config.scale.image_size, self.config.seed)
+            template = load_prompt(self.config.decomposer.prompt)
+
+            def examples(step: int) -> list[SFTExample]:
+                return [sft_example(template, samples(step * sft.batch_size + j)) for j in range(sft.batch_size)]
+
+            with self.timed("sft"), bar("supervised training", sft.steps) as b:
+                train_sft(sft, vlm, examples, self.folder, self.tracker.log, _stepper(b, "sft/loss", "loss"))
+            save_whole(vlm, done)
+            shutil.rmtree(self.folder / "checkpoints-sft", ignore_errors=True)  # the folder `start` says it all
+        return done
+
+    def grpo(self, start: Path) -> Path:
+        """Train the decomposer; its weights end in `decomposer/`."""
+        done = self.folder / TRAINED
+        if done.is_dir():
+            return done
+        self.phase = "GRPO"
+        c = self.config
+        vlm = build.make_vlm(c.decomposer, c.engine, start)
+        config = build.grpo_config(c.algo, c.decomposer.max_new_tokens, c.seed)
+        engine = build.make_engine(c.algo, c.engine, config, vlm)
+        backend = build.make_backend(c.rollouts, vlm)
+        pool = build.train_samples(c.benchmark, c.scale.image_size, c.seed)
+        stride = config.prompts_per_step * config.max_tries
+        offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised phase has not shown
+        template = load_prompt(c.decomposer.prompt)
+        sequencer = build.make_sequencer(c.sequencer, lambda: self.backend(start))
+        reward = build.reward_function(build.make_reward(c.reward), c, sequencer)
+        with bar("GRPO", config.steps, steps_done(self.folder)) as b:
+            train_grpo(
+                config,
+                engine,
+                backend,
+                lambda step, j: pool(offset + step * stride + j),
+                lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
+                reward,
+                self.folder,
+                self.tracker.log,
+                _stepper(b, "reward/mean", "reward"),
+            )
+        save_whole(vlm, done)
+        return done
+
+    def decomposition(self, when: str, checkpoint: Path) -> None:
+        """Score decompositions of the test samples; one row each in eval/decompose_<when>.jsonl."""
+        rows = Rows(self.folder / "eval" / f"decompose_{when}.jsonl", len(self.samples), self.config.scale.chunk)
+        self.phase = f"evaluating decompositions {when} RL"
+        decompose_rows(rows, self.samples, lambda: self.decomposer(checkpoint), self.phase, self.timed)
+
+    def arm(self, arm: str, checkpoint: Path | None, start: Path) -> None:
+        """Edit and judge every test sample; one row each in eval/<arm>.jsonl, traces of those the report shows."""
+        c = self.config
+        rows = Rows(self.folder / "eval" / f"{arm}.jsonl", len(self.samples), c.scale.chunk)
+        if not any(rows.missing()):
+            return
+        self.phase = f"arm {arm}"
+        shown = strip_numbers(len(self.samples), c.scale.strips)
+        judge = build.make_judge(c.judge)
+        alone = checkpoint is None
+        team = Team(
+            None if checkpoint is None else self.decomposer(checkpoint),
+            RulesSequencer() if alone else build.make_sequencer(c.sequencer, lambda: self.backend(start)),
+            EditingAgent(build.make_editor(c.editor), c.execution.name),
+        )
+        with bar(f"arm {arm}", rows.total, len(rows.rows)) as b:
+            for chunk in rows.missing():
+                with self.timed(f"arm {arm}"):
+                    samples = [self.samples[i] for i in chunk]
+                    traces = next(iter(team.run(samples, c.scale.test_seed, len(samples))))
+                    verdicts = judge(samples, [t.result for t in traces])
+                    for i, sample, trace in zip(chunk, samples, traces, strict=True):
+                        if i in shown:
+                            save_strip(self.folder / "traces", arm, sample, trace)
+                rows.append(
+                    [
+                        {
+                            "i": i,
+                            "id": s.id,
+                            "kind": s.kind,
+                            "request": s.request,
+                            "text": t.text,
+                            "error": t.error,
+                            "source": t.source,
+                            "sub_requests": t.sub_requests,
+                            "calls": [call.instruction for call in t.calls],
+                            "scores": dict(v.scores),
+                            "valid": v.valid,
+                            "reason": v.reason,
+                        }
+                        for i, s, t, v in zip(chunk, samples, traces, verdicts, strict=True)
+                    ]
+                )
+                b.update(chunk.stop)
+        self.check_verdicts(arm, rows.rows)
+
+    def check_verdicts(self, arm: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        bad = [r for r in rows if not r["valid"]]
+        if len(bad) > self.config.judge.max_invalid_share * len(rows):
+            raise RunFailed(
+                f"arm {arm}: {len(bad)} of {len(rows)} verdicts are invalid (allowed share "
+                f"{self.config.judge.max_invalid_share}); the first says: {bad[0]['reason']}. A mean over the rest would be "
+                "biased; mend the judge, delete the file in eval/, and give the same command again"
+            )
+
+    def backend(self, checkpoint: Path) -> Any:
+        return build.make_backend(
+            self.config.rollouts, build.make_vlm(self.config.decomposer, self.config.engine, checkpoint)
+        )
+
+    def decomposer(self, checkpoint: Path) -> Decomposer:
+        gc.collect()  # the model of the phase before
+        return build.make_decomposer(self.config.decomposer, self.backend(checkpoint))
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the block's seconds to timing.jsonl; summed over all processes that worked on the run."""
+        start = time.perf_counter()
+        yield
+        Journal(self.folder / "timing.jsonl").append([{"phase": what, "seconds": time.perf_counter() - start}])
+
+
+Timed = Callable[[str], Any]
+
+
+def decompose_rows(
+    rows: Rows, samples: Sequence[EditSample], make: Callable[[], Decomposer], label: str, timed: Timed
+) -> None:
+    """Fill `rows` with one decomposition and its scores per sample; the model is only loaded where rows are missing."""
+    if not any(rows.missing()):
+        return
+    decomposer = make()
+    with bar(label, rows.total, len(rows.rows)) as b:
+        for chunk in rows.missing():
+            with timed(label):
+                part = [samples[i] for i in chunk]
+                found = decomposer.decompose(part)
+            rows.append(
+                [
+                    {
+                        "i": i,
+                        "id": s.id,
+                        "kind": s.kind,
+                        "request": s.request,
+                        "gold": [[e.action, e.subject, e.goal] for e in s.gold],
+                        "text": r.text,
+                        "error": r.error,
+                        "scores": {
+                            k: v
+                            for k, v in components(read(r.text), s.gold).items()
+                            if v is not None and k != "outcome"
+                        },
+                    }
+                    for i, s, r in zip(chunk, part, found, strict=True)
+                ]
+            )
+            b.update(chunk.stop)
+
+
+def save_whole(vlm: VLM, folder: Path) -> None:
+    """Save a model so that the folder is only there when everything in it is."""
+    draft = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        save_vlm(vlm, draft)
+        os.replace(draft, folder)
+    except Exception as e:  # safetensors and tokenizers raise kinds of their own when a disk is full
+        shutil.rmtree(draft, ignore_errors=True)
+        raise SaveFailed(
+            f"could not save the model to {folder}: {' '.join(str(e).split())}. The checkpoints are intact; free space and "
+            "give the same command again"
+        ) from e
+
+
+def save_strip(folder: Path, arm: str, sample: EditSample, trace: Trace) -> None:
+    """The trace with its pictures, and the exact answer where the benchmark has one."""
+    name = folder_name(sample.id)
+    trace.save(folder / arm / name)
+    target = getattr(sample, "target", None)
+    if target is not None:
+        try:
+            target.save(folder / arm / name / "target.png")
+        except OSError as e:
+            raise SaveFailed(
+                f"could not write {folder / arm / name / 'target.png'}: {e}; free space and run again"
+            ) from e
+
+
+def strip_numbers(n: int, strips: int) -> list[int]:
+    """Which test samples the report shows: evenly spaced, so nobody chose them."""
+    k = min(n, strips)
+    return [i * n // k for i in range(k)]
+
+
+def steps_done(folder: Path) -> int:
+    path = folder / "metrics.jsonl"
+    rows = read_jsonl(path) if path.exists() else []
+    return int(rows[-1]["step"]) if rows else 0
+
+
+def _stepper(b: Bar, key: str, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+    def step(done: int, total: int, metrics: Mapping[str, float]) -> None:
+        b.update(done, f"{name} {metrics[key]:.3f}" if key in metrics else "")
+
+    return step

@@ -1,0 +1,121 @@
+"""Everything a run needs, checked before anything starts; what is missing is said in one message with how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.errors import MissingFile
+from conf.schema import DecomposerConfig, JudgeConfig, RunConfig, TrackerConfig
+
+GIB = 2**30
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+KEY_HELP = {
+    "OPENAI_API_KEY": "make one in the account settings of the OpenAI platform",
+    "GEMINI_API_KEY": "make one in Google AI Studio",
+    "WANDB_API_KEY": "it is shown on your W&B user page; or tracker.mode=offline",
+}
+
+
+def preflight(config: RunConfig) -> None:
+    """Raises `MissingFile` listing everything that is missing."""
+    found = [
+        *missing_weights(config.decomposer),
+        *missing_hardware(config),
+        *missing_keys(config.judge, config.tracker),
+    ]
+    found += missing_data(config)
+    if found:
+        lines = "\n".join(f"  - {line}" for line in found)
+        hint = "\n  scale=tiny needs none of these." if config.scale.name != "tiny" else ""
+        raise MissingFile(f"scale={config.scale.name} cannot start here; missing:\n{lines}{hint}")
+
+
+def missing_weights(config: DecomposerConfig) -> Iterator[str]:
+    folder = Path(config.checkpoint)
+    lacks = [name for name in ("config.json", "*.safetensors") if not any(folder.glob(name))]
+    if lacks:
+        how = f": {config.source}" if config.source else ""
+        yield f"weights of the decomposer {config.name}: no {' and '.join(lacks)} in {folder}{how}"
+
+
+def missing_hardware(config: RunConfig) -> Iterator[str]:
+    needs = config.scale.needs
+    gpus = gpu_memories() if needs.gpus or config.engine.device == "cuda" else []
+    if config.engine.device == "cuda" and not gpus:
+        yield "a CUDA GPU: engine.device=cuda was asked for and torch sees none (engine.device=auto takes the CPU)"
+    if needs.gpus:
+        big = [g for g in gpus if g >= needs.gpu_memory_gib * GIB]
+        if len(big) < needs.gpus:
+            seen = ", ".join(f"{g / GIB:.0f} GiB" for g in gpus) or "none"
+            yield (
+                f"GPUs: {needs.gpus} of {needs.gpu_memory_gib:.0f} GiB or more are needed, this machine has {seen}; "
+                "use a bigger machine, or set scale.needs.gpus and a smaller decomposer"
+            )
+        yield from _one_device(config, max(gpus, default=0))
+    memory = memory_bytes()
+    if memory < needs.memory_gib * GIB:
+        yield f"memory: {needs.memory_gib:.0f} GiB are needed, this machine has {memory / GIB:.0f} GiB (scale.needs.memory_gib)"
+    if needs.disk_gib:
+        place = next(
+            p
+            for p in (Path(config.paths.outputs).absolute(), *Path(config.paths.outputs).absolute().parents)
+            if p.exists()
+        )
+        free = shutil.disk_usage(place).free
+        if free < needs.disk_gib * GIB:
+            yield (
+                f"disk: {needs.disk_gib:.0f} GiB are needed for checkpoints, {place} has {free / GIB:.0f} GiB free; "
+                "choose another place: paths.outputs=<folder>"
+            )
+
+
+def _one_device(config: RunConfig, memory: int) -> Iterator[str]:
+    """Plain torch keeps weights, gradients, two moments and the frozen reference on one device."""
+    copies = 5 if config.algo.kl_coef > 0 else 4
+    needed = config.decomposer.parameters * BYTES.get(config.decomposer.dtype, 4) * copies
+    if config.engine.name == "torch" and needed > memory:
+        yield (
+            f"GPU memory for engine=torch: one device holds all of training, about {needed / GIB:.0f} GiB for "
+            f"{config.decomposer.parameters / 1e9:.1f}e9 parameters before activations, and the largest here has "
+            f"{memory / GIB:.0f} GiB; a smaller decomposer fits (decomposer.checkpoint, decomposer.parameters)"
+        )
+
+
+def missing_keys(judge: JudgeConfig, tracker: TrackerConfig) -> Iterator[str]:
+    wanted = {key: f"judge={judge.name}" for key in judge.keys}
+    if tracker.name == "wandb" and tracker.mode == "online":
+        wanted["WANDB_API_KEY"] = "tracker=wandb tracker.mode=online"
+    for key, who in wanted.items():
+        if not os.environ.get(key):
+            yield f"key {key} in the environment, for {who}: {KEY_HELP.get(key, 'see its provider')}"
+
+
+def missing_data(config: RunConfig) -> Iterator[str]:
+    if config.benchmark.name == "mice_text":
+        from benchmarks.mice import find_folder
+
+        try:
+            find_folder(config.benchmark.path)
+        except MissingFile as error:
+            yield f"data: {error}"
+
+
+def gpu_memories() -> list[int]:
+    """Bytes of each CUDA device."""
+    import torch
+
+    return [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+
+
+def memory_bytes() -> int:
+    """Of the machine, or of the container where that is less."""
+    import psutil
+
+    total = psutil.virtual_memory().total
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        total = min(total, int(text))
+    return total

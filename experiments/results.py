@@ -1,0 +1,99 @@
+"""results.json from a run's rows: means by arm and aspect, decomposition before and after, times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import BadData
+from conf.schema import RunConfig
+from rl.journal import read_jsonl
+
+ARMS = ("editor", "agents", "agents_rl")
+WHEN = ("before", "after")
+COMPONENTS = ("format", "action", "subject", "goal", "linked")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows of a run's evaluation, by file; missing files are empty."""
+
+    decompositions: dict[str, list[dict[str, Any]]]
+    arms: dict[str, list[dict[str, Any]]]
+
+    @classmethod
+    def load(cls, folder: Path) -> Evaluation:
+        def rows(name: str) -> list[dict[str, Any]]:
+            path = folder / "eval" / f"{name}.jsonl"
+            return read_jsonl(path) if path.is_file() else []
+
+        return cls({w: rows(f"decompose_{w}") for w in WHEN}, {a: rows(a) for a in ARMS})
+
+
+def results(folder: Path, config: RunConfig) -> dict[str, Any]:
+    """The content of results.json (design: one format for every command)."""
+    found = Evaluation.load(folder)
+    arms = {arm: {config.benchmark.name: aspect_means(rows)} if (rows := found.arms[arm]) else {} for arm in ARMS}
+    return {
+        "scale": config.scale.name,
+        "editor": config.editor.name,
+        "reward": config.reward.name,
+        "execution": config.execution.name,
+        "algo": config.algo.variant,
+        "seed": config.seed,
+        "decomposition": decomposition_scores(found.decompositions),
+        "arms": arms,
+        "time_s": times(folder),
+    }
+
+
+def decomposition_scores(rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    """{"before": means, "after": means}, and by_category (of after) where samples are of the categories cm and cu."""
+    out: dict[str, Any] = {when: component_means(rows[when]) for when in WHEN}
+    for when, name in (("after", "by_category"), ("before", "by_category_before")):
+        kinds = sorted({r["kind"] for r in rows[when]} & {"cm", "cu"})
+        if kinds:
+            out[name] = {k: component_means([r for r in rows[when] if r["kind"] == k]) for k in kinds}
+    return out
+
+
+def component_means(rows: Sequence[Row]) -> dict[str, float]:
+    return {c: average([r["scores"][c] for r in rows]) for c in COMPONENTS} if rows else {}
+
+
+def aspect_means(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean overall and per aspect over the valid verdicts, how many, and how many were invalid."""
+    valid = [r for r in rows if r["valid"]]
+    if not valid:
+        raise BadData(f"none of {len(rows)} verdicts is valid: there is no mean to report")
+    names = ["overall", *(a for a in valid[0]["scores"] if a != "overall")]
+    means = {a: average([r["scores"][a] for r in valid]) for a in names}
+    return means | {"n": len(rows), "invalid": len(rows) - len(valid)}
+
+
+def times(folder: Path) -> dict[str, float]:
+    """Seconds of training and of evaluation, over all processes that worked on the run."""
+
+    def rows(name: str) -> list[dict[str, Any]]:
+        return read_jsonl(folder / name) if (folder / name).is_file() else []
+
+    spent = rows("timing.jsonl")
+    grpo = sum(r.get("time/step", 0.0) + r.get("time/checkpoint", 0.0) for r in rows("metrics.jsonl"))
+    sft = sum(r["seconds"] for r in spent if r["phase"] == "sft")
+    evaluate = sum(r["seconds"] for r in spent if r["phase"] != "sft")
+    return {"train": round(grpo + sft, 3), "evaluate": round(evaluate, 3)}
+
+
+def average(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a/b": 1}, for trackers."""
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        out |= flat(item, f"{prefix}{key}/") if isinstance(item, Mapping) else {prefix + key: item}
+    return out

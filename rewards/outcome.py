@@ -1,0 +1,63 @@
+"""Reward from the picture itself: carry out the decomposition, let a judge compare the result with what was wanted.
+
+The answer to "is a decomposition that scores well also one that edits well?" (arXiv 2603.08059 rewards text alone).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from agents.editing import EditingAgent
+from agents.sequencer import Sequencer
+from benchmarks.base import Decomposition, EditSample
+from benchmarks.errors import BadInput
+
+if TYPE_CHECKING:
+    from judges.base import Verdict
+
+# Given samples and their edited pictures, one verdict each; experiments bind a judge (and its inputs) to this.
+JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], "list[Verdict]"]
+
+
+@dataclass(frozen=True)
+class OutcomeReward:
+    """Called with (samples, decompositions, seeds): one score in [0, 1] each, None where the verdict is invalid.
+
+    `scale` is the judge's best overall score. Equal seeds for the completions of one prompt compare them fairly.
+    """
+
+    sequencer: Sequencer
+    editing: EditingAgent
+    judge: JudgePictures
+    aspect: str = "overall"
+    scale: float = 10.0
+
+    def __call__(
+        self, samples: Sequence[EditSample], decompositions: Sequence[Decomposition], seeds: Sequence[int]
+    ) -> list[float | None]:
+        if not samples:
+            return []
+        images = []
+        for sample in samples:
+            if sample.image is None:
+                raise BadInput(f"sample {sample.id!r} has no picture: the reward 'outcome' cannot be computed on it")
+            images.append(sample.image.convert("RGB"))
+        plans = self.sequencer.sequence(samples, decompositions, self.editing.execution)
+        ids = [f"{sample.id}/{seed}" for sample, seed in zip(samples, seeds, strict=True)]
+        edited = self.editing.run(ids, images, [plan.sub_requests for plan in plans])
+        verdicts = self.judge(samples, [result.pictures[-1] for result in edited])
+        return [self._score(verdict) for _, verdict in zip(samples, verdicts, strict=True)]
+
+    def _score(self, verdict: Verdict) -> float | None:
+        value = verdict.scores.get(self.aspect) if verdict.valid else None
+        if value is None or not math.isfinite(value):
+            return None
+        return min(1.0, max(0.0, value / self.scale))
+
+
+__all__ = ["JudgePictures", "OutcomeReward"]

@@ -1,0 +1,71 @@
+"""What the tiny decomposer's supervised start is made of: part of the sandbox's grammar, and open-vocabulary copying.
+
+The start knows the format, all actions and how to copy any name. It has seen the first part of every list of wordings,
+mostly short requests, and few that need the picture or several steps: those are left to reinforcement learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from agents.decomposer import build_request
+from agents.plan import write_decomposition
+from benchmarks.base import Decomposition, EditSample
+from benchmarks.sandbox.corpus import COLOUR_NAMES, MATERIAL_NAMES, NOUNS, SCENES, TEXT_WORDS, open_turn
+from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
+from rl.sft import SFTExample
+
+
+@dataclass(frozen=True)
+class ColdStartMix:
+    """Shares of the supervised start; weights need not sum to one."""
+
+    open_share: float = 0.45  # text-only turns on everyday things, against sandbox requests with their picture
+    session_share: float = 0.1  # of the sandbox part: turns of sessions
+    kinds: tuple[tuple[str, float], ...] = (("direct", 0.45), ("paraphrased", 0.3), ("indirect", 0.17), ("multi_step", 0.08))
+    lengths: tuple[float, ...] = (45, 30, 15, 7, 3)  # weights of requests of 1..5 edits
+    wordings: float = 0.6  # the first share of every list of templates
+
+
+def thought(sample: EditSample) -> str:
+    """The reasoning to imitate: how many edits there are; where only the picture resolves the request, what is in it."""
+    count = f"{len(sample.gold)} edit" + "s" * (len(sample.gold) > 1)
+    if sample.kind == "indirect" and isinstance(sample, SandboxSample):
+        return f"{count}; seen: " + ", ".join(t.phrase for t in sample.before.things)
+    return count
+
+
+def sft_example(template: str, sample: EditSample) -> SFTExample:
+    return SFTExample(build_request(template, sample), write_decomposition(Decomposition.of(sample.gold, thought(sample))))
+
+
+class ColdStart:
+    """Batches of examples as a function of the step."""
+
+    def __init__(self, template: str, mix: ColdStartMix, seed: int = 0):
+        self.template, self.mix, self.seed = template, mix, seed
+        self.sandbox = SandboxBenchmark("train", seed + 1000, kinds=dict(mix.kinds), lengths=mix.lengths, wordings=mix.wordings)
+
+    def sample(self, index: int) -> EditSample:
+        rng = Random(f"coldstart/{self.seed}/{index}")
+        if rng.random() < self.mix.open_share:
+            return open_turn(rng)
+        if rng.random() < self.mix.session_share:
+            session = self.sandbox.session(index)
+            return session.turns[rng.randrange(len(session.turns))]
+        return self.sandbox.sample(index)
+
+    def batch(self, step: int, size: int) -> list[SFTExample]:
+        return [sft_example(self.template, self.sample(step * size + j)) for j in range(size)]
+
+
+def corpus(start: ColdStart, samples: int) -> Iterator[str]:
+    """Texts for the tokenizer: prompts and answers of the start's own samples, and every word of its lists."""
+    for index in range(samples):
+        sample = start.sample(10**7 + index)
+        yield "\n".join((*sample.history, sample.request))
+        yield write_decomposition(Decomposition.of(sample.gold, thought(sample)))
+    words = " ".join((*NOUNS, *MATERIAL_NAMES, *COLOUR_NAMES, *SCENES, *TEXT_WORDS))
+    yield from [words] * 60  # often enough that each becomes a token

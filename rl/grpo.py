@@ -1,0 +1,272 @@
+"""GRPO (arXiv 2402.03300) and its variants on text: one loop. Losses are in `rl/losses.py`, batches in `rl/rollouts.py`.
+
+Everything random is a function of (seed, step): a run that was killed and resumed ends bit for bit like one that was not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.backends.base import Backend, Sampling, fingerprint
+from benchmarks.errors import BadInput, RunFailed
+from rl.checkpoint import Checkpoints, rng_state, set_rng_state
+from rl.clock import Clock
+from rl.engine.base import Engine, Evaluate, StepInfo
+from rl.journal import Journal, read_jsonl
+from rl.losses import LossConfig, LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
+from rl.rollouts import Collector, Group, RewardFn, Samples, ToRequest, counter_seed, describe
+from rl.signals import StopWish
+
+logger = logging.getLogger(__name__)
+# What may change between a checkpoint and its resumption; all else defines the run.
+FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "max_missing_steps")
+
+
+@dataclass(frozen=True)
+class GRPOConfig:
+    """The numbers of a run. Sizes count sequences unless they say otherwise; `loss` holds variant, clips, KL and weights.
+
+    The optimiser's numbers (lr, warm-up, decay, betas, clipping) live here so that one object defines a run; build the engine
+    with `optimizer()`.
+    """
+
+    steps: int = 100
+    prompts_per_step: int = 16
+    group_size: int = 8
+    updates_per_batch: int = 1  # passes over the whole batch, one optimiser step each
+    micro_batch_size: int = 32
+    lr: float = 1e-6
+    warmup_steps: int = 0
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = 1.0
+    loss: LossConfig = field(default_factory=LossConfig)
+    dynamic_sampling: bool = False
+    max_tries: int = 4  # draws of a step's groups under dynamic sampling, the first included
+    mask_truncated: bool = False  # DAPO's overlong filtering: an answer cut by max_new_tokens carries no gradient
+    temperature: float = 1.0
+    top_p: float = 1.0  # any other value is refused: it would bias every ratio
+    top_k: int = -1
+    max_new_tokens: int = 256
+    checkpoint_every: int = 10
+    keep_checkpoints: int = 2
+    max_missing_steps: int = 3  # consecutive steps without a single usable reward before the run fails
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "prompts_per_step", "group_size", "updates_per_batch", "micro_batch_size", "max_tries",
+                     "max_new_tokens", "checkpoint_every", "keep_checkpoints", "max_missing_steps"):  # fmt: skip
+            if (value := getattr(self, name)) < 1:
+                raise BadInput(f"{name} must be at least 1, not {value}")
+        if self.group_size < 2:
+            raise BadInput("group_size must be at least 2: a group of one has no advantage")
+        sampling = Sampling(self.max_new_tokens, self.temperature, self.top_p, self.top_k)
+        if not sampling.untruncated:
+            raise BadInput(
+                f"training rollouts need temperature > 0, top_p=1 and top_k=-1, not {self.temperature}, {self.top_p}, "
+                f"{self.top_k}: a truncated distribution makes every importance ratio wrong"
+            )
+
+    def optimizer(self) -> dict[str, Any]:
+        """Keyword arguments of the engines."""
+        names = ("lr", "betas", "weight_decay", "warmup_steps", "max_grad_norm")
+        return {name: getattr(self, name) for name in names}
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree on to be continued."""
+        values = {k: v for k, v in asdict(self).items() if k not in FREE}
+        return values | {"betas": list(self.betas)}
+
+
+@dataclass(frozen=True)
+class GRPOState:
+    """Where a run ended: completed steps, the last step's metrics, checksum of the weights."""
+
+    step: int
+    metrics: dict[str, float]
+    checksum: str
+
+
+def train_grpo(
+    config: GRPOConfig,
+    engine: Engine,
+    backend: Backend,
+    samples: Samples,
+    to_request: ToRequest,
+    reward: RewardFn,
+    out_dir: str | Path,
+    log: Callable[[dict[str, float]], None] | None = None,
+    progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
+) -> GRPOState:
+    """Train until `config.steps`, going on from `out_dir/checkpoints` where there are any.
+
+    `samples(step, j)` and `reward` must be pure functions (a reward gets one seed per completion). Writes `metrics.jsonl`,
+    `samples.jsonl` and `checkpoints/`; `log` gets each step's metrics too. The engine must hold the start weights.
+    SIGINT and SIGTERM save the last completed step and raise KeyboardInterrupt. Raises BadInput when the folder holds
+    another run, RunFailed after `max_missing_steps` steps without a usable reward, SaveFailed when the disk refuses.
+    """
+    out, first = Path(out_dir), engine.rank == 0
+    origin = fingerprint(engine.named_parameters()).checksum
+    reference = engine.frozen_copy() if config.loss.kl_coef > 0 else None
+    checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints)
+    done, missing_steps = _resume(config, engine, checkpoints, origin)
+    saved = done
+    journals = [Journal(out / "metrics.jsonl"), Journal(out / "samples.jsonl")] if first else []
+    for journal in journals:
+        journal.cut_after(done)
+    backend.sync(engine.named_parameters())
+    collector = Collector(
+        backend, samples, to_request, reward, engine.encode,
+        Sampling(config.max_new_tokens, config.temperature), config.prompts_per_step, config.group_size,
+        normalise_std=config.loss.variant != "dr_grpo", tries=config.max_tries if config.dynamic_sampling else 1,
+        seed=config.seed, slots=range(engine.rank, config.prompts_per_step, engine.world_size),
+    )  # fmt: skip
+    clock = Clock()
+
+    def save() -> None:
+        nonlocal saved
+        with clock("checkpoint"):
+            state = {"engine": engine.state_dict(), "rng": rng_state(), "step": done, "missing_steps": missing_steps,
+                     "origin": origin, "identity": config.identity()}  # fmt: skip
+            if first:
+                for journal in journals:
+                    journal.flush()
+                checkpoints.save(done, state)
+        saved = done
+
+    def leave_if_asked() -> None:
+        if any(engine.all_gather(stop.wanted)):
+            if saved != done:
+                save()
+            raise KeyboardInterrupt(f"stopped after step {done}; the same command goes on from there")
+
+    metrics: dict[str, float] = _last_row(journals[0]) if journals else {}
+    with StopWish() as stop:
+        while done < config.steps:
+            torch.manual_seed(counter_seed(config.seed, done))
+            groups, drawn = collector.collect(done, clock)
+            leave_if_asked()  # weights are still those of step `done`
+            rows = [row for g in drawn for row in g.rows(done + 1)]
+            gathered = engine.all_gather((rows, [not g.spread for g in drawn], _teachers(groups, config)))
+            everything = [row for part in gathered for row in part[0]]
+            metrics = {"step": done + 1} | describe(everything, [s for part in gathered for s in part[1]])
+            metrics["groups/drawn"] = sum(len(part[1]) for part in gathered)
+
+            usable = any(row["reward"] is not None for row in everything)
+            missing_steps = 0 if usable else missing_steps + 1
+            metrics["update/missing_steps"] = missing_steps
+            if teachers := sum(part[2] for part in gathered):
+                info, outputs = _update(config, engine, groups, reference, clock)
+                metrics |= merge_metrics([o for part in engine.all_gather(outputs) for o in part])
+                metrics |= {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
+                with clock("sync"):
+                    report = backend.sync(engine.named_parameters())
+                    metrics["sync/parameters"] = report.names
+            else:
+                metrics["update/skipped"] = 1.0
+            metrics["update/sequences"] = teachers
+            done += 1
+            metrics |= clock.read(sum(row["tokens"] for row in everything))
+            if first:
+                journals[1].append(everything)
+                journals[0].append([metrics])
+            if log is not None:
+                log(metrics)
+            if progress is not None:
+                progress(done, config.steps, metrics)
+            if missing_steps >= config.max_missing_steps:
+                raise RunFailed(
+                    f"step {done}: no reward could be computed in {missing_steps} consecutive steps; see the components "
+                    f"in {out / 'samples.jsonl'}. The checkpoint of step {saved} is intact"
+                )
+            if done % config.checkpoint_every == 0 or done == config.steps:
+                save()
+            leave_if_asked()
+    return GRPOState(done, metrics, fingerprint(engine.named_parameters()).checksum)
+
+
+def _counts(group: Group, g: int, config: GRPOConfig) -> bool:
+    """Whether a completion belongs to the loss at all: its reward is there, and it was not cut off where that disqualifies."""
+    cut = config.mask_truncated and group.completions[g].finish_reason == "length"
+    return bool(group.present_G[g]) and not cut
+
+
+def _pulls(group: Group, g: int, config: GRPOConfig) -> bool:
+    """Whether it can have a gradient: without a KL term an advantage of 0 has none, and its forward is saved."""
+    return _counts(group, g, config) and (config.loss.kl_coef > 0 or float(group.advantage_G[g]) != 0)
+
+
+def _teachers(groups: list[Group], config: GRPOConfig) -> int:
+    return sum(_pulls(group, g, config) for group in groups for g in range(config.group_size))
+
+
+def _update(
+    config: GRPOConfig, engine: Engine, groups: list[Group], reference: Evaluate | None, clock: Clock
+) -> tuple[StepInfo, list[LossOutputs]]:
+    """`updates_per_batch` optimiser steps. The first pass's own detached log-probs are the old ones: the weights are still
+    those of the rollouts, so no forward of their own is spent on them, and its ratio is exactly 1."""
+    places = [(group, g) for group in groups for g in range(config.group_size)]
+    lengths = [len(p.completions[g].token_ids) for p, g in places if _counts(p, g, config)]
+    share = batch_normaliser(config.loss.over, lengths, config.max_new_tokens)
+    normaliser = sum(engine.all_gather(share))
+    chosen = [(p, g) for p, g in places if _pulls(p, g, config)]
+    chosen.sort(key=lambda x: len(x[0].prompt) + len(x[0].completions[x[1]].token_ids))  # little padding
+    micro = [chosen[i : i + config.micro_batch_size] for i in range(0, len(chosen), config.micro_batch_size)]
+    batches = [([p.prompt for p, _ in m], [p.completions[g].token_ids for p, g in m]) for m in micro]
+    refs: list[Tensor | None] = [None] * len(micro)
+    if reference is not None:
+        with clock("logprob"):
+            refs = [reference(*batch).logp_BT for batch in batches]
+    old: list[Tensor] = []
+    outputs: list[LossOutputs] = []
+    with clock("train"):
+        for _ in range(config.updates_per_batch):
+            for k, (m, batch) in enumerate(zip(micro, batches, strict=True)):
+                stats = engine.forward(*batch)
+                if len(old) == k:
+                    old.append(stats.logp_BT.detach())
+                rollout_BT = torch.zeros_like(old[k]).masked_scatter(
+                    stats.mask_BT, old[k].new_tensor([x for p, g in m for x in p.completions[g].logprobs])
+                )
+                advantage_B = torch.stack([p.advantage_G[g] for p, g in m]).to(old[k].device)
+                result = policy_loss(
+                    LossInputs(stats.logp_BT, old[k], advantage_B, stats.mask_BT, normaliser, rollout_BT, refs[k],
+                               stats.entropy_BT), config.loss)  # fmt: skip
+                engine.backward(result.loss)
+                outputs.append(LossOutputs(result.loss.detach(), result.sums, result.maxima))
+            info = engine.step()
+    return info, outputs
+
+
+def _resume(config: GRPOConfig, engine: Engine, checkpoints: Checkpoints, origin: str) -> tuple[int, int]:
+    """(completed steps, steps without reward so far) of the newest whole checkpoint, its state loaded; (0, 0) without one."""
+    found = checkpoints.latest()
+    if found is None:
+        return 0, 0
+    _, state = found
+    mine = config.identity()
+    if odd := sorted(k for k in mine.keys() | state["identity"].keys() if mine.get(k) != state["identity"].get(k)):
+        raise BadInput(
+            f"{checkpoints.folder} belongs to a run with other values of {', '.join(odd)}; choose another folder"
+        )
+    if state["origin"] != origin:
+        raise BadInput(f"{checkpoints.folder} belongs to a run that started from other weights; choose another folder")
+    engine.load_state_dict(state["engine"])
+    set_rng_state(state["rng"])
+    logger.info("going on after step %d", state["step"])
+    return state["step"], state["missing_steps"]
+
+
+def _last_row(journal: Journal) -> dict[str, float]:
+    rows = read_jsonl(journal.path) if journal.path.exists() else []
+    return rows[-1] if rows else {}
+
+
+__all__ = ["GRPOConfig", "GRPOState", "train_grpo"]

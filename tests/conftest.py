@@ -1,0 +1,30 @@
+"""Fixtures of all tests: a tiny random Qwen2.5-VL with a byte-level tokenizer, built once per session, no download."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.backends.vlm import VLM, load_vlm
+from tests.tiny_models import build_tiny_vlm
+
+torch.set_num_threads(1)  # at these sizes a second thread only waits, and on a busy machine it waits long
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random tiny Qwen2.5-VL (about 0.15M parameters)."""
+    return build_tiny_vlm(tmp_path_factory.mktemp("tiny_vlm"))
+
+
+@pytest.fixture
+def tiny_vlm(tiny_vlm_path: Path) -> VLM:
+    """A fresh copy of the tiny model for every test, so that no test sees another's training."""
+    return load_vlm(tiny_vlm_path)

@@ -1,0 +1,188 @@
+"""The loop as a whole: it learns, the split of the batch does not matter, and nothing is silently treated as zero."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.backends.hf import HFBackend
+from agents.backends.vlm import load_vlm
+from benchmarks.errors import BadInput, RunFailed
+from rl.engine.torch import TorchEngine
+from rl.grpo import GRPOConfig, train_grpo
+from rl.journal import read_jsonl
+from rl.losses import VARIANTS, LossConfig
+from rl.policies.text import TextPolicy
+from tests.rl.runs import CONFIG, Scored, letters, run, sample, to_request
+from tests.tiny_models import build_tiny_vlm
+
+
+def train(path: Path, out: Path, config: GRPOConfig, reward=letters, samples=sample, **kw):
+    """(final state, weights, metrics rows)"""
+    vlm = load_vlm(path)
+    engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
+    state = train_grpo(config, engine, HFBackend(vlm), samples, to_request, reward, out, **kw)
+    return state, {n: p.detach().clone() for n, p in vlm.model.named_parameters()}, read_jsonl(out / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("variant", ["grpo", "dr_grpo", "gspo"])
+def test_micro_batches_of_1_2_and_8_give_the_same_parameters(tiny_vlm_path: Path, tmp_path: Path, variant: str) -> None:
+    base = replace(
+        CONFIG, steps=3, prompts_per_step=2, lr=1e-3, updates_per_batch=2, loss=LossConfig(variant, kl_coef=0.05)
+    )
+    weights = []
+    for size in (8, 2, 1):
+        # end tokens made likely: lengths are ragged
+        def ragged(samples, texts, seeds):
+            return [
+                Scored(s.total + len(t) / 20, s.components)
+                for s, t in zip(letters(samples, texts, seeds), texts, strict=True)
+            ]
+
+        _, w, rows = train(tiny_vlm_path, tmp_path / str(size), replace(base, micro_batch_size=size), ragged)
+        weights.append(w)
+    start = dict(load_vlm(tiny_vlm_path).model.named_parameters())
+    assert max((start[n] - w).abs().max() for n, w in weights[0].items()) > 1e-3  # it did move
+    for other in weights[1:]:
+        assert max((weights[0][n] - w).abs().max() for n, w in other.items()) < 1e-5
+
+
+def test_first_update_is_on_policy_and_engines_agree(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=2, temperature=0.7)
+    _, _, rows = train(tiny_vlm_path, tmp_path, config)
+    for row in rows:
+        assert row["ratio/mean"] == row["ratio/max"] == 1.0
+        assert row["clip_low/mean"] == row["clip_high/mean"] == 0
+        assert row["mismatch/max"] < 1e-4 and row["tis_weight/mean"] == pytest.approx(1, abs=1e-4)
+    assert rows[0]["kl/mean"] == pytest.approx(0, abs=1e-9) and rows[1]["kl/mean"] > 0
+    twice = train(tiny_vlm_path, tmp_path / "2", replace(config, updates_per_batch=2))[2]
+    assert twice[0]["ratio/max"] > 1.0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_learns_a_trivial_reward(tiny_vlm_path: Path, tmp_path: Path, variant: str) -> None:
+    config = replace(CONFIG, steps=14, prompts_per_step=4, group_size=8, micro_batch_size=32, lr=1e-2, checkpoint_every=99,
+                     loss=LossConfig(variant))  # fmt: skip
+    rows = train(tiny_vlm_path, tmp_path, config)[2]
+    mean = [r["reward/mean"] for r in rows]
+    assert sum(mean[-3:]) / 3 > sum(mean[:3]) / 3 + 0.25
+
+
+def test_every_promised_number_is_logged(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    seen, steps = [], []
+    config = replace(CONFIG, steps=3)
+    state, _, rows = train(
+        tiny_vlm_path, tmp_path, config, log=seen.append, progress=lambda k, n, m: steps.append((k, n))
+    )
+    assert steps == [(1, 3), (2, 3), (3, 3)] and seen == rows and state.metrics == rows[-1] and state.step == 3
+    wanted = """step reward/mean reward/std reward/letters/mean reward/letters/std groups/no_spread kl/mean entropy/mean
+        clip_low/mean clip_high/mean mismatch/mean mismatch/max ratio/mean ratio/max tokens/mean tokens/max tokens/truncated
+        reward/missing grad_norm lr tokens_per_s time/rollout time/reward time/logprob time/train time/sync time/checkpoint"""
+    for row in rows:
+        assert not set(wanted.split()) - set(row)
+        assert all(math.isfinite(v) for v in row.values())
+    assert [r["lr"] for r in rows] == pytest.approx([1.5e-3, 3e-3, 3e-3])  # warm-up of two
+    assert rows[2]["time/checkpoint"] > 0  # the one after step 2
+    samples = read_jsonl(tmp_path / "samples.jsonl")
+    assert len(samples) == 3 * 12 and {s["step"] for s in samples} == {1, 2, 3}
+    first = samples[0]
+    assert first["sample"] == "0-0" and first["request"].startswith("write letters")
+    assert first["components"]["letters"] == first["reward"]
+    means = [sum(s["reward"] for s in samples if s["step"] == k) / 12 for k in (1, 2, 3)]
+    assert means == pytest.approx([r["reward/mean"] for r in rows])
+
+
+def test_missing_rewards_carry_no_gradient(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    """Where only prompt 0 has rewards, the update is that of a batch of which prompt 0 is all that counts."""
+
+    def only_first(samples, texts, seeds):
+        scored = letters(samples, texts, seeds)
+        return [
+            s if x.id.endswith("-0") else Scored(None, {"letters": None}) for x, s in zip(samples, scored, strict=True)
+        ]
+
+    config = replace(CONFIG, steps=1, loss=LossConfig(kl_coef=0.0))
+    part, w, rows = train(tiny_vlm_path, tmp_path / "a", config, only_first)
+    assert rows[0]["reward/missing"] == pytest.approx(2 / 3) and rows[0]["update/sequences"] <= 4
+
+    # the same with nonsense where rewards are missing: NaN is missing too
+    def nan(samples, texts, seeds):
+        return [s if s.total is not None else Scored(math.nan) for s in only_first(samples, texts, seeds)]
+
+    assert train(tiny_vlm_path, tmp_path / "b", config, nan)[0].checksum == part.checksum
+    # as if the others were not there: their tokens are not in the normaliser either
+    alone = train(tiny_vlm_path, tmp_path / "c", replace(config, prompts_per_step=1))[1]
+    assert max((alone[n] - w[n]).abs().max() for n in w) < 1e-5
+
+
+def test_steps_without_any_reward_skip_the_update_then_fail(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    none = lambda samples, texts, seeds: [Scored(None) for _ in texts]  # noqa: E731
+    config = replace(CONFIG, max_missing_steps=3)
+    with pytest.raises(RunFailed, match="3 consecutive"):
+        train(tiny_vlm_path, tmp_path / "a", config, none)
+    rows = read_jsonl(tmp_path / "a" / "metrics.jsonl")
+    assert [r["update/missing_steps"] for r in rows] == [1, 2, 3] and all(r["reward/missing"] == 1 for r in rows)
+    once, calls = [], []
+
+    def second_only(samples, texts, seeds):
+        calls.append(1)
+        once.append(len(calls) == 2)
+        return none(samples, texts, seeds) if once[-1] else letters(samples, texts, seeds)
+
+    rows = train(tiny_vlm_path, tmp_path / "b", replace(config, steps=3), second_only)[2]
+    assert [r["update/missing_steps"] for r in rows] == [0, 1, 0] and rows[1]["update/skipped"] == 1
+
+
+def test_equal_rewards_move_nothing_without_kl(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    flat = lambda samples, texts, seeds: [Scored(0.5) for _ in texts]  # noqa: E731
+    _, w, rows = train(tiny_vlm_path, tmp_path, replace(CONFIG, steps=2, loss=LossConfig()), flat)
+    start = dict(load_vlm(tiny_vlm_path).model.named_parameters())
+    assert all(torch.equal(start[n], p) for n, p in w.items())
+    assert all(r["groups/no_spread"] == 1 and r["update/sequences"] == 0 for r in rows)
+
+
+def test_dynamic_sampling_replaces_groups_without_spread(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    asked = []
+
+    def counted(step: int, j: int):
+        asked.append((step, j))
+        return sample(step, j)
+
+    def half(samples, texts, seeds):  # prompts 0..2 of every step teach nothing, later ones do
+        scored = letters(samples, texts, seeds)
+        return [Scored(0.0) if int(x.id.split("-")[1]) < 3 else s for x, s in zip(samples, scored, strict=True)]
+
+    config = replace(CONFIG, steps=1, dynamic_sampling=True, max_tries=4)
+    row = train(tiny_vlm_path, tmp_path / "a", config, half, samples=counted)[2][0]
+    assert asked[:3] == [(0, 0), (0, 1), (0, 2)] and (0, 3) in asked
+    assert row["groups/drawn"] > 3 and row["update/sequences"] > 0 and row["groups/no_spread"] < 1
+    asked.clear()
+    flat = lambda samples, texts, seeds: [Scored(0.5) for _ in texts]  # noqa: E731
+    row = train(tiny_vlm_path, tmp_path / "b", config, flat, samples=counted)[2][0]
+    assert len(asked) == 12 and row["groups/drawn"] == 12 and row["groups/no_spread"] == 1  # tries are bounded
+
+
+def test_truncated_answers_can_be_left_out(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    row = train(tiny_vlm_path, tmp_path, replace(CONFIG, steps=1, mask_truncated=True))[2][0]
+    cut = row["tokens/truncated"] * 12
+    assert cut > 0 and row["update/sequences"] == pytest.approx(12 - cut)
+
+
+@pytest.mark.parametrize(
+    "kw", [dict(top_p=0.9), dict(top_k=50), dict(temperature=0.0), dict(group_size=1), dict(steps=0)]
+)
+def test_configs_that_bias_the_ratio_or_make_no_sense_are_refused(kw: dict) -> None:
+    with pytest.raises(BadInput):
+        GRPOConfig(**kw)
+
+
+def test_a_folder_of_another_run_is_refused(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(tiny_vlm_path, out, replace(CONFIG, steps=2))
+    with pytest.raises(BadInput, match="seed"):
+        run(tiny_vlm_path, out, replace(CONFIG, seed=8))
+    other = build_tiny_vlm(tmp_path / "other", inter=64)
+    with pytest.raises(BadInput, match="other weights"):
+        run(other, out)

@@ -1,0 +1,87 @@
+"""Log-probabilities equal the plain model's, for every mixture of pictures, chunking, order and checkpointing."""
+
+import pytest
+import torch
+from PIL import Image
+
+from agents.backends.base import Request
+from agents.backends.vlm import VLM, collate, load_vlm
+from benchmarks.errors import BadInput
+from rl.policies.text import TextPolicy
+
+REQUESTS = [
+    Request("add a hat", (Image.new("RGB", (64, 64), "red"),)),
+    Request("a longer request without a picture"),
+    Request("two", (Image.new("RGB", (32, 64), "blue"), Image.new("RGB", (64, 64), "green"))),
+]
+ANSWERS = [[20, 30, 40], [50] * 9, [60]]
+
+
+def reference(vlm: VLM, prompt, answer, temperature: float) -> torch.Tensor:
+    """One sequence at a time through the whole model, as a textbook would."""
+    batch = {k: v for k, v in collate(vlm, [prompt], [answer]).items() if v is not None}
+    logits = vlm.model(**batch).logits[0, len(prompt) - 1 : -1].float() / temperature
+    logits[:, list(vlm.banned_ids)] = -torch.inf
+    return logits.log_softmax(-1)
+
+
+@pytest.mark.parametrize("which", [[0], [1], [0, 1, 2], [2, 2, 0], [1, 1]])
+def test_equals_the_plain_model(tiny_vlm_path, tiny_vlm: VLM, which: list[int]) -> None:
+    policy, plain = TextPolicy(tiny_vlm, 0.7, chunk_tokens=4), load_vlm(tiny_vlm_path)
+    prompts = policy.encode(REQUESTS)
+    stats = policy([prompts[i] for i in which], [ANSWERS[i] for i in which])
+    assert stats.mask_BT.sum(1).tolist() == [len(ANSWERS[i]) for i in which]
+    for row, i in enumerate(which):
+        log_p = reference(plain, prompts[i], ANSWERS[i], 0.7)
+        n = len(ANSWERS[i])
+        assert torch.allclose(stats.logp_BT[row, :n], log_p[torch.arange(n), ANSWERS[i]], atol=1e-5)
+        entropy = -(log_p.exp() * log_p.nan_to_num(neginf=0)).sum(-1)
+        assert torch.allclose(stats.entropy_BT[row, :n], entropy, atol=1e-4)
+        assert stats.logp_BT[row, n:].eq(0).all()
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_gradients_equal_the_plain_models(tiny_vlm_path, tiny_vlm: VLM, checkpointed: bool) -> None:
+    policy, plain = TextPolicy(tiny_vlm, chunk_tokens=3, gradient_checkpointing=checkpointed), load_vlm(tiny_vlm_path)
+    prompts = policy.encode(REQUESTS)
+    stats = policy([*prompts, prompts[0]], [*ANSWERS, [70, 71]])
+    stats.logp_BT.sum().backward()
+    for prompt, answer in zip([*prompts, prompts[0]], [*ANSWERS, [70, 71]], strict=True):
+        reference(plain, prompt, answer, 1.0)[torch.arange(len(answer)), answer].sum().backward()
+    for (name, p), q in zip(tiny_vlm.model.named_parameters(), plain.model.parameters(), strict=True):
+        assert torch.allclose(p.grad, q.grad, atol=1e-4, rtol=1e-3), name
+
+
+def test_frozen_vision_gets_no_gradient_and_the_same_numbers(tiny_vlm_path, tiny_vlm: VLM) -> None:
+    free, frozen = TextPolicy(load_vlm(tiny_vlm_path)), TextPolicy(tiny_vlm, frozen_vision=True)
+    prompts = frozen.encode(REQUESTS)
+    a, b = free(prompts, ANSWERS).logp_BT, frozen(prompts, ANSWERS).logp_BT
+    assert torch.equal(a, b)
+    b.sum().backward()
+    assert all(p.grad is None for p in tiny_vlm.model.model.visual.parameters())
+    assert tiny_vlm.model.model.language_model.norm.weight.grad is not None
+
+
+def test_no_tensor_of_tokens_by_vocabulary_outlives_its_chunk(tiny_vlm: VLM) -> None:
+    policy = TextPolicy(tiny_vlm, chunk_tokens=8)
+    prompts = policy.encode(REQUESTS[1:2]) * 8
+    V, kept = tiny_vlm.model.config.text_config.vocab_size, []
+
+    def note(t: torch.Tensor) -> torch.Tensor:
+        if t.shape[-1:] == (V,) and t.ndim == 2 and t.dtype == torch.float32:
+            kept.append(t.shape)
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        policy(prompts, [[50] * 16] * 8)
+    assert not kept
+
+
+def test_bad_input(tiny_vlm: VLM) -> None:
+    policy = TextPolicy(tiny_vlm)
+    prompts = policy.encode(REQUESTS[:1])
+    for bad in ([], [[]], [[1], [2]]):
+        with pytest.raises(BadInput):
+            policy(prompts, bad)
+    with pytest.raises(BadInput):
+        TextPolicy(tiny_vlm, temperature=0.0)
