@@ -90,7 +90,7 @@ def decomposition_from_dict(raw: dict[str, object]) -> Decomposition:
     think = raw["think"]
     if not isinstance(think, str):
         raise TypeError(f"think must be a string, not {think!r}")
-    return Decomposition(*(tuple(items) for items in lists.values()), think=think)  # type: ignore[arg-type]
+    return Decomposition(*(tuple(items) for items in lists.values()), think=think)  # type: ignore[arg-type, misc]
 
 
 def _check_order(found: list[str]) -> None:

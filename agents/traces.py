@@ -98,7 +98,7 @@ class Trace:
     @classmethod
     def _from_dict(cls, raw: dict[str, Any]) -> Trace:
         found = raw["decomposition"]
-        plain = {n: tuple(raw[n]) if isinstance(raw[n], list) else raw[n] for n in _PLAIN}
+        plain: dict[str, Any] = {n: tuple(raw[n]) if isinstance(raw[n], list) else raw[n] for n in _PLAIN}
         return cls(
             **plain,
             decomposition=None if found is None else decomposition_from_dict(found),

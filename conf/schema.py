@@ -238,10 +238,10 @@ class VisionWarmupConfig:
 class ColdStartConfig:
     """Then the whole model learns the format, the actions and copying, on part of the grammar (rl/coldstart.py)."""
 
-    steps: int = 5000
-    batch_size: int = 64
+    steps: int = 4500
+    batch_size: int = 32
     micro_batch_size: int = 16
-    lr: float = 1.5e-3
+    lr: float = 2e-3
     checkpoint_every: int = 250
     validate_every: int = 500
     validation_samples: int = 200

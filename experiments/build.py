@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -36,10 +37,7 @@ from conf.schema import (
     RunConfig,
     SequencerConfig,
 )
-from editors.base import Editor
-from editors.sandbox import SandboxEditor
 from judges.base import Verdict
-from judges.sandbox import SandboxJudge
 from rewards.compose import RewardSpec
 from rewards.outcome import OutcomeReward
 from rl.engine.torch import TorchEngine
@@ -48,6 +46,9 @@ from rl.losses import LossConfig
 from rl.policies.text import TextPolicy
 from rl.rollouts import RewardFn
 from rl.sft import SFTConfig
+
+if TYPE_CHECKING:
+    from editors.base import Editor
 
 JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]
 
@@ -97,6 +98,8 @@ def make_sequencer(config: SequencerConfig, backend: Callable[[], Backend]) -> S
 def make_editor(config: EditorConfig) -> Editor:
     match config.name:
         case "sandbox":
+            from editors.sandbox import SandboxEditor  # an editor's libraries are only needed where it is chosen
+
             return SandboxEditor()
     raise BadInput(f"editor={config.name} is unknown; choose sandbox")
 
@@ -105,6 +108,8 @@ def make_judge(config: JudgeConfig) -> JudgePictures:
     """A function from samples and their edited pictures to verdicts."""
     match config.name:
         case "sandbox":
+            from judges.sandbox import SandboxJudge
+
             judge = SandboxJudge()
             return lambda samples, images: [
                 judge.judge(_picture(s), after, s.gold) for s, after in zip(samples, images, strict=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from benchmarks.errors import BadData, MissingFile
 from conf.schema import RunConfig
@@ -85,7 +86,7 @@ def load_config(run: str | Path) -> RunConfig:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.load(path))
         config = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, ValueError, OSError) as e:
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as e:
         raise BadData(f"{path} does not fit this version ({' '.join(str(e).split())}); run it again") from e
     assert isinstance(config, RunConfig)
     return config

@@ -20,8 +20,7 @@ from agents.backends.vlm import VLM, save_vlm
 from agents.decomposer import Decomposer, build_request, load_prompt
 from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer
-from agents.team import Team, Trace
-from agents.traces import folder_name
+from agents.team import Team
 from benchmarks.base import EditSample
 from benchmarks.errors import RunFailed, SaveFailed
 from conf.schema import RunConfig
@@ -29,6 +28,7 @@ from experiments import build
 from experiments.progress import Bar, bar
 from experiments.results import ARMS, results
 from experiments.store import Rows, write_json
+from experiments.strips import save_strip, strip_numbers
 from experiments.tracking import Tracker
 from rewards.compose import components
 from rewards.format import read
@@ -258,26 +258,6 @@ def save_whole(vlm: VLM, folder: Path) -> None:
             f"could not save the model to {folder}: {' '.join(str(e).split())}. The checkpoints are intact; free space and "
             "give the same command again"
         ) from e
-
-
-def save_strip(folder: Path, arm: str, sample: EditSample, trace: Trace) -> None:
-    """The trace with its pictures, and the exact answer where the benchmark has one."""
-    name = folder_name(sample.id)
-    trace.save(folder / arm / name)
-    target = getattr(sample, "target", None)
-    if target is not None:
-        try:
-            target.save(folder / arm / name / "target.png")
-        except OSError as e:
-            raise SaveFailed(
-                f"could not write {folder / arm / name / 'target.png'}: {e}; free space and run again"
-            ) from e
-
-
-def strip_numbers(n: int, strips: int) -> list[int]:
-    """Which test samples the report shows: evenly spaced, so nobody chose them."""
-    k = min(n, strips)
-    return [i * n // k for i in range(k)]
 
 
 def steps_done(folder: Path) -> int:

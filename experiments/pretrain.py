@@ -51,8 +51,9 @@ def main(config: PretrainConfig) -> None:
         batch_size=config.start.batch_size,
         micro_batch_size=config.start.micro_batch_size,
         lr=config.start.lr,
-        warmup=200,
+        warmup=100,
         final_lr_share=0.02,
+        optimizer="muon",
         checkpoint_every=config.start.checkpoint_every,
     )
     n = config.start.validation_samples
@@ -117,12 +118,12 @@ def warm_vision(config: VisionWarmupConfig, vlm: VLM, work: Path, seed: int) -> 
             done += 1
             progress.update(done, f"shape {accuracy['vision/shape']:.2f} colour {accuracy['vision/colour']:.2f}")
             if done % 250 == 0 or done == config.steps:
-                state: dict[str, Any] = {
+                now: dict[str, Any] = {
                     "tower": tower.state_dict(),
                     "readout": readout.state_dict(),
                     "optimizer": optimizer.state_dict(),
                 }
-                checkpoints.save(done, state)
+                checkpoints.save(done, now)
 
 
 def validate(vlm: VLM, template: str, split: str, n: int) -> dict[str, dict[str, float]]:

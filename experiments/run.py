@@ -24,6 +24,8 @@ def main(config: RunConfig) -> None:
     preflight(config)
     check_numbers(config)
     folder = run_folder(config)
+    if config.force or not (folder / "results.json").is_file():
+        check_training(config)
     with locked(folder):
         clear(folder, config.force)
         finished = (folder / "results.json").is_file()
@@ -34,9 +36,6 @@ def main(config: RunConfig) -> None:
             console.print(f"[bold]{folder}[/]: " + ("going on with an interrupted run" if known else "a new run"))
             if not known:
                 write_text(folder / "config.yaml", config_text(config))
-            console.print(
-                "[dim]loading torch and the models …[/]" if console.is_terminal else "loading torch and the models"
-            )
             work(config, folder, identity(config))
         note_sweep(config, folder)
         if not finished or not (folder / "report.html").is_file():
@@ -65,6 +64,19 @@ def work(config: RunConfig, folder: Path, values: dict) -> None:
         ) from e
     finally:
         tracker.finish()
+
+
+def check_training(config: RunConfig) -> None:
+    """Refuse training numbers that cannot work before the run's folder is there."""
+    from experiments.progress import console
+
+    if console.is_terminal:
+        console.print("[dim]loading torch …[/]")  # seconds in which nothing else can be seen
+    from experiments import build
+
+    build.grpo_config(config.algo, config.decomposer.max_new_tokens, config.seed)
+    build.sft_config(config.algo)
+    build.device_of(config.engine)
 
 
 def clear(folder: Path, force: bool) -> None:

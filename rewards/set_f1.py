@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -77,7 +78,7 @@ def similarity(one: str, other: str) -> float:
     return _f1(Counter(one.split()), Counter(other.split()))
 
 
-def _f1(predicted: Counter[Hashable] | Counter[str], gold: Counter[Hashable] | Counter[str]) -> float:
+def _f1(predicted: Counter[Any], gold: Counter[Any]) -> float:
     total = predicted.total() + gold.total()
     return 1.0 if total == 0 else 2.0 * (predicted & gold).total() / total  # type: ignore[operator]
 

@@ -127,7 +127,8 @@ def _flush_folder(folder: Path) -> None:
 
 def rng_state() -> dict[str, Any]:
     """The random states of Python, NumPy and torch (all CUDA devices included), in types that load safely."""
-    name, keys, *rest = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
+    name, keys, *rest = numpy_state
     return {
         "python": random.getstate(),
         "numpy": [name, keys.tolist(), *rest],

@@ -7,7 +7,7 @@ mostly short requests, and few that need the picture or several steps: those are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from agents.decomposer import build_request
@@ -17,6 +17,8 @@ from benchmarks.sandbox.corpus import COLOUR_NAMES, MATERIAL_NAMES, NOUNS, SCENE
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from rl.sft import SFTExample
 
+DESCRIBE = "what is in the picture?"
+
 
 @dataclass(frozen=True)
 class ColdStartMix:
@@ -24,7 +26,13 @@ class ColdStartMix:
 
     open_share: float = 0.45  # text-only turns on everyday things, against sandbox requests with their picture
     session_share: float = 0.1  # of the sandbox part: turns of sessions
-    kinds: tuple[tuple[str, float], ...] = (("direct", 0.45), ("paraphrased", 0.3), ("indirect", 0.17), ("multi_step", 0.08))
+    describe_share: float = 0.25  # of the sandbox part: only say what is in the picture, which teaches to look
+    kinds: tuple[tuple[str, float], ...] = (
+        ("direct", 0.45),
+        ("paraphrased", 0.3),
+        ("indirect", 0.17),
+        ("multi_step", 0.08),
+    )
     lengths: tuple[float, ...] = (45, 30, 15, 7, 3)  # weights of requests of 1..5 edits
     wordings: float = 0.6  # the first share of every list of templates
 
@@ -33,12 +41,24 @@ def thought(sample: EditSample) -> str:
     """The reasoning to imitate: how many edits there are; where only the picture resolves the request, what is in it."""
     count = f"{len(sample.gold)} edit" + "s" * (len(sample.gold) > 1)
     if sample.kind == "indirect" and isinstance(sample, SandboxSample):
-        return f"{count}; seen: " + ", ".join(t.phrase for t in sample.before.things)
+        return f"{count}; {seen(sample)}"
     return count
 
 
+def seen(sample: SandboxSample) -> str:
+    """The things of the picture in reading order."""
+    return "seen: " + ", ".join(t.phrase for t in sample.before.things)
+
+
+def description(template: str, sample: SandboxSample) -> SFTExample:
+    """Not a decomposition: the picture's content alone, in the words of the thought."""
+    return SFTExample(build_request(template, replace(sample, request=DESCRIBE)), seen(sample))
+
+
 def sft_example(template: str, sample: EditSample) -> SFTExample:
-    return SFTExample(build_request(template, sample), write_decomposition(Decomposition.of(sample.gold, thought(sample))))
+    return SFTExample(
+        build_request(template, sample), write_decomposition(Decomposition.of(sample.gold, thought(sample)))
+    )
 
 
 class ColdStart:
@@ -46,7 +66,9 @@ class ColdStart:
 
     def __init__(self, template: str, mix: ColdStartMix, seed: int = 0):
         self.template, self.mix, self.seed = template, mix, seed
-        self.sandbox = SandboxBenchmark("train", seed + 1000, kinds=dict(mix.kinds), lengths=mix.lengths, wordings=mix.wordings)
+        self.sandbox = SandboxBenchmark(
+            "train", seed + 1000, kinds=dict(mix.kinds), lengths=mix.lengths, wordings=mix.wordings
+        )
 
     def sample(self, index: int) -> EditSample:
         rng = Random(f"coldstart/{self.seed}/{index}")
@@ -57,8 +79,17 @@ class ColdStart:
             return session.turns[rng.randrange(len(session.turns))]
         return self.sandbox.sample(index)
 
+    def example(self, index: int) -> SFTExample:
+        sample = self.sample(index)
+        if (
+            isinstance(sample, SandboxSample)
+            and Random(f"describe/{self.seed}/{index}").random() < self.mix.describe_share
+        ):
+            return description(self.template, sample)
+        return sft_example(self.template, sample)
+
     def batch(self, step: int, size: int) -> list[SFTExample]:
-        return [sft_example(self.template, self.sample(step * size + j)) for j in range(size)]
+        return [self.example(step * size + j) for j in range(size)]
 
 
 def corpus(start: ColdStart, samples: int) -> Iterator[str]:

@@ -3,13 +3,15 @@
 Suffixes: B sequences, T tokens. A loss is always a sum divided by a normaliser of the whole batch that the caller hands
 in, so the split into micro-batches, accumulation steps and ranks cannot change the update.
 
-| variant | ratio and clip | what the sum runs over, and its normaliser (aggregation) |
-|---|---|---|
-| grpo    | token ratio, clip [1-low, 1+high], dual clip (arXiv 2402.03300; dual clip 1912.09729) | tokens / all tokens ("token": verl's and EasyR1's default; the paper's own is "sequence") |
-| dr_grpo | as grpo (arXiv 2503.20783) | tokens / (sequences x max_new_tokens) ("constant") |
-| dapo    | as grpo with high > low (arXiv 2503.14476 eq. 8) | "token" |
-| gspo    | sequence ratio s = exp(mean_t log-ratio), token gradient through s * exp(logp - sg logp) (arXiv 2507.18071 eq. 5-7, GSPO-token) | mean over tokens of a sequence, then / all sequences ("sequence") |
-| cispo   | -sg(clip(ratio)) A logp, gradient on clipped tokens too (arXiv 2506.13585 eq. 4-5) | "token" |
+Variants, and what their sum runs over (`aggregation`, which the configuration can override):
+
+* grpo: token ratio, clip [1-low, 1+high] (arXiv 2402.03300 eq. 3), dual clip (1912.09729). "token": tokens / all tokens of the
+  batch, the default of verl and EasyR1; the paper's own form is "sequence".
+* dr_grpo: as grpo (2503.20783). "constant": tokens / (sequences x max_new_tokens).
+* dapo: as grpo with high > low (2503.14476 eq. 8). "token".
+* gspo: sequence ratio s = exp(mean_t log-ratio), token gradient through s * exp(logp - sg logp), no dual clip (2507.18071,
+  GSPO-token). "sequence": mean over a sequence's tokens, then / all sequences.
+* cispo: -sg(clip(ratio)) A logp, so clipped tokens keep a gradient (2506.13585 eq. 4-5). "token".
 """
 
 from __future__ import annotations

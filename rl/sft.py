@@ -1,4 +1,7 @@
-"""Supervised fine-tuning: cross-entropy on the answer's tokens. Batches are a function of the step, so a resumed run is the same run."""
+"""Supervised fine-tuning: cross-entropy on the answer's tokens.
+
+Batches are a function of the step, so a resumed run is the same run.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.backends.attention import use_grouped_attention
 from agents.backends.base import Request, fingerprint
 from agents.backends.vlm import VLM, Encoded, collate
 from benchmarks.errors import BadData, BadInput
@@ -34,8 +38,11 @@ class SFTConfig:
     checkpoint_every: int = 200
     keep_checkpoints: int = 2
     vision: bool = True  # whether the vision tower learns too
+    optimizer: str = "adamw"  # adamw | muon (Muon on hidden matrices, AdamW on the rest; far fewer steps from scratch)
 
     def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "muon"):
+            raise BadInput(f"unknown optimizer '{self.optimizer}'; choose adamw or muon")
         if self.steps < 0 or self.batch_size < 1 or self.micro_batch_size < 1:
             raise BadInput(f"sft needs steps >= 0 and batch sizes >= 1, not {self}")
 
@@ -44,7 +51,9 @@ class SFTConfig:
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * (self.final_lr_share + (1 - self.final_lr_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        return self.lr * (
+            self.final_lr_share + (1 - self.final_lr_share) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        )
 
 
 @dataclass(frozen=True)
@@ -71,11 +80,51 @@ def answer_loss(vlm: VLM, prompts: Sequence[Encoded], answers: Sequence[Sequence
     return torch.nn.functional.cross_entropy(logits, target, reduction="sum"), (logits.argmax(-1) == target).sum()
 
 
-def train_step(vlm: VLM, optimizer: torch.optim.Optimizer, config: SFTConfig, step: int, batch: Sequence[SFTExample]) -> dict:
+class Optimizers:
+    """The optimisers of one training as one: AdamW alone, or Muon (Jordan et al. 2024; learning rates matched to AdamW's as
+    in arXiv 2502.16982) on the hidden matrices with AdamW on embeddings, norms, biases and convolutions."""
+
+    def __init__(self, named: Mapping[str, Tensor], config: SFTConfig) -> None:
+        hidden = {
+            n
+            for n, p in named.items()
+            if config.optimizer == "muon" and p.ndim == 2 and "embed" not in n and "lm_head" not in n
+        }
+        rest = [p for n, p in named.items() if n not in hidden]
+        groups = [
+            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
+        ]
+        if hidden:
+            matrices = [named[n] for n in sorted(hidden)]
+            self.parts.append(
+                torch.optim.Muon(
+                    matrices, lr=config.lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
+                )
+            )
+
+    def step(self, lr: float) -> None:
+        """One update of all parts at this learning rate; the gradients are cleared."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = lr
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, state: Sequence[dict[str, Any]]) -> None:
+        for part, value in zip(self.parts, state, strict=True):
+            part.load_state_dict(value)
+
+
+def train_step(vlm: VLM, optimizer: Optimizers, config: SFTConfig, step: int, batch: Sequence[SFTExample]) -> dict:
     """One update on one batch; returns its metrics. The loss is divided by the whole batch's token count."""
     start = time.perf_counter()
-    for group in optimizer.param_groups:
-        group["lr"] = config.lr_at(step)
     prompts = vlm.encode([e.request for e in batch])
     answers = [answer_ids(vlm, e.answer) for e in batch]
     tokens = sum(map(len, answers))
@@ -88,8 +137,7 @@ def train_step(vlm: VLM, optimizer: torch.optim.Optimizer, config: SFTConfig, st
         loss_sum, right = loss_sum + float(loss.detach()), right + int(hits)
     learning = [p for p in vlm.model.parameters() if p.requires_grad]
     norm = torch.nn.utils.clip_grad_norm_(learning, config.max_grad_norm)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.step(config.lr_at(step))
     seconds = time.perf_counter() - start
     return {
         "step": step,
@@ -118,24 +166,22 @@ def train_sft(
     """
     out = Path(out_dir)
     model = vlm.model
+    use_grouped_attention(model)
     model.model.visual.requires_grad_(config.vision)
     learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in learning.values() if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in learning.values() if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=config.lr,
-        betas=config.betas,
-        fused=True,
-    )
+    optimizer = Optimizers(learning, config)
     identity = asdict(config) | {"betas": list(config.betas), "origin": fingerprint(model.named_parameters()).checksum}
-    checkpoints, journal = Checkpoints(out / f"checkpoints-{name}", config.keep_checkpoints), Journal(out / f"{name}.jsonl")
+    checkpoints, journal = (
+        Checkpoints(out / f"checkpoints-{name}", config.keep_checkpoints),
+        Journal(out / f"{name}.jsonl"),
+    )
     done = 0
     if (found := checkpoints.latest()) is not None:
         done, state = found
         if state["identity"] != identity:
-            raise BadData(f"{checkpoints.folder} holds another training (other settings or start); choose another folder")
+            raise BadData(
+                f"{checkpoints.folder} holds another training (other settings or start); choose another folder"
+            )
         with torch.no_grad():
             for n, p in learning.items():
                 p.copy_(state["weights"][n])

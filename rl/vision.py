@@ -55,7 +55,14 @@ def labels(scenes: Sequence[Scene]) -> dict[str, Tensor]:
 
 def _cell(thing: S.Thing | None) -> dict[str, str]:
     if thing is None:
-        return {"shape": NOTHING, "colour": NOTHING, "material": NOTHING, "size": NOTHING, "count": "0", "labelled": "no"}
+        return {
+            "shape": NOTHING,
+            "colour": NOTHING,
+            "material": NOTHING,
+            "size": NOTHING,
+            "count": "0",
+            "labelled": "no",
+        }
     return {
         "shape": thing.shape,
         "colour": thing.colour,
@@ -82,7 +89,9 @@ class Readout(nn.Module):
         return cells | {k: m(flat) for k, m in self.picture.items()}
 
 
-def perception_loss(vlm: VLM, readout: Readout, images: Sequence[Image.Image], scenes: Sequence[Scene]) -> tuple[Tensor, dict[str, float]]:
+def perception_loss(
+    vlm: VLM, readout: Readout, images: Sequence[Image.Image], scenes: Sequence[Scene]
+) -> tuple[Tensor, dict[str, float]]:
     """Summed mean cross-entropies of all labels, and the accuracy of each (cells with a thing in them only)."""
     pixels, grids = vlm.preprocess(images)
     device = vlm.model.device

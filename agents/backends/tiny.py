@@ -74,7 +74,10 @@ def train_tokenizer(texts: Iterable[str], vocab: int) -> PreTrainedTokenizerFast
     tk.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in CONTROL])
     tk.add_tokens([AddedToken(m, normalized=False) for tag in TAGS for m in (f"<{tag}>", f"</{tag}>")])
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tk, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=list(CONTROL[3:])
+        tokenizer_object=tk,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=list(CONTROL[3:]),
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast

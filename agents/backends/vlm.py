@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -63,7 +64,8 @@ class VLM:
 
     @cached_property
     def banned_ids(self) -> tuple[int, ...]:
-        """Control tokens (all but the end) and unused rows of the vocabulary: a policy that samples an image token breaks the next forward."""
+        """Control tokens (all but the end) and unused rows of the vocabulary, never to be sampled: a completion with an image
+        token in it breaks the next forward."""
         vocab = self.model.config.text_config.vocab_size
         control = set(self.tokenizer.all_special_ids) | set(range(len(self.tokenizer), vocab))
         return tuple(sorted(control - {self.eos_id}))
@@ -106,7 +108,9 @@ def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> V
     """
     path = Path(path)
     if not (path / "config.json").is_file():
-        raise MissingFile(f"no model at {path}: config.json is missing. Rebuild the tiny one with `make tiny`, or name a folder")
+        raise MissingFile(
+            f"no model at {path}: config.json is missing. Rebuild the tiny one with `make tiny`, or name a folder"
+        )
     if not any(path.glob("*.safetensors")):
         raise MissingFile(f"no weights at {path}: no *.safetensors file beside config.json")
     try:
@@ -127,7 +131,7 @@ def save_vlm(vlm: VLM, path: str | Path) -> None:
 
 def collate(
     vlm: VLM, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]] | None = None, side: str = "right"
-) -> dict[str, Tensor | None]:
+) -> dict[str, Any]:
     """Pad prompts (+ completions) to one batch of model arguments; `side` is where the padding goes.
 
     Returns input_ids, attention_mask, mm_token_type_ids [B, T] and, where any prompt has images, pixel_values [ΣN, D]

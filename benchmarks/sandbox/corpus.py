@@ -43,7 +43,12 @@ bedroom theater park playground lake river spaceship moon sunset field meadow su
 desert canyon glacier island vineyard orchard aquarium circus cathedral warehouse courtyard lobby balcony alley diner nightclub space swamp waterfall""".split()
 TEXT_WORDS = """happy summer city dream sale open welcome home love peace music coffee night star new best free good world life big blue green wild
 hello fresh market sweet stay way time team club road art rock magic sun sea north south king queen vintage classic never always today power""".split()
-SYLLABLES = [a + b + c for a in "b c d f g k l m n p r s t v z br st tr gl".split() for b in "aeiou" for c in ("", "", "n", "r", "s", "l", "ck")]
+SYLLABLES = [
+    a + b + c
+    for a in "b c d f g k l m n p r s t v z br st tr gl".split()
+    for b in "aeiou"
+    for c in ("", "", "n", "r", "s", "l", "ck")
+]
 SIDES = ("left", "right", "above", "below")
 
 RULE_TEXTS = (
@@ -53,9 +58,23 @@ RULE_TEXTS = (
     "standing constraint: the object being {verb} is given {v}, do not alter surrounding elements",
 )
 RULE_LINKS = (". with this rule active, {c}", ". now {c}", " - {c}", ". first {c}")
-ADD_AT = ("add {S} on the {d} of {R}", "put {S} {d} of {R}", "place {a} on the {d} of the {R}", "insert {S} to the {d} of {R}")
-MOVE = ("change the position of {S} to {d} of {R}", "move the {S} to the {d} of the {R}", "shift {S} to {d} of {R}", "put the {S} on the {d} of {R}")
-TEXT_ON = ("replace the text '{t}' on {S} with '{g}'", "change the text '{t}' on the {S} to '{g}'", "the {S} should say '{g}' instead of '{t}'")
+ADD_AT = (
+    "add {S} on the {d} of {R}",
+    "put {S} {d} of {R}",
+    "place {a} on the {d} of the {R}",
+    "insert {S} to the {d} of {R}",
+)
+MOVE = (
+    "change the position of {S} to {d} of {R}",
+    "move the {S} to the {d} of the {R}",
+    "shift {S} to {d} of {R}",
+    "put the {S} on the {d} of {R}",
+)
+TEXT_ON = (
+    "replace the text '{t}' on {S} with '{g}'",
+    "change the text '{t}' on the {S} to '{g}'",
+    "the {S} should say '{g}' instead of '{t}'",
+)
 TEXT_IMAGE = ("add text '{g}' on the image", *T.CLAUSES["text"])
 COUNT = ("change the count of {S} to {g}", "there should be {g} of {S}", "make it {g} {S}", "i want {g} of the {S}")
 KEEP = (", remain the {k} unchanged", ", keep the {k} as they are", " but leave the {k} alone", "")
@@ -115,7 +134,11 @@ def open_turn(rng: Random, turns: int = 3) -> EditSample:
     while True:
         clause, edits, touched, scene = _open_clause(rng, speaker, scene, touched if not ruled else None)
         if not history and ruled:
-            value = rng.choice(COLOUR_NAMES) + rng.choice((" color", "")) if rng.random() < 0.5 else rng.choice(MATERIAL_NAMES) + " material"
+            value = (
+                rng.choice(COLOUR_NAMES) + rng.choice((" color", ""))
+                if rng.random() < 0.5
+                else rng.choice(MATERIAL_NAMES) + " material"
+            )
             rule = rng.choice(RULE_TEXTS).format(v=value, verb=rng.choice(("added", "modified", "added or changed")))
             clause = rule + rng.choice(RULE_LINKS).format(c=clause)
         if len(history) == wanted:
@@ -132,7 +155,9 @@ def _open_clause(
     old = touched if it and touched is not None else rng.choice(scene) if scene else noun(rng)
     others = [n for n in scene if n is not old] or [noun(rng)]
     ref, anchor = ("it" if it else f"the {old}" if rng.random() < 0.4 else str(old)), rng.choice(others)
-    action = rng.choice(("add", "add", "remove", "replace", "recolor", "material", "text", "move", "count", "background"))
+    action = rng.choice(
+        ("add", "add", "remove", "replace", "recolor", "material", "text", "move", "count", "background")
+    )
     if it and action in ("add", "text", "background"):
         action = rng.choice(("recolor", "recolor", "remove", "material", "count"))
     rest = [n for n in scene if n is not old]
@@ -156,7 +181,9 @@ def _open_clause(
         case "recolor":
             new = replace(old, colour=rng.choice(COLOUR_NAMES))
             if it and rng.random() < 0.5:
-                text = rng.choice(("change its color to {g}", "its color should be {g}", "make its color {g}")).format(g=new.colour)
+                text = rng.choice(("change its color to {g}", "its color should be {g}", "make its color {g}")).format(
+                    g=new.colour
+                )
             else:
                 text = speaker.pick(T.CLAUSES["recolor"]).format(s=ref, g=new.colour)
             return text, (Edit("recolor", str(old), new.colour),), new, [*rest, new]

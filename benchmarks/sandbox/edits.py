@@ -41,7 +41,9 @@ class Work:
     things: list[Thing | None] = field(init=False)
     changed: set[int] = field(default_factory=set)
     touched: list[int | str] = field(default_factory=list)
-    choices: list[tuple[Cell, ...]] = field(default_factory=list)  # per edit, the cells that satisfied it when it was made
+    choices: list[tuple[Cell, ...]] = field(
+        default_factory=list
+    )  # per edit, the cells that satisfied it when it was made
 
     def __post_init__(self) -> None:
         self.scene, self.things = self.given, list(self.given.things)
@@ -224,7 +226,9 @@ def work_through(scene: Scene, edits: Sequence[Edit], cells: Mapping[int, Cell] 
         try:
             work.apply(edit, (cells or {}).get(k))
         except BadInput as error:
-            what = " ".join(w for w in (edit.action, f"'{edit.subject}'", f"-> '{edit.goal}'" if edit.goal else "") if w)
+            what = " ".join(
+                w for w in (edit.action, f"'{edit.subject}'", f"-> '{edit.goal}'" if edit.goal else "") if w
+            )
             raise BadInput(f"edit {k + 1} of {len(edits)} ({what}): {error}") from None
     seen: dict[Cell, Thing] = {}
     for thing in work.result().things:

@@ -242,7 +242,9 @@ def whole_picture(draft: Draft, action: str) -> Edit:
         case "caption":
             return Edit("text", "image", random_text(rng, S.MAX_CAPTION))
         case "background":
-            return Edit("background", "background", rng.choice([b for b in S.BACKGROUNDS if b != draft.scene.background]))
+            return Edit(
+                "background", "background", rng.choice([b for b in S.BACKGROUNDS if b != draft.scene.background])
+            )
         case "relight":
             return Edit("relight", "image", rng.choice(S.LIGHTS))
         case "tone":
@@ -257,13 +259,11 @@ def indirect(draft: Draft) -> None:
     rng, speaker = draft.rng, draft.speaker
     form = rng.choice(("reference", "reference", "reference", "same", "vague", "dislike"))
     if form == "vague":
-        options = {"background": T.VAGUE["background"], "relight": None, "tone": None}
-        edit = whole_picture(draft, rng.choice(tuple(options)))
-        table = T.VAGUE["background"] if edit.action == "background" else T.VAGUE
-        key = edit.goal if edit.action == "background" else f"{edit.action}:{edit.goal}"
-        if key not in table:
+        edit = whole_picture(draft, rng.choice(("background", "relight", "tone")))
+        wordings = T.VAGUE.get(f"{edit.action}:{edit.goal}")
+        if wordings is None:
             raise Retry
-        draft.say(speaker.pick(table[key]), edit)
+        draft.say(speaker.pick(wordings), edit)
         return
     action = {"same": rng.choice(("recolor", "recolor", "material")), "dislike": "remove"}.get(
         form, rng.choice(("remove", "recolor", "material", "move", "count", "replace"))
@@ -284,7 +284,7 @@ def indirect(draft: Draft) -> None:
         wordings = T.SAME_COLOUR if action == "recolor" else T.SAME_MATERIAL
         draft.say(speaker.pick(wordings).format(s=ref, r=named), Edit(action, thing.name, value))
     elif form == "dislike":
-        draft.say(speaker.pick(T.VAGUE["remove"]).format(s=ref), Edit("remove", thing.name))
+        draft.say(speaker.pick(T.DISLIKE).format(s=ref), Edit("remove", thing.name))
     elif action == "replace":
         new = draft.new_thing("replace")
         edit = Edit("replace", thing.name, new.phrase)
@@ -314,7 +314,9 @@ def multi_step(draft: Draft, room: int) -> None:
         chain(draft, reverse=form == "after")
     elif form == "all":
         action = rng.choice(tuple(T.ALL_OF))
-        groups = {k: ts for k, ts in kinds_of(draft.scene).items() if len(ts) <= room and _groupable(draft, action, k, ts)}
+        groups = {
+            k: ts for k, ts in kinds_of(draft.scene).items() if len(ts) <= room and _groupable(draft, action, k, ts)
+        }
         if not groups:
             raise Retry
         word = rng.choice(sorted(groups))
@@ -325,7 +327,10 @@ def multi_step(draft: Draft, room: int) -> None:
         draft.say(text, *(Edit(action, t.name, goal) for t in things))
     else:
         action = rng.choice(("remove", "recolor", "material"))
-        first, second = draft.free_thing(action, FITS.get(action, lambda t: True)), draft.free_thing(action, FITS.get(action, lambda t: True))
+        first, second = (
+            draft.free_thing(action, FITS.get(action, lambda t: True)),
+            draft.free_thing(action, FITS.get(action, lambda t: True)),
+        )
         edit = draft.change(action, first)
         if action == "recolor" and f"{edit.goal} {second.shape}" in draft.names:
             raise Retry
@@ -348,7 +353,9 @@ def _groupable(draft: Draft, action: str, word: str, things: Sequence[Thing]) ->
         return False
     if action == "recolor" and len({t.shape for t in things}) < len(things):
         return False  # recolouring two circles alike would leave two things with one name
-    return all(t.name not in draft.used and draft.may(action, t) and FITS.get(action, lambda t: True)(t) for t in things)
+    return all(
+        t.name not in draft.used and draft.may(action, t) and FITS.get(action, lambda t: True)(t) for t in things
+    )
 
 
 def _group_goal(draft: Draft, action: str, things: Sequence[Thing]) -> str | None:
@@ -373,13 +380,13 @@ def chain(draft: Draft, reverse: bool) -> None:
         first = Edit("add", new.phrase, draft.place_for(None))
         draft.used.add(new.name)
         clause = speaker.clause(first, draft.things, new)
-        thing, actions = new, ("recolor", "material", "count")
+        thing, actions = new, ["recolor", "material", "count"]
     else:
         first_action = rng.choice(("recolor", "material", "move", "count"))
         thing = draft.free_thing(first_action, lambda t: not t.label)
         first = draft.change(first_action, thing)
         clause = speaker.clause(first, draft.things)
-        actions = tuple(a for a in ("remove", "recolor", "material", "move", "count") if a != first_action)
+        actions = [a for a in ("remove", "recolor", "material", "move", "count") if a != first_action]
     second_action = rng.choice(actions)
     if not draft.may(second_action, thing):
         raise Retry
@@ -394,7 +401,13 @@ def chain(draft: Draft, reverse: bool) -> None:
 
 # ---------------------------------------------------------------------------------------------------------- samples
 def make_sample(
-    split: str, seed: int, index: int, kinds: dict[str, float], lengths: Sequence[float], size: int = 64, wordings: float = 1.0
+    split: str,
+    seed: int,
+    index: int,
+    kinds: dict[str, float],
+    lengths: Sequence[float],
+    size: int = 64,
+    wordings: float = 1.0,
 ) -> SandboxSample:
     """Sample number `index` of a split: the same for ever for the same arguments."""
     rng = Random(f"{split}/{seed}/{index}")
@@ -408,9 +421,7 @@ def make_sample(
     raise RuntimeError(f"no {kind} request of {length} edits after {MAX_TRIES} tries; the grammar has a dead end")
 
 
-def _try_sample(
-    rng: Random, split: str, id_: str, kind: str, length: int, size: int, wordings: float
-) -> SandboxSample:
+def _try_sample(rng: Random, split: str, id_: str, kind: str, length: int, size: int, wordings: float) -> SandboxSample:
     scene = random_scene(rng, split, fewest=min(8, max(1 + (kind != "direct"), length)))
     speaker = Speaker(rng, plain=kind == "direct", unseen=split == "test", share=wordings)
     draft = Draft(scene, rng, speaker, split)
@@ -456,7 +467,9 @@ def _try_session(rng: Random, split: str, id_: str, turns: int, size: int) -> Ed
         draft = Draft(scene, rng, speaker, split)
         pronoun = not ruled and touched is not None and rng.random() < 0.7
         if pronoun and touched is not None:
-            action = rng.choice([a for a in ("remove", "recolor", "material", "move", "count") if FITS.get(a, lambda t: True)(touched)])
+            action = rng.choice(
+                [a for a in ("remove", "recolor", "material", "move", "count") if FITS.get(a, lambda t: True)(touched)]
+            )
             draft.used.add(touched.name)
             edit = draft.change(action, touched)
             draft.say(speaker.clause(edit, draft.things, ref="it"), edit)
@@ -478,7 +491,17 @@ def _try_session(rng: Random, split: str, id_: str, turns: int, size: int) -> Ed
             request = rule_text + speaker.pick_of(T.RULE_JOIN).format(c=request)
         history = tuple(s.request for s in samples)
         samples.append(
-            SandboxSample(f"{id_}-{k}", request, gold, "cm" if ruled else "cu", history, before=scene, after=after, size=size, rule=rule)
+            SandboxSample(
+                f"{id_}-{k}",
+                request,
+                gold,
+                "cm" if ruled else "cu",
+                history,
+                before=scene,
+                after=after,
+                size=size,
+                rule=rule,
+            )
         )
         scene, touched = after, changed
     return EditSession(id_, tuple(samples), rule_text)
@@ -492,7 +515,8 @@ def _draw_rule(rng: Random, split: str) -> tuple[Edit, str]:
 
 
 def _ruled(thing: Thing, rule: Edit) -> Thing:
-    return replace(thing, colour=rule.goal) if rule.action == "recolor" else replace(thing, material=rule.goal)
+    value = rule.goal or ""
+    return replace(thing, colour=value) if rule.action == "recolor" else replace(thing, material=value)
 
 
 def _changed(before: Scene, after: Scene) -> Thing | None:

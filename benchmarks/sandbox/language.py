@@ -19,7 +19,26 @@ PLACES = {  # goal -> wordings; the first is the explicit one
     "above": ("above {r}", "over {r}", "on top of {r}"),
     "below": ("below {r}", "under {r}", "beneath {r}"),
 }
-NO_VERB = ("i", "i'd", "it", "there", "the", "at", "in", "to", "can", "more", "less", "above", "below", "under", "over", "on", "left", "right")
+NO_VERB = (
+    "i",
+    "i'd",
+    "it",
+    "there",
+    "the",
+    "at",
+    "in",
+    "to",
+    "can",
+    "more",
+    "less",
+    "above",
+    "below",
+    "under",
+    "over",
+    "on",
+    "left",
+    "right",
+)
 
 
 class Speaker:
@@ -80,7 +99,9 @@ class Speaker:
             return f"to the {goal}" if to else f"at the {goal}"
         if goal == "center":
             return self.rng.choice(("to the center", "to the middle") if to else ("at the center", "in the middle"))
-        forms = ("to the {}", "to the {} corner", "into the {}") if to else ("at the {}", "in the {} corner", "in the {}")
+        forms = (
+            ["to the {}", "to the {} corner", "into the {}"] if to else ["at the {}", "in the {} corner", "in the {}"]
+        )
         if "middle" in goal or "center" in goal:
             forms = forms[:1]
         return self.rng.choice(forms).format(goal)
@@ -146,9 +167,9 @@ def references(scene: Scene, thing: Thing) -> list[str]:
         options.append("the round one")
     if thing.count == 1 and thing.size == "large" and others and all(t.size != "large" for t in single):
         options.append("the biggest thing")
-    if thing.count == 1 and thing.size == "small" and others and len(single) == len(others):
-        if all(t.size != "small" for t in single):
-            options.append("the smallest thing")
+    no_groups = others and len(single) == len(others)
+    if thing.count == 1 and thing.size == "small" and no_groups and all(t.size != "small" for t in single):
+        options.append("the smallest thing")
     if thing.material != "plain" and all(t.material != thing.material for t in others):
         options.append(f"the {thing.material} one")
     if thing.label:
@@ -174,4 +195,6 @@ def kinds_of(scene: Scene) -> dict[str, list[Thing]]:
     for thing in scene.things:
         for word in (thing.shape, thing.colour, thing.material):
             groups.setdefault(word, []).append(thing)
-    return {w: ts for w, ts in groups.items() if len(ts) > 1 and (w in SHAPES or w in MATERIALS[1:] or w in T.COLOUR_WORDS)}
+    return {
+        w: ts for w, ts in groups.items() if len(ts) > 1 and (w in SHAPES or w in MATERIALS[1:] or w in T.COLOUR_WORDS)
+    }

@@ -52,8 +52,8 @@ from benchmarks.sandbox.silhouettes import (
     window_of,
 )
 
-CAP = 40.0  # a pixel further off than this is simply wrong
-SLACK = 8 * CAP  # a thing must explain at least eight wrong pixels
+CAP = 80.0  # a pixel further off than this is simply wrong
+SLACK = 4 * CAP  # a thing must explain more than four wholly wrong pixels
 SKIES = tuple(product(BACKGROUNDS, ("", *LIGHTS), ("", *TONES)))  # every look of an empty scene
 MAX_SCALE = 16  # sides up to 1024 are read at their own resolution
 KEPT_SILHOUETTES, KEPT_SKIES, KEPT_FITS = 6, 8, 3
@@ -106,11 +106,12 @@ def _cost(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 # ------------------------------------------------------------------------------------------------- size and background
 def view_of(image: np.ndarray) -> View:
-    """A view of uint8[H, W, 3] of any size; sides that are no multiple of 64 are averaged down (or repeated up) to 64."""
+    """A view of uint8[H, W, 3] of any size; sides that are no multiple of 64 (or not equal) are brought to the next one by
+    nearest pixel, which keeps edges sharp."""
     height, width = image.shape[:2]
-    k = height // SIDE
-    if height != width or height % SIDE or not 1 <= k <= MAX_SCALE:
-        k, image = 1, np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX))
+    k = min(max(-(-max(height, width) // SIDE), 1), MAX_SCALE)
+    if (height, width) != (SIDE * k, SIDE * k):
+        image = np.asarray(Image.fromarray(image).resize((SIDE * k, SIDE * k), Image.Resampling.NEAREST))
     return View(np.ascontiguousarray(sample(image, k)), np.ones((SIDE, SIDE), dtype=bool), k)
 
 
@@ -158,7 +159,7 @@ def _fit_things(view: View, sky: int) -> tuple[Thing, ...]:
     for k, cell in enumerate(busy):
         thing, cost = _fit_cell(view, sky, CELLS[cell], totals[k], fill[k], levels[k])
         before = base_cost[cell].sum()
-        if before - cost > SLACK and cost < 0.75 * before:
+        if before - cost > SLACK and cost < 0.85 * before:
             things.append(thing)
     return tuple(things)
 

@@ -73,8 +73,8 @@ class Scene:
 
     def with_thing(self, old: Thing, new: Thing | None) -> Scene:
         """The scene with `old` replaced by `new`, or removed."""
-        things = tuple(new if t is old else t for t in self.things if t is not old or new is not None)
-        return replace(self, things=things)
+        things = (new if t is old else t for t in self.things)
+        return replace(self, things=tuple(t for t in things if t is not None))
 
     @property
     def free_cells(self) -> tuple[tuple[int, int], ...]:

@@ -16,8 +16,7 @@ COPY_DIAMETER = {"small": 7, "medium": 8, "large": 9}  # one of several copies i
 COPY_BOX = (16, 20)  # height and width that several copies fill, pixels at side 64
 
 _STAR = tuple(
-    ((1.08, 0.56)[i % 2] * np.sin(i * np.pi / 5), 0.08 - (1.08, 0.56)[i % 2] * np.cos(i * np.pi / 5))
-    for i in range(10)
+    ((1.08, 0.56)[i % 2] * np.sin(i * np.pi / 5), 0.08 - (1.08, 0.56)[i % 2] * np.cos(i * np.pi / 5)) for i in range(10)
 )
 _HOUSE = ((0, -1), (1, -0.05), (0.76, -0.05), (0.76, 0.95), (-0.76, 0.95), (-0.76, -0.05), (-1, -0.05))
 _TREE = ((0, -1), (0.72, -0.12), (0.45, -0.12), (0.95, 0.6), (0.24, 0.6), (0.24, 1), (-0.24, 1), (-0.24, 0.6),

@@ -4,7 +4,7 @@ Slots: {s} the thing named with its article, {S} the same without an article, {g
 A template that starts with "!" appears only in the test split, so that generalisation to unseen wordings is measured.
 """
 
-COLOUR_WORDS = {
+COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "red": ("red", "crimson", "scarlet", "cherry"),
     "orange": ("orange", "tangerine", "amber"),
     "yellow": ("yellow", "lemon", "golden"),
@@ -18,7 +18,7 @@ COLOUR_WORDS = {
     "black": ("black", "ebony", "jet"),
     "white": ("white", "ivory", "snowy"),
 }
-SHAPE_WORDS = {
+SHAPE_WORDS: dict[str, tuple[str, ...]] = {
     "circle": ("circle", "disc", "ball"),
     "square": ("square", "box", "block"),
     "triangle": ("triangle", "pyramid"),
@@ -32,14 +32,14 @@ SHAPE_WORDS = {
     "tree": ("tree", "fir"),
     "fish": ("fish", "carp"),
 }
-MATERIAL_WORDS = {
+MATERIAL_WORDS: dict[str, tuple[str, ...]] = {
     "plain": ("plain", "solid"),
     "striped": ("striped", "stripy"),
     "dotted": ("dotted", "spotted"),
     "checkered": ("checkered", "chequered"),
     "metallic": ("metallic", "shiny"),
 }
-BACKGROUND_WORDS = {
+BACKGROUND_WORDS: dict[str, tuple[str, ...]] = {
     "white": ("white", "blank"),
     "sky": ("sky", "clear sky"),
     "grass": ("grass", "meadow"),
@@ -51,10 +51,16 @@ BACKGROUND_WORDS = {
     "brick": ("brick", "brick wall"),
     "forest": ("forest", "woods"),
 }
-NUMBER_WORDS = {"1": ("1", "one"), "2": ("2", "two"), "3": ("3", "three"), "4": ("4", "four"), "5": ("5", "five")}
+NUMBER_WORDS: dict[str, tuple[str, ...]] = {
+    "1": ("1", "one"),
+    "2": ("2", "two"),
+    "3": ("3", "three"),
+    "4": ("4", "four"),
+    "5": ("5", "five"),
+}
 
 # ---- explicit wordings: kind "direct" draws from the first two, kind "paraphrased" from all ----
-CLAUSES = {
+CLAUSES: dict[str, tuple[str, ...]] = {
     "add": (
         "add {a}",
         "put {a} in the picture",
@@ -227,19 +233,31 @@ CLAUSES = {
 }
 
 # ---- indirect wordings: what to do is said, to what or to which value only the picture tells ----
-VAGUE = {
-    "remove": ("i don't like {s}", "{s} bothers me", "{s} is in the way", "it would look better without {s}", "!{s} spoils the picture"),
-    "background": {
-        "night": ("it should look like night", "make it night time", "!the sun has gone down already, show that"),
-        "snow": ("make it winter", "it should look like winter", "!it has been snowing all day, show that"),
-        "sea": ("let it all float in the ocean", "make it happen out at sea", "!we are on a boat now, show that"),
-        "forest": ("put it all among trees", "it should be deep in the woods", "!take the scene into the woods"),
-        "sunset": ("make it evening", "the sun should be setting", "!the day is ending, show that"),
-        "sand": ("make it happen at the beach", "it should be in a desert", "!we are in the dunes, show that"),
-        "grass": ("let it lie on a lawn", "it should be on a meadow", "!put it all out in a field"),
-        "sky": ("let everything fly", "it should be up in the air", "!lift the scene into the clouds"),
-        "brick": ("hang it all on a wall", "it should be on a wall", "!it was painted on a wall, show that"),
-    },
+DISLIKE = (
+    "i don't like {s}",
+    "{s} bothers me",
+    "{s} is in the way",
+    "it would look better without {s}",
+    "!{s} spoils the picture",
+)
+VAGUE: dict[str, tuple[str, ...]] = {  # "action:goal" -> wordings
+    "background:night": (
+        "it should look like night",
+        "make it night time",
+        "!the sun has gone down already, show that",
+    ),
+    "background:snow": ("make it winter", "it should look like winter", "!it has been snowing all day, show that"),
+    "background:sea": (
+        "let it all float in the ocean",
+        "make it happen out at sea",
+        "!we are on a boat now, show that",
+    ),
+    "background:forest": ("put it all among trees", "it should be deep in the woods", "!take the scene into the woods"),
+    "background:sunset": ("make it evening", "the sun should be setting", "!the day is ending, show that"),
+    "background:sand": ("make it happen at the beach", "it should be in a desert", "!we are in the dunes, show that"),
+    "background:grass": ("let it lie on a lawn", "it should be on a meadow", "!put it all out in a field"),
+    "background:sky": ("let everything fly", "it should be up in the air", "!lift the scene into the clouds"),
+    "background:brick": ("hang it all on a wall", "it should be on a wall", "!it was painted on a wall, show that"),
     "relight:brighter": ("it is too dark", "i can hardly see anything", "!the picture is gloomy, fix it"),
     "relight:darker": ("it is too bright", "the light hurts my eyes", "!the picture is glaring, fix it"),
     "tone:warmer": ("it feels too cold", "the mood is chilly, fix it", "!the colors look icy, change that"),
@@ -252,7 +270,11 @@ SAME_COLOUR = (
     "paint {s} like {r}",
     "!let {s} borrow the color of {r}",
 )
-SAME_MATERIAL = ("give {s} the pattern of {r}", "{s} should have the same pattern as {r}", "!let {s} borrow the pattern of {r}")
+SAME_MATERIAL = (
+    "give {s} the pattern of {r}",
+    "{s} should have the same pattern as {r}",
+    "!let {s} borrow the pattern of {r}",
+)
 
 # ---- several steps that depend on each other ----
 SWAP_COLOURS = (
@@ -292,10 +314,29 @@ RULES = {  # said once in turn 1; holds for every thing that is added or changed
     ),
 }
 RULE_JOIN = (". with this rule active, {c}", ". now {c}", ". first, {c}")
-PRONOUN = {"s": ("it", "it", "that one"), "of": ("change its color to {g}", "make its color {g}"), "mat": ("change its material to {g}",)}
+PRONOUN = {
+    "s": ("it", "it", "that one"),
+    "of": ("change its color to {g}", "make its color {g}"),
+    "mat": ("change its material to {g}",),
+}
 
 # ---- around the clauses ----
-OPENERS = ("", "", "", "", "please ", "could you ", "hey, ", "can you ", "i need you to ", "would you ", "ok so ", "quick one: ", "hi! ", "!kindly ")
+OPENERS = (
+    "",
+    "",
+    "",
+    "",
+    "please ",
+    "could you ",
+    "hey, ",
+    "can you ",
+    "i need you to ",
+    "would you ",
+    "ok so ",
+    "quick one: ",
+    "hi! ",
+    "!kindly ",
+)
 ASKING = ("please ", "could you ", "can you ", "i need you to ", "would you ", "!kindly ")  # only before a verb
 CLOSERS = ("", "", "", "", " please", " thanks", ", thank you", " if possible", ". cheers", "!, much obliged")
 JOINS = ("; ", ", then ", " and ", ". ", ", ", ". also, ", " and then ", ". after that ", "!. oh, and ")

@@ -120,7 +120,10 @@ class TextPolicy(nn.Module):
         grids = torch.cat([p.grid_thw for p in distinct.values()]).to(device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_vision):
             flat = iter(self.model.model.get_image_features(pixels, grids, return_dict=True).pooler_output)
-        per_prompt = {key: [next(flat) for _ in p.grid_thw] for key, p in distinct.items()}
+        per_prompt = {
+            key: [next(flat) for _ in range(len(p.grid_thw) if p.grid_thw is not None else 0)]
+            for key, p in distinct.items()
+        }
         return tuple(f for p in prompts if p.pixel_values is not None for f in per_prompt[id(p)])
 
     def _token_stats(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:

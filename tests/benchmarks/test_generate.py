@@ -65,7 +65,9 @@ def test_splits_share_no_scene():
 
 def combinations(sample):
     things = {t.name: t for t in sample.before.things}
-    return {combination_split(e.action, things[e.subject]) for e in sample.gold if e.subject in things and e.action != "add"}
+    return {
+        combination_split(e.action, things[e.subject]) for e in sample.gold if e.subject in things and e.action != "add"
+    }
 
 
 def test_some_combinations_appear_in_test_alone():

@@ -1,0 +1,129 @@
+"""Every option of every group composes into its typed dataclass; mistakes name the nearest right thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from benchmarks.errors import BadInput
+from conf.schema import ROOTS, RunConfig
+from experiments import cli
+from rewards.compose import VARIANTS, RewardSpec
+
+OPTIONS = [(g, o) for g, options in cli.groups_of("run").items() if g != "hydra" for o in options]
+REQUIRED = {"evaluate": ["run=a", "out=b"], "edit": ["image=a.png", "instruction=b"]}
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda v: str(v))
+def test_every_option_of_every_group_becomes_a_typed_config(group: str, option: str) -> None:
+    config = cli.typed(cli.compose("run", [f"{group}={option}"]))
+    assert isinstance(config, RunConfig)
+    chosen = getattr(config, group)
+    if group in ("experiment", "paths"):
+        return
+    assert (chosen.variant if group == "algo" else chosen.name) == option
+
+
+def test_all_groups_of_the_design_are_there() -> None:
+    groups = "scale decomposer sequencer editor reward execution algo rollouts engine judge benchmark tracker experiment paths"
+    assert set(groups.split()) <= set(cli.groups_of("run"))
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_every_command_composes(name: str) -> None:
+    assert isinstance(cli.typed(cli.compose(name, REQUIRED.get(name, []))), ROOTS[name])
+
+
+@pytest.mark.parametrize("reward", VARIANTS)
+def test_the_weights_in_yaml_are_those_of_the_code(reward: str) -> None:
+    config = cli.typed(cli.compose("run", [f"reward={reward}"]))
+    assert RewardSpec.from_weights(vars(config.reward.weights)) == RewardSpec.named(reward)
+
+
+def test_any_weight_can_be_set_from_the_command_line() -> None:
+    config = cli.typed(cli.compose("run", ["reward=f1", "reward.weights.action=0.5", "reward.weights.linked=2"]))
+    assert (config.reward.weights.action, config.reward.weights.linked, config.reward.weights.subject) == (
+        0.5,
+        2.0,
+        0.45,
+    )
+
+
+def test_a_variants_own_settings_win_over_the_scale_and_the_caller_over_both() -> None:
+    plain = cli.typed(cli.compose("run", ["scale=paper"])).algo
+    dapo = cli.typed(cli.compose("run", ["scale=paper", "algo=dapo"])).algo
+    mine = cli.typed(cli.compose("run", ["scale=paper", "algo=dapo", "algo.clip_high=0.4"])).algo
+    assert (plain.kl_coef, plain.clip_high) == (0.01, 0.3)
+    assert (dapo.kl_coef, dapo.clip_high, dapo.dynamic_sampling) == (0.0, None, True)
+    assert mine.clip_high == 0.4
+
+
+def test_every_yaml_says_what_it_is_for() -> None:
+    for path in cli.CONF.rglob("*.yaml"):
+        head = path.read_text().splitlines()
+        first = next(line for line in head if not line.startswith("# @package"))
+        assert first.startswith("# "), path
+
+
+def test_assumed_values_are_marked() -> None:
+    text = Path(cli.CONF / "scale" / "paper.yaml").read_text()
+    for key in ("group_size", "kl_coef", "kl_estimator", "clip_low", "clip_high", "dual_clip", "weight_decay", "betas"):
+        line = next(row for row in text.splitlines() if row.strip().startswith(f"{key}:"))
+        assert "# assumed" in line, line
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("algo.lrr=1", "'algo.lr'"),
+        ("lr=1", "'algo.lr'"),
+        ("editr=sandbox", "'editor'"),
+        ("reward=f1goal", "'reward=f1_goal'"),
+        ("reward.weights.acton=1", "'reward.weights.action'"),
+        ("scale.needs.gpu=1", "'scale.needs.gpus'"),
+        ("+anything=1", "there is no key 'anything'"),
+        ("~reward.wights", "'reward.weights'"),
+        ("algo.lr=abc", "'abc'"),
+        ("algo.betas=[1,x]", "'x'"),
+        ("reward.weights=3", "RewardWeights"),
+        ("seed=1.5", "'1.5'"),
+        ("seed=1,2", "-m"),
+        ("nonsense", "key=value"),
+    ],
+)
+def test_a_mistake_is_named_with_the_nearest_right_thing(argument: str, expected: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        cli.check("run", [argument])
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sweep_is_checked_before_it_starts() -> None:
+    cli.check("run", ["-m", "seed=1,2", "reward=f1,exact"])
+    with pytest.raises(BadInput, match="reward=exact"):
+        cli.check("run", ["-m", "seed=1,2", "reward=f1,exct"])
+    with pytest.raises(BadInput, match="'x'"):
+        cli.check("run", ["-m", "seed=1,x"])
+
+
+def test_a_missing_value_is_named() -> None:
+    with pytest.raises(BadInput, match="instruction"):
+        cli.check("edit", ["image=a.png"])
+
+
+@pytest.mark.parametrize(
+    "text", ['make it "red", {and} [x]', "${seed}", "a=b,c", "把红色的星星变成蓝色", "it's (fine)", ""]
+)
+def test_free_text_needs_no_second_layer_of_quotes(text: str) -> None:
+    texts: list[str] = []
+    hidden = cli.hide_texts([f"instruction={text}", "image=a.png"], ("instruction",), texts)
+    OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
+    cli.check("edit", hidden)
+    assert cli.typed(cli.compose("edit", hidden)).instruction == text
+
+
+def test_the_same_sweep_has_the_same_id_in_any_order() -> None:
+    assert cli.sweep_id("run", ["-m", "a=1", "b=2"]) == cli.sweep_id("run", ["b=2", "a=1", "-m"])
+    assert cli.sweep_id("run", ["-m", "a=1"]) != cli.sweep_id("run", ["-m", "a=2"])

@@ -1,0 +1,125 @@
+"""Commands in real processes that can be killed at an exact moment.
+
+A fork server imports the heavy modules once; each command is a fork of it, so a process starts in a moment. A command is
+counted at every write that matters (appending rows, flushing a file, renaming it); it can be killed by SIGKILL, or
+interrupted by SIGINT, at the n-th of these, in the middle of an append too.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MODULES = ["torch", "transformers", "experiments.job", "experiments.report", "editors.sandbox", "judges.sandbox"]
+LIMIT_S = 240
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int  # negative: killed by that signal
+    writes: int
+    text: str
+
+
+def command(
+    module: str,
+    arguments: list[str],
+    folder: Path,
+    kill_at: int | None = None,
+    interrupt_at: int | None = None,
+    full_at: int | None = None,
+) -> Ended:
+    """`python -m <module> <arguments>` in `folder`. `full_at`: from that write on the disk is full."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(MODULES)
+    log, count = folder / "output.log", context.Value("i", 0)
+    child = context.Process(
+        target=_child, args=(module, arguments, str(folder), str(log), count, kill_at, interrupt_at, full_at)
+    )
+    child.start()
+    child.join(LIMIT_S)
+    if child.is_alive():
+        child.kill()
+        raise AssertionError(f"no end after {LIMIT_S} s:\n{log.read_text()}")
+    assert child.exitcode is not None
+    return Ended(child.exitcode, count.value, log.read_text(errors="replace"))
+
+
+def _child(
+    module: str,
+    arguments: list[str],
+    folder: str,
+    log: str,
+    count: Any,
+    kill_at: int | None,
+    interrupt_at: int | None,
+    full_at: int | None,
+) -> None:
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    os.chdir(folder)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _watch_writes(count, kill_at, interrupt_at, full_at)
+    sys.argv = [module, *arguments]
+    code = 0
+    try:
+        import importlib
+
+        from experiments import cli, progress
+
+        progress.console.file = sys.stdout
+        name = module.rpartition(".")[2]
+        loaded = importlib.import_module(module)
+        cli.command(name, loaded.main, getattr(loaded, "FREE_TEXT", ()))
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, full_at: int | None) -> None:
+    """Count appends, flushes and renames; act at the chosen one. An append is torn: half of it is written before a kill."""
+    from rl.journal import Journal
+
+    append, fsync, rename = Journal.append, os.fsync, os.replace
+
+    def here() -> None:
+        count.value += 1
+        if count.value == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if count.value == interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        if full_at is not None and count.value >= full_at:
+            raise OSError(28, "No space left on device")
+
+    def torn(self: Journal, rows: Any) -> None:
+        rows = list(rows)
+        if count.value + 1 == kill_at:
+            whole = "".join(__import__("json").dumps(r) + "\n" for r in rows)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as f:
+                f.write(whole[: len(whole) * 2 // 3])
+        here()
+        append(self, rows)
+
+    def flushed(handle: int) -> None:
+        here()
+        fsync(handle)
+
+    def renamed(source: Any, target: Any, **more: Any) -> None:
+        here()
+        rename(source, target, **more)
+
+    Journal.append, os.fsync, os.replace = torn, flushed, renamed  # type: ignore[method-assign,assignment]

@@ -1,0 +1,109 @@
+"""Reports from a run's files: everything in them, self-contained, several runs side by side."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from benchmarks.errors import MissingFile
+from experiments.report import main, write_report
+from experiments.results import COMPONENTS, results
+from experiments.store import read_json
+from experiments.sweep import differing, find_runs, grouped, load, over
+from tests.made_up_runs import make_run
+
+VOID = {"meta", "img", "br", "link", "path", "use", "circle", "line", "rect"}
+
+
+class Balanced(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_results_have_the_format_of_the_design(finished_run: Path) -> None:
+    values = read_json(finished_run / "results.json")
+    assert set(values["decomposition"]["before"]) == set(COMPONENTS) == set(values["decomposition"]["after"])
+    assert set(values["arms"]) == {"editor", "agents", "agents_rl"}
+    editor = values["arms"]["editor"]["sandbox"]
+    assert (editor["n"], editor["invalid"]) == (40, 1) and "overall" in editor and "fulfilment" in editor
+    assert values["time_s"] == {"train": pytest.approx(44.0), "evaluate": 1.5}
+    assert (values["scale"], values["reward"], values["execution"], values["seed"]) == ("tiny", "f1_goal", "single", 0)
+
+
+def test_a_report_holds_everything_and_nothing_from_elsewhere(finished_run: Path) -> None:
+    text = write_report(finished_run).read_text(encoding="utf-8")
+    page = Balanced()
+    page.feed(text)
+    assert page.open == []
+    assert page.seen.count("svg") >= 8 and page.seen.count("img") == 12 * 4
+    assert "script" not in page.seen and not re.search(r'(src|href)="(?!data:|#)', text)
+    assert text.count('class="strip"') == 12
+    for needle in (
+        "team after RL − team before RL",
+        "mean F1",
+        "Entropy",
+        "KL to the start",
+        "unreadable decomposition",
+    ):
+        assert needle in text
+    assert write_report(finished_run).read_text(encoding="utf-8") == text  # the same run gives the same report
+    assert "make &lt;the&gt;" in text  # what users wrote is text, never markup
+
+
+def test_a_sweep_is_grouped_by_what_differs_and_averaged_over_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for seed in (0, 1):
+        for reward in ("f1", "f1_goal"):
+            make_run(tmp_path / f"main-{reward}{seed}", (f"seed={seed}", f"reward={reward}"), n=8, steps=2)
+    folders, out = find_runs([str(tmp_path)])
+    runs = [load(f) for f in folders]
+    assert differing(runs) == ["reward"]
+    groups = grouped(runs, ["reward"])
+    assert {k: len(v) for k, v in groups.items()} == {("f1",): 2, ("f1_goal",): 2}
+    pair = groups[("f1",)]
+    assert over(pair, "F1 after").value == pytest.approx(sum(r.measures["F1 after"] for r in pair) / 2)
+    main([str(tmp_path)])
+    assert "f1_goal" in capsys.readouterr().out
+    assert (out / "sweep.html").is_file() and out == tmp_path
+
+
+def test_a_sweeps_list_of_runs_is_followed_and_unfinished_ones_are_left_out(tmp_path: Path) -> None:
+    done = make_run(tmp_path / "main-1", n=8, steps=2)
+    half = make_run(tmp_path / "main-2", ("seed=1",), n=8, steps=2)
+    (half / "results.json").unlink()
+    sweep = tmp_path / "sweeps" / "run-1"
+    sweep.mkdir(parents=True)
+    (sweep / "runs.txt").write_text(f"{done}\n{half}\n")
+    assert find_runs([str(sweep)]) == ([done], sweep)
+    with pytest.raises(MissingFile, match="no finished run"):
+        find_runs([str(half)])
+    with pytest.raises(MissingFile, match="no folder"):
+        find_runs([str(tmp_path / "none")])
+
+
+def test_categories_are_reported_apart(finished_run: Path) -> None:
+    from experiments.identity import load_config
+    from rl.journal import Journal, read_jsonl
+
+    for when in ("before", "after"):
+        path = finished_run / "eval" / f"decompose_{when}.jsonl"
+        rows = [r | {"kind": ("cm", "cu")[r["i"] % 2]} for r in read_jsonl(path)]
+        path.unlink()
+        Journal(path).append(rows)
+    found = results(finished_run, load_config(finished_run))["decomposition"]
+    assert set(found["by_category"]) == {"cm", "cu"} and set(found["by_category"]["cm"]) == set(COMPONENTS)
