@@ -92,6 +92,7 @@ class SFTStartConfig:
     steps: int = 0
     batch_size: int = 32
     lr: float = 5e-4
+    optimizer: str = "adamw"  # adamw | muon
     warmup: int = 50
 
 

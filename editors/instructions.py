@@ -14,7 +14,7 @@ from benchmarks.sandbox.scene import BACKGROUNDS, COLOURS, LIGHTS, MATERIALS, RE
 
 _VERBS = (
     "add|put|place|draw|insert|write|remove|delete|erase|replace|change|recolou?r|paint|colou?r|make|turn|set|move|shift"
-    "|zoom|brighten|darken|convert"
+    "|zoom|brighten|darken|convert|swap|exchange|give|take|bring|turn|switch|let|get"
 )
 _SPLIT = re.compile(
     r"\s*(?:;|\n|\.(?=\s|$))\s*"  # sentences
@@ -35,16 +35,18 @@ _PATTERNS: tuple[tuple[str, str], ...] = (  # (what it means, the whole clause);
     ("text", rf"(?:add|put|write) (?:the )?(?:text |label )?<(?P<g>\d+)> (?:to|on) {_THING}"),
     ("zoom", rf"zoom in(?: (?:on|to)|to) (?:the )?(?P<g>[a-z -]+?)(?: of {_IMAGE})?"),
     ("light", r"(?P<g>brighten|darken) " + _IMAGE),
-    ("grade", rf"(?:make|turn|convert) {_IMAGE} (?:(?:in)?to )?(?P<g>[a-z]+)"),
+    ("grade", rf"(?:make|turn|convert) {_IMAGE} (?:(?:in)?to )?(?P<g>black and white|[a-z]+)"),
+    ("grade", rf"give {_IMAGE} an? (?P<g>[a-z]+) (?:tone|look|light)"),
     ("background", r"(?:change|set|make|turn|replace) the background (?:(?:in)?to |with |by )?(?:an? |the )?(?P<g>[a-z]+)"),
-    ("add", r"(?:add|put|place|draw|insert) (?:an? |another |one more )?(?P<s>[a-z0-9 ]+?)(?: (?P<p><place>.+))?"),
+    ("add", rf"(?:add|put|place|draw|insert) (?:an? |another |one more )?(?P<s>[a-z0-9 ]+?)(?: (?:to|in) {_IMAGE})?(?: (?P<p><place>.+))?"),
     ("remove", rf"(?:remove|delete|erase) {_THING}"),
-    ("replace", rf"replace {_THING} (?:with|by) (?:an? |the )?(?P<g>[a-z0-9 ]+)"),
+    ("replace", rf"(?:replace|swap|exchange) {_THING} (?:with|by|for) (?:an? |the )?(?P<g>[a-z0-9 ]+)"),
     ("recolor", rf"change the colou?r of {_THING} (?:{_INTO}) (?P<g>[a-z]+)"),
     ("recolor", rf"(?:recolou?r|paint|colou?r) {_THING} (?:(?:{_INTO}) )?(?P<g>{'|'.join(COLOURS)}|grey)"),
     ("material", rf"change the (?:material|texture|pattern) of {_THING} (?:{_INTO}) (?P<g>[a-z]+)"),
     ("count", rf"(?:change|set) the (?:count|number) of {_THING} (?:{_INTO}) (?P<g>[a-z0-9]+)"),
     ("move", rf"(?:move|shift) {_THING} (?P<p><place>.+)"),
+    ("move", rf"change the position of {_THING} (?P<p><place>.+)"),
     ("become", rf"(?:turn|change|make|convert|set) {_THING} (?:(?:{_INTO}) )(?:an? )?(?P<g>[a-z0-9 ]+)"),
     ("become", rf"(?:turn|make|paint|colou?r) {_THING} (?P<g>{'|'.join((*COLOURS, *MATERIALS))}|grey)"),
 )
@@ -88,7 +90,7 @@ def _edit(kind: str, found: dict[str, str | None], quotes: list[str]) -> Edit | 
         case "light":
             return Edit("relight", "image", {"brighten": "brighter", "darken": "darker"}[goal])
         case "grade":
-            goal = {"greyscale": "grayscale", "gray": "grayscale"}.get(goal, goal)
+            goal = {"greyscale": "grayscale", "black and white": "grayscale"}.get(goal, goal)
             if goal in LIGHTS:
                 return Edit("relight", "image", goal)
             return Edit("tone", "image", goal) if goal in TONES else None

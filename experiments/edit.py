@@ -10,6 +10,7 @@ from pathlib import Path
 from conf.schema import DecomposerConfig, EditConfig
 from experiments.cli import command
 
+FREE_TEXT = ("image", "instruction", "out", "run")  # keys whose values are taken as they are
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -100,4 +101,4 @@ def save_picture(picture, out: Path) -> None:  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
-    command("edit", main, free_text=("image", "instruction", "out", "run"))
+    command("edit", main, FREE_TEXT)

@@ -11,6 +11,8 @@ from pathlib import Path
 from conf.schema import EvaluateConfig, RunConfig
 from experiments.cli import command
 
+FREE_TEXT = ("run", "out", "benchmark.path")  # keys whose values are taken as they are
+
 
 def main(config: EvaluateConfig) -> None:
     from benchmarks.errors import BadInput, MissingFile
@@ -95,4 +97,4 @@ def decomposer(trained: RunConfig, config: EvaluateConfig, checkpoint: Path):  #
 
 
 if __name__ == "__main__":
-    command("evaluate", main, free_text=("run", "out", "benchmark.path"))
+    command("evaluate", main, FREE_TEXT)

@@ -53,6 +53,7 @@ class Job:
     def run(self) -> dict[str, Any]:
         """All phases; returns what results.json holds."""
         build.use_threads(self.config.engine)
+        Journal(self.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
         start = self.supervised()
         self.decomposition("before", start)
         trained = self.grpo(start)

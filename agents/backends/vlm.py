@@ -27,6 +27,7 @@ from benchmarks.errors import BadData, BadInput, MissingFile
 
 PAIR = ("<|vision_start|>", "<|vision_end|>")
 IMAGE_PAD = "<|image_pad|>"
+MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,20 @@ class VLM:
 
     def preprocess(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """Images -> patches [N, D] in fp32 and grids [n, 3] (time, rows, columns of patches)."""
-        out = self.image_processor(images=[im.convert("RGB") for im in images], return_tensors="pt")
+        out = self.image_processor(images=[_seeable(im) for im in images], return_tensors="pt")
         return out["pixel_values"], out["image_grid_thw"]
 
     def _ids(self, text: str) -> Tensor:
         return torch.tensor(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long)
+
+
+def _seeable(image: Image.Image) -> Image.Image:
+    """RGB; a picture too long for the image processor is squeezed for the model's eyes (the editor gets it as it is)."""
+    width, height = image.size
+    least = -(-max(width, height) // MAX_RATIO)
+    if min(width, height) < least:
+        image = image.convert("RGB").resize((max(width, least), max(height, least)))
+    return image.convert("RGB")
 
 
 def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> VLM:

@@ -55,7 +55,7 @@ from benchmarks.sandbox.silhouettes import (
 CAP = 80.0  # a pixel further off than this is simply wrong
 SLACK = 4 * CAP  # a thing must explain more than four wholly wrong pixels
 SKIES = tuple(product(BACKGROUNDS, ("", *LIGHTS), ("", *TONES)))  # every look of an empty scene
-MAX_SCALE = 16  # sides up to 1024 are read at their own resolution
+MAX_SCALE = 8  # sides up to 512 are read at their own resolution
 KEPT_SILHOUETTES, KEPT_SKIES, KEPT_FITS = 6, 8, 3
 
 
@@ -267,7 +267,7 @@ def _unzoomed(view: View) -> Perception | None:
         ranked = _rank_skies(half, view.k, top, left)
         tries.append((ranked[0][0], cell, top, left, _close_ones(ranked, 2)))
     found: list[Perception] = []
-    for _, cell, top, left, skies in sorted(tries)[:2]:
+    for _, cell, top, left, skies in sorted(tries)[:4]:
         whole, seen = np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE), bool)
         whole[top : top + SIDE // 2, left : left + SIDE // 2] = half
         seen[top : top + SIDE // 2, left : left + SIDE // 2] = True
@@ -282,6 +282,13 @@ def perceive_fully(image: np.ndarray) -> Perception:
     if best.error > 3 and (zoomed := _unzoomed(view)) is not None and zoomed.error < best.error:
         return zoomed
     return best
+
+
+def background_share(image: np.ndarray) -> float:
+    """The share of pixels of uint8[H, W, 3] that are exactly (to one grey level) some background of the world; cheap."""
+    view = view_of(image)
+    _, sky = _rank_skies(view.image, view.k)[0]
+    return float((_cost(_skies(view.k)[sky], view.image.reshape(-1, 3)) <= 1).mean())
 
 
 def perceive(image: np.ndarray) -> Scene:

