@@ -73,12 +73,11 @@ class Fit:
     """How a picture was brought to a model's grid: what `restore` needs to undo it."""
 
     original: tuple[int, int]  # width, height
-    padded: tuple[int, int]  # after the padding, before the resizing
-    offset: tuple[int, int]  # left, top of the original inside the padded picture
     grid: tuple[int, int]  # what the model sees
+    box: tuple[int, int, int, int]  # left, top, right, bottom of the picture inside the grid; the rest is padding
 
 
-def grid_size(width: int, height: int, area: int, multiple: int) -> tuple[int, int]:
+def grid_size(width: float, height: float, area: int, multiple: int) -> tuple[int, int]:
     """(width, height) in multiples of `multiple` with about `area` pixels (never more than one step above) and nearly the
     same aspect ratio. Raises BadInput for an area smaller than one grid step."""
     if area < multiple * multiple or multiple < 1:
@@ -94,27 +93,27 @@ def fit_to_grid(image: Image.Image, area: int, multiple: int) -> tuple[Image.Ima
     """The whole picture at a size a model takes, and how to undo it. Nothing is cropped; where it is longer than
     MAX_RATIO : 1 its short side is padded by repeating the edge."""
     width, height = image.size
-    padded = (max(width, math.ceil(height / MAX_RATIO)), max(height, math.ceil(width / MAX_RATIO)))
-    offset = ((padded[0] - width) // 2, (padded[1] - height) // 2)
-    if padded != (width, height):
-        right, below = padded[0] - width - offset[0], padded[1] - height - offset[1]
-        pixels = np.pad(np.asarray(image), ((offset[1], below), (offset[0], right), (0, 0)), mode="edge")
-        image = Image.fromarray(pixels)
-    grid = grid_size(*padded, area, multiple)
-    if grid != padded:
-        image = image.resize(grid, Image.Resampling.LANCZOS)
-    return image, Fit((width, height), padded, offset, grid)
+    full = (max(width, height / MAX_RATIO), max(height, width / MAX_RATIO))  # with the padding, at the original scale
+    grid = grid_size(*full, area, multiple)
+    inner = (max(1, round(grid[0] * width / full[0])), max(1, round(grid[1] * height / full[1])))
+    left, top = (grid[0] - inner[0]) // 2, (grid[1] - inner[1]) // 2
+    if inner != image.size:
+        image = image.resize(inner, Image.Resampling.LANCZOS)
+    if inner != grid:
+        right, below = grid[0] - inner[0] - left, grid[1] - inner[1] - top
+        image = Image.fromarray(np.pad(np.asarray(image), ((top, below), (left, right), (0, 0)), mode="edge"))
+    return image, Fit((width, height), grid, (left, top, left + inner[0], top + inner[1]))
 
 
 def restore(image: Image.Image, fit: Fit) -> Image.Image:
-    """A model's result back at the original size, pixel for pixel in place. Raises BadInput where the result is not of
-    the size that the model was given."""
+    """A model's result back at the original size, in place. Raises BadInput where the result is not of the size that the
+    model was given."""
     if image.size != fit.grid:
-        raise BadInput(f"the model was given {fit.grid} (width, height) and returned {image.size}; it must keep the size")
-    if fit.grid != fit.padded:
-        image = image.resize(fit.padded, Image.Resampling.LANCZOS)
-    left, top = fit.offset
-    return image.crop((left, top, left + fit.original[0], top + fit.original[1]))
+        raise BadInput(
+            f"the model was given {fit.grid} (width, height) and returned {image.size}; it must keep the size"
+        )
+    image = image.crop(fit.box)
+    return image if image.size == fit.original else image.resize(fit.original, Image.Resampling.LANCZOS)
 
 
 __all__ = ["Fit", "fit_to_grid", "grid_size", "load_image", "restore", "to_rgb"]

@@ -29,7 +29,10 @@ _IMAGE = r"(?:the )?(?:whole |entire )?(?:image|picture|photo|scene)"
 _THING = r"(?:the )?(?P<s>[a-z0-9 ]+?)"
 _INTO = r"(?:in)?to|as|with"
 _PATTERNS: tuple[tuple[str, str], ...] = (  # (what it means, the whole clause); the first that fits is taken
-    ("caption", rf"(?:add|put|write|draw|insert) (?:the )?(?:text |caption |words? )?<(?P<g>\d+)> (?:to|on|in|at) {_IMAGE}"),
+    (
+        "caption",
+        rf"(?:add|put|write|draw|insert) (?:the )?(?:text |caption |words? )?<(?P<g>\d+)> (?:to|on|in|at) {_IMAGE}",
+    ),
     ("caption", rf"change the (?:text|caption)(?: (?:of|on|in) {_IMAGE})? (?:{_INTO}) <(?P<g>\d+)>"),
     ("text", rf"(?:change|set) the (?:text|label) (?:on|of) {_THING} (?:{_INTO}) <(?P<g>\d+)>"),
     ("text", rf"(?:add|put|write) (?:the )?(?:text |label )?<(?P<g>\d+)> (?:to|on) {_THING}"),
@@ -37,8 +40,15 @@ _PATTERNS: tuple[tuple[str, str], ...] = (  # (what it means, the whole clause);
     ("light", r"(?P<g>brighten|darken) " + _IMAGE),
     ("grade", rf"(?:make|turn|convert) {_IMAGE} (?:(?:in)?to )?(?P<g>black and white|[a-z]+)"),
     ("grade", rf"give {_IMAGE} an? (?P<g>[a-z]+) (?:tone|look|light)"),
-    ("background", r"(?:change|set|make|turn|replace) the background (?:(?:in)?to |with |by )?(?:an? |the )?(?P<g>[a-z]+)"),
-    ("add", rf"(?:add|put|place|draw|insert) (?:an? |another |one more )?(?P<s>[a-z0-9 ]+?)(?: (?:to|in) {_IMAGE})?(?: (?P<p><place>.+))?"),
+    (
+        "background",
+        r"(?:change|set|make|turn|replace) the background (?:(?:in)?to |with |by )?(?:an? |the )?(?P<g>[a-z]+)",
+    ),
+    (
+        "add",
+        r"(?:add|put|place|draw|insert) (?:an? |another |one more )?(?P<s>[a-z0-9 ]+?)"
+        rf"(?: (?:to|in) {_IMAGE})?(?: (?P<p><place>.+))?",
+    ),
     ("remove", rf"(?:remove|delete|erase) {_THING}"),
     ("replace", rf"(?:replace|swap|exchange) {_THING} (?:with|by|for) (?:an? |the )?(?P<g>[a-z0-9 ]+)"),
     ("recolor", rf"change the colou?r of {_THING} (?:{_INTO}) (?P<g>[a-z]+)"),

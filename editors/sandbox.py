@@ -23,7 +23,9 @@ from benchmarks.sandbox.scene import CELL_NAMES, Scene
 from editors.base import check_batch
 from editors.instructions import parse_instruction
 
-MAX_ERROR = 10.0  # mean cost per pixel above which a picture is no sandbox picture (a photo): only photo edits work on it
+MAX_ERROR = (
+    10.0  # mean cost per pixel above which a picture is no sandbox picture (a photo): only photo edits work on it
+)
 SIDES = (32, 2048)  # pictures with a shorter or longer side, or a ratio above MAX_RATIO, are photos too
 MAX_RATIO = 2.0
 PHOTO_ACTIONS = ("relight", "tone", "zoom")

@@ -74,7 +74,7 @@ def command(name: str, main: Callable[[Any], None], free_text: Sequence[str] = (
 def typed(cfg: DictConfig, group: str | None = None) -> Any:
     """The composed configuration as its dataclass; from here on nobody sees Hydra. `group` is a sweep's id."""
     try:
-        config = OmegaConf.to_object(cfg)
+        config: Any = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
         raise BadInput(_said(error)) from error
     if group and getattr(config, "tracker", None) and not config.tracker.group:
@@ -117,7 +117,7 @@ def check(name: str, argv: Sequence[str]) -> None:
             raise BadInput(f"cannot read '{word}': {_said(error)}; put quotes around special characters") from error
     for override in overrides:
         check_key(name, override)
-    plain = [o.input_line for o in overrides if not o.is_sweep_override()]
+    plain = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
     swept = [[f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()] for o in overrides if _listed(o)]
     if swept and not args.multirun:
         raise BadInput(f"'{swept[0][0].partition('=')[0]}' has several values: add -m to run every combination")
@@ -186,7 +186,7 @@ def compose(name: str, overrides: list[str]) -> DictConfig:
 
 
 def _listed(override: Override) -> bool:
-    return override.is_sweep_override() and not override.is_hydra_override() and "glob(" not in override.input_line
+    return override.is_sweep_override() and not override.is_hydra_override() and "glob(" not in str(override.input_line)
 
 
 def _choices(override: Override) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.stats import Mean
 
@@ -75,7 +76,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 _line(axes, points, COLOURS[n % len(COLOURS)], label)
             axes.set_title(title)
             axes.set_xlabel("step")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if len(present) > 1:
                 axes.legend(ncols=2 if len(present) > 3 else 1)
             out.append(svg(figure))

@@ -22,7 +22,9 @@ class Verdict:
     scores: Mapping[str, float]
     valid: bool = True
     reason: str = ""
-    raw: Any = field(default=None, compare=False, repr=False)  # what the scores came from: measurements, or a model's reply
+    raw: Any = field(
+        default=None, compare=False, repr=False
+    )  # what the scores came from: measurements, or a model's reply
 
     @classmethod
     def invalid(cls, reason: str, raw: Any = None) -> Verdict:

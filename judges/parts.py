@@ -52,9 +52,7 @@ def _edited(answers: Answers) -> np.ndarray:
     """bool[S, S]: every pixel that an edit of a single thing or of the caption changes, on the way or in the end; in the
     input's frame, whole-picture edits aside."""
     base = answers.work.scene
-    final = replace(
-        answers.scene, things=tuple(t for t in answers.work.things if t is not None), caption=base.caption
-    )
+    final = replace(answers.scene, things=tuple(t for t in answers.work.things if t is not None), caption=base.caption)
     edited = differs(render(final, answers.side), answers.drawn)
     for i, edit in enumerate(answers.edits):
         if edit not in answers.whole_picture and (alone := answers.alone[i]) is not None:

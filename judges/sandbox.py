@@ -35,7 +35,9 @@ from judges.measure import differs, match, progress, same_detail
 from judges.parts import preserved
 
 DONE = 0.75  # an edit with this much credit counts as done
-OWN_SHARE = 0.25  # an edit is measured on the pixels it shares with no other edit if they are this share of all its pixels
+OWN_SHARE = (
+    0.25  # an edit is measured on the pixels it shares with no other edit if they are this share of all its pixels
+)
 CLEAN_ERROR = 2.0  # mean cost per pixel up to which a picture is taken for one of the world's own drawings
 CLEAN_SHARE = 0.1  # the world's drawings show at least this much of their background, exactly
 MIN_SIDE = 32
@@ -68,9 +70,13 @@ class SandboxJudge:
         if not gold:
             raise BadInput("the sandbox judge needs at least one gold edit")
         if before.size != after.size:
-            return Verdict.invalid(f"the result is {after.size}, the input {before.size} (width, height); sizes must agree")
+            return Verdict.invalid(
+                f"the result is {after.size}, the input {before.size} (width, height); sizes must agree"
+            )
         if before.width != before.height or before.width < MIN_SIDE:
-            return Verdict.invalid(f"sandbox pictures are squares of at least {MIN_SIDE} pixels, this one is {before.size}")
+            return Verdict.invalid(
+                f"sandbox pictures are squares of at least {MIN_SIDE} pixels, this one is {before.size}"
+            )
         old, new = np.asarray(before.convert("RGB")), np.asarray(after.convert("RGB"))
         try:
             found = measure(old, new, gold)
@@ -96,7 +102,9 @@ def measure(before: np.ndarray, after: np.ndarray, gold: Sequence[Edit]) -> Meas
     if any(np.array_equal(after, r) for r in references):
         quality = 1.0
     else:
-        if background_share(after) >= CLEAN_SHARE:  # perhaps another scene than was asked for, but drawn as the world draws
+        if (
+            background_share(after) >= CLEAN_SHARE
+        ):  # perhaps another scene than was asked for, but drawn as the world draws
             own = perceive_fully(after)
             if own.error <= CLEAN_ERROR:
                 references.append(render(own.scene, len(after)))
@@ -130,7 +138,9 @@ def _decided(answers: Answers, i: int, changed: np.ndarray) -> np.ndarray | None
     if without is None:
         return None
     region = differs(without, answers.target)
-    if (region & ~changed).any():  # it undoes what another edit does (moved, then removed): the thing's old place counts too
+    if (
+        region & ~changed
+    ).any():  # it undoes what another edit does (moved, then removed): the thing's old place counts too
         region = region | (answers.footprint(i) & changed)
     return region
 

@@ -24,14 +24,14 @@ DESCRIBE = "what is in the picture?"
 class ColdStartMix:
     """Shares of the supervised start; weights need not sum to one."""
 
-    open_share: float = 0.3  # text-only turns on everyday things, against sandbox requests with their picture
+    open_share: float = 0.25  # text-only turns on everyday things, against sandbox requests with their picture
     session_share: float = 0.1  # of the sandbox part: turns of sessions
-    describe_share: float = 0.45  # of the sandbox part: only say what is in the picture, which teaches to look
+    describe_share: float = 0.65  # of the sandbox part: only say what is in the picture, which teaches to look
     kinds: tuple[tuple[str, float], ...] = (
         ("direct", 0.5),
         ("paraphrased", 0.3),
-        ("indirect", 0.14),
-        ("multi_step", 0.06),
+        ("indirect", 0.12),
+        ("multi_step", 0.08),
     )
     lengths: tuple[float, ...] = (45, 30, 15, 7, 3)  # weights of requests of 1..5 edits
     wordings: float = 0.6  # the first share of every list of templates

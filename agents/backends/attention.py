@@ -82,8 +82,8 @@ class ReservedCache(DynamicCache):
 
     def __init__(self, model: PreTrainedModel, capacity: int) -> None:
         super().__init__(config=model.config)
-        layers: list[Any] = list(self.layers)
-        self.layers = [ReservedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in layers]
+        layers = list(self.layers)
+        self.layers: list[Any] = [ReservedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in layers]
 
 
 __all__ = ["ReservedCache", "grouped_sdpa", "use_grouped_attention"]

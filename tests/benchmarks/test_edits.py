@@ -34,7 +34,8 @@ def after(*edits, scene=SCENE):
         (("move", "red star", "left of green circle"), STAR, replace(STAR, cell=(2, 1))),
         (("move", "red star", "below the blue circle"), STAR, replace(STAR, cell=(2, 1))),
         (("replace", "blue circle", "yellow fish"), CIRCLE, Thing("fish", "yellow", (1, 1))),
-        (("replace", "red star", "small metallic pink tree"), STAR, Thing("tree", "pink", (0, 0), "metallic", "small", nudge=(1, -1))),
+        (("replace", "red star", "small metallic pink tree"), STAR,
+         Thing("tree", "pink", (0, 0), "metallic", "small", nudge=(1, -1))),
         (("replace", "red star", "three pink trees"), STAR, Thing("tree", "pink", (0, 0), "plain", "large", 3, nudge=(1, -1))),
     ],
 )  # fmt: skip

@@ -128,7 +128,10 @@ def test_the_wrong_colour():
 def test_an_extra_change_costs_preservation_alone_in_full_and_empty_pictures():
     for scene in (SCENE, replace(SCENE, things=SCENE.things[:1], caption="")):
         right = answer(RECOLOR, scene=scene)
-        for extra, most in ((Edit("add", "black square", "middle left"), 8.5), (Edit("add", "large black square", "middle left"), 7)):
+        for extra, most in (
+            (Edit("add", "black square", "middle left"), 8.5),
+            (Edit("add", "large black square", "middle left"), 7),
+        ):
             got = scores(scene, answer(extra, scene=right), RECOLOR)
             assert got[FULFILLED] == got[QUALITY] == 10
             assert 4 < got[PRESERVED] < most
