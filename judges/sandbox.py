@@ -1,168 +1,107 @@
-"""The sandbox's judge: it sees the pixels before and after, and the gold edits; never a scene it was handed.
+"""The sandbox's judge: sees the pictures before and after and the wanted edits, nothing else.
 
-It reads the scene from `before`, works out what the edits should give, and measures. Free choices (add without a place,
-"left of ...") are settled in favour of the picture: among the cells that satisfy an edit it takes the one that fits best.
+It perceives the scene in `before`, applies the edits, and compares the target's pixels with `after`:
 
-* request_fulfilled: 10 x the mean credit of the edits. An edit's credit is how far the pixels that it alone decides have
-  come from "everything but this edit" to "everything" (0: no further than the untouched picture; 1: there). If an edit
-  is right but others are not, it is also measured as if it had been the only one; the better of both counts.
-* content_preserved: likeness of everything that no edit changes, by parts: every untouched object, and the background of
-  each cell and of the caption band. Half the mean over parts (objects and background weigh the same), half the worst
-  part, so that one spoilt thing costs the same in a full and in an empty picture. Where the whole picture is edited
-  (background, light, tone, zoom) the parts are compared as they look with the best-fitting subset of those edits.
-* image_quality: fine structure (blur lowers it, noise and artefacts raise it) compared with that of the clean picture
-  most like it: the target, its partial answers, the input, or what `after` shows where that is a clean drawing.
-* overall: the geometric mean of the three, so that a picture that does nothing asked for is worth nothing.
+* request_fulfilled = 10 * mean over the edits of the progress made on the pixels that each changes (`fulfilment.py`);
+* content_preserved = 10 * how much of every thing and of the background that no edit touches is still there
+  (`preservation.py`);
+* image_quality = 10 * sharpness * freedom from noise * freedom from specks, of `after` by itself (`quality.py`);
+* overall = the geometric mean of the three, so that nothing fulfilled is worth nothing.
 
-A result of another size than the input, or a picture that shows no square of at least 32 pixels, is an invalid verdict.
+Where an edit leaves a choice (add without a place, "left of the tree" with several free cells) the choice nearest to
+`after` is the target. A result of another size than `before` is valid: it is resized for measuring; `reason` says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.base import Edit, EditSample
 from benchmarks.errors import BadInput
-from benchmarks.sandbox.perceive import background_share, perceive, perceive_fully
-from benchmarks.sandbox.render import render
-from judges.answers import Answers
-from judges.base import OVERALL, Verdict
-from judges.measure import differs, match, progress, same_detail
-from judges.parts import preserved
+from benchmarks.sandbox.perceive import Perception, perceive_fully
+from benchmarks.sandbox.scene import CELL_NAMES
+from judges.base import ASPECTS, OVERALL, Verdict
+from judges.fulfilment import credits, fulfilled
+from judges.pixels import square
+from judges.preservation import preserved
+from judges.quality import quality
+from judges.targets import hypotheses
 
-DONE = 0.75  # an edit with this much credit counts as done
-OWN_SHARE = (
-    0.25  # an edit is measured on the pixels it shares with no other edit if they are this share of all its pixels
-)
-CLEAN_ERROR = 2.0  # mean cost per pixel up to which a picture is taken for one of the world's own drawings
-CLEAN_SHARE = 0.1  # the world's drawings show at least this much of their background, exactly
-MIN_SIDE = 32
-
-
-@dataclass(frozen=True)
-class EditScore:
-    """What the judge found about one gold edit."""
-
-    edit: Edit
-    credit: float  # 0..1
-    done: bool
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """The raw material of a verdict, each share in 0..1."""
-
-    edits: tuple[EditScore, ...]
-    preserved: float
-    quality: float
+MAX_SIDE = 1024
+FOREIGN = 15.0  # mean error of the perceived scene from which `before` is no picture of this world
 
 
 class SandboxJudge:
-    """Deterministic; a few milliseconds per picture at 64 pixels."""
+    """Deterministic, without state but for a cache of what was perceived in `before`."""
 
     def judge(self, before: Image.Image, after: Image.Image, wanted: EditSample | Sequence[Edit]) -> Verdict:
-        """Scores of `after` as an answer to the gold edits (a sample's, or given alone) on `before`."""
+        """The verdict on `after`. Invalid where `before` is no sandbox picture, a picture cannot be decoded, or the
+        edits are impossible on what `before` shows; never raises for a picture."""
         gold = tuple(wanted.gold if isinstance(wanted, EditSample) else wanted)
         if not gold:
-            raise BadInput("the sandbox judge needs at least one gold edit")
-        if before.size != after.size:
-            return Verdict.invalid(
-                f"the result is {after.size}, the input {before.size} (width, height); sizes must agree"
-            )
-        if before.width != before.height or before.width < MIN_SIDE:
-            return Verdict.invalid(
-                f"sandbox pictures are squares of at least {MIN_SIDE} pixels, this one is {before.size}"
-            )
-        old, new = np.asarray(before.convert("RGB")), np.asarray(after.convert("RGB"))
+            return Verdict.invalid("there are no wanted edits to judge by")
+        side = side_for(before.size)
         try:
-            found = measure(old, new, gold)
-        except BadInput as error:  # the edits cannot be done on what the judge sees
-            return Verdict.invalid(f"the gold edits do not fit the picture: {error}")
-        fulfilled = 10 * float(np.mean([e.credit for e in found.edits]))
-        kept, quality = 10 * found.preserved, 10 * found.quality
-        scores = {
-            "request_fulfilled": fulfilled,
-            "content_preserved": kept,
-            "image_quality": quality,
-            OVERALL: (fulfilled * kept * quality) ** (1 / 3),
+            given = square(before, side)
+        except (OSError, ValueError) as error:
+            return Verdict.invalid(f"the picture before cannot be read: {error}")
+        try:
+            result = square(after, side)
+        except (OSError, ValueError) as error:
+            return Verdict.invalid(f"the picture after cannot be read: {error}")
+        seen = _perceive(given.tobytes(), side)
+        if seen.error > FOREIGN:
+            return Verdict.invalid(f"the picture before shows no sandbox scene (mean pixel error {seen.error:.1f})")
+        try:
+            return self._judge(seen, given, result, gold, _size_note(before, after))
+        except BadInput as error:
+            return Verdict.invalid(f"the wanted edits are impossible on the picture before: {error}")
+
+    def _judge(
+        self, seen: Perception, given: np.ndarray, after: np.ndarray, gold: Sequence[Edit], note: str
+    ) -> Verdict:
+        targets = hypotheses(seen.scene, given, gold, after)
+        done = targets.done_in(after)
+        found = credits(targets, done, after)
+        kept, clean = preserved(targets, done, found, after), quality(after)
+        values = (fulfilled(found), kept.score, clean.score)
+        scores = {aspect: round(min(10.0, max(0.0, v)), 4) for aspect, v in zip(ASPECTS, values, strict=True)}
+        scores[OVERALL] = round(float(np.prod(list(scores.values()))) ** (1 / 3), 4)
+        raw: dict[str, Any] = {
+            "edits": [
+                {"action": e.action, "subject": e.subject, "goal": e.goal, "credit": c.credit, "done": c.done}
+                for e, c in zip(gold, found, strict=True)
+            ],
+            "places": {str(k): CELL_NAMES[cell] for k, cell in targets.cells.items()},
+            "things_kept": {name: round(v, 4) for name, v in kept.things.items()},
+            "background_kept": None if kept.background is None else round(kept.background, 4),
+            "quality": {name: round(v, 4) for name, v in vars(clean).items()},
+            "perception_error": round(seen.error, 4),
         }
-        return Verdict({k: round(min(10.0, v), 4) for k, v in scores.items()}, raw=found)
+        return Verdict(scores, True, note, raw)
 
 
-def measure(before: np.ndarray, after: np.ndarray, gold: Sequence[Edit]) -> Measurement:
-    """All shares for uint8[S, S, 3] pictures. Raises BadInput where the edits cannot be done on what `before` shows."""
-    answers = Answers(before, perceive(before), tuple(gold), after)
-    credits = _credits(answers, after)
-    edits = tuple(EditScore(e, c, c >= DONE) for e, c in zip(gold, credits, strict=True))
-    references = [before, answers.target, *(p for p in (*answers.without, *answers.alone) if p is not None)]
-    if any(np.array_equal(after, r) for r in references):
-        quality = 1.0
-    else:
-        if (
-            background_share(after) >= CLEAN_SHARE
-        ):  # perhaps another scene than was asked for, but drawn as the world draws
-            own = perceive_fully(after)
-            if own.error <= CLEAN_ERROR:
-                references.append(render(own.scene, len(after)))
-        quality = same_detail(after, references)
-    return Measurement(edits, preserved(answers, after), quality)
+def side_for(size: tuple[int, int]) -> int:
+    """The side at which a picture of (width, height) is measured: its own where the world can be drawn so, else 64."""
+    width, height = size
+    return width if width == height and width % 64 == 0 and 64 <= width <= MAX_SIDE else 64
 
 
-def _credits(answers: Answers, after: np.ndarray) -> list[float]:
-    """One share per edit."""
-    before, target = answers.before, answers.target
-    changed = differs(before, target)
-    decided = [_decided(answers, i, changed) for i in range(len(answers.edits))]
-    credits = []
-    for i, alone in enumerate(answers.alone):
-        others = np.zeros_like(changed)
-        for j, region in enumerate(decided):
-            if j != i and region is not None:
-                others |= region
-        credit = _in_full(answers, after, i, decided[i], others, changed)
-        if alone is not None and (where := differs(alone, before)).any():
-            without = answers.without[i]  # what the other edits do there by themselves is not this one's merit
-            starts = [before] if without is None else [before, without]
-            credit = max(credit, progress(after, alone, starts, where, idle=0.0))
-        credits.append(credit)
-    return credits
+def _size_note(before: Image.Image, after: Image.Image) -> str:
+    if before.size == after.size:
+        return ""
+    sizes = ["x".join(map(str, image.size)) for image in (after, before)]
+    return f"the result is {sizes[0]} instead of {sizes[1]} pixels; it was resized for measuring"
 
 
-def _decided(answers: Answers, i: int, changed: np.ndarray) -> np.ndarray | None:
-    """bool[S, S]: the pixels of the target that would look otherwise without edit i; None where that cannot be told."""
-    without = answers.without[i]
-    if without is None:
-        return None
-    region = differs(without, answers.target)
-    if (
-        region & ~changed
-    ).any():  # it undoes what another edit does (moved, then removed): the thing's old place counts too
-        region = region | (answers.footprint(i) & changed)
-    return region
+@lru_cache(maxsize=64)
+def _perceive(pixels: bytes, side: int) -> Perception:
+    return perceive_fully(np.frombuffer(pixels, np.uint8).reshape(side, side, 3))
 
 
-def _in_full(
-    answers: Answers, after: np.ndarray, i: int, region: np.ndarray | None, others: np.ndarray, changed: np.ndarray
-) -> float:
-    """Credit of edit i measured against the answer to all edits."""
-    before, target, without = answers.before, answers.target, answers.without[i]
-    starts = [before]
-    if region is not None and without is not None and region.any():
-        starts.append(without)
-    else:  # a later edit hides it or needs it: all that happened to the same thing speaks for it
-        region = answers.footprint(i) & changed
-    own = region & ~others
-    if own.sum() >= OWN_SHARE * region.sum() and own.any():
-        region = own
-    if region.any():
-        return progress(after, target, starts, region)
-    if changed.any():  # it leaves no trace of its own in the end (outside a zoom's frame, say)
-        return progress(after, target, [before], changed)
-    return float(match(after, target).mean())  # nothing was to change
-
-
-__all__ = ["EditScore", "Measurement", "SandboxJudge", "measure"]
+__all__ = ["SandboxJudge", "side_for"]
