@@ -85,7 +85,7 @@ class Targets:
         for k, edit in enumerate(self.edits):
             if edit.action not in ("add", "move"):
                 continue
-            tries = []
+            tries: list[tuple[float, int, tuple[int, int]]] = []
             for cell in work_through(self.scene, self.edits, self.cells).choices[k]:
                 cells = {**self.cells, k: cell}
                 try:

@@ -23,7 +23,9 @@ START = ColdStart(load_prompt("decompose_tiny"), ColdStartMix())
 
 def test_examples_depend_on_the_step_alone():
     again = ColdStart(load_prompt("decompose_tiny"), ColdStartMix())
-    assert [(e.request.text, e.answer) for e in again.batch(7, 8)] == [(e.request.text, e.answer) for e in START.batch(7, 8)]
+    assert [(e.request.text, e.answer) for e in again.batch(7, 8)] == [
+        (e.request.text, e.answer) for e in START.batch(7, 8)
+    ]
 
 
 def test_every_answer_is_a_decomposition_or_a_description():
@@ -65,7 +67,9 @@ def test_corpus_holds_requests_and_answers():
 
 
 def test_labels_by_hand():
-    scene = Scene("sky", (Thing("star", "red", (0, 1), "dotted", "small", 3), Thing("square", "blue", (2, 2), label="A")), "HI")
+    scene = Scene(
+        "sky", (Thing("star", "red", (0, 1), "dotted", "small", 3), Thing("square", "blue", (2, 2), label="A")), "HI"
+    )
     found = labels([scene])
     names = {k: [v[i] for i in found[k][0].tolist()] for k, v in CELL_LABELS.items()}
     assert names["shape"] == ["nothing", "star"] + ["nothing"] * 6 + ["square"]
@@ -75,7 +79,9 @@ def test_labels_by_hand():
 
 
 def test_the_vision_tower_learns_to_see():
-    vlm = build_tiny_vlm(["a b"], TinyShape(vocab=300, hidden=32, layers=1, heads=2, kv_heads=1, inter=32, vision_hidden=32))
+    vlm = build_tiny_vlm(
+        ["a b"], TinyShape(vocab=300, hidden=32, layers=1, heads=2, kv_heads=1, inter=32, vision_hidden=32)
+    )
     torch.manual_seed(0)
     readout = Readout(16, 32)
     learning = [*vlm.model.model.visual.parameters(), *readout.parameters()]
