@@ -42,7 +42,7 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("Reward", (("reward/mean", "mean"),)),
     (
         "Reward components",
-        tuple((f"reward/{c}/mean", c) for c in ("format", "action", "subject", "goal", "linked", "exact", "outcome")),
+        tuple((f"reward/{c}/mean", c) for c in ("format", "action", "subject", "goal", "linked", "outcome")),
     ),
     ("KL to the start (nats per token)", (("kl/mean", "KL"),)),
     ("Entropy (nats per token)", (("entropy/mean", "entropy"),)),

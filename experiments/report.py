@@ -85,13 +85,16 @@ def arms_section(found: Evaluation) -> list[str]:
     diffs = [([f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", interval(d, "+.2f")], d.low > 0) for a, b, d in differences(found)]
     kinds = sorted({r["kind"] for a in ran for r in found.arms[a]})
     plot = whiskers(
-        [(n, [(ARM_NAMES[a], mean_of(found.arms[a], n), ARM_COLOURS[a]) for a in ran]) for n in names],
+        [
+            (n.replace("_", " "), [(ARM_NAMES[a], mean_of(found.arms[a], n), ARM_COLOURS[a]) for a in ran])
+            for n in names
+        ],
         "Arms by aspect (0–10)",
     )
     by_kind = whiskers(
         [
             (
-                k,
+                k.replace("_", " "),
                 [
                     (ARM_NAMES[a], mean_of([r for r in found.arms[a] if r["kind"] == k], "overall"), ARM_COLOURS[a])
                     for a in ran
@@ -135,7 +138,7 @@ def decomposition_section(found: Evaluation) -> list[str]:
     plot = whiskers(
         [
             (
-                k,
+                k.replace("_", " "),
                 [
                     (f"{w} RL", mean(mean_f1([r for r in parts[w] if r["kind"] == k])), colour)
                     for w, colour in zip(WHEN, (BEFORE, AFTER), strict=True)

@@ -121,14 +121,16 @@ def report_sweep(folders: Sequence[Path], out: Path) -> Path:
     rows = [(key, members, {m: over(members, m) for m in used}) for key, members in groups.items()]
     printed = Table(box=box.SIMPLE_HEAD, title=f"{len(runs)} runs: mean over seeds and 95 % interval")
     for name in (*(keys or ("all",)), "seeds", *used):
-        printed.add_column(name, justify="left" if name in keys else "right")
+        printed.add_column(name, justify="left" if name in keys else "right", no_wrap=name in used, overflow="fold")
     for key, members, values in rows:
         label = key or ("as configured",)
         printed.add_row(*label, str(len(members)), *(interval(values[m], 3 if m.startswith("F1") else 2) for m in used))
     console.print(printed)
     each = Table(box=box.SIMPLE_HEAD, title="Each run")
     for name in ("run", "seed", *keys, *used):
-        each.add_column(name, justify="left" if name in ("run", *keys) else "right")
+        each.add_column(
+            name, justify="left" if name in ("run", *keys) else "right", no_wrap=name not in keys, overflow="fold"
+        )
     for run in runs:
         each.add_row(run.folder.name, str(run.seed), *(run.choices[k] for k in keys), *(_number(run, m) for m in used))
     console.print(each)

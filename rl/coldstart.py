@@ -1,7 +1,8 @@
 """What the tiny decomposer's supervised start is made of: part of the sandbox's grammar, and open-vocabulary copying.
 
-The start knows the format, all actions and how to copy any name. It has seen the first part of every list of wordings,
-mostly short requests, and few that need the picture or several steps: those are left to reinforcement learning.
+The start knows the format, all actions, how to copy any name and what is in a picture. It has seen the first part of every
+list of wordings, requests of one or two edits, and few that need the picture or several steps: the rest is left to
+reinforcement learning.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class ColdStartMix:
         ("indirect", 0.12),
         ("multi_step", 0.08),
     )
-    lengths: tuple[float, ...] = (45, 30, 15, 7, 3)  # weights of requests of 1..5 edits
-    wordings: float = 0.6  # the first share of every list of templates
+    lengths: tuple[float, ...] = (55, 45, 0, 0, 0)  # weights of requests of 1..5 edits: only short ones
+    wordings: float = 0.4  # the first share of every list of templates
 
 
 def thought(sample: EditSample) -> str:

@@ -290,7 +290,6 @@ THEN = {  # what follows an edit on the thing just touched, which is called "it"
     "move": ("then move it {g}", "and after that shift it {g}", "!and finally bring it {g}"),
     "count": ("then make it {g} of them", "and after that show {g} of it", "!and finally have {g} of it"),
 }
-AFTER = ("{second} after {first}", "{second} once you have {first}")  # order of saying differs from order of doing
 ALL_OF = {
     "recolor": ("make every {k} {g}", "paint all the {k} things {g}", "!color each {k} thing {g}"),
     "remove": ("remove every {k}", "get rid of all the {k} things", "!erase each {k} thing"),
@@ -314,13 +313,8 @@ RULES = {  # said once in turn 1; holds for every thing that is added or changed
     ),
 }
 RULE_JOIN = (". with this rule active, {c}", ". now {c}", ". first, {c}")
-PRONOUN = {
-    "s": ("it", "it", "that one"),
-    "of": ("change its color to {g}", "make its color {g}"),
-    "mat": ("change its material to {g}",),
-}
 
-# ---- around the clauses ----
+# ---- around the clauses; all of these appear in every split ----
 OPENERS = (
     "",
     "",
@@ -335,10 +329,9 @@ OPENERS = (
     "ok so ",
     "quick one: ",
     "hi! ",
-    "!kindly ",
+    "kindly ",
 )
-ASKING = ("please ", "could you ", "can you ", "i need you to ", "would you ", "!kindly ")  # only before a verb
-CLOSERS = ("", "", "", "", " please", " thanks", ", thank you", " if possible", ". cheers", "!, much obliged")
-JOINS = ("; ", ", then ", " and ", ". ", ", ", ". also, ", " and then ", ". after that ", "!. oh, and ")
+ASKING = ("please ", "could you ", "can you ", "i need you to ", "would you ", "kindly ")  # only before a verb
+CLOSERS = ("", "", "", "", " please", " thanks", ", thank you", " if possible", ". cheers", ", much obliged")
+JOINS = ("; ", ", then ", " and ", ". ", ", ", ". also, ", " and then ", ". after that ", ". oh, and ")
 DIRECT_JOINS = ("; ", ", then ", " and ", ". ")
-FILLERS = ("", "", "", "", " just", " maybe", " kind of")

@@ -89,6 +89,16 @@ def _child(
     os._exit(code)
 
 
+class Refusing:
+    """A path on a full disk: opening it to write raises, as the system would."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error, self.parent = error, Path()
+
+    def open(self, *_: Any, **__: Any) -> Any:
+        raise self.error
+
+
 def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, full_at: int | None) -> None:
     """Count appends, flushes and renames; act at the chosen one. An append is torn: half of it is written before a kill."""
     from rl.journal import Journal
@@ -111,7 +121,10 @@ def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, ful
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as f:
                 f.write(whole[: len(whole) * 2 // 3])
-        here()
+        try:
+            here()
+        except OSError as full:
+            self.path = Refusing(full)  # type: ignore[assignment]
         append(self, rows)
 
     def flushed(handle: int) -> None:

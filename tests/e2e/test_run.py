@@ -102,17 +102,19 @@ def test_the_same_seed_gives_the_same_scores_and_force_keeps_the_old_run(
     assert (tmp_path / "outputs" / f"{the_run(tmp_path).name}.old-1" / "results.json").is_file()
 
 
-@pytest.mark.parametrize("every", [13, 19])
+@pytest.mark.parametrize(
+    "first", [8, pytest.param(15, marks=pytest.mark.slow), pytest.param(30, marks=pytest.mark.slow)]
+)
 def test_a_run_killed_again_and_again_ends_with_the_same_scores(
-    once: tuple[Path, Ended], tiny_vlm_path: Path, tmp_path: Path, every: int
+    once: tuple[Path, Ended], tiny_vlm_path: Path, tmp_path: Path, first: int
 ) -> None:
-    """Each process is killed at its `every`-th write, wherever that is: in an append, in a checkpoint, before a rename."""
+    """Each process is killed at some write, a few later than the one before: in an append, in a checkpoint, before a rename."""
     kills = 0
-    while (ended := command(RUN, arguments(tiny_vlm_path), tmp_path, kill_at=every)).code == -9:
+    while (ended := command(RUN, arguments(tiny_vlm_path), tmp_path, kill_at=first + 4 * kills)).code == -9:
         kills += 1
-        assert kills < 60, "no progress between kills"
+        assert kills < 40, "no progress between kills"
     assert ended.code == 0, ended.text
-    assert kills >= once[1].writes // every // 2
+    assert kills >= 2
     assert outcome(tmp_path) == outcome(once[0])
 
 
@@ -126,7 +128,7 @@ def test_an_interrupt_says_where_it_stopped_and_loses_nothing(
     assert outcome(tmp_path) == outcome(once[0])
 
 
-@pytest.mark.parametrize("share", [0.3, 0.8])
+@pytest.mark.parametrize("share", [0.4, pytest.param(0.8, marks=pytest.mark.slow)])
 def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(
     once: tuple[Path, Ended], tiny_vlm_path: Path, tmp_path: Path, share: float
 ) -> None:
