@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run test test-all lint format tiny lock help clean extra-vllm extra-deepspeed extra-editors extra-slurm
+.PHONY: run test test-all lint format tiny bench lock help clean extra-vllm extra-deepspeed extra-editors extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
 args ?=
@@ -20,6 +20,9 @@ lint: $(READY) ## ruff (lint and format) and mypy (types), changing nothing
 
 format: $(READY) ## mend lint and format
 	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+
+bench: $(READY) ## measure the sandbox's speed on one core
+	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.perf.sandbox
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)

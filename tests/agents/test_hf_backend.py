@@ -1,7 +1,5 @@
 """The reference rollout engine: what it reports is what it sampled from, whatever the batch around it."""
 
-import time
-
 import pytest
 import torch
 from PIL import Image
@@ -185,22 +183,3 @@ def test_no_requests_and_bad_n(tiny_vlm: VLM) -> None:
     assert backend.generate([], 2, Sampling(4)) == []
     with pytest.raises(BadInput):
         backend.generate(requests(1), 0, Sampling(4))
-
-
-def test_decoding_beats_generate(tiny_vlm_path, tiny_vlm: VLM) -> None:
-    """Not a benchmark: a guard against a decoding loop that became slower than transformers' own (best of two each)."""
-    backend, plain = HFBackend(tiny_vlm), load_vlm(tiny_vlm_path)
-    batch = {k: v for k, v in collate(plain, plain.encode(requests(4)), None, "left").items() if v is not None}
-
-    def best(f) -> float:
-        times = []
-        for _ in range(2):
-            start = time.perf_counter()
-            f()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    ours = best(lambda: backend.generate(requests(4), 8, Sampling(24)))
-    theirs = best(lambda: plain.model.generate(**batch, max_new_tokens=24, min_new_tokens=24, do_sample=True, top_k=0,
-                                               num_return_sequences=8, suppress_tokens=list(plain.banned_ids)))  # fmt: skip
-    assert ours < 2 * theirs

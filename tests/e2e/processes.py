@@ -67,6 +67,8 @@ def _child(
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     os.chdir(folder)
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("IMAGEEDIT_DATA", None)  # a command sees the data it is given and no other
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit "ignore"
     _watch_writes(count, kill_at, interrupt_at, full_at)
     sys.argv = [module, *arguments]
     code = 0

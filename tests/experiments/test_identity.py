@@ -27,7 +27,7 @@ OTHER = (
     "algo.lr=1e-3",
     "execution=multi",
     "scale.test_samples=7",
-    "engine.threads=1",
+    "engine.threads=2",
     "algo=dapo",
 )
 
