@@ -137,7 +137,7 @@ class RolloutsConfig:
 class EngineConfig:
     name: str = MISSING  # torch
     device: str = "auto"  # auto | cpu | cuda
-    threads: int = 1  # of torch, fixed: another number gives other last bits; a second one gains little at tiny sizes
+    threads: int = 1  # of torch, fixed: another number gives other last bits
 
 
 @dataclass

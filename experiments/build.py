@@ -58,7 +58,7 @@ def use_threads(config: EngineConfig) -> None:
     if config.threads < 1:
         raise BadInput(f"engine.threads must be at least 1, not {config.threads}")
     torch.set_num_threads(config.threads)
-    torch.set_flush_denormal(True)  # gradients that fade below 1e-38 would make the CPU many times slower
+    torch.set_flush_denormal(True)  # subnormal numbers are slow on many CPUs
 
 
 def device_of(config: EngineConfig) -> str:

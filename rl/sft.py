@@ -38,7 +38,7 @@ class SFTConfig:
     checkpoint_every: int = 200
     keep_checkpoints: int = 2
     vision: bool = True  # whether the vision tower learns too
-    optimizer: str = "adamw"  # adamw | muon (Muon on hidden matrices, AdamW on the rest; far fewer steps from scratch)
+    optimizer: str = "adamw"  # adamw | muon (Muon on hidden matrices, AdamW on the rest)
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("adamw", "muon"):
