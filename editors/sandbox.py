@@ -28,7 +28,6 @@ MAX_ERROR = (
 )
 SIDES = (32, 2048)  # pictures with a shorter or longer side, or a ratio above MAX_RATIO, are photos too
 MAX_RATIO = 2.0
-PHOTO_ACTIONS = ("relight", "tone", "zoom")
 
 
 class SandboxEditor:

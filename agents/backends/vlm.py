@@ -25,8 +25,6 @@ from transformers import (
 from agents.backends.base import Request
 from benchmarks.errors import BadData, BadInput, MissingFile
 
-PAIR = ("<|vision_start|>", "<|vision_end|>")
-IMAGE_PAD = "<|image_pad|>"
 MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
 
 

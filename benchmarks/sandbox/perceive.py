@@ -284,13 +284,6 @@ def perceive_fully(image: np.ndarray) -> Perception:
     return best
 
 
-def background_share(image: np.ndarray) -> float:
-    """The share of pixels of uint8[H, W, 3] that are exactly (to one grey level) some background of the world; cheap."""
-    view = view_of(image)
-    _, sky = _rank_skies(view.image, view.k)[0]
-    return float((_cost(_skies(view.k)[sky], view.image.reshape(-1, 3)) <= 1).mean())
-
-
 def perceive(image: np.ndarray) -> Scene:
     """The scene in uint8[H, W, 3], from its pixels alone; things come in reading order."""
     return perceive_fully(image).scene
