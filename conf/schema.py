@@ -239,7 +239,7 @@ class VisionWarmupConfig:
 class ColdStartConfig:
     """Then the whole model learns the format, the actions and copying, on part of the grammar (rl/coldstart.py)."""
 
-    steps: int = 4500
+    steps: int = 5000
     batch_size: int = 32
     micro_batch_size: int = 16
     lr: float = 2e-3

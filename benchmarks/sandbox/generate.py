@@ -275,8 +275,8 @@ def indirect(draft: Draft) -> None:
     if form == "same":
         source = draft.free_thing("", lambda t: _can_lend(draft, thing, t, action))
         named = speaker.refer(draft.scene, source) if rng.random() < 0.6 else f"the {source.name}"
-        # "the red one" would give the colour away; the point is to look it up
-        if named is None or (action == "recolor" and source.colour in named):
+        # "the red one" would give the value away; the point is to look it up
+        if named is None or (source.colour if action == "recolor" else source.material) in named:
             raise Retry
         value = source.colour if action == "recolor" else source.material
         if action == "recolor":

@@ -38,6 +38,14 @@ NO_VERB = (
     "on",
     "left",
     "right",
+    "no",
+    "where",
+    "a",
+    "everyone",
+    "everything",
+    "each",
+    "nobody",
+    "instead",
 )
 
 
