@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run test test-all lint format tiny bench lock help clean extra-vllm extra-deepspeed extra-editors extra-slurm
+.PHONY: run test test-all lint format tiny bench lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
 args ?=
@@ -26,10 +26,11 @@ bench: $(READY) ## measure the sandbox's speed on one core
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)
+	@$(PY) -m experiments.pretrain editor=flux_kontext $(args)
+	@$(PY) -m experiments.pretrain editor=qwen $(args)
 
 extra-vllm: .venv/.ready-vllm ## add vLLM rollouts
 extra-deepspeed: .venv/.ready-deepspeed ## add the DeepSpeed engine
-extra-editors: .venv/.ready-editors ## add the diffusion editors
 extra-slurm: .venv/.ready-slurm ## add cluster launchers and search for sweeps
 
 lock: ## rebuild the locks from requirements/*.in (UPGRADE=1 for newer versions)

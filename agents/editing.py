@@ -14,6 +14,7 @@ from PIL import Image
 
 from agents.sequencer import EXECUTIONS
 from benchmarks.errors import BadInput, RunFailed
+from editors.outcomes import EditsFailed
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -29,10 +30,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Edited:
-    """The calls made for one sample and the picture after each of them; the last one is the result."""
+    """The calls planned for one sample and the picture after each of them; the last one is the result. Where a service
+    refused a call or failed for good, `failure` says so and there are only the pictures before it."""
 
     calls: tuple[Call, ...]
     pictures: tuple[Image.Image, ...]
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,36 @@ class EditingAgent:
 
 
 def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Sequence[Call]]) -> list[Edited]:
-    """Do `calls[b]` one after the other on `images[b]`; round k is one batch of all samples that have a k-th call."""
+    """Do `calls[b]` one after the other on `images[b]`; round k is one batch of all samples that have a k-th call. A sample
+    whose call failed (EditsFailed) stops there; the others go on."""
     pictures: list[list[Image.Image]] = [[image] for image in images]
+    failures = [""] * len(images)
     for k in range(max((len(c) for c in calls), default=0)):
-        rows = [b for b, c in enumerate(calls) if k < len(c)]
-        results = editor.edit(
-            [pictures[b][-1] for b in rows], [calls[b][k].instruction for b in rows], [calls[b][k].seed for b in rows]
-        )
+        rows = [b for b, c in enumerate(calls) if k < len(c) and not failures[b]]
+        if not rows:
+            break
+        results, reasons = _attempt(editor, [(pictures[b][-1], calls[b][k]) for b in rows])
         if len(results) != len(rows):
             raise RunFailed(f"the editor got {len(rows)} pictures and gave back {len(results)}; it must give one each")
-        for b, result in zip(rows, results, strict=True):
-            pictures[b].append(result)
-    return [Edited(tuple(c), tuple(p[1:])) for c, p in zip(calls, pictures, strict=True)]
+        for b, result, reason in zip(rows, results, reasons, strict=True):
+            if result is None:
+                failures[b] = f"call {k + 1}: {reason}"
+            else:
+                pictures[b].append(result)
+    return [Edited(tuple(c), tuple(p[1:]), f) for c, p, f in zip(calls, pictures, failures, strict=True)]
+
+
+def _attempt(
+    editor: Editor, work: Sequence[tuple[Image.Image, Call]]
+) -> tuple[Sequence[Image.Image | None], Sequence[str]]:
+    """Pictures, None where there is none, and why."""
+    try:
+        done = editor.edit([p for p, _ in work], [c.instruction for _, c in work], [c.seed for _, c in work])
+    except EditsFailed as error:
+        return [o.image for o in error.outcomes], [
+            f"{'refused by the content filter' if o.refused else 'no picture'}: {o.reason}" for o in error.outcomes
+        ]
+    return done, [""] * len(done)
 
 
 def call_seed(seed: int, sample_id: str, k: int) -> int:

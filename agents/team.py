@@ -80,6 +80,7 @@ class Team:
                     seed=seed,
                     calls=result.calls,
                     digests=tuple(digest(p) for p in pictures),
+                    failure=result.failure,
                     pictures=pictures,
                     timings=dict(zip(("decompose", "sequence", "edit"), spans, strict=True)),
                 )

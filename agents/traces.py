@@ -43,6 +43,7 @@ class Trace:
     digests: tuple[str, ...]
     pictures: tuple[Image.Image, ...] = field(default=(), compare=False, repr=False)
     timings: dict[str, float] = field(default_factory=dict, compare=False, repr=False)  # seconds by phase
+    failure: str = ""  # why there is no picture after a call; "" where all went well
 
     @property
     def result(self) -> Image.Image:
@@ -98,7 +99,7 @@ class Trace:
     @classmethod
     def _from_dict(cls, raw: dict[str, Any]) -> Trace:
         found = raw["decomposition"]
-        plain: dict[str, Any] = {n: tuple(raw[n]) if isinstance(raw[n], list) else raw[n] for n in _PLAIN}
+        plain: dict[str, Any] = {n: tuple(raw[n]) if isinstance(raw[n], list) else raw[n] for n in _PLAIN if n in raw}
         return cls(
             **plain,
             decomposition=None if found is None else decomposition_from_dict(found),
@@ -109,7 +110,7 @@ class Trace:
 
 _PLAIN = (
     *("sample_id", "request", "history", "text", "error", "source", "notes", "sub_requests", "execution", "seed"),
-    "digests",
+    *("digests", "failure"),
 )
 
 

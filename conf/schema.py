@@ -1,12 +1,13 @@
 """Every key of every configuration, typed, with what it means. The yaml files only choose values.
 
-Three commands, three roots: `RunConfig`, `EvaluateConfig`, `EditConfig`. An unknown key or a value of the wrong type is
+Every command has its root, listed in ROOTS. An unknown key or a value of the wrong type is
 refused when the configuration is composed. Nothing heavy is imported here: `--help` must be quick.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -56,8 +57,56 @@ class SequencerConfig:
 
 
 @dataclass
+class ApiConfig:
+    """How an editor behind a paid HTTP interface is asked (editors/api.py)."""
+
+    model: str = ""  # the service's own name
+    base_url: str = ""
+    key_env: str = ""  # the environment variable that holds the key
+    timeout_s: float = 180.0  # of one whole exchange
+    tries: int = 5  # per edit, the first included
+    concurrency: int = 4  # requests under way at a time
+    cache: str = ""  # folder; what was paid for is kept there
+    parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
+    organization: str = ""  # gpt_image only
+
+
+@dataclass
 class EditorConfig:
-    name: str = MISSING  # sandbox
+    """What changes the pixels. A scale chooses the values of `qwen` and `flux_kontext`: conf/editor/<name>/<scale>.yaml."""
+
+    name: str = MISSING
+    kind: str = "sandbox"  # what runs it: sandbox | qwen | flux_kontext | nano_banana | gpt_image
+    pipeline: str = ""  # class of the diffusers pipeline; another one in the folder is refused
+    checkpoint: str = ""  # folder of the pipeline, or a Hub id (owner/name) in the local Hub cache
+    source: str = ""  # how to get the checkpoint, said when it is missing
+    licence: str = ""  # of the checkpoint or service
+    parameters: float = 0.0  # of all its models, for the memory check; 0: not checked
+    largest: float = 0.0  # parameters of its largest model: with offload=model that one alone is on the GPU
+    steps: int = 8
+    true_cfg: float = 1.0  # classifier-free guidance: above 1 every step has a second forward
+    negative_prompt: str | None = " "  # guidance leads away from it; one blank is none in particular
+    guidance: float | None = None  # input of models that were distilled with guidance (published FLUX)
+    area: int = 4096  # pixels of the working grid; pictures are brought there and back
+    multiple: int = 0  # of the grid's sides, pixels; 0: the smallest that the model takes
+    batch_size: int = 8  # pictures edited together
+    max_sequence_length: int = 512  # tokens to which FLUX pads an instruction
+    condition_area: int | None = (
+        None  # pixels of the picture that Qwen Plus shows its text encoder; null: its own 384 x 384
+    )
+    vision_positions: bool = False  # two-dimensional positions in Qwen's text encoder, which diffusers 0.42 leaves out
+    dtype: str = "float32"  # float32 | bfloat16 | float16
+    offload: str = "none"  # none | model | sequential: what waits in main memory while it is not needed
+    device_map: str | None = None  # balanced: spread over all GPUs
+    lora: str | None = None  # file, folder or Hub id
+    lora_weight_name: str | None = None  # the file in it
+    lora_scale: float = 1.0
+    lightning: bool = False  # the schedule of the Lightning LoRAs; with them, 4 or 8 steps and true_cfg=1
+    cache_threshold: float = 0.0  # above 0: FirstBlockCache, an approximation; never in one arm of a comparison alone
+    vae_tiling: bool = False  # less memory, seams; refused where a reward looks at the picture
+    compile: bool = False
+    allow_download: bool = False
+    api: ApiConfig = field(default_factory=ApiConfig)
 
 
 @dataclass
@@ -106,8 +155,13 @@ class AlgoConfig:
     group_size: int = MISSING  # G completions of each
     updates_per_batch: int = 1
     micro_batch_size: int = 32  # sequences in one forward; does not change the update
+    micro_batch_tokens: int = 0  # and at most so many tokens, prompts included; 0: no such limit
+    shared_prefix: bool = (
+        True  # a prompt, and what its completions have in common, passes once; false: the reference path
+    )
     lr: float = MISSING
     warmup_steps: int = 0
+    decay_share: float = 0.0  # share of the steps at the end in which lr goes linearly to 0
     weight_decay: float = 0.0
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     max_grad_norm: float = 1.0
@@ -116,6 +170,9 @@ class AlgoConfig:
     dual_clip: float | None = None
     kl_coef: float = 0.0
     kl_estimator: str = "k3"  # k1 | k2 | k3
+    kl_log_sequences: int = (
+        16  # completions per step whose KL to the start is logged; 0: off (with kl_coef=0 no reference)
+    )
     dynamic_sampling: bool = False
     max_tries: int = 4  # draws of a step's groups under dynamic sampling
     mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
@@ -217,12 +274,36 @@ class EditConfig:
     run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
     seed: int = 0
     verbose: bool = False
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
     decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
     sequencer: SequencerConfig = field(default_factory=SequencerConfig)
     editor: EditorConfig = field(default_factory=EditorConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    algo: dict[str, Any] = field(default_factory=dict)  # a scale's training numbers, which nothing here uses
+
+
+@dataclass
+class PlanConfig:
+    """`python -m experiments.plan`: what an editor and the decomposer's training need, computed without any weights."""
+
+    gpu: str = "h100"  # a name of experiments/gpus.py
+    mfu: float = 0.4  # assumed share of the GPU's peak that is reached
+    host_gb_s: float = 25.0  # assumed speed between main memory and GPU, for offloading
+    gpus: int = 8  # that share the decomposer's training under ZeRO
+    ratio: float = 1.0  # width / height of the picture
+    instruction_tokens: int = 30
+    request_tokens: int = 100  # of the decomposer's prompt, besides the picture
+    out: str | None = None  # write the numbers to this file as well, as JSON
+    verbose: bool = False
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
+    sequencer: SequencerConfig = field(default_factory=SequencerConfig)
+    editor: EditorConfig = field(default_factory=EditorConfig)
+    rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
+    algo: AlgoConfig = field(default_factory=AlgoConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
@@ -243,19 +324,44 @@ class ColdStartConfig:
     batch_size: int = 32
     micro_batch_size: int = 16
     lr: float = 2e-3
+    second_steps: int = 1500
+    second_lr: float = 1e-3
     checkpoint_every: int = 250
     validate_every: int = 500
     validation_samples: int = 200
 
 
 @dataclass
+class EditorStartConfig:
+    """A tiny diffusion editor: its VAE, then flow matching (experiments/pretrain_editor.py)."""
+
+    vae_steps: int = 9000
+    vae_batch_size: int = 4
+    vae_lr: float = 4e-3
+    steps: int = 12000
+    batch_size: int = 32
+    lr: float = 2e-3
+    warmup: int = 200
+    decay_share: float = 0.25  # of the steps, in which the learning rate goes down to 0
+    dropout: float = 0.1  # share of pairs without instruction, for classifier-free guidance
+    ema: float = 0.998
+    euler_steps: int = 8  # when judging
+    checkpoint_every: int = 250
+    validate_every: int = 1000
+    validation_samples: int = 100
+    test_samples: int = 400
+
+
+@dataclass
 class PretrainConfig:
     """`python -m experiments.pretrain`: the tiny models from nothing."""
 
-    out: str = "${paths.assets}/tiny/decomposer"
-    work: str = "${paths.outputs}/pretrain-decomposer"  # checkpoints and logs; the same command goes on from here
+    editor: EditorConfig | None = None  # editor=qwen or editor=flux_kontext: this one; none: the decomposer
+    out: str = ""  # empty: its place under ${paths.assets}/tiny
+    work: str = ""  # checkpoints and logs; the same command goes on from here. Empty: ${paths.outputs}/pretrain-<name>
     seed: int = 0
     verbose: bool = False
+    editor_start: EditorStartConfig = field(default_factory=EditorStartConfig)
     vision: VisionWarmupConfig = field(default_factory=VisionWarmupConfig)
     start: ColdStartConfig = field(default_factory=ColdStartConfig)
     decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
@@ -263,7 +369,13 @@ class PretrainConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
-ROOTS: dict[str, type] = {"run": RunConfig, "evaluate": EvaluateConfig, "edit": EditConfig, "pretrain": PretrainConfig}
+ROOTS: dict[str, type] = {
+    "run": RunConfig,
+    "evaluate": EvaluateConfig,
+    "edit": EditConfig,
+    "plan": PlanConfig,
+    "pretrain": PretrainConfig,
+}
 
 
 def register() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from benchmarks.errors import BadInput, MissingFile
 
 MAX_PIXELS = 200_000_000  # above this a file is more likely a mistake (or an attack) than a picture
-MAX_RATIO = 8.0  # longer pictures are padded on their short side before they go to a model
+MAX_RATIO = 8.0  # of a model's grid; longer pictures are padded on their short side
+MAX_STRETCH = 0.008  # change of the aspect ratio that is taken rather than padding
+MAX_AREA = 1.15  # of the area asked for
+AREA_WEIGHT = 0.5  # of a grid's distance from that area, against padding, when a grid is chosen
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -77,32 +82,91 @@ class Fit:
     box: tuple[int, int, int, int]  # left, top, right, bottom of the picture inside the grid; the rest is padding
 
 
-def grid_size(width: float, height: float, area: int, multiple: int) -> tuple[int, int]:
-    """(width, height) in multiples of `multiple` with about `area` pixels (never more than one step above) and nearly the
-    same aspect ratio. Raises BadInput for an area smaller than one grid step."""
-    if area < multiple * multiple or multiple < 1:
+def grid_size(width: int, height: int, area: int, multiple: int) -> tuple[int, int]:
+    """The (width, height) that `fit_to_grid` takes for a picture."""
+    return plan_fit(width, height, area, multiple).grid
+
+
+@lru_cache(maxsize=4096)
+def plan_fit(
+    width: int, height: int, area: int, multiple: int, grids: tuple[tuple[int, int], ...] | None = None
+) -> Fit:
+    """Where a picture of this size goes: a grid of about `area` pixels in multiples of `multiple`, and the place in it.
+
+    Aspect ratios survive: a picture is stretched onto the whole grid only where that changes its ratio by less than
+    MAX_STRETCH; otherwise it keeps its ratio and the rest of the grid is padding. Among the grids the one with the least padding
+    and the nearest area wins; a model that was trained on certain `grids` names them. The plan depends on the size alone, so
+    that a picture that comes back in is treated alike. Raises BadInput for an area smaller than one grid step.
+    """
+    if multiple < 1 or area < multiple * multiple:
         raise BadInput(f"an area of {area} pixels has no room for a grid of {multiple}; use at least {multiple**2}")
-    ratio = width / height
-    fitted_width = math.sqrt(area * ratio)
-    columns = max(1, round(fitted_width / multiple))
-    rows = max(1, round(fitted_width / ratio / multiple))
-    return columns * multiple, rows * multiple
-
-
-def fit_to_grid(image: Image.Image, area: int, multiple: int) -> tuple[Image.Image, Fit]:
-    """The whole picture at a size a model takes, and how to undo it. Nothing is cropped; where it is longer than
-    MAX_RATIO : 1 its short side is padded by repeating the edge."""
-    width, height = image.size
-    full = (max(width, height / MAX_RATIO), max(height, width / MAX_RATIO))  # with the padding, at the original scale
-    grid = grid_size(*full, area, multiple)
-    inner = (max(1, round(grid[0] * width / full[0])), max(1, round(grid[1] * height / full[1])))
+    best: tuple[float, tuple[int, int], tuple[int, int]] | None = None
+    for grid in grids or _grids(width / height, area, multiple):
+        inner = _inner(width, height, grid)
+        padding = 1 - inner[0] * inner[1] / (grid[0] * grid[1])
+        cost = padding + (0 if grids else AREA_WEIGHT * abs(math.log(grid[0] * grid[1] / area)))
+        if best is None or cost < best[0]:
+            best = cost, grid, inner
+    assert best is not None  # there is always the grid of one step
+    _, grid, inner = best
     left, top = (grid[0] - inner[0]) // 2, (grid[1] - inner[1]) // 2
+    return Fit((width, height), grid, (left, top, left + inner[0], top + inner[1]))
+
+
+def _grids(ratio: float, area: int, multiple: int) -> Iterator[tuple[int, int]]:
+    """The grids that may suit a ratio: for every number of rows the columns just below and above the ratio, within MAX_RATIO."""
+    if ratio < 1:  # as the same picture lying down
+        yield from ((width, height) for height, width in _grids(1 / ratio, area, multiple))
+        return
+    cells, ratio = area / multiple**2, min(ratio, MAX_RATIO)
+    fitted = math.sqrt(cells / ratio)
+    for rows in range(max(1, int(fitted * 0.8)), math.ceil(fitted * 1.2) + 1):
+        most = min(cells * MAX_AREA / rows, MAX_RATIO * rows)
+        for columns in {math.floor(rows * ratio), math.ceil(rows * ratio), math.floor(most)}:
+            if 1 <= columns <= most:
+                yield columns * multiple, rows * multiple
+
+
+def _inner(width: int, height: int, grid: tuple[int, int]) -> tuple[int, int]:
+    """The size of a picture inside a grid: the whole grid where the ratios nearly agree, else the largest that keeps its ratio.
+
+    Sizes are whole pixels, so a long picture at a small area may give up a few pixels of length for its ratio's sake.
+    """
+    if _stretch((width, height), grid) < MAX_STRETCH:
+        return grid
+    wide = width >= height
+    longest, shortest = (grid[0], grid[1]) if wide else (grid[1], grid[0])
+    ratio = max(width, height) / min(width, height)
+    top = min(longest, math.floor(shortest * ratio))
+    candidates = []
+    for long in range(top, max(1, int(0.85 * top)) - 1, -1):
+        short = min(shortest, max(1, round(long / ratio)))
+        inner = (long, short) if wide else (short, long)
+        candidates.append((_stretch((width, height), inner), inner))
+        if candidates[-1][0] < MAX_STRETCH:
+            return inner
+    return min(candidates)[1]
+
+
+def _stretch(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """By how much two sizes differ in aspect ratio: 0.01 is one per cent."""
+    return abs(math.log(one[0] * other[1] / (one[1] * other[0])))
+
+
+def fit_to_grid(
+    image: Image.Image, area: int, multiple: int, grids: tuple[tuple[int, int], ...] | None = None
+) -> tuple[Image.Image, Fit]:
+    """The whole picture at a size a model takes, and how to undo it: see `plan_fit`. Nothing is cropped, no ratio changed
+    by one per cent; padding repeats the edge."""
+    fit = plan_fit(*image.size, area, multiple, grids)
+    left, top, right, below = fit.box
+    inner = (right - left, below - top)
     if inner != image.size:
         image = image.resize(inner, Image.Resampling.LANCZOS)
-    if inner != grid:
-        right, below = grid[0] - inner[0] - left, grid[1] - inner[1] - top
-        image = Image.fromarray(np.pad(np.asarray(image), ((top, below), (left, right), (0, 0)), mode="edge"))
-    return image, Fit((width, height), grid, (left, top, left + inner[0], top + inner[1]))
+    if inner != fit.grid:
+        pad = ((top, fit.grid[1] - below), (left, fit.grid[0] - right), (0, 0))
+        image = Image.fromarray(np.pad(np.asarray(image), pad, mode="edge"))
+    return image, fit
 
 
 def restore(image: Image.Image, fit: Fit) -> Image.Image:
@@ -116,4 +180,4 @@ def restore(image: Image.Image, fit: Fit) -> Image.Image:
     return image if image.size == fit.original else image.resize(fit.original, Image.Resampling.LANCZOS)
 
 
-__all__ = ["Fit", "fit_to_grid", "grid_size", "load_image", "restore", "to_rgb"]
+__all__ = ["Fit", "fit_to_grid", "grid_size", "load_image", "plan_fit", "restore", "to_rgb"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -27,6 +27,7 @@ from benchmarks.mice import MiceText
 from benchmarks.sandbox.generate import SandboxBenchmark
 from conf.schema import (
     AlgoConfig,
+    ApiConfig,
     BenchmarkConfig,
     DecomposerConfig,
     EditorConfig,
@@ -49,6 +50,7 @@ from rl.sft import SFTConfig
 
 if TYPE_CHECKING:
     from editors.base import Editor
+    from editors.flow import FlowSettings
 
 JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]
 
@@ -96,13 +98,79 @@ def make_sequencer(config: SequencerConfig, backend: Callable[[], Backend]) -> S
     raise BadInput(f"sequencer={config.name} is unknown; choose rules or vlm")
 
 
-def make_editor(config: EditorConfig) -> Editor:
-    match config.name:
+def make_editor(config: EditorConfig, engine: EngineConfig | None = None, reward_path: bool = False) -> Editor:
+    """`reward_path`: a score of its pictures trains something, so that what would mislead a judge is refused."""
+    match config.kind:  # an editor's libraries are only imported where it is chosen
         case "sandbox":
-            from editors.sandbox import SandboxEditor  # an editor's libraries are only needed where it is chosen
+            from editors.sandbox import SandboxEditor
 
             return SandboxEditor()
-    raise BadInput(f"editor={config.name} is unknown; choose sandbox")
+        case "qwen" | "flux_kontext":
+            return _flow_editor(config, engine or EngineConfig(), reward_path)
+        case "nano_banana":
+            from editors import nano_banana
+
+            return nano_banana.NanoBananaEditor(nano_banana.settings(**_api_settings(config.api)))
+        case "gpt_image":
+            from editors import gpt_image
+
+            return gpt_image.GptImageEditor(gpt_image.settings(**_api_settings(config.api)))
+    raise BadInput(
+        f"editor.kind={config.kind} is unknown; choose sandbox, qwen, flux_kontext, nano_banana or gpt_image"
+    )
+
+
+def flow_settings(config: EditorConfig) -> FlowSettings:
+    """Raises BadInput for settings that contradict each other."""
+    from editors.flow import FlowSettings
+
+    return FlowSettings(
+        steps=config.steps,
+        area=config.area,
+        true_cfg=config.true_cfg,
+        guidance=config.guidance,
+        negative_prompt=config.negative_prompt,
+        batch_size=config.batch_size,
+        max_sequence_length=config.max_sequence_length,
+        multiple=config.multiple,
+    )
+
+
+def _flow_editor(config: EditorConfig, engine: EngineConfig, reward_path: bool) -> Editor:
+    from editors.flow import FlowEditor, FlowModel
+    from editors.loading import LoadOptions, load_pipeline
+
+    settings = flow_settings(config)
+    options = LoadOptions(
+        dtype=config.dtype,
+        device=device_of(engine),
+        offload=config.offload,
+        device_map=config.device_map,
+        lora=config.lora,
+        lora_weight_name=config.lora_weight_name,
+        lora_scale=config.lora_scale,
+        lightning=config.lightning,
+        cache_threshold=config.cache_threshold,
+        vae_tiling=config.vae_tiling,
+        compile=config.compile,
+        allow_download=config.allow_download,
+    )
+    pipe = load_pipeline(config.checkpoint, config.kind, options)
+    model: FlowModel
+    if config.kind == "qwen":
+        from editors.qwen import QwenModel
+
+        model = QwenModel(pipe, settings, config.vision_positions, config.condition_area)
+    else:
+        from editors.flux_kontext import KontextModel
+
+        model = KontextModel(pipe, settings)
+    return FlowEditor(model, reward_path=reward_path)
+
+
+def _api_settings(config: ApiConfig) -> dict[str, Any]:
+    given = {k: v for k, v in vars(config).items() if v not in ("", {})}  # what is empty keeps the provider's default
+    return given | ({"cache": Path(config.cache)} if config.cache else {})
 
 
 def make_judge(config: JudgeConfig) -> JudgePictures:
@@ -126,7 +194,7 @@ def reward_function(spec: RewardSpec, config: RunConfig, sequencer: Sequencer) -
     """What GRPO calls; the picture is only made and judged where the reward asks for it."""
     outcome = None
     if spec.needs_outcome:
-        editing = EditingAgent(make_editor(config.editor), config.execution.name)
+        editing = EditingAgent(make_editor(config.editor, config.engine, reward_path=True), config.execution.name)
         outcome = OutcomeReward(sequencer, editing, make_judge(config.judge))
     return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
 
@@ -147,8 +215,12 @@ def grpo_config(algo: AlgoConfig, max_new_tokens: int, seed: int) -> GRPOConfig:
         group_size=algo.group_size,
         updates_per_batch=algo.updates_per_batch,
         micro_batch_size=algo.micro_batch_size,
+        micro_batch_tokens=algo.micro_batch_tokens,
+        shared_prefix=algo.shared_prefix,
+        kl_log_sequences=algo.kl_log_sequences,
         lr=algo.lr,
         warmup_steps=algo.warmup_steps,
+        decay_share=algo.decay_share,
         weight_decay=algo.weight_decay,
         betas=_pair(algo.betas),
         max_grad_norm=algo.max_grad_norm,
@@ -182,6 +254,7 @@ def make_engine(algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, vlm:
                 config.temperature,
                 frozen_vision=algo.frozen_vision,
                 gradient_checkpointing=algo.gradient_checkpointing,
+                shared_prefix=algo.shared_prefix,
             )
             return TorchEngine(policy, **config.optimizer())
     raise BadInput(f"engine={engine.name} is unknown; choose torch")

@@ -20,9 +20,10 @@ def main(config: EditConfig) -> None:
     from agents.sequencer import Sequencer
     from agents.team import Team
     from benchmarks.base import EditSample
-    from benchmarks.errors import BadInput, MissingFile
+    from benchmarks.errors import BadInput, MissingFile, RunFailed
     from editors.geometry import load_image
     from experiments import build
+    from experiments.editor_preflight import missing_editor, missing_editor_memory
     from experiments.preflight import missing_weights
     from experiments.progress import console
     from experiments.run import quiet_libraries
@@ -35,7 +36,7 @@ def main(config: EditConfig) -> None:
     clean_request(config.instruction, config.decomposer.max_request_chars)  # an empty one is refused before any loading
     picture = load_image(config.image)
     settings = trained(config)
-    if lacking := list(missing_weights(settings)):
+    if lacking := [*missing_weights(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
         raise MissingFile("; ".join(lacking))
     quiet_libraries(config.verbose)
     build.use_threads(config.engine)
@@ -43,7 +44,7 @@ def main(config: EditConfig) -> None:
     sequencer: Sequencer = build.make_sequencer(
         config.sequencer, lambda: build.make_backend(config.rollouts, build.make_vlm(config.decomposer, config.engine))
     )
-    editing = EditingAgent(build.make_editor(config.editor), config.execution.name)
+    editing = EditingAgent(build.make_editor(config.editor, config.engine), config.execution.name)
     team = Team(build.make_decomposer(settings, backend), sequencer, editing)
     sample = EditSample(id=Path(config.image).stem or "picture", request=config.instruction, gold=(), picture=picture)
     (trace,) = next(iter(team.run([sample], config.seed, 1)))
@@ -58,6 +59,8 @@ def main(config: EditConfig) -> None:
     say(f"plan ({trace.source}, {trace.execution} execution):")
     for number, line in enumerate(trace.sub_requests, 1):
         say(f"  {number}. {line}")
+    if trace.failure:
+        raise RunFailed(f"the editor gave no picture, {trace.failure}; say it differently, or try another seed")
     save_picture(trace.result, out)
     kept = trace.save(out.with_name(out.stem + "_trace"))
     if trace.digests[0] == trace.digests[-1]:

@@ -27,6 +27,13 @@ EXCLUDED = (
     "decomposer.checkpoint",  # its content counts, by a digest
     "decomposer.source",
     "decomposer.parameters",
+    "editor.checkpoint",  # likewise
+    "editor.source",
+    "editor.licence",
+    "editor.parameters",
+    "editor.largest",
+    "editor.allow_download",
+    *(f"editor.api.{key}" for key in ("key_env", "timeout_s", "tries", "concurrency", "cache", "organization")),
     "benchmark.path",  # likewise
     "scale.needs",
     "scale.strips",
@@ -46,6 +53,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
             node = node[parent]
         node.pop(last)
     values["decomposer"]["content"] = digest_folder(Path(config.decomposer.checkpoint), ("*.safetensors", "*.json"))
+    if config.editor.checkpoint:
+        values["editor"]["content"] = digest_folder(Path(config.editor.checkpoint), ("**/*.safetensors", "**/*.json"))
     if config.benchmark.path and config.benchmark.name != "sandbox":
         values["benchmark"]["content"] = digest_folder(Path(config.benchmark.path), ("**/*.jsonl",))
     return values

@@ -30,6 +30,7 @@ from experiments.results import ARMS, results
 from experiments.store import Rows, write_json
 from experiments.strips import save_strip, strip_numbers
 from experiments.tracking import Tracker
+from judges.base import Verdict
 from rewards.compose import components
 from rewards.format import read
 from rl.coldstart import sft_example
@@ -150,14 +151,16 @@ class Job:
         team = Team(
             None if checkpoint is None else self.decomposer(checkpoint),
             RulesSequencer() if alone else build.make_sequencer(c.sequencer, lambda: self.backend(start)),
-            EditingAgent(build.make_editor(c.editor), c.execution.name),
+            EditingAgent(build.make_editor(c.editor, c.engine), c.execution.name),
         )
         with bar(f"arm {arm}", rows.total, len(rows.rows)) as b:
             for chunk in rows.missing():
                 with self.timed(f"arm {arm}"):
                     samples = [self.samples[i] for i in chunk]
                     traces = next(iter(team.run(samples, c.scale.test_seed, len(samples))))
-                    verdicts = judge(samples, [t.result for t in traces])
+                    whole = [(s, t) for s, t in zip(samples, traces, strict=True) if not t.failure]
+                    judged = iter(judge([s for s, _ in whole], [t.result for _, t in whole]))
+                    verdicts = [Verdict.invalid(t.failure) if t.failure else next(judged) for t in traces]
                     for i, sample, trace in zip(chunk, samples, traces, strict=True):
                         if i in shown:
                             save_strip(self.folder / "traces", arm, sample, trace)
@@ -189,7 +192,7 @@ class Job:
             raise RunFailed(
                 f"arm {arm}: {len(bad)} of {len(rows)} verdicts are invalid (allowed share "
                 f"{self.config.judge.max_invalid_share}); the first says: {bad[0]['reason']}. A mean over the rest would be "
-                "biased; mend the judge, delete the file in eval/, and give the same command again"
+                "biased; mend what it names, delete the file in eval/, and give the same command again"
             )
 
     def backend(self, checkpoint: Path) -> Any:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.errors import MissingFile
 from conf.schema import DecomposerConfig, JudgeConfig, RunConfig, TrackerConfig
-
-GIB = 2**30
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-KEY_HELP = {
-    "OPENAI_API_KEY": "make one in the account settings of the OpenAI platform",
-    "GEMINI_API_KEY": "make one in Google AI Studio",
-    "WANDB_API_KEY": "it is shown on your W&B user page; or tracker.mode=offline",
-}
+from editors.costs import BYTES
+from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
+from experiments.machine import GIB, KEY_HELP, free_disk, gpu_memories, memory_bytes
 
 
 def preflight(config: RunConfig) -> None:
     """Raises `MissingFile` listing everything that is missing."""
     found = [
         *missing_weights(config.decomposer),
+        *missing_editor(config.editor),
         *missing_hardware(config),
+        *missing_editor_memory(config),
+        *missing_cache_room(config),
         *missing_keys(config.judge, config.tracker),
     ]
     found += missing_data(config)
@@ -59,12 +56,7 @@ def missing_hardware(config: RunConfig) -> Iterator[str]:
     if memory < needs.memory_gib * GIB:
         yield f"memory: {needs.memory_gib:.0f} GiB are needed, this machine has {memory / GIB:.0f} GiB (scale.needs.memory_gib)"
     if needs.disk_gib:
-        place = next(
-            p
-            for p in (Path(config.paths.outputs).absolute(), *Path(config.paths.outputs).absolute().parents)
-            if p.exists()
-        )
-        free = shutil.disk_usage(place).free
+        place, free = free_disk(config.paths.outputs)
         if free < needs.disk_gib * GIB:
             yield (
                 f"disk: {needs.disk_gib:.0f} GiB are needed for checkpoints, {place} has {free / GIB:.0f} GiB free; "
@@ -101,21 +93,3 @@ def missing_data(config: RunConfig) -> Iterator[str]:
             find_folder(config.benchmark.path)
         except MissingFile as error:
             yield f"data: {error}"
-
-
-def gpu_memories() -> list[int]:
-    """Bytes of each CUDA device."""
-    import torch
-
-    return [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
-
-
-def memory_bytes() -> int:
-    """Of the machine, or of the container where that is less."""
-    import psutil
-
-    total = psutil.virtual_memory().total
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        total = min(total, int(text))
-    return total

@@ -1,4 +1,5 @@
-"""`python -m experiments.pretrain`: the tiny decomposer from nothing, in three resumable stages.
+"""`python -m experiments.pretrain`: the tiny decomposer from nothing, in three resumable stages (`editor=` chooses a tiny
+editor instead: pretrain_editor.py).
 
 1. a tokenizer and random weights; 2. the vision tower learns to see the sandbox; 3. supervised start on part of the grammar.
 What is kept under assets/tiny/ is the result in 16 bits with a card that says how good it is; nothing was downloaded.
@@ -8,11 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
+from diffusers import QwenImageEditPipeline
 from PIL import Image
 
 from agents.backends.base import Sampling
@@ -28,7 +32,7 @@ from experiments.cli import command
 from experiments.progress import bar, console
 from rewards.compose import RewardSpec
 from rl.checkpoint import Checkpoints
-from rl.coldstart import ColdStart, ColdStartMix, corpus
+from rl.coldstart import SECOND_PART, ColdStart, ColdStartMix, corpus
 from rl.sft import SFTConfig, train_sft
 from rl.vision import Readout, perception_loss
 
@@ -37,14 +41,19 @@ READ_WIDTH = 4  # picture sides in merged tokens: 64 px / (8 px patches x 2)
 
 def main(config: PretrainConfig) -> None:
     use_threads(config.engine)
+    if config.editor is not None:
+        from experiments.pretrain_editor import pretrain_editor  # diffusers takes seconds to import
+
+        return pretrain_editor(config)
     template = load_prompt(config.decomposer.prompt)
     start = ColdStart(template, ColdStartMix(), config.seed)
     shape = TinyShape()
     console.print("tokenizer: byte-level BPE on the project's own corpus")
-    vlm = build_tiny_vlm(corpus(start, 20_000), shape, config.seed)
+    texts = chain(corpus(start, 20_000), [editor_prompt()] * 500)
+    vlm = build_tiny_vlm(texts, shape, config.seed)
     size = sum(p.numel() for p in vlm.model.parameters()) / 1e6
     console.print(f"model: Qwen2.5-VL of {size:.1f} M parameters, vocabulary {len(vlm.tokenizer)}")
-    work = Path(config.work)
+    work = Path(config.work or f"{config.paths.outputs}/pretrain-decomposer")
     warm_vision(config.vision, vlm, work, config.seed)
     settings = SFTConfig(
         steps=config.start.steps,
@@ -74,19 +83,39 @@ def main(config: PretrainConfig) -> None:
             log,
             lambda done, total, m: progress.update(done, f"loss {m['sft/loss']:.3f}"),
         )
+    second = ColdStart(template, SECOND_PART, config.seed + 1)
+    settings = replace(settings, steps=config.start.second_steps, lr=config.start.second_lr)
+    with bar("supervised start, second part", settings.steps) as progress:
+        train_sft(
+            settings,
+            vlm,
+            lambda step: second.batch(step, settings.batch_size),
+            work,
+            None,
+            lambda done, total, m: progress.update(done, f"loss {m['sft/loss']:.3f}"),
+            name="second",
+        )
+    console.print(f"  validation: {line(validate(vlm, template, 'validation', n))}")
     vlm.model.half()  # the file's precision; training and inference read it as fp32
     vlm.model.float()
     scores = validate(vlm, template, "test", n)
     vlm.model.half()
-    out = Path(config.out)
+    out = Path(config.out or f"{config.paths.assets}/tiny/decomposer")
     save_vlm(vlm, out)
     card = {
         "parameters": sum(p.numel() for p in vlm.model.parameters()),
         "sandbox_test": scores,
-        "steps": settings.steps,
+        "steps": config.start.steps + config.start.second_steps,
     }
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     console.print(f"kept in {out}; sandbox test split, greedy: {line(scores)}")
+
+
+def editor_prompt() -> str:
+    """The words around every instruction to Qwen-Image-Edit. Its pipeline drops a fixed number of tokens from the front,
+    which only fits a tokenizer that has each of these words whole."""
+    pipe = QwenImageEditPipeline(None, None, None, None, None, None)
+    return pipe.prompt_template_encode.replace("<|im_start|>", "").replace("<|im_end|>", "")
 
 
 def warm_vision(config: VisionWarmupConfig, vlm: VLM, work: Path, seed: int) -> None:

@@ -136,6 +136,9 @@ def quiet_libraries(verbose: bool) -> None:
     if not verbose:
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
+        import diffusers
+
+        diffusers.utils.logging.disable_progress_bar()
         logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

@@ -26,7 +26,8 @@ JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], "list[Ve
 
 @dataclass(frozen=True)
 class OutcomeReward:
-    """Called with (samples, decompositions, seeds): one score in [0, 1] each, None where the verdict is invalid.
+    """Called with (samples, decompositions, seeds): one score in [0, 1] each, None where the verdict is
+    invalid or the editor gave no picture.
 
     `scale` is the judge's best overall score. Equal seeds for the completions of one prompt compare them fairly.
     """
@@ -50,8 +51,9 @@ class OutcomeReward:
         plans = self.sequencer.sequence(samples, decompositions, self.editing.execution)
         ids = [f"{sample.id}/{seed}" for sample, seed in zip(samples, seeds, strict=True)]
         edited = self.editing.run(ids, images, [plan.sub_requests for plan in plans])
-        verdicts = self.judge(samples, [result.pictures[-1] for result in edited])
-        return [self._score(verdict) for _, verdict in zip(samples, verdicts, strict=True)]
+        whole = [(sample, result) for sample, result in zip(samples, edited, strict=True) if not result.failure]
+        judged = iter(self.judge([sample for sample, _ in whole], [result.pictures[-1] for _, result in whole]))
+        return [None if result.failure else self._score(next(judged)) for result in edited]
 
     def _score(self, verdict: Verdict) -> float | None:
         value = verdict.scores.get(self.aspect) if verdict.valid else None

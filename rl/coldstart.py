@@ -1,7 +1,7 @@
 """What the tiny decomposer's supervised start is made of: part of the sandbox's grammar, and open-vocabulary copying.
 
 The start knows the format, all actions, how to copy any name and what is in a picture. It has seen the first part of every
-list of wordings, requests of one or two edits, and few that need the picture or several steps: the rest is left to
+list of wordings (the first 40 %), first in requests of one or two edits, then of up to five: the other wordings are left to
 reinforcement learning.
 """
 
@@ -36,6 +36,17 @@ class ColdStartMix:
     )
     lengths: tuple[float, ...] = (55, 45, 0, 0, 0)  # weights of requests of 1..5 edits: only short ones
     wordings: float = 0.4  # the first share of every list of templates
+
+
+# Then what the start left out: long requests, and more that need the picture or several steps, in the same few wordings.
+# Without it a start is so sure of stopping after two edits that sampling never tries a third, and RL has nothing to
+# reinforce.
+SECOND_PART = ColdStartMix(
+    open_share=0.1,
+    describe_share=0.1,
+    kinds=(("direct", 0.25), ("paraphrased", 0.25), ("indirect", 0.35), ("multi_step", 0.15)),
+    lengths=(30, 27, 21, 13, 9),
+)
 
 
 def thought(sample: EditSample) -> str:

@@ -18,15 +18,18 @@ from agents.backends.base import Backend, Sampling, fingerprint
 from benchmarks.errors import BadInput, RunFailed
 from rl.checkpoint import Checkpoints, rng_state, set_rng_state
 from rl.clock import Clock
+from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine, Evaluate, StepInfo
 from rl.journal import Journal, read_jsonl
 from rl.losses import LossConfig, LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
+from rl.microbatch import micro_batches
 from rl.rollouts import Collector, Group, RewardFn, Samples, ToRequest, counter_seed, describe
 from rl.signals import StopWish
 
 logger = logging.getLogger(__name__)
 # What may change between a checkpoint and its resumption; all else defines the run.
-FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "max_missing_steps")
+FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "micro_batch_tokens", "shared_prefix",
+        "kl_log_sequences", "max_missing_steps")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,20 @@ class GRPOConfig:
     group_size: int = 8
     updates_per_batch: int = 1  # passes over the whole batch, one optimiser step each
     micro_batch_size: int = 32
+    micro_batch_tokens: int = 0  # at most so many tokens in one forward, prompts included; 0: no such limit
+    shared_prefix: bool = True  # keep groups together, as a policy that shares prefixes wants them
     lr: float = 1e-6
     warmup_steps: int = 0
+    decay_share: float = 0.0  # share of the updates at the end in which lr goes linearly to 0
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
     max_grad_norm: float = 1.0
     loss: LossConfig = field(default_factory=LossConfig)
     dynamic_sampling: bool = False
     max_tries: int = 4  # draws of a step's groups under dynamic sampling, the first included
+    kl_log_sequences: int = (
+        16  # completions per step whose KL to the start is logged; 0 and kl_coef=0: no reference is kept
+    )
     mask_truncated: bool = False  # DAPO's overlong filtering: an answer cut by max_new_tokens carries no gradient
     temperature: float = 1.0
     top_p: float = 1.0  # any other value is refused: it would bias every ratio
@@ -65,6 +74,9 @@ class GRPOConfig:
                      "max_new_tokens", "checkpoint_every", "keep_checkpoints", "max_missing_steps"):  # fmt: skip
             if (value := getattr(self, name)) < 1:
                 raise BadInput(f"{name} must be at least 1, not {value}")
+        for name in ("micro_batch_tokens", "kl_log_sequences"):
+            if (value := getattr(self, name)) < 0:
+                raise BadInput(f"{name} must be 0 (off) or more, not {value}")
         if self.group_size < 2:
             raise BadInput("group_size must be at least 2: a group of one has no advantage")
         sampling = Sampling(self.max_new_tokens, self.temperature, self.top_p, self.top_k)
@@ -76,13 +88,14 @@ class GRPOConfig:
 
     def optimizer(self) -> dict[str, Any]:
         """Keyword arguments of the engines."""
-        names = ("lr", "betas", "weight_decay", "warmup_steps", "max_grad_norm")
-        return {name: getattr(self, name) for name in names}
+        names = ("lr", "betas", "weight_decay", "warmup_steps", "decay_share", "max_grad_norm")
+        return {name: getattr(self, name) for name in names} | {"updates": self.steps * self.updates_per_batch}
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree on to be continued."""
         values = {k: v for k, v in asdict(self).items() if k not in FREE}
-        return values | {"betas": list(self.betas)}
+        end = {"decays_to": self.steps} if self.decay_share else {}  # a longer run would have had another schedule
+        return values | {"betas": list(self.betas)} | end
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,10 @@ def train_grpo(
     """
     out, first = Path(out_dir), engine.rank == 0
     origin = fingerprint(engine.named_parameters()).checksum
-    reference = engine.frozen_copy() if config.loss.kl_coef > 0 else None
+    watched = config.loss.kl_coef > 0 or config.kl_log_sequences > 0
+    reference = (
+        engine.frozen_copy() if watched else None
+    )  # before a checkpoint is loaded: the start is the run's, always
     checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints)
     done, missing_steps = _resume(config, engine, checkpoints, origin)
     saved = done
@@ -154,16 +170,21 @@ def train_grpo(
             groups, drawn = collector.collect(done, clock)
             leave_if_asked()  # weights are still those of step `done`
             rows = [row for g in drawn for row in g.rows(done + 1)]
-            gathered = engine.all_gather((rows, [not g.spread for g in drawn], _teachers(groups, config)))
+            drift: dict[str, float] = {}
+            if reference is not None:
+                with clock("logprob"):
+                    drift = drift_sums(drift_sample(drawn, config.kl_log_sequences, done), reference)
+            gathered = engine.all_gather((rows, [not g.spread for g in drawn], _teachers(groups, config), drift))
             everything = [row for part in gathered for row in part[0]]
             metrics = {"step": done + 1} | describe(everything, [s for part in gathered for s in part[1]])
             metrics["groups/drawn"] = sum(len(part[1]) for part in gathered)
+            metrics |= drift_metrics([part[3] for part in gathered], config.loss.kl_estimator)
 
             usable = any(row["reward"] is not None for row in everything)
             missing_steps = 0 if usable else missing_steps + 1
             metrics["update/missing_steps"] = missing_steps
             if teachers := sum(part[2] for part in gathered):
-                info, outputs = _update(config, engine, groups, reference, clock)
+                info, outputs = _update(config, engine, groups, reference if config.loss.kl_coef > 0 else None, clock)
                 metrics |= merge_metrics([o for part in engine.all_gather(outputs) for o in part])
                 metrics |= {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
                 with clock("sync"):
@@ -217,8 +238,7 @@ def _update(
     share = batch_normaliser(config.loss.over, lengths, config.max_new_tokens)
     normaliser = sum(engine.all_gather(share))
     chosen = [(p, g) for p, g in places if _pulls(p, g, config)]
-    chosen.sort(key=lambda x: len(x[0].prompt) + len(x[0].completions[x[1]].token_ids))  # little padding
-    micro = [chosen[i : i + config.micro_batch_size] for i in range(0, len(chosen), config.micro_batch_size)]
+    micro = micro_batches(chosen, config.micro_batch_size, config.micro_batch_tokens, config.shared_prefix)
     batches = [([p.prompt for p, _ in m], [p.completions[g].token_ids for p, g in m]) for m in micro]
     refs: list[Tensor | None] = [None] * len(micro)
     if reference is not None:

@@ -82,13 +82,14 @@ def answer_loss(vlm: VLM, prompts: Sequence[Encoded], answers: Sequence[Sequence
 
 class Optimizers:
     """The optimisers of one training as one: AdamW alone, or Muon (Jordan et al. 2024; learning rates matched to AdamW's as
-    in arXiv 2502.16982) on the hidden matrices with AdamW on embeddings, norms, biases and convolutions."""
+    in arXiv 2502.16982) on the hidden matrices with AdamW on embeddings, norms and biases. A convolution's kernel is the
+    matrix of its output channels."""
 
     def __init__(self, named: Mapping[str, Tensor], config: SFTConfig) -> None:
         hidden = {
             n
             for n, p in named.items()
-            if config.optimizer == "muon" and p.ndim == 2 and "embed" not in n and "lm_head" not in n
+            if config.optimizer == "muon" and p.ndim >= 2 and "embed" not in n and "lm_head" not in n
         }
         rest = [p for n, p in named.items() if n not in hidden]
         groups = [
@@ -98,16 +99,22 @@ class Optimizers:
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
         ]
+        self.matrices = [(named[n], torch.nn.Parameter(named[n].detach().flatten(1))) for n in sorted(hidden)]  # views
         if hidden:
-            matrices = [named[n] for n in sorted(hidden)]
             self.parts.append(
                 torch.optim.Muon(
-                    matrices, lr=config.lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
+                    [view for _, view in self.matrices],
+                    lr=config.lr,
+                    weight_decay=config.weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
                 )
             )
 
     def step(self, lr: float) -> None:
         """One update of all parts at this learning rate; the gradients are cleared."""
+        for parameter, view in self.matrices:
+            view.grad = None if parameter.grad is None else parameter.grad.flatten(1)
+            parameter.grad = None
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = lr

@@ -1,7 +1,8 @@
-"""Rollouts with the Hugging Face model's own forward: the reference engine that every other one must agree with.
+"""Rollouts in the training process: the reference engine that every other one must agree with.
 
-The decoding loop is ours, `generate` costs several milliseconds of Python per token at small sizes: prompts of like length
-are batched, each prompt's image and text pass once for its n samples, and finished rows leave the batch.
+The decoding loop is ours, transformers' `generate` costs several milliseconds of Python per token at small sizes. Prompts
+of like length are batched, each prompt's image and text pass once, and so does every beginning that several of its
+samples share (`agents/backends/decode.py`); finished samples leave the batch.
 """
 
 from __future__ import annotations
@@ -11,24 +12,27 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from agents.backends.attention import ReservedCache, use_grouped_attention
+from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Completion, Request, Sampling, SyncReport, fingerprint
-from agents.backends.vlm import VLM, Encoded, collate
+from agents.backends.cpu import use_onednn
+from agents.backends.decode import Decoder, split_rows
+from agents.backends.vlm import VLM, Encoded
 from benchmarks.errors import BadInput, RunFailed
-
-DROP_SHARE = 0.2  # finished rows leave the cache once they are this share: a copy of the cache costs about a step
 
 
 class HFBackend:
     """`Backend` over a VLM that may be the very module under training (then `sync` proves that it is)."""
 
     def __init__(self, vlm: VLM, max_sequences: int = 128) -> None:
-        """`max_sequences` rows are decoded together; more is faster and takes more memory for keys and values."""
+        """`max_sequences` samples are decoded together; more is faster and takes more memory for keys and values.
+        Raises BadInput for a model whose attention is not sdpa or has sliding windows."""
         if max_sequences < 1:
             raise BadInput(f"max_sequences must be at least 1, not {max_sequences}")
         self.vlm = vlm
         self.max_sequences = max_sequences
         use_grouped_attention(vlm.model)
+        use_onednn(vlm.model)
+        need_packed_rows(vlm.model)
 
     @torch.no_grad()
     def generate(self, requests: Sequence[Request], n: int, sampling: Sampling) -> list[list[Completion]]:
@@ -47,70 +51,44 @@ class HFBackend:
         try:
             for start in range(0, len(order), width):
                 chosen = order[start : start + width]
-                rows = self._decode([prompts[i] for i in chosen], n, sampling, uniform_PnT[chosen].flatten(0, 1))
+                rows = self._decode([prompts[i] for i in chosen], n, sampling, uniform_PnT[chosen])
                 for k, i in enumerate(chosen):
                     result[i] = rows[k * n : (k + 1) * n]
         finally:
             self.vlm.model.train(was_training)
         return result
 
-    def _decode(self, prompts: Sequence[Encoded], n: int, sampling: Sampling, uniform_BT: Tensor) -> list[Completion]:
-        """Prefill each prompt once, then one token per step for its n rows."""
-        vlm, body = self.vlm, self.vlm.model.model
-        batch = collate(vlm, prompts, None, "left")
-        mask = batch["attention_mask"]
-        positions, deltas = body.get_rope_index(
-            batch["input_ids"], batch["mm_token_type_ids"], batch["image_grid_thw"], attention_mask=mask
-        )
-        cache = ReservedCache(vlm.model, mask.shape[1] + sampling.max_new_tokens)
-        out = body(
-            input_ids=batch["input_ids"],
-            attention_mask=mask,
-            position_ids=positions,
-            pixel_values=batch["pixel_values"],
-            image_grid_thw=batch["image_grid_thw"],
-            past_key_values=cache,
-            use_cache=True,
-        )
-        cache.batch_repeat_interleave(n)
-        hidden = out.last_hidden_state[:, -1].repeat_interleave(n, 0)
-        position = (mask.sum(1, keepdim=True) + deltas.to(mask.device)).repeat_interleave(
-            n, 0
-        )  # of the next token [B, 1]
-        mask = mask.repeat_interleave(n, 0)
-
-        B, T = len(prompts) * n, sampling.max_new_tokens
-        tokens_BT = torch.full((B, T), vlm.pad_id, dtype=torch.long)
-        logp_BT = torch.zeros((B, T), dtype=torch.float32)
-        live = torch.arange(B)  # which row of the result each row of the batch writes
-        done = torch.zeros(B, dtype=torch.bool)
-        uniform_BT = uniform_BT.to(hidden.device)
+    def _decode(self, prompts: Sequence[Encoded], n: int, sampling: Sampling, uniform_PnT: Tensor) -> list[Completion]:
+        """n samples of each prompt, sample after sample; a row of the decoder serves all that are still alike."""
+        vlm, P, T = self.vlm, len(prompts), sampling.max_new_tokens
+        decoder = Decoder(vlm, prompts, T, P * n)
+        device = decoder.first_PD.device
+        uniform_PnT = uniform_PnT.to(device)
+        tokens_ST = torch.full((P * n, T), vlm.pad_id, dtype=torch.long)
+        logp_ST = torch.zeros((P * n, T), dtype=torch.float32)
+        live = list(range(P * n))  # samples without an end token yet
+        row_S = [s // n for s in live]  # and the row of each
+        prompt_R = torch.arange(P, device=device)
+        hidden_RD = decoder.first_PD
         for t in range(T):
-            log_p = self._distribution(hidden, sampling)
-            chosen = log_p.argmax(-1) if sampling.temperature == 0 else _invert_cdf(log_p, uniform_BT[live, t])
-            token = chosen.cpu()
-            open_rows = live[~done]
-            tokens_BT[open_rows, t] = token[~done]
-            logp_BT[open_rows, t] = log_p.gather(-1, chosen[:, None])[:, 0].cpu()[~done]
-            done |= token == vlm.eos_id
-            if t + 1 == T or bool(done.all()):
+            log_p_RV = self._distribution(hidden_RD, sampling)
+            row, index = torch.tensor(row_S, device=device), torch.tensor(live)
+            if sampling.temperature == 0:
+                chosen = log_p_RV.argmax(-1)[row]
+            else:  # each row draws for all samples of its prompt; a sample takes its own draw from its own row
+                drawn_Rn = _invert_cdf(log_p_RV, uniform_PnT[prompt_R, :, t])
+                chosen = drawn_Rn[row, index.to(device) % n]
+            tokens_ST[index, t] = chosen.cpu()
+            logp_ST[index, t] = log_p_RV[row, chosen].cpu()
+            going = [k for k, token in enumerate(chosen.tolist()) if token != vlm.eos_id]
+            if t + 1 == T or not going:
                 break
-            if done.float().mean() >= DROP_SHARE:
-                keep = (~done).nonzero()[:, 0]
-                live, done = live[keep], done[keep]
-                keep = keep.to(mask.device)
-                cache.batch_select_indices(keep)
-                mask, position, chosen = mask[keep], position[keep], chosen[keep]
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-            hidden = body(
-                input_ids=chosen[:, None],
-                attention_mask=mask,
-                position_ids=position.expand(3, -1, -1),
-                past_key_values=cache,
-                use_cache=True,
-            ).last_hidden_state[:, -1]
-            position = position + 1
-        return self._completions(tokens_BT, logp_BT)
+            live = [live[k] for k in going]
+            row_S, ids, source, target = split_rows([row_S[k] for k in going], chosen[going].tolist())
+            decoder.rows.copy(source, target)
+            prompt_R = _moved(prompt_R, source, target, len(ids))
+            hidden_RD = decoder.step(torch.tensor(ids, device=device), prompt_R)
+        return self._completions(tokens_ST, logp_ST)
 
     def _distribution(self, hidden_BD: Tensor, sampling: Sampling) -> Tensor:
         """Log-probabilities [B, V] that are sampled from: fp32, temperature, bans, then top-k and top-p."""
@@ -138,7 +116,7 @@ class HFBackend:
 
     @torch.no_grad()
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
-        """Copy each parameter once, or find that it is the model's own; then compare checksums of what was sent and
+        """Copy each parameter once, or find that it is the model's own; then compare checksums of what was copied and
         what is held. A tied alias (`lm_head.weight`) may come too; it must carry the same values.
 
         Raises RunFailed naming the parameters that were unknown, doubled, missing or of another shape.
@@ -146,7 +124,7 @@ class HFBackend:
         mine = dict(self.vlm.model.named_parameters(remove_duplicate=False))
         owner = {p.data_ptr(): name for name, p in self.vlm.model.named_parameters()}
         written: set[str] = set()
-        sent: list[tuple[str, Tensor]] = []
+        copied: list[tuple[str, Tensor]] = []
         for name, value in named_parameters:
             if name not in mine:
                 raise RunFailed(
@@ -163,21 +141,28 @@ class HFBackend:
             written.add(key)
             if value.data_ptr() != target.data_ptr():
                 target.copy_(value)
-            sent.append((key, value.to(target.dtype)))
+                copied.append((key, value.to(target.dtype)))
         if missing := sorted(set(owner.values()) - written):
             raise RunFailed(f"weight sync: {len(missing)} parameters were never sent, first {missing[0]}")
-        report = fingerprint(self.vlm.model.named_parameters())
-        if report != (other := fingerprint(sent)):
-            raise RunFailed(f"weight sync: what is held ({report}) is not what was sent ({other})")
-        return report
+        held = dict(self.vlm.model.named_parameters())
+        if (there := fingerprint((name, held[name]) for name, _ in copied)) != (sent := fingerprint(copied)):
+            raise RunFailed(f"weight sync: what is held ({there}) is not what was sent ({sent})")
+        return fingerprint(held.items())
 
 
-def _invert_cdf(log_p_BV: Tensor, uniform_B: Tensor) -> Tensor:
-    """One draw per row by inverting the cumulative distribution in fp64; a token of probability 0 is never drawn."""
-    cdf = log_p_BV.double().exp().cumsum(-1)
-    total = cdf[:, -1]
-    mark = torch.minimum(uniform_B * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cdf, mark[:, None], right=True)[:, 0]
+def _invert_cdf(log_p_RV: Tensor, uniform_Rn: Tensor) -> Tensor:
+    """n draws per row by inverting the cumulative distribution in fp64; a token of probability 0 is never drawn."""
+    cdf = log_p_RV.double().exp().cumsum(-1)
+    total = cdf[:, -1:]
+    mark = torch.minimum(uniform_Rn * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cdf, mark, right=True)
+
+
+def _moved(prompt_R: Tensor, source: Sequence[int], target: Sequence[int], rows: int) -> Tensor:
+    """The prompt of each row after `split_rows`."""
+    moved = torch.cat([prompt_R, prompt_R.new_zeros(max(0, rows - len(prompt_R)))])
+    moved[list(target)] = prompt_R[list(source)]
+    return moved[:rows]
 
 
 __all__ = ["HFBackend"]

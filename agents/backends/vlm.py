@@ -23,6 +23,8 @@ from transformers import (
 )
 
 from agents.backends.base import Request
+from agents.backends.memo import Memo
+from agents.backends.prompts import PromptStore
 from benchmarks.errors import BadData, BadInput, MissingFile
 
 MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
@@ -70,8 +72,18 @@ class VLM:
         return tuple(sorted(control - {self.eos_id}))
 
     def encode(self, requests: Sequence[Request]) -> list[Encoded]:
-        """Render each request by the chat template and preprocess its images; image marks are widened to the grid's size."""
-        return [self._encode(r) for r in requests]
+        """Render each request by the chat template and preprocess its images; image marks are widened to the grid's size.
+        The same Request object gives the same Encoded object while it lives: rollouts and training encode it once."""
+        return self._encoded.many(requests, lambda missing: [self._encode(r) for r in missing])
+
+    @cached_property
+    def _encoded(self) -> Memo[Request, Encoded]:
+        return Memo()
+
+    @cached_property
+    def prompts(self) -> PromptStore:
+        """Positions and image features of prompts, each computed once while the prompt lives."""
+        return PromptStore(self)
 
     def _encode(self, request: Request) -> Encoded:
         content: list[dict] = [{"type": "image"} for _ in request.images]

@@ -30,11 +30,17 @@ class TorchEngine:
         weight_decay: float = 0.01,
         warmup_steps: int = 0,
         max_grad_norm: float = 1.0,
+        decay_share: float = 0.0,
+        updates: int = 0,
     ) -> None:
+        """`decay_share` of `updates` (how many there will be) come with a falling learning rate."""
         if not lr >= 0 or not max_grad_norm > 0 or warmup_steps < 0:
             raise BadInput(f"lr {lr} must be >= 0, max_grad_norm {max_grad_norm} > 0, warmup_steps {warmup_steps} >= 0")
         self.policy = policy
+        if not 0 <= decay_share <= 1 or (decay_share and updates < 1):
+            raise BadInput(f"decay_share {decay_share} must be 0..1, and above 0 needs the number of updates")
         self.lr, self.warmup_steps, self.max_grad_norm = lr, warmup_steps, max_grad_norm
+        self.decay_updates, self.total_updates = round(decay_share * updates), updates
         trained = [p for p in policy.model.parameters() if p.requires_grad]
         if not trained:
             raise BadInput("no parameter of the policy requires a gradient: nothing to train")
@@ -56,8 +62,11 @@ class TorchEngine:
         loss.backward()
 
     def step(self) -> StepInfo:
-        """Update k (from 0) uses lr x min(1, (k+1)/warmup). A non-finite gradient skips the update, not its count."""
+        """Update k (from 0) of n uses lr x min(1, (k+1)/warmup, (n-k)/decay). A non-finite gradient skips the update, not its
+        count."""
         lr = self.lr * min(1.0, (self.updates + 1) / max(1, self.warmup_steps))
+        if self.decay_updates:
+            lr = min(lr, self.lr * max(0, self.total_updates - self.updates) / self.decay_updates)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained, self.max_grad_norm))
@@ -72,7 +81,10 @@ class TorchEngine:
         return ((name, p.detach()) for name, p in self.policy.model.named_parameters())
 
     def frozen_copy(self) -> Evaluate:
-        reference = copy.deepcopy(self.policy).requires_grad_(False)
+        shared: dict[int, Any] = {}
+        if self.policy.frozen_vision:  # a tower that never changes needs no copy, and its features no second pass
+            shared = {id(x): x for x in (self.policy.model.model.visual, self.policy.vlm.prompts)}
+        reference = copy.deepcopy(self.policy, shared).requires_grad_(False)
         return torch.no_grad()(reference.forward)
 
     def state_dict(self) -> dict[str, Any]:

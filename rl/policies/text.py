@@ -1,5 +1,8 @@
 """Log-probabilities of completions under a VLM, exactly as they were sampled: same temperature, same banned tokens, fp32.
 
+Two ways to the same numbers: with a shared prefix (`rl/prefix.py`, the default) or every completion with its own copy of
+the prompt, padded, as a textbook would (the reference).
+
 Suffixes: B sequences, T completion tokens, N completion tokens of the batch in one row, D hidden width, V vocabulary.
 """
 
@@ -13,10 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from agents.backends.attention import use_grouped_attention
+from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Request
+from agents.backends.cpu import use_onednn
+from agents.backends.packed import run_row
+from agents.backends.prompts import Features, compute_features
 from agents.backends.vlm import VLM, Encoded, collate
 from benchmarks.errors import BadInput
+from rl.prefix import pack
+
+BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,10 @@ class TextPolicy(nn.Module):
         chunk_tokens: int = 1024,
         frozen_vision: bool = False,
         gradient_checkpointing: bool = False,
+        shared_prefix: bool = True,
     ) -> None:
-        """`temperature` must be that of the rollouts. `frozen_vision` keeps the vision tower as it is."""
+        """`temperature` must be that of the rollouts. `frozen_vision` keeps the vision tower as it is, so that each picture
+        passes it once. `shared_prefix`: completions of the same prompt object share its pass and each other's beginnings."""
         super().__init__()
         if not temperature > 0:
             raise BadInput(
@@ -52,16 +63,20 @@ class TextPolicy(nn.Module):
             )
         self.model = vlm.model
         self._vlm = [vlm]  # in a list: the VLM is no submodule, its model is already one
-        self.temperature, self.chunk_tokens, self.frozen_vision = temperature, chunk_tokens, frozen_vision
-        banned = torch.zeros(vlm.model.config.text_config.vocab_size, dtype=torch.bool, device=vlm.model.device)
-        banned[list(vlm.banned_ids)] = True
-        self.register_buffer("banned_V", banned, persistent=False)
+        self.temperature, self.chunk_tokens = temperature, chunk_tokens
+        self.frozen_vision, self.shared_prefix = frozen_vision, shared_prefix
+        ban = torch.zeros(vlm.model.config.text_config.vocab_size, device=vlm.model.device)
+        ban[list(vlm.banned_ids)] = BANNED
+        self.register_buffer("ban_V", ban, persistent=False)
         if frozen_vision:
             self.model.model.visual.requires_grad_(False)
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.train()  # transformers checkpoints in training mode only; these models have no dropout
         use_grouped_attention(vlm.model)
+        use_onednn(vlm.model)
+        if shared_prefix:
+            need_packed_rows(vlm.model)
 
     @property
     def vlm(self) -> VLM:
@@ -81,25 +96,46 @@ class TextPolicy(nn.Module):
             raise BadInput(
                 f"{len(prompts)} prompts, completions of lengths {lengths}: each prompt needs one of at least 1 token"
             )
-        hidden_ND, ids_N = self._completion_states(prompts, completions)
-        logp_N, entropy_N = self._token_stats(hidden_ND, ids_N)
+        states = self._shared_states if self.shared_prefix else self._separate_states
+        hidden_ND, ids_N, places_N = states(prompts, completions)
+        logp_N, entropy_N = (x.index_select(0, places_N) for x in self._token_stats(hidden_ND, ids_N))
         mask_BT = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
         mask_BT = mask_BT.to(logp_N.device)
         zeros = logp_N.new_zeros(mask_BT.shape)
         return TokenStats(zeros.masked_scatter(mask_BT, logp_N), zeros.masked_scatter(mask_BT, entropy_N), mask_BT)
 
-    def _completion_states(
+    def _shared_states(
         self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]
-    ) -> tuple[Tensor, Tensor]:
-        """Hidden states that predict each completion token, and those tokens, row after row: [N, D], [N]."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden states that predict each distinct token, those tokens, and which of them each completion token is, row
+        after row: [M, D], [M], [N]."""
+        members: dict[int, list[int]] = {}
+        for b, prompt in enumerate(prompts):
+            members.setdefault(id(prompt), []).append(b)
+        order = [b for bs in members.values() for b in bs]
+        distinct = [prompts[bs[0]] for bs in members.values()]
+        device = self.model.device
+        like = torch.empty(0, dtype=self.model.dtype, device=device)
+        answers = [[completions[b] for b in bs] for bs in members.values()]
+        row = pack(distinct, self.vlm.prompts.positions(distinct), answers, like)
+        features = tuple(f for fs in self._features(distinct) for f in fs)
+        hidden_ND = run_row(self.vlm, row.ids_N, row.positions_3N, features, row)
+        paths = dict(zip(order, row.paths, strict=True))
+        places_N = torch.cat([paths[b] for b in range(len(prompts))]).to(device)
+        return hidden_ND.index_select(0, row.source_M.to(device)), row.target_M.to(device), places_N
+
+    def _separate_states(
+        self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden states that predict each completion token, those tokens, and their own numbers: [N, D], [N], [N]."""
         body = self.model.model
         batch = collate(self.vlm, prompts, completions, "right")
         ids, mask = batch["input_ids"], batch["attention_mask"]
         positions, _ = body.get_rope_index(
             ids, batch["mm_token_type_ids"], batch["image_grid_thw"], attention_mask=mask
         )
-        features = self._image_features(prompts)
-        pictures = None if features is None else {"image": SimpleNamespace(pooler_output=features)}
+        features = tuple(f for fs in self._features(prompts) for f in fs)
+        pictures = {"image": SimpleNamespace(pooler_output=features)} if features else None
         hidden_BSD = body(
             input_ids=ids, attention_mask=mask, position_ids=positions, mm_encoder_outputs=pictures, use_cache=False
         ).last_hidden_state
@@ -107,44 +143,39 @@ class TextPolicy(nn.Module):
         start = torch.tensor([len(p) for p in prompts], device=device)[:, None]
         end = start + torch.tensor([len(c) for c in completions], device=device)[:, None]
         column = torch.arange(ids.shape[1], device=device)[None]
-        return hidden_BSD[(column >= start - 1) & (column < end - 1)], ids[(column >= start) & (column < end)]
+        hidden_ND = hidden_BSD[(column >= start - 1) & (column < end - 1)]
+        return hidden_ND, ids[(column >= start) & (column < end)], torch.arange(len(hidden_ND), device=device)
 
-    def _image_features(self, prompts: Sequence[Encoded]) -> tuple[Tensor, ...] | None:
-        """Features of every image in row order; each distinct prompt is encoded once. The one place where cached features
-        of a frozen tower would come in."""
-        distinct = {id(p): p for p in prompts if p.pixel_values is not None}
-        if not distinct:
-            return None
-        device = self.model.device
-        pixels = torch.cat([p.pixel_values for p in distinct.values()]).to(device)
-        grids = torch.cat([p.grid_thw for p in distinct.values()]).to(device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_vision):
-            flat = iter(self.model.model.get_image_features(pixels, grids, return_dict=True).pooler_output)
-        per_prompt = {
-            key: [next(flat) for _ in range(len(p.grid_thw) if p.grid_thw is not None else 0)]
-            for key, p in distinct.items()
-        }
-        return tuple(f for p in prompts if p.pixel_values is not None for f in per_prompt[id(p)])
+    def _features(self, prompts: Sequence[Encoded]) -> list[Features]:
+        """Image features of every prompt; each distinct prompt is encoded once, under a frozen tower once and for all."""
+        if self.frozen_vision or not torch.is_grad_enabled():
+            return self.vlm.prompts.features(prompts)
+        distinct = {id(p): p for p in prompts}
+        found = dict(zip(distinct, compute_features(self.vlm, list(distinct.values())), strict=True))
+        return [found[id(p)] for p in prompts]
 
     def _token_stats(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
-        pieces = []
-        for hidden, ids in zip(hidden_ND.split(self.chunk_tokens), ids_N.split(self.chunk_tokens), strict=True):
+        logp: list[Tensor] = []
+        entropy: dict[int, Tensor] = {}
+        for k, chunk in enumerate(zip(hidden_ND.split(self.chunk_tokens), ids_N.split(self.chunk_tokens), strict=True)):
             if torch.is_grad_enabled():
-                pieces.append(checkpoint(self._chunk_stats, hidden, ids, use_reentrant=False, preserve_rng_state=False))
+                piece = checkpoint(self._chunk, *chunk, k, entropy, use_reentrant=False, preserve_rng_state=False)
             else:
-                pieces.append(self._chunk_stats(hidden, ids))
-        logp, entropy = zip(*pieces, strict=True)
-        return torch.cat(logp), torch.cat(entropy)
+                piece = self._chunk(*chunk, k, entropy)
+            logp.append(piece)
+        return torch.cat(logp), torch.cat([entropy[k] for k in range(len(logp))])
 
-    def _chunk_stats(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
-        """log p and entropy of softmax(logits / temperature) over the tokens that may be sampled, in fp32."""
+    def _chunk(self, hidden_ND: Tensor, ids_N: Tensor, k: int, entropy: dict[int, Tensor]) -> Tensor:
+        """log p of the tokens under softmax(logits / temperature) over those that may be sampled, in fp32. The entropy goes
+        to `entropy[k]`, the first time: the backward pass, which comes here again, has no use for it."""
         logits = self.model.lm_head(hidden_ND).float()
         if self.temperature != 1:
             logits = logits / self.temperature
-        log_p = logits.masked_fill(self.banned_V, -torch.inf).log_softmax(-1)
-        with torch.no_grad():
-            entropy = -(log_p.exp() * log_p.masked_fill(self.banned_V, 0.0)).sum(-1)
-        return log_p.gather(-1, ids_N[:, None])[:, 0], entropy
+        log_p = logits.add_(self.ban_V).log_softmax(-1)
+        if k not in entropy:
+            with torch.no_grad():
+                entropy[k] = -(log_p.exp() * log_p).sum(-1)
+        return log_p.gather(-1, ids_N[:, None])[:, 0]
 
 
 __all__ = ["TextPolicy", "TokenStats"]

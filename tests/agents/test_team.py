@@ -17,6 +17,7 @@ from agents.team import Team
 from agents.traces import Trace, folder_name, replay
 from benchmarks.base import Decomposition, Edit, EditSample
 from benchmarks.errors import BadData, BadInput, MissingFile, RunFailed, SaveFailed
+from editors.outcomes import EditsFailed, Outcome
 
 SIZE = (5, 4)
 
@@ -95,6 +96,31 @@ def test_bad_agents_are_refused():
 
     with pytest.raises(RunFailed, match="1 pictures and gave back 0"):
         EditingAgent(Lazy()).run(["0"], [Image.new("RGB", SIZE)], [("x",)])
+
+
+def test_a_refused_call_ends_one_sample_and_no_other(tmp_path):
+    class Prudish(HashEditor):
+        """Like a service with a content filter: it does what it may, and reports the rest."""
+
+        def edit(self, images, instructions, seeds):
+            done = super().edit(images, instructions, seeds)
+            outcomes = [
+                Outcome(None, True, "nudity", 1, False) if "tree" in text else Outcome(image, False, "", 1, False)
+                for text, image in zip(instructions, done, strict=True)
+            ]
+            if any(o.image is None for o in outcomes):
+                raise EditsFailed(outcomes)
+            return done
+
+    editor = Prudish()
+    work = samples("moon tree star", "moon star", "tree")
+    first, second, third = flat(team(editor=editor).run(work))
+    assert [len(batch) for batch in editor.batches] == [3, 2]  # the first sample never gets to its star
+    assert first.failure == "call 2: refused by the content filter: nudity" and len(first.pictures) == 2
+    assert third.failure.startswith("call 1: refused") and len(third.pictures) == 1
+    assert second.failure == "" and second == flat(team().run(work[1:2]))[0]
+    first.save(tmp_path)
+    assert Trace.load(tmp_path) == first
 
 
 def test_results_do_not_depend_on_the_batch():

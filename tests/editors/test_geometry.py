@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.errors import BadInput, MissingFile
-from editors.geometry import fit_to_grid, grid_size, load_image, restore, to_rgb
+from editors.geometry import fit_to_grid, grid_size, load_image, plan_fit, restore, to_rgb
 
 RED, GREEN = (200, 10, 10), (10, 200, 10)
 
@@ -131,3 +131,38 @@ def test_a_result_of_the_wrong_size_is_refused():
     _, fit = fit_to_grid(Image.new("RGB", (50, 50)), 4096, 16)
     with pytest.raises(BadInput, match="keep the size"):
         restore(Image.new("RGB", (10, 10)), fit)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(64, 4096),
+    st.integers(64, 4096),
+    st.sampled_from([(64 * 64, 8), (64 * 64, 16), (256 * 256, 16), (1024 * 1024, 16), (1024 * 1024, 32)]),
+)
+def test_a_picture_keeps_its_ratio_on_every_grid(width, height, grid):
+    area, multiple = grid
+    fit = plan_fit(width, height, area, multiple)
+    left, top, right, below = fit.box
+    assert 0 <= left < right <= fit.grid[0] and 0 <= top < below <= fit.grid[1]
+    assert fit.grid[0] % multiple == fit.grid[1] % multiple == 0
+    assert fit.grid[0] * fit.grid[1] <= 1.15 * area
+    assert max(fit.grid) <= 8 * min(fit.grid)
+    if max(width, height) <= 13.7 * min(width, height):
+        assert abs((right - left) / (below - top) / (width / height) - 1) < 0.01
+    turned = plan_fit(height, width, area, multiple)
+    assert turned.grid == fit.grid[::-1]  # lying down it is treated as standing up
+
+
+def test_the_working_grid_is_the_familiar_one_for_familiar_sizes():
+    assert plan_fit(64, 64, 64 * 64, 8).box == (0, 0, 64, 64)
+    assert plan_fit(1024, 1024, 1024 * 1024, 32).box == (0, 0, 1024, 1024)
+    assert plan_fit(1248, 832, 1024 * 1024, 32).box == (0, 0, 1248, 832)
+    assert plan_fit(512, 512, 1024 * 1024, 16).grid == (1024, 1024)
+
+
+def test_a_model_may_name_its_grids():
+    grids = ((1024, 1024), (832, 1248), (1248, 832))
+    fit = plan_fit(1000, 700, 1024 * 1024, 16, grids)
+    assert fit.grid == (1248, 832)
+    left, top, right, below = fit.box
+    assert abs((right - left) / (below - top) / (1000 / 700) - 1) < 0.01 and below - top == 832

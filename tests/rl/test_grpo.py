@@ -19,21 +19,26 @@ from tests.rl.runs import CONFIG, Scored, letters, run, sample, to_request
 from tests.tiny_models import build_tiny_vlm
 
 
-def train(path: Path, out: Path, config: GRPOConfig, reward=letters, samples=sample, **kw):
+def train(path: Path, out: Path, config: GRPOConfig, reward=letters, samples=sample, frozen_vision=False, **kw):
     """(final state, weights, metrics rows)"""
     vlm = load_vlm(path)
-    engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
+    policy = TextPolicy(vlm, config.temperature, frozen_vision=frozen_vision, shared_prefix=config.shared_prefix)
+    engine = TorchEngine(policy, **config.optimizer())
     state = train_grpo(config, engine, HFBackend(vlm), samples, to_request, reward, out, **kw)
     return state, {n: p.detach().clone() for n, p in vlm.model.named_parameters()}, read_jsonl(out / "metrics.jsonl")
 
 
-@pytest.mark.parametrize("variant", ["grpo", "dr_grpo", "gspo"])
-def test_micro_batches_of_1_2_and_8_give_the_same_parameters(tiny_vlm_path: Path, tmp_path: Path, variant: str) -> None:
+@pytest.mark.parametrize(("variant", "shared"), [("grpo", True), ("grpo", False), ("dr_grpo", True), ("gspo", True)])
+def test_the_split_and_the_prefix_path_do_not_change_the_parameters(
+    tiny_vlm_path: Path, tmp_path: Path, variant: str, shared: bool
+) -> None:
+    """1 x 8, 2 x 4, 8 x 1, and a token budget: within 1e-5 of each other and of the reference path."""
     base = replace(
-        CONFIG, steps=3, prompts_per_step=2, lr=1e-3, updates_per_batch=2, loss=LossConfig(variant, kl_coef=0.05)
+        CONFIG, steps=3, prompts_per_step=2, lr=5e-4, updates_per_batch=2, loss=LossConfig(variant, kl_coef=0.05)
     )
     weights = []
-    for size in (8, 2, 1):
+    reference = dict(micro_batch_size=8, shared_prefix=False)
+    for k, cut in enumerate([reference, *[dict(micro_batch_size=s) for s in (8, 2, 1)], dict(micro_batch_tokens=70)]):
         # end tokens made likely: lengths are ragged
         def ragged(samples, texts, seeds):
             return [
@@ -41,8 +46,8 @@ def test_micro_batches_of_1_2_and_8_give_the_same_parameters(tiny_vlm_path: Path
                 for s, t in zip(letters(samples, texts, seeds), texts, strict=True)
             ]
 
-        _, w, rows = train(tiny_vlm_path, tmp_path / str(size), replace(base, micro_batch_size=size), ragged)
-        weights.append(w)
+        config = replace(base, **({"shared_prefix": shared} | cut))
+        weights.append(train(tiny_vlm_path, tmp_path / str(k), config, ragged)[1])
     start = dict(load_vlm(tiny_vlm_path).model.named_parameters())
     assert max((start[n] - w).abs().max() for n, w in weights[0].items()) > 1e-3  # it did move
     for other in weights[1:]:
@@ -92,6 +97,24 @@ def test_every_promised_number_is_logged(tiny_vlm_path: Path, tmp_path: Path) ->
     assert first["components"]["letters"] == first["reward"]
     means = [sum(s["reward"] for s in samples if s["step"] == k) / 12 for k in (1, 2, 3)]
     assert means == pytest.approx([r["reward/mean"] for r in rows])
+
+
+@pytest.mark.parametrize("frozen_vision", [True, False])
+def test_kl_to_the_start_is_logged_without_a_kl_term_and_changes_nothing(
+    tiny_vlm_path: Path, tmp_path: Path, frozen_vision: bool
+) -> None:
+    config = replace(CONFIG, steps=4, updates_per_batch=2, loss=LossConfig(kl_coef=0.0))
+    on, _, rows = train(
+        tiny_vlm_path, tmp_path / "on", replace(config, kl_log_sequences=6), frozen_vision=frozen_vision
+    )
+    off, _, bare = train(
+        tiny_vlm_path, tmp_path / "off", replace(config, kl_log_sequences=0), frozen_vision=frozen_vision
+    )
+    assert on.checksum == off.checksum and not any("kl/mean" in r for r in bare)
+    plain = [{k: v for k, v in r.items() if not k.startswith(("kl/", "time/", "tokens_per_s"))} for r in rows]
+    assert plain == [{k: v for k, v in r.items() if not k.startswith(("time/", "tokens_per_s"))} for r in bare]
+    assert all(abs(rows[0][f"kl/{k}"]) < 1e-5 for k in ("k1", "k2", "k3"))  # nothing has been learnt yet
+    assert rows[-1]["kl/k2"] > 1e-4 and rows[-1]["kl/k3"] > 1e-4 and rows[-1]["kl/mean"] == rows[-1]["kl/k3"]
 
 
 def test_missing_rewards_carry_no_gradient(tiny_vlm_path: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.errors import SaveFailed
 from rl import checkpoint
 from rl.journal import read_jsonl
+from rl.losses import LossConfig
 from tests.rl.runs import CONFIG, KILLS, outcome, run
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,15 @@ def test_kill_9_at_any_point_ends_the_same(tiny_vlm_path: Path, tmp_path: Path, 
     assert found.keys() == KILLS.keys()
     for name, result in found.items():
         assert result == json.loads(json.dumps(whole)), name
+
+
+def test_the_logged_kl_is_to_the_runs_start_after_a_resumption_too(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    """With no KL term in the loss the reference only serves the log; a resumed run must not measure from its own weights."""
+    config = replace(CONFIG, loss=LossConfig(kl_coef=0.0), kl_log_sequences=5)
+    once = outcome(run(tiny_vlm_path, tmp_path / "a", config), tmp_path / "a")
+    run(tiny_vlm_path, tmp_path / "b", replace(config, steps=3))
+    twice = outcome(run(tiny_vlm_path, tmp_path / "b", config), tmp_path / "b")
+    assert once == twice and once[1][-1]["kl/k3"] > once[1][0]["kl/k3"]
 
 
 def test_a_broken_newest_checkpoint_is_passed_over(tiny_vlm_path: Path, tmp_path: Path, whole: list, caplog) -> None:

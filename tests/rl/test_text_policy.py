@@ -25,9 +25,13 @@ def reference(vlm: VLM, prompt, answer, temperature: float) -> torch.Tensor:
     return logits.log_softmax(-1)
 
 
+both_paths = pytest.mark.parametrize("shared", [True, False], ids=["shared prefix", "separate"])
+
+
+@both_paths
 @pytest.mark.parametrize("which", [[0], [1], [0, 1, 2], [2, 2, 0], [1, 1]])
-def test_equals_the_plain_model(tiny_vlm_path, tiny_vlm: VLM, which: list[int]) -> None:
-    policy, plain = TextPolicy(tiny_vlm, 0.7, chunk_tokens=4), load_vlm(tiny_vlm_path)
+def test_equals_the_plain_model(tiny_vlm_path, tiny_vlm: VLM, which: list[int], shared: bool) -> None:
+    policy, plain = TextPolicy(tiny_vlm, 0.7, chunk_tokens=4, shared_prefix=shared), load_vlm(tiny_vlm_path)
     prompts = policy.encode(REQUESTS)
     stats = policy([prompts[i] for i in which], [ANSWERS[i] for i in which])
     assert stats.mask_BT.sum(1).tolist() == [len(ANSWERS[i]) for i in which]
@@ -40,9 +44,11 @@ def test_equals_the_plain_model(tiny_vlm_path, tiny_vlm: VLM, which: list[int]) 
         assert stats.logp_BT[row, n:].eq(0).all()
 
 
+@both_paths
 @pytest.mark.parametrize("checkpointed", [False, True])
-def test_gradients_equal_the_plain_models(tiny_vlm_path, tiny_vlm: VLM, checkpointed: bool) -> None:
-    policy, plain = TextPolicy(tiny_vlm, chunk_tokens=3, gradient_checkpointing=checkpointed), load_vlm(tiny_vlm_path)
+def test_gradients_equal_the_plain_models(tiny_vlm_path, tiny_vlm: VLM, checkpointed: bool, shared: bool) -> None:
+    policy = TextPolicy(tiny_vlm, chunk_tokens=3, gradient_checkpointing=checkpointed, shared_prefix=shared)
+    plain = load_vlm(tiny_vlm_path)
     prompts = policy.encode(REQUESTS)
     stats = policy([*prompts, prompts[0]], [*ANSWERS, [70, 71]])
     stats.logp_BT.sum().backward()
@@ -52,8 +58,10 @@ def test_gradients_equal_the_plain_models(tiny_vlm_path, tiny_vlm: VLM, checkpoi
         assert torch.allclose(p.grad, q.grad, atol=1e-4, rtol=1e-3), name
 
 
-def test_frozen_vision_gets_no_gradient_and_the_same_numbers(tiny_vlm_path, tiny_vlm: VLM) -> None:
-    free, frozen = TextPolicy(load_vlm(tiny_vlm_path)), TextPolicy(tiny_vlm, frozen_vision=True)
+@both_paths
+def test_frozen_vision_gets_no_gradient_and_the_same_numbers(tiny_vlm_path, tiny_vlm: VLM, shared: bool) -> None:
+    free = TextPolicy(load_vlm(tiny_vlm_path), shared_prefix=shared)
+    frozen = TextPolicy(tiny_vlm, frozen_vision=True, shared_prefix=shared)
     prompts = frozen.encode(REQUESTS)
     a, b = free(prompts, ANSWERS).logp_BT, frozen(prompts, ANSWERS).logp_BT
     assert torch.equal(a, b)
@@ -73,7 +81,7 @@ def test_no_tensor_of_tokens_by_vocabulary_outlives_its_chunk(tiny_vlm: VLM) -> 
         return t
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        policy(prompts, [[50] * 16] * 8)
+        policy(prompts, [[50 + i] * 16 for i in range(8)])
     assert not kept
 
 

@@ -1,0 +1,29 @@
+"""The model's pass over one packed row: many sequences side by side, without padding."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from torch import Tensor
+
+from agents.backends.attention import Layout
+from agents.backends.prompts import Features
+from agents.backends.vlm import VLM
+
+
+def run_row(vlm: VLM, ids_N: Tensor, positions_3N: Tensor, features: Features, layout: Layout) -> Tensor:
+    """Last hidden states [N, D] of the row's N tokens. `features` are those of its images from left to right; `layout` alone
+    says which tokens see each other."""
+    device = vlm.model.device
+    out = vlm.model.model(
+        input_ids=ids_N[None].to(device),
+        position_ids=positions_3N[:, None].to(device),
+        attention_mask={"full_attention": None},  # a mapping: transformers then builds no mask of its own
+        mm_encoder_outputs={"image": SimpleNamespace(pooler_output=features)} if features else None,
+        use_cache=False,
+        layout=layout,
+    )
+    return out.last_hidden_state[0]
+
+
+__all__ = ["run_row"]

@@ -1,0 +1,78 @@
+"""What is computed once per prompt and then shared by rollouts, training and the reference policy.
+
+Suffixes: P prompts, T tokens of one prompt, D hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from agents.backends.memo import Memo
+
+if TYPE_CHECKING:
+    from agents.backends.vlm import VLM, Encoded
+
+Features = tuple[Tensor, ...]  # one [tokens, D] per image
+
+
+@dataclass(frozen=True)
+class Positions:
+    """m-rope positions [3, T] of a prompt's tokens, and the position of the first token after them."""
+
+    prompt_3T: Tensor
+    after: int
+
+
+class PromptStore:
+    """Positions and image features of the prompts that are in use."""
+
+    def __init__(self, vlm: VLM) -> None:
+        self.vlm = vlm
+        self._positions: Memo[Encoded, Positions] = Memo()
+        self._features: Memo[Encoded, Features] = Memo()
+
+    def positions(self, prompts: Sequence[Encoded]) -> list[Positions]:
+        return self._positions.many(prompts, self._compute_positions)
+
+    def features(self, prompts: Sequence[Encoded]) -> list[Features]:
+        """Image features without gradient, () for a prompt without pictures. They are stale as soon as the vision tower's
+        weights change, so a frozen tower sees each picture of a step once."""
+        tower = list(self.vlm.model.model.visual.parameters())
+        stamp = (sum(p._version for p in tower), *(p.data_ptr() for p in tower))
+        with torch.no_grad():
+            return self._features.many(prompts, lambda missing: compute_features(self.vlm, missing), stamp)
+
+    def _compute_positions(self, prompts: Sequence[Encoded]) -> list[Positions]:
+        ids = torch.nn.utils.rnn.pad_sequence([p.input_ids for p in prompts], batch_first=True)
+        mask = torch.arange(ids.shape[1])[None] < torch.tensor([len(p) for p in prompts])[:, None]
+        grids = [p.grid_thw for p in prompts if p.grid_thw is not None]
+        positions_3PT, _ = self.vlm.model.model.get_rope_index(
+            ids,
+            (ids == self.vlm.image_token_id).long(),
+            torch.cat(grids) if grids else None,
+            attention_mask=mask.long(),
+        )
+        rows = [positions_3PT[:, i, : len(p)].clone() for i, p in enumerate(prompts)]
+        return [Positions(row, int(row.max()) + 1) for row in rows]
+
+
+def compute_features(vlm: VLM, prompts: Sequence[Encoded]) -> list[Features]:
+    """Features of each prompt's images, all of them in one pass of the vision tower (with gradient where it is on)."""
+    pixels = [p.pixel_values for p in prompts if p.pixel_values is not None]
+    grids = [p.grid_thw for p in prompts if p.grid_thw is not None]
+    if not pixels:
+        return [() for _ in prompts]
+    device = vlm.model.device
+    out = vlm.model.model.get_image_features(
+        torch.cat(pixels).to(device), torch.cat(grids).to(device), return_dict=True
+    )
+    flat = iter(out.pooler_output)
+    return [tuple(next(flat) for _ in range(0 if p.grid_thw is None else len(p.grid_thw))) for p in prompts]
+
+
+__all__ = ["Features", "Positions", "PromptStore", "compute_features"]

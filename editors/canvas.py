@@ -1,0 +1,64 @@
+"""A picture on one of the fixed sizes that a service draws at: whole, in place, with its edge repeated around it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from editors.geometry import MAX_PIXELS, Fit, to_rgb
+from editors.replies import Unusable
+
+
+def nearest_fit(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> Fit:
+    """Where a picture of `size` (width, height) goes in that one of `sizes` which it fills best, centred."""
+    width, height = size
+
+    def filled(grid: tuple[int, int]) -> float:
+        ratio = width / height / (grid[0] / grid[1])
+        return min(ratio, 1 / ratio)
+
+    grid = max(sizes, key=filled)
+    scale = min(grid[0] / width, grid[1] / height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (grid[0] - inner[0]) // 2, (grid[1] - inner[1]) // 2
+    return Fit(size, grid, (left, top, left + inner[0], top + inner[1]))
+
+
+def fill(image: Image.Image, fit: Fit) -> Image.Image:
+    """The RGB picture in its place in the grid, the rest filled by repeating its edge; `geometry.restore` undoes it."""
+    left, top, right, bottom = fit.box
+    if image.size != (right - left, bottom - top):
+        image = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS)
+    if image.size == fit.grid:
+        return image
+    around = ((top, fit.grid[1] - bottom), (left, fit.grid[0] - right), (0, 0))
+    return Image.fromarray(np.pad(np.asarray(image), around, mode="edge"))
+
+
+def decode_base64(text: str) -> bytes:
+    """A reply's base64, line breaks allowed. Raises Unusable where it is none or is cut short."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError as error:  # also of what is not ASCII
+        raise Unusable(f"a picture that is no base64 ({error})") from None
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """A reply's picture as RGB. Raises Unusable where the bytes are none or are cut short."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Unusable(f"a picture of {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+            image.load()
+            return to_rgb(image)
+    except UnidentifiedImageError:
+        raise Unusable(f"{len(data)} bytes that are no picture") from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:  # of damaged files
+        raise Unusable(f"a damaged picture ({error})") from None
+
+
+__all__ = ["decode_base64", "fill", "nearest_fit", "open_picture"]

@@ -1,0 +1,73 @@
+"""FLUX.1 Kontext (arXiv 2506.15742) as a flow model: source and result are one sequence, told apart by their position ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import FluxKontextPipeline
+from diffusers.pipelines.flux.pipeline_flux_kontext import PREFERRED_KONTEXT_RESOLUTIONS
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.errors import BadInput
+from editors.flow import FlowSettings, Text
+from editors.pipeline import Pair, PipelineModel
+
+TRAINED_AREA = 1024 * 1024  # of the published checkpoint, which knows the preferred sizes
+
+
+class KontextModel(PipelineModel):
+    """`editors.flow.FlowModel` over a FluxKontextPipeline.
+
+    Texts are padded to `settings.max_sequence_length` T5 tokens and the padding is attended to, as in training: a checkpoint
+    wants the length that it was trained with. At an area of one megapixel the working grid is one of the sizes the published
+    checkpoint was trained on, with padding where the ratio is another; at other areas any multiple of 16 pixels.
+    """
+
+    family = "FLUX Kontext"
+
+    def __init__(self, pipe: FluxKontextPipeline, settings: FlowSettings) -> None:
+        if not isinstance(pipe, FluxKontextPipeline):
+            raise BadInput(f"FLUX Kontext needs a FluxKontextPipeline, not {type(pipe).__name__}")
+        if settings.max_sequence_length > 512:
+            raise BadInput(f"max_sequence_length={settings.max_sequence_length}: FLUX Kontext takes at most 512 tokens")
+        super().__init__(pipe, settings)
+
+    @property
+    def grids(self) -> tuple[tuple[int, int], ...] | None:
+        return tuple(PREFERRED_KONTEXT_RESOLUTIONS) if self.settings.area == TRAINED_AREA else None
+
+    def _texts(self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]) -> tuple[Text, Text | None]:
+        negative = [self.settings.negative_prompt or ""] if self.settings.guided else []
+        distinct = list(dict.fromkeys([text for _, text in pairs] + negative))
+        embeds, pooled, _ = self.pipe.encode_prompt(
+            prompt=distinct, max_sequence_length=self.settings.max_sequence_length, device=self.device
+        )
+        encoded, row = Text(embeds, None, pooled), {text: i for i, text in enumerate(distinct)}
+        positive = encoded.select([row[text] for _, text in pairs])
+        return positive, encoded.select([row[negative[0]]] * len(pairs)) if negative else None
+
+    def _encode_pixels(self, pixels: Tensor) -> Tensor:
+        return self.pipe._encode_vae_image(pixels, generator=None)
+
+    def _decode_latents(self, latents: Tensor) -> Tensor:
+        vae = self.pipe.vae
+        latents = latents / vae.config.scaling_factor + vae.config.shift_factor
+        return vae.decode(latents.to(vae.dtype), return_dict=False)[0]
+
+    def _arguments(self, grid: tuple[int, int], rows: int, text: Text) -> dict[str, Any]:
+        assert text.pooled is not None
+        height, width = self._latent_size(grid)
+        result = self.pipe._prepare_latent_image_ids(rows, height // 2, width // 2, self.device, torch.float32)
+        source = result.clone()
+        source[:, 0] = 1
+        return {
+            "pooled_projections": text.pooled.to(self.pipe.transformer.dtype),
+            "txt_ids": torch.zeros(text.embeds.shape[1], 3, device=self.device),
+            "img_ids": torch.cat([result, source]),
+        }
+
+
+__all__ = ["KontextModel"]

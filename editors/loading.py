@@ -1,0 +1,191 @@
+"""From a folder or hub id to a diffusers pipeline, with the options that real hardware needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.errors import BadData, BadInput, ImageEditError, MissingFile
+from editors.checkpoint import check_complete, check_pipeline, find_folder, read_header, weight_files
+from editors.processor import vision_processor
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+OFFLOADS = ("none", "model", "sequential")
+LIGHTNING_SCHEDULER = {  # published with the Qwen-Image-Lightning LoRAs; to be used with true_cfg=1 and 4 or 8 steps
+    "base_image_seq_len": 256,
+    "base_shift": math.log(3),
+    "invert_sigmas": False,
+    "max_image_seq_len": 8192,
+    "max_shift": math.log(3),
+    "num_train_timesteps": 1000,
+    "shift": 1.0,
+    "shift_terminal": None,
+    "stochastic_sampling": False,
+    "time_shift_type": "exponential",
+    "use_beta_sigmas": False,
+    "use_dynamic_shifting": True,
+    "use_exponential_sigmas": False,
+    "use_karras_sigmas": False,
+}
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a pipeline is loaded and where it computes.
+
+    `offload`: "model" moves one part at a time to `device`, "sequential" layer by layer (slow, smallest); `device_map`
+    ("balanced") spreads the parts over all GPUs. `lora` is a safetensors file, a folder, or a hub id, `lora_weight_name` the
+    file in it; `lightning` gives a Qwen pipeline the schedule of the Lightning LoRAs. `cache_threshold` above 0 turns
+    FirstBlockCache on: an approximation, whose decisions the pictures of a batch share, so that a picture's result depends on
+    its neighbours.
+    """
+
+    dtype: str = "float32"
+    device: str = "cpu"
+    offload: str = "none"
+    device_map: str | None = None
+    lora: str | None = None
+    lora_weight_name: str | None = None
+    lora_scale: float = 1.0
+    lightning: bool = False
+    cache_threshold: float = 0.0
+    vae_tiling: bool = False
+    compile: bool = False
+    allow_download: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise BadInput(f"dtype={self.dtype} is unknown; choose {', '.join(DTYPES)}")
+        if self.offload not in OFFLOADS:
+            raise BadInput(f"offload={self.offload} is unknown; choose {', '.join(OFFLOADS)}")
+        on_gpu = self.device.startswith("cuda")
+        if (self.offload != "none" or self.device_map) and not on_gpu:
+            raise BadInput(
+                f"offload and device_map need a GPU to compute on, and device={self.device}; set device=cuda"
+            )
+        if self.offload != "none" and self.device_map:
+            raise BadInput("offload and device_map exclude each other; choose one")
+        if on_gpu and not torch.cuda.is_available():
+            raise BadInput(f"device={self.device}, but torch sees no GPU; use device=cpu")
+        if self.cache_threshold < 0:
+            raise BadInput(f"cache_threshold={self.cache_threshold} must be 0 (off) or above")
+        if self.lora_weight_name and not self.lora:
+            raise BadInput("lora_weight_name names a file in a lora folder; set lora too")
+
+
+def load_pipeline(folder_or_id: str | Path, kind: str, options: LoadOptions | None = None) -> Any:
+    """A diffusers pipeline of this kind of editor ("qwen", "flux_kontext"), its parts in evaluation mode.
+
+    Raises MissingFile or BadData, naming the file, for whatever `editors.checkpoint` finds wrong, and BadInput for options
+    that this kind or machine cannot do.
+    """
+    import diffusers
+
+    options = options or LoadOptions()
+    if options.lightning and kind != "qwen":
+        raise BadInput(f"lightning=true is the schedule of LoRAs for Qwen-Image-Edit; {kind} has none")
+    folder = find_folder(folder_or_id, options.allow_download)
+    name = check_pipeline(folder, kind)
+    lora = _find_lora(options)
+    given = _reading_parts(folder) if kind == "qwen" else {}
+    try:
+        pipe = getattr(diffusers, name).from_pretrained(
+            folder, dtype=DTYPES[options.dtype], device_map=options.device_map, local_files_only=True, **given
+        )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
+        raise BadData(f"the pipeline in {folder} cannot be loaded ({type(error).__name__}: {error})") from error
+    for part, module in pipe.components.items():
+        if isinstance(module, torch.nn.Module):
+            check_complete(module, weight_files(folder / part))
+            module.eval()
+    pipe.set_progress_bar_config(disable=True)
+    if lora is not None:
+        _add_lora(pipe, lora, options.lora_scale)
+    _configure(pipe, options)
+    return pipe
+
+
+def _reading_parts(folder: Path) -> dict[str, Any]:
+    """Tokenizer and processor of a Qwen pipeline, the latter with the image processor that needs no torchvision, so that
+    pictures are read alike on every machine."""
+    from transformers import AutoTokenizer, Qwen2VLImageProcessorPil
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        images = Qwen2VLImageProcessorPil.from_pretrained(folder / "processor", local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadData(f"{folder / 'tokenizer'} or {folder / 'processor'} cannot be read ({error})") from error
+    return {"tokenizer": tokenizer, "processor": vision_processor(images, tokenizer)}
+
+
+def _configure(pipe: Any, options: LoadOptions) -> None:
+    from diffusers import FirstBlockCacheConfig, FlowMatchEulerDiscreteScheduler
+
+    if options.lightning:
+        pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING_SCHEDULER)
+    if options.vae_tiling:
+        pipe.vae.enable_tiling()
+    if options.compile:
+        pipe.transformer.compile_repeated_blocks()
+    if options.cache_threshold > 0:
+        pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=options.cache_threshold))
+    match options.offload:
+        case "model":
+            pipe.enable_model_cpu_offload(device=options.device)
+        case "sequential":
+            pipe.enable_sequential_cpu_offload(device=options.device)
+        case _ if options.device_map is None:
+            pipe.to(options.device)
+
+
+# ---------------------------------------------------------------------------------------------------------- LoRA
+def _find_lora(options: LoadOptions) -> Path | None:
+    """The LoRA's safetensors file, whole, or None where none is asked for."""
+    if options.lora is None:
+        return None
+    path = Path(options.lora).expanduser()
+    if not path.is_file():
+        folder = find_folder(options.lora, options.allow_download, options.lora_weight_name)
+        if options.lora_weight_name:
+            path = folder / options.lora_weight_name
+        else:
+            files = sorted(folder.glob("*.safetensors"))
+            if len(files) != 1:
+                raise BadInput(
+                    f"{folder} has {len(files)} safetensors files; say which one is the LoRA by lora_weight_name"
+                    + (f": {', '.join(file.name for file in files)}" if files else "")
+                )
+            path = files[0]
+    if not path.is_file():
+        raise MissingFile(f"there is no LoRA at {path}; check lora and lora_weight_name")
+    read_header(path)
+    return path
+
+
+def _add_lora(pipe: Any, file: Path, scale: float) -> None:
+    try:
+        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="edit", local_files_only=True)
+        taken = sum(
+            weight.numel()
+            for module in pipe.components.values()
+            if isinstance(module, torch.nn.Module)
+            for name, weight in module.named_parameters()
+            if ".edit." in name
+        )
+        held = sum(math.prod(e["shape"]) for e in read_header(file).values() if e["shape"])  # scalars are scales
+        if taken < held:  # loaders leave out what has no place, and only warn
+            raise BadData(
+                f"the LoRA {file} has {held:,} weights, of which {taken:,} have a place here; it is of another model"
+            )
+        pipe.set_adapters(["edit"], adapter_weights=[scale])
+    except ImageEditError:
+        raise
+    except Exception as error:  # peft and diffusers raise kinds of their own for LoRAs of other models
+        raise BadData(f"the LoRA {file} does not fit this pipeline ({type(error).__name__}: {error})") from error
+
+
+__all__ = ["DTYPES", "LIGHTNING_SCHEDULER", "LoadOptions", "load_pipeline"]

@@ -1,0 +1,124 @@
+"""Qwen-Image-Edit (arXiv 2508.02324) as a flow model: the first line (QwenImageEdit) and the Plus line (2509, 2511).
+
+The picture goes in twice: its latents beside the result's, and its pixels through the Qwen2.5-VL that reads the instruction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import QwenImageEditPipeline, QwenImageEditPlusPipeline
+from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.errors import BadInput
+from editors.flow import FlowSettings, Text
+from editors.frames import single_frame
+from editors.pipeline import Pair, PipelineModel
+
+TEXTS_AT_ONCE = 8  # rows through the text encoder, which keeps the hidden states of all its layers
+CONTROL = re.compile(r"<\|[a-z_]+\|>")  # marks of the chat format; in an instruction they would break the prompt
+
+
+class QwenModel(PipelineModel):
+    """`editors.flow.FlowModel` over a QwenImageEditPipeline or QwenImageEditPlusPipeline.
+
+    `vision_positions` gives the picture's tokens their two-dimensional positions in the text encoder. The published weights
+    were trained with them, but diffusers 0.42 loses them with transformers 5 (diffusers issue 14194): True mends that, False (the
+    default) is what the pipelines themselves compute. `condition_area` is the size, in pixels, at which Plus shows the picture
+    to the text encoder (None: the pipeline's own, 384 x 384); the first line shows the working picture.
+    """
+
+    family = "Qwen-Image-Edit"
+
+    def __init__(
+        self,
+        pipe: QwenImageEditPipeline | QwenImageEditPlusPipeline,
+        settings: FlowSettings,
+        vision_positions: bool = False,
+        condition_area: int | None = None,
+    ) -> None:
+        if not isinstance(pipe, (QwenImageEditPipeline, QwenImageEditPlusPipeline)):
+            raise BadInput(
+                f"Qwen-Image-Edit needs a QwenImageEditPipeline or QwenImageEditPlusPipeline, not {type(pipe).__name__}"
+            )
+        self.plus = isinstance(pipe, QwenImageEditPlusPipeline)
+        self.vision_positions, self.condition_area = vision_positions, condition_area
+        super().__init__(pipe, settings)
+
+    # ------------------------------------------------------------------------------------------------ text
+    def _texts(self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]) -> tuple[Text, Text | None]:
+        negative = [(i, self.settings.negative_prompt or "") for i, _ in pairs] if self.settings.guided else []
+        distinct = list(dict.fromkeys([*pairs, *negative]))
+        shown = [self._shown(picture) for picture in pictures]
+        embedded = self._embed([shown[i] for i, _ in distinct], [text for _, text in distinct])
+        row = dict(zip(distinct, embedded, strict=True))
+        return Text.pad([row[pair] for pair in pairs]), Text.pad([row[pair] for pair in negative]) if negative else None
+
+    def _shown(self, picture: Image.Image) -> Image.Image:
+        """The picture as the text encoder sees it."""
+        if not self.plus:
+            return picture
+        area = self.condition_area or plus.CONDITION_IMAGE_SIZE
+        width, height = plus.calculate_dimensions(area, picture.width / picture.height)
+        return self.pipe.image_processor.resize(picture, max(height, 32), max(width, 32))
+
+    def _embed(self, pictures: Sequence[Image.Image], texts: Sequence[str]) -> list[Tensor]:
+        """Row b: the text encoder's last hidden states [T_b, D] of one picture and one text in the pipeline's template.
+
+        As `pipe.encode_prompt`, for a batch of different pictures and texts (Plus shows every picture to every text there).
+        """
+        mark = "Picture 1: <|vision_start|><|image_pad|><|vision_end|>" if self.plus else ""
+        prompts = [self.pipe.prompt_template_encode.format(mark + CONTROL.sub("", text)) for text in texts]
+        rows: list[Tensor] = []
+        for i in range(0, len(prompts), TEXTS_AT_ONCE):
+            inputs = self.pipe.processor(
+                text=prompts[i : i + TEXTS_AT_ONCE],
+                images=list(pictures[i : i + TEXTS_AT_ONCE]),
+                padding=True,
+                padding_side="right",  # positions count from the left, so that padding there would shift them
+                return_tensors="pt",
+            ).to(self.device)
+            kinds = {"mm_token_type_ids": inputs["mm_token_type_ids"]} if self.vision_positions else {}
+            states = self.pipe.text_encoder(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                pixel_values=inputs["pixel_values"],
+                image_grid_thw=inputs["image_grid_thw"],
+                output_hidden_states=True,
+                logits_to_keep=1,  # of a vocabulary of 150,000 and never looked at
+                **kinds,
+            ).hidden_states[-1]
+            mask, start = inputs["attention_mask"].bool(), self.pipe.prompt_template_encode_start_idx
+            rows += [state[keep][start:].float() for state, keep in zip(states, mask, strict=True)]
+        return rows
+
+    # ------------------------------------------------------------------------------------------------ pictures
+    def _encode_pixels(self, pixels: Tensor) -> Tensor:
+        with single_frame(self.pipe.vae):  # a film of one picture
+            return self.pipe._encode_vae_image(pixels.unsqueeze(2), generator=None)
+
+    def _decode_latents(self, latents: Tensor) -> Tensor:
+        vae = self.pipe.vae
+        mean = torch.tensor(vae.config.latents_mean, device=latents.device).view(1, -1, 1, 1, 1)
+        std = torch.tensor(vae.config.latents_std, device=latents.device).view(1, -1, 1, 1, 1)
+        with single_frame(vae):
+            return vae.decode((latents * std + mean).to(vae.dtype), return_dict=False)[0][:, :, 0]
+
+    # ------------------------------------------------------------------------------------------------ velocity
+    def _arguments(self, grid: tuple[int, int], rows: int, text: Text) -> dict[str, Any]:
+        height, width = self._latent_size(grid)
+        shape = (1, height // 2, width // 2)
+        return {"img_shapes": [[shape, shape]] * rows, "encoder_hidden_states_mask": text.mask}
+
+    def _guide(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
+        """Classifier-free guidance, brought back to the conditional velocity's length token by token (as the pipelines do)."""
+        guided = super()._guide(conditional, unconditional)
+        return guided * (conditional.norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True))
+
+
+__all__ = ["QwenModel"]

@@ -1,0 +1,81 @@
+"""What the tiny editors learn from: sandbox pairs with explicit instructions, as a function of a counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from agents.sequencer import RulesSequencer
+from benchmarks.base import Decomposition
+from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
+from benchmarks.sandbox.render import render
+from benchmarks.sandbox.templates import (
+    BACKGROUND_WORDS,
+    COLOUR_WORDS,
+    MATERIAL_WORDS,
+    NUMBER_WORDS,
+    SHAPE_WORDS,
+)
+
+SINGLE = (1.0, 0, 0, 0, 0)
+SEVERAL = (0, 40, 30, 20, 10)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """uint8[H, W, 3] before and after, and what was asked."""
+
+    before: np.ndarray
+    after: np.ndarray
+    instruction: str
+
+
+class EditPairs:
+    """Batches of training pairs. A batch has either single edits or several edits in one instruction, since the latter
+    are longer; `single_share` of the batches are the former."""
+
+    def __init__(self, seed: int, size: int = 64, single_share: float = 0.75, empty_share: float = 0.05) -> None:
+        self.seed, self.size, self.single_share, self.empty_share = seed, size, single_share, empty_share
+        kinds = {"direct": 1.0}
+        self.single = SandboxBenchmark("train", 5000 + seed, size, kinds, lengths=SINGLE)
+        self.several = SandboxBenchmark("train", 6000 + seed, size, kinds, lengths=SEVERAL)
+        self.sequencer = RulesSequencer()
+
+    def batch(self, step: int, count: int) -> list[Pair]:
+        single = Random(f"pairs/{self.seed}/{step}").random() < self.single_share
+        return [self.pair(single, step * count + j) for j in range(count)]
+
+    def pair(self, single: bool, index: int) -> Pair:
+        rng = Random(f"pair/{self.seed}/{index}")
+        sample = (self.single if single else self.several).sample(index)
+        before = render(sample.before, self.size)
+        if rng.random() < self.empty_share:  # asked for nothing: the picture stays as it is
+            return Pair(before, before, " ")
+        return Pair(before, render(sample.after, self.size), self.instruction(sample, rng))
+
+    def instruction(self, sample: SandboxSample, rng: Random) -> str:
+        """Half of the time as the user says it plainly, half as the sequencer words it."""
+        if rng.random() < 0.5:
+            return sample.request
+        return "; ".join(self.sequencer.plan(Decomposition.of(sample.gold, ""), "single"))
+
+
+def vocabulary(pairs: EditPairs, samples: int = 4000) -> list[str]:
+    """The words of explicit instructions, the sandbox's synonyms among them; most frequent first."""
+    counts: dict[str, int] = {}
+    tables = (COLOUR_WORDS, SHAPE_WORDS, MATERIAL_WORDS, BACKGROUND_WORDS, NUMBER_WORDS)
+    for table in tables:
+        for words in table.values():
+            for word in " ".join(words).split():
+                counts[word] = counts.get(word, 0) + 1
+    for index in range(samples):
+        for single in (True, False):
+            for word in pairs.pair(single, index).instruction.lower().replace(";", " ").replace(".", " ").split():
+                if word.isalpha():
+                    counts[word] = counts.get(word, 0) + 1
+    return sorted(counts, key=lambda w: (-counts[w], w))
+
+
+__all__ = ["EditPairs", "Pair", "vocabulary"]

@@ -1,0 +1,56 @@
+"""What holds for every reply and every wait of the JSON client, without a server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from editors import gpt_image, nano_banana
+from editors.connections import Response
+from editors.gpt_image import GptImageEditor
+from editors.http import HttpSettings, JsonClient
+from editors.nano_banana import NanoBananaEditor
+from editors.replies import Refused, Rejected, TryLater, Unusable, understand
+
+NAMES = ["error", "code", "details", "retryDelay", "reason", "message", "data", "b64_json", "candidates", "content"]
+NAMES += ["parts", "inlineData", "inline_data", "finishReason", "promptFeedback", "blockReason", "text", "thought"]
+WORDS = st.sampled_from(["SAFETY", "moderation_blocked", "QUJD", "1e999s", "17s"]) | st.text(max_size=3)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+READERS = NanoBananaEditor(nano_banana.settings()), GptImageEditor(gpt_image.settings())
+
+
+@settings(deadline=None)
+@given(JSON, st.sampled_from([200, 201, 302, 400, 401, 418, 429, 500]), st.text(max_size=8), st.integers(0, 400))
+def test_no_reply_whatever_breaks_the_reading(reply, code, after, cut):
+    body = json.dumps(reply).encode()
+    response = Response(code, {"retry-after": after}, body[: max(0, len(body) - cut)] if cut < 40 else body)
+    for reader in READERS:
+        try:
+            assert isinstance(understand(response, reader), bytes) and code < 300
+        except (Unusable, Refused, TryLater, Rejected) as outcome:
+            assert str(outcome) and (code < 300) <= isinstance(outcome, Unusable | Refused)
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b"\xff\xfe", b"", b"null", b'{"data": NaN}'])
+def test_bodies_that_are_no_json_object_are_asked_for_again(body):
+    with pytest.raises(Unusable):
+        understand(Response(200, {}, body), READERS[1])
+
+
+CLIENT = JsonClient(HttpSettings(base_url="http://localhost", key_env="K"), lambda key: {})
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500), st.floats(0, 1e6), st.floats(0, 1, exclude_max=True))
+def test_waits_grow_and_stay_bounded(k, after_s, u):
+    wait = CLIENT.wait_s(k, after_s, u)
+    assert min(after_s, 60) <= wait <= 60
+    assert wait >= min(60, 2.0 ** min(k - 1, 10)) / 2
+    assert CLIENT.wait_s(k + 1, after_s, u) >= wait

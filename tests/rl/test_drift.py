@@ -1,0 +1,50 @@
+"""The logged KL: which completions, and the estimators by hand."""
+
+import math
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+
+from agents.backends.base import Completion
+from rl.drift import drift_metrics, drift_sample, drift_sums
+from rl.policies.text import TokenStats
+
+
+@dataclass(eq=False)
+class FakeGroup:
+    prompt: str
+    completions: list[Completion] = field(default_factory=list)
+
+
+def group(name: str, logprobs: list[list[float]]) -> FakeGroup:
+    return FakeGroup(name, [Completion((1,) * len(row), tuple(row), "", "stop") for row in logprobs])
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, 0), (1, 1), (5, 5), (16, 16), (999, 48)])
+def test_the_sample_has_its_size_and_turns_with_the_step(count: int, expected: int) -> None:
+    groups = [group(str(i), [[0.0]] * 8) for i in range(6)]
+    places = drift_sample(groups, count, 0)
+    assert len(places) == len({(id(p), g) for p, g in places}) == expected
+    assert places == drift_sample(groups, count, 0)
+    seen = {id(p) for step in range(6) for p, _ in drift_sample(groups, count, step)}
+    assert len(seen) == (6 if count else 0)  # no prompt's place is left out for ever
+    assert drift_sample([], count, 0) == []
+
+
+def test_estimators_by_hand() -> None:
+    """Two completions, three tokens: log p - log q is 0.5, -0.25 and 0."""
+    g = group("p", [[-1.0, -2.0], [-3.0]])
+
+    def reference(prompts: list, completions: list) -> TokenStats:
+        assert prompts == ["p", "p"] and [len(c) for c in completions] == [2, 1]
+        logp = torch.tensor([[-1.5, -1.75], [-3.0, 0.0]])
+        return TokenStats(logp, torch.zeros_like(logp), torch.tensor([[True, True], [True, False]]))
+
+    sums = drift_sums([(g, 0), (g, 1)], reference)
+    found = drift_metrics([sums, {}], "k2")
+    assert found["kl/k1"] == pytest.approx(0.25 / 3)
+    assert found["kl/k2"] == pytest.approx((0.125 + 0.03125) / 3)
+    assert found["kl/k3"] == pytest.approx(((math.exp(-0.5) - 1 + 0.5) + (math.exp(0.25) - 1 - 0.25)) / 3)
+    assert found["kl/mean"] == found["kl/k2"]
+    assert drift_metrics([{}], "k3") == {} and drift_sums([], reference) == {}

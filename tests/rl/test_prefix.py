@@ -1,0 +1,161 @@
+"""A tree of completions computes what separate sequences compute: the tree itself, log-probabilities, gradients."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from agents.backends.attention import use_grouped_attention
+from agents.backends.base import Request
+from agents.backends.vlm import VLM, load_vlm
+from benchmarks.errors import BadInput
+from rl.policies.text import TextPolicy
+from rl.prefix import BLOCK, grow, pack
+
+REQUESTS = [
+    Request("add a hat", (Image.new("RGB", (64, 64), "red"),)),
+    Request("a longer request without a picture"),
+    Request("two", (Image.new("RGB", (32, 64), "blue"), Image.new("RGB", (64, 64), "green"))),
+]
+LONG = [20, 30, 40, 50, 60, 70]
+# Ragged, forking early and late, equal ones, one that another continues, one token; and a group where nothing is shared.
+ANSWERS = {
+    0: [LONG, [20, 30, 99, 98], LONG, [20, 31], [20, 30, 40, 50, 61, 62, 63, 64, 65], [77]],
+    1: [[50] * 90, [51] * 3, [50] * 89 + [52]],
+    2: [LONG[:3], LONG, LONG[::-1]],
+}
+
+
+def texts(size: int) -> st.SearchStrategy[list[list[int]]]:
+    return st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=size)
+
+
+@given(texts(6))
+def test_a_tree_holds_every_distinct_beginning_once(completions: list[list[int]]) -> None:
+    tree = grow(completions)
+    beginnings = {tuple(c[:n]) for c in completions for n in range(1, len(c) + 1)}
+    inner = {tuple(c[:n]) for c in completions for n in range(1, len(c))}
+    assert len(tree.target) == len(beginnings) and len(tree.ids) == len(inner)
+    for c, path in zip(completions, tree.paths, strict=True):
+        assert [tree.target[m] for m in path] == c
+        nodes = [tree.source[m] for m in path[1:]]  # the nodes of all tokens but the last
+        assert tree.source[path[0]] == -1 and [tree.ids[n] for n in nodes] == c[:-1]
+        assert [tree.depth[n] for n in nodes] == list(range(len(c) - 1))
+        for last in range(len(nodes)):  # a node's ancestors are those before it on the path, and no others
+            i = nodes[last]
+            assert [j for j in range(len(tree.ids)) if j < i < tree.end[j]] == nodes[:last]
+
+
+@given(texts(6))
+def test_blocks_cut_the_tree_between_branches(completions: list[list[int]]) -> None:
+    tree = grow(completions)
+    assert all(end == len(tree.ids) for end in tree.end[: tree.stem])
+    covered = [n for a, b in tree.blocks() for n in range(a, b)]
+    assert covered == list(range(tree.stem, len(tree.ids)))
+    for a, b in tree.blocks():
+        assert all(tree.end[n] <= b for n in range(a, b))
+
+
+def test_a_tree_by_hand() -> None:
+    tree = grow([[5, 6, 7], [5, 8], [5, 6, 9, 1], [5, 6, 7]])
+    assert tree.ids == [5, 6, 9] and tree.depth == [0, 1, 2] and tree.end == [3, 3, 3] and tree.stem == 3
+    assert [[tree.target[m] for m in p] for p in tree.paths] == [[5, 6, 7], [5, 8], [5, 6, 9, 1], [5, 6, 7]]
+    assert tree.paths[0] == tree.paths[3] and len(tree.target) == 6
+    apart = grow([[i] * (BLOCK // 2 + 1) for i in range(4)])
+    assert apart.stem == 0 and len(apart.blocks()) == 2  # two branches of 32 nodes in each
+
+
+def both(path, **kw) -> tuple[TextPolicy, TextPolicy]:
+    return TextPolicy(load_vlm(path), shared_prefix=True, **kw), TextPolicy(load_vlm(path), shared_prefix=False, **kw)
+
+
+def batch(policy: TextPolicy, groups: Sequence[int]) -> tuple[list, list]:
+    prompts = policy.encode(REQUESTS)
+    pairs = [(prompts[i], c) for i in groups for c in ANSWERS[i]]
+    return [p for p, _ in pairs], [c for _, c in pairs]
+
+
+def loss(stats, seed: int = 0) -> torch.Tensor:
+    """A weighted mean over tokens, so that every completion pulls in another direction."""
+    weight = torch.randn(len(stats.logp_BT), 1, generator=torch.Generator().manual_seed(seed))
+    return (weight * stats.logp_BT).sum() / stats.mask_BT.sum()
+
+
+def gradients(policy: TextPolicy) -> dict[str, torch.Tensor]:
+    return {n: p.grad for n, p in policy.model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+@pytest.mark.parametrize("groups", [[0], [1], [2], [0, 1, 2]])
+def test_log_probs_and_gradients_equal_the_unshared_path(tiny_vlm_path, groups: list[int], checkpointed: bool) -> None:
+    shared, apart = both(tiny_vlm_path, temperature=0.7, chunk_tokens=16, gradient_checkpointing=checkpointed)
+    a, b = shared(*batch(shared, groups)), apart(*batch(apart, groups))
+    assert torch.equal(a.mask_BT, b.mask_BT)
+    assert (a.logp_BT - b.logp_BT).abs().max() < 1e-5 and (a.entropy_BT - b.entropy_BT).abs().max() < 1e-5
+    loss(a).backward()
+    loss(b).backward()
+    ours, theirs = gradients(shared), gradients(apart)
+    assert ours.keys() == theirs.keys() and (("visual" in " ".join(ours)) == (groups != [1]))
+    assert max((ours[n] - theirs[n]).abs().max() for n in ours) < 1e-5
+    assert max(g.abs().max() for g in theirs.values()) > 1e-3  # there was something to compare
+
+
+def test_the_split_into_micro_batches_changes_nothing(tiny_vlm_path) -> None:
+    found = []
+    for cuts in ([[0, 1, 2]], [[0], [1], [2]]):
+        policy = TextPolicy(load_vlm(tiny_vlm_path), frozen_vision=True)
+        total = sum(len(c) for i in ANSWERS for c in ANSWERS[i])
+        for groups in cuts:
+            (policy(*batch(policy, groups)).logp_BT.sum() / total).backward()
+        found.append(gradients(policy))
+    assert max((found[0][n] - found[1][n]).abs().max() for n in found[0]) < 1e-5
+
+
+def test_rows_may_come_in_any_order(tiny_vlm: VLM) -> None:
+    policy = TextPolicy(tiny_vlm)
+    prompts, answers = batch(policy, [0, 1, 2])
+    order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(1)).tolist()
+    with torch.no_grad():
+        straight = policy(prompts, answers)
+        mixed = policy([prompts[i] for i in order], [answers[i] for i in order])
+    assert (straight.logp_BT[order] - mixed.logp_BT).abs().max() < 1e-5
+
+
+def test_what_completions_share_enters_the_model_once(tiny_vlm: VLM) -> None:
+    prompts = tiny_vlm.encode(REQUESTS)
+    row = pack(prompts, tiny_vlm.prompts.positions(prompts), [ANSWERS[i] for i in range(3)], torch.empty(0))
+    inner = sum(len({tuple(c[:n]) for c in ANSWERS[i] for n in range(1, len(c))}) for i in range(3))
+    assert len(row.ids_N) == sum(map(len, prompts)) + inner == sum(row.sizes) == row.positions_3N.shape[1]
+    assert sum(row.ids_N.eq(tiny_vlm.image_token_id)) == 3 * 16 - 8  # (64/16)^2 twice, half of it once
+
+
+def test_a_frozen_tower_sees_each_picture_once_and_a_trained_one_is_never_stale(tiny_vlm: VLM, monkeypatch) -> None:
+    policy, calls = TextPolicy(tiny_vlm, frozen_vision=True), []
+    tower = tiny_vlm.model.model.get_image_features
+    monkeypatch.setattr(
+        tiny_vlm.model.model, "get_image_features", lambda px, g, **kw: calls.append(len(g)) or tower(px, g, **kw)
+    )
+    prompts, answers = batch(policy, [0, 1, 2])
+    for _ in range(2):
+        policy(prompts, answers)
+    assert calls == [3]
+    with torch.no_grad():
+        before = policy(prompts, answers).logp_BT
+        next(tiny_vlm.model.model.visual.parameters()).mul_(1.5)
+        after = policy(prompts, answers).logp_BT
+    assert calls == [3, 3] and not torch.allclose(before, after, atol=1e-4)
+
+
+def test_attention_that_cannot_follow_is_refused(tiny_vlm: VLM) -> None:
+    tiny_vlm.model.config.text_config._attn_implementation = "eager"
+    with pytest.raises(BadInput, match="eager"):
+        TextPolicy(tiny_vlm)
+    TextPolicy(tiny_vlm, shared_prefix=False)  # the reference path takes any
+    tiny_vlm.model.config.text_config._attn_implementation = "sdpa"
+    use_grouped_attention(tiny_vlm.model)
+    tiny_vlm.model.config.text_config.layer_types[0] = "sliding_attention"
+    with pytest.raises(BadInput, match="sliding"):
+        TextPolicy(tiny_vlm)
