@@ -121,7 +121,8 @@ def train_grpo(
     """Train until `config.steps`, going on from `out_dir/checkpoints` where there are any.
 
     `samples(step, j)` and `reward` must be pure functions (a reward gets one seed per completion). Writes `metrics.jsonl`,
-    `samples.jsonl` and `checkpoints/`; `log` gets each step's metrics too. The engine must hold the start weights.
+    `samples.jsonl` and `checkpoints/`; `log` gets each step's metrics too. The engine must hold the start weights, from which
+    the KL of every step is measured (`kl/k1..k3` on `kl_log_sequences` completions; `kl/mean` over all where it is trained on).
     SIGINT and SIGTERM save the last completed step and raise KeyboardInterrupt. Raises BadInput when the folder holds
     another run, RunFailed after `max_missing_steps` steps without a usable reward, SaveFailed when the disk refuses.
     """

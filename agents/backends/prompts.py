@@ -40,8 +40,9 @@ class PromptStore:
         return self._positions.many(prompts, self._compute_positions)
 
     def features(self, prompts: Sequence[Encoded]) -> list[Features]:
-        """Image features without gradient, () for a prompt without pictures. They are stale as soon as the vision tower's
-        weights change, so a frozen tower sees each picture of a step once."""
+        """Image features without gradient, () for a prompt without pictures. They are computed anew as soon as the vision
+        tower's weights changed (in place; a change through `.data` goes unnoticed), so a frozen tower sees each picture of
+        a step once."""
         tower = list(self.vlm.model.model.visual.parameters())
         stamp = (sum(p._version for p in tower), *(p.data_ptr() for p in tower))
         with torch.no_grad():
