@@ -129,9 +129,7 @@ def train_grpo(
     out, first = Path(out_dir), engine.rank == 0
     origin = fingerprint(engine.named_parameters()).checksum
     watched = config.loss.kl_coef > 0 or config.kl_log_sequences > 0
-    reference = (
-        engine.frozen_copy() if watched else None
-    )  # before a checkpoint is loaded: the start is the run's, always
+    reference = engine.frozen_copy() if watched else None  # the run's start: no checkpoint is loaded yet
     checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints)
     done, missing_steps = _resume(config, engine, checkpoints, origin)
     saved = done

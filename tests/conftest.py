@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -16,6 +17,13 @@ from agents.backends.vlm import VLM, load_vlm
 from tests.tiny_models import build_tiny_vlm
 
 torch.set_num_threads(1)  # at these sizes a second thread only waits, and on a busy machine it waits long
+
+
+@pytest.fixture(autouse=True)
+def subnormals() -> Iterator[None]:
+    """Commands flush subnormal numbers for the whole process; hypothesis refuses to draw floats in one that does."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -40,10 +40,17 @@ class PromptStore:
         return self._positions.many(prompts, self._compute_positions)
 
     def features(self, prompts: Sequence[Encoded]) -> list[Features]:
-        """Image features without gradient, () for a prompt without pictures. They are computed anew as soon as the vision
-        tower's weights changed (in place; a change through `.data` goes unnoticed), so a frozen tower sees each picture of
-        a step once."""
+        """Image features of each prompt, () for one without pictures; a prompt that comes twice passes once.
+
+        A frozen tower (nothing in it requires a gradient) sees each picture once while its prompt lives; weights copied into
+        it make the features stale. A tower in training is asked anew every time, with gradient where that is on: optimisers
+        change weights without a trace.
+        """
         tower = list(self.vlm.model.model.visual.parameters())
+        if any(p.requires_grad for p in tower):
+            distinct = {id(p): p for p in prompts}
+            found = dict(zip(distinct, compute_features(self.vlm, list(distinct.values())), strict=True))
+            return [found[id(p)] for p in prompts]
         stamp = (sum(p._version for p in tower), *(p.data_ptr() for p in tower))
         with torch.no_grad():
             return self._features.many(prompts, lambda missing: compute_features(self.vlm, missing), stamp)

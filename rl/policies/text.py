@@ -20,7 +20,6 @@ from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Request
 from agents.backends.cpu import use_onednn
 from agents.backends.packed import run_row
-from agents.backends.prompts import Features, compute_features
 from agents.backends.vlm import VLM, Encoded, collate
 from benchmarks.errors import BadInput
 from rl.prefix import pack
@@ -118,7 +117,7 @@ class TextPolicy(nn.Module):
         like = torch.empty(0, dtype=self.model.dtype, device=device)
         answers = [[completions[b] for b in bs] for bs in members.values()]
         row = pack(distinct, self.vlm.prompts.positions(distinct), answers, like)
-        features = tuple(f for fs in self._features(distinct) for f in fs)
+        features = tuple(f for fs in self.vlm.prompts.features(distinct) for f in fs)
         hidden_ND = run_row(self.vlm, row.ids_N, row.positions_3N, features, row)
         paths = dict(zip(order, row.paths, strict=True))
         places_N = torch.cat([paths[b] for b in range(len(prompts))]).to(device)
@@ -134,7 +133,7 @@ class TextPolicy(nn.Module):
         positions, _ = body.get_rope_index(
             ids, batch["mm_token_type_ids"], batch["image_grid_thw"], attention_mask=mask
         )
-        features = tuple(f for fs in self._features(prompts) for f in fs)
+        features = tuple(f for fs in self.vlm.prompts.features(prompts) for f in fs)
         pictures = {"image": SimpleNamespace(pooler_output=features)} if features else None
         hidden_BSD = body(
             input_ids=ids, attention_mask=mask, position_ids=positions, mm_encoder_outputs=pictures, use_cache=False
@@ -145,14 +144,6 @@ class TextPolicy(nn.Module):
         column = torch.arange(ids.shape[1], device=device)[None]
         hidden_ND = hidden_BSD[(column >= start - 1) & (column < end - 1)]
         return hidden_ND, ids[(column >= start) & (column < end)], torch.arange(len(hidden_ND), device=device)
-
-    def _features(self, prompts: Sequence[Encoded]) -> list[Features]:
-        """Image features of every prompt; each distinct prompt is encoded once, under a frozen tower once and for all."""
-        if self.frozen_vision or not torch.is_grad_enabled():
-            return self.vlm.prompts.features(prompts)
-        distinct = {id(p): p for p in prompts}
-        found = dict(zip(distinct, compute_features(self.vlm, list(distinct.values())), strict=True))
-        return [found[id(p)] for p in prompts]
 
     def _token_stats(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
         logp: list[Tensor] = []

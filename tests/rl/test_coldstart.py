@@ -41,7 +41,7 @@ def test_the_start_has_not_seen_the_later_wordings():
     said = "\n".join(START.sample(i).request for i in range(1500) if isinstance(START.sample(i), SandboxSample))
     allowed = [t for t in T.CLAUSES["background"] if not t.startswith("!")]
     assert allowed[0].split("{")[0] in said
-    assert "behind it all" in allowed[-1] and "behind it all" not in said
+    assert "for a backdrop" in allowed[-1] and "for a backdrop" not in said
 
 
 def test_open_turns_copy_names_from_request_or_history():

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agents.backends.attention import use_grouped_attention
-from agents.backends.base import Request
+from agents.backends.base import Request, Sampling
+from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm
 from benchmarks.errors import BadInput
+from rl.engine.torch import TorchEngine
 from rl.policies.text import TextPolicy
 from rl.prefix import BLOCK, grow, pack
 
@@ -132,12 +134,19 @@ def test_what_completions_share_enters_the_model_once(tiny_vlm: VLM) -> None:
     assert sum(row.ids_N.eq(tiny_vlm.image_token_id)) == 3 * 16 - 8  # (64/16)^2 twice, half of it once
 
 
-def test_a_frozen_tower_sees_each_picture_once_and_a_trained_one_is_never_stale(tiny_vlm: VLM, monkeypatch) -> None:
-    policy, calls = TextPolicy(tiny_vlm, frozen_vision=True), []
+@pytest.fixture
+def calls(tiny_vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each pass of the vision tower had."""
+    seen: list[int] = []
     tower = tiny_vlm.model.model.get_image_features
     monkeypatch.setattr(
-        tiny_vlm.model.model, "get_image_features", lambda px, g, **kw: calls.append(len(g)) or tower(px, g, **kw)
+        tiny_vlm.model.model, "get_image_features", lambda px, g, **kw: seen.append(len(g)) or tower(px, g, **kw)
     )
+    return seen
+
+
+def test_a_frozen_tower_sees_each_picture_once_unless_weights_are_copied_in(tiny_vlm: VLM, calls: list[int]) -> None:
+    policy = TextPolicy(tiny_vlm, frozen_vision=True)
     prompts, answers = batch(policy, [0, 1, 2])
     for _ in range(2):
         policy(prompts, answers)
@@ -147,6 +156,29 @@ def test_a_frozen_tower_sees_each_picture_once_and_a_trained_one_is_never_stale(
         next(tiny_vlm.model.model.visual.parameters()).mul_(1.5)
         after = policy(prompts, answers).logp_BT
     assert calls == [3, 3] and not torch.allclose(before, after, atol=1e-4)
+
+
+def test_a_frozen_tower_serves_rollouts_training_and_the_reference_in_one_pass(tiny_vlm: VLM, calls: list[int]) -> None:
+    engine = TorchEngine(TextPolicy(tiny_vlm, frozen_vision=True))
+    reference = engine.frozen_copy()
+    prompts = engine.encode(REQUESTS)
+    answers = HFBackend(tiny_vlm).generate(REQUESTS, 1, Sampling(4))
+    completions = [row[0].token_ids for row in answers]
+    engine.backward(engine.forward(prompts, completions).logp_BT.sum())
+    engine.step()
+    reference(prompts, completions)
+    assert calls == [3]
+
+
+def test_a_tower_in_training_is_never_stale(tiny_vlm: VLM, calls: list[int]) -> None:
+    engine, backend = TorchEngine(TextPolicy(tiny_vlm), lr=0.1), HFBackend(tiny_vlm)
+    prompts = engine.encode(REQUESTS[:1])  # the very same objects before and after the update
+    before, sampled = tiny_vlm.prompts.features(prompts)[0][0].detach(), backend.generate(REQUESTS[:1], 1, Sampling(4))
+    engine.backward(engine.forward(prompts, [[20, 30]]).logp_BT.sum())
+    engine.step()
+    after, again = tiny_vlm.prompts.features(prompts)[0][0].detach(), backend.generate(REQUESTS[:1], 1, Sampling(4))
+    assert calls == [1] * 5 and not torch.allclose(before, after, atol=1e-2)
+    assert sampled[0][0].logprobs[0] != again[0][0].logprobs[0]
 
 
 def test_attention_that_cannot_follow_is_refused(tiny_vlm: VLM) -> None:
