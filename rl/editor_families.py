@@ -14,6 +14,7 @@ from diffusers import FluxKontextPipeline, QwenImageEditPipeline
 from PIL import Image
 from torch import Tensor, nn
 
+from editors.onednn import use_onednn
 from rl.autoencoder import decode, mode
 
 EMPTY = " "  # the instruction that stands for none, in classifier-free dropout and as negative prompt
@@ -57,6 +58,8 @@ class Kontext:
     def __init__(self, pipe: FluxKontextPipeline) -> None:
         self.pipe = pipe
         self.learning = {n: getattr(pipe, n) for n in ("transformer", "text_encoder", "text_encoder_2")}
+        for module in self.learning.values():
+            use_onednn(module)
 
     def text(self, instructions: Sequence[str], images: Sequence[Image.Image], least: int = 0) -> Text:
         """`least` pads further than the instructions need."""
@@ -100,6 +103,8 @@ class Qwen:
     def __init__(self, pipe: QwenImageEditPipeline) -> None:
         self.pipe = pipe
         self.learning = {"transformer": pipe.transformer}
+        for module in (pipe.transformer, pipe.text_encoder):
+            use_onednn(module)
 
     @torch.no_grad()
     def text(self, instructions: Sequence[str], images: Sequence[Image.Image], least: int = 0) -> Text:

@@ -65,16 +65,14 @@ def grow(completions: Sequence[Sequence[int]]) -> Tree:
         tokens = completions[i]
         shared = _common(before, tokens)
         _close(tree, nodes, shared)
-        for depth in range(len(nodes), len(tokens) - 1):
-            nodes.append(len(tree.ids))
-            tree.ids.append(tokens[depth])
-            tree.depth.append(depth)
-            tree.end.append(-1)
-        del path[shared:]
-        for depth in range(shared, len(tokens)):
-            path.append(len(tree.target))
-            tree.target.append(tokens[depth])
-            tree.source.append(nodes[depth - 1] if depth else -1)
+        fresh = range(len(nodes), len(tokens) - 1)  # depths of new nodes
+        nodes += range(len(tree.ids), len(tree.ids) + len(fresh))
+        tree.ids += tokens[fresh.start : fresh.stop]
+        tree.depth += fresh
+        tree.end += [-1] * len(fresh)
+        path[shared:] = range(len(tree.target), len(tree.target) + len(tokens) - shared)
+        tree.target += tokens[shared:]
+        tree.source += [-1, *nodes][shared : len(tokens)]
         tree.paths[i] = list(path)
         before = tokens
     _close(tree, nodes, 0)

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Request
-from agents.backends.cpu import use_onednn
+from editors.onednn import use_onednn
 from agents.backends.packed import run_row
 from agents.backends.vlm import VLM, Encoded, collate
 from benchmarks.errors import BadInput

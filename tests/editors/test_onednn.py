@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from agents.backends import cpu
+from editors import onednn as cpu
 from agents.backends.vlm import VLM
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
