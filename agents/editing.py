@@ -8,16 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from agents.sequencer import EXECUTIONS
 from benchmarks.errors import BadInput, RunFailed
+from editors.base import ChainEditor, Editor
 from editors.outcomes import EditsFailed
-
-if TYPE_CHECKING:
-    from editors.base import Editor
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,13 @@ class EditingAgent:
 
 def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Sequence[Call]]) -> list[Edited]:
     """Do `calls[b]` one after the other on `images[b]`; round k is one batch of all samples that have a k-th call. A sample
-    whose call failed (EditsFailed) stops there; the others go on."""
+    whose call failed (EditsFailed) stops there; the others go on. An editor that can keep its working size between calls
+    does so."""
+    if isinstance(editor, ChainEditor) and max(map(len, calls), default=0) > 1:
+        chains = editor.edit_chain(
+            images, [[call.instruction for call in c] for c in calls], [[call.seed for call in c] for c in calls]
+        )
+        return [Edited(tuple(c), tuple(chain)) for c, chain in zip(calls, chains, strict=True)]
     pictures: list[list[Image.Image]] = [[image] for image in images]
     failures = [""] * len(images)
     for k in range(max((len(c) for c in calls), default=0)):

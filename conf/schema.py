@@ -33,6 +33,7 @@ class ScaleConfig:
     test_seed: int = 0  # which part of the test split; the same for every run, so that runs can be compared
     chunk: int = 25  # samples evaluated and saved at a time; part of a run's identity (it fixes batch composition)
     strips: int = 12  # before/after strips in the report
+    editor_calls: int | None = None  # of the editor alone on a sample; null: as many as the team made there; 0: off
     needs: Needs = field(default_factory=Needs)
 
 
@@ -253,15 +254,25 @@ class RunConfig:
 
 @dataclass
 class EvaluateConfig:
-    """`python -m experiments.evaluate`: a finished run's decomposer on any benchmark. Parts come from the run."""
+    """`python -m experiments.evaluate`: a finished run's decomposer on any benchmark, or its arms. Parts come from the run."""
 
     run: str = MISSING  # the run's folder
     out: str = MISSING  # where results.json goes
+    arms: str = (
+        "none"  # none: decompositions alone | all: the run's arms too, with what is given below in place of its own
+    )
     samples: int | None = None  # at most so many; all of a data set, or the run's test_samples of the sandbox
     part: str = "all"  # mice_text: all | train | test (the run's held-out part)
+    editor_calls: int | None = None  # as scale.editor_calls; null: as the run had it
     verbose: bool = False
-    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
-    engine: EngineConfig = field(default_factory=EngineConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)  # with arms=all the run's own, if none is given
+    engine: EngineConfig = field(default_factory=EngineConfig)  # likewise
+    # of these an empty name means the run's own; a key alone (editor.steps=4) changes that key of it
+    editor: EditorConfig = field(default_factory=lambda: EditorConfig(name=""))
+    execution: ExecutionConfig = field(default_factory=lambda: ExecutionConfig(name=""))
+    sequencer: SequencerConfig = field(default_factory=lambda: SequencerConfig(name=""))
+    judge: JudgeConfig = field(default_factory=lambda: JudgeConfig(name=""))
+    paths: PathsConfig = field(default_factory=PathsConfig)  # where the tiny checkpoints of an editor given here lie
 
 
 @dataclass
@@ -344,6 +355,9 @@ class EditorStartConfig:
     warmup: int = 200
     decay_share: float = 0.25  # of the steps, in which the learning rate goes down to 0
     dropout: float = 0.1  # share of pairs without instruction, for classifier-free guidance
+    time_mean: float = 1.5  # of the logits of flow matching's times: most are near the noise, where the edit is decided
+    time_std: float = 1.5
+    readout_weight: float = 0.1  # of the read-outs of source and result inside the model (rl/editor_readout.py)
     ema: float = 0.998
     euler_steps: int = 8  # when judging
     checkpoint_every: int = 250

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -19,6 +19,16 @@ class Editor(Protocol):
     ) -> list[Image.Image]: ...
 
 
+@runtime_checkable
+class ChainEditor(Editor, Protocol):
+    """An editor that keeps a picture at its own working size between calls, instead of fitting it anew for each."""
+
+    def edit_chain(
+        self, images: Sequence[Image.Image], instructions: Sequence[Sequence[str]], seeds: Sequence[Sequence[int]]
+    ) -> list[list[Image.Image]]:
+        """`instructions[b][k]` with `seeds[b][k]` on what call k - 1 gave; what each call gave, at the picture's own size."""
+
+
 def check_batch(images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]) -> None:
     """Raise BadInput where the three lists differ in length."""
     if not len(images) == len(instructions) == len(seeds):
@@ -28,4 +38,4 @@ def check_batch(images: Sequence[Image.Image], instructions: Sequence[str], seed
         )
 
 
-__all__ = ["Editor", "check_batch"]
+__all__ = ["ChainEditor", "Editor", "check_batch"]

@@ -22,7 +22,7 @@ CONDITION_AREA = 384 * 384  # at which the Plus line shows the picture to its te
 CLIP_TOKENS = 77
 TEXTS_AT_ONCE = 8  # prompts through the text encoder together
 TILE = 256  # pixels along a side of the tiles of Qwen-Image's VAE
-VAE_PIXELS = 4 * 1024 * 1024  # through the VAE together
+VAE_PIXELS = 1024 * 1024  # through the VAE together (editors.pipeline.PIXELS_AT_ONCE)
 
 
 @dataclass(frozen=True)

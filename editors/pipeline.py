@@ -23,7 +23,7 @@ from editors.flow import FlowSettings, Prepared, Text, check_finite
 from editors.geometry import Fit, fit_to_grid
 from editors.steps import Sigma
 
-PIXELS_AT_ONCE = 4 * 1024 * 1024  # through the VAE: its activations are larger than the transformer's
+PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: its activations are larger than the transformer's
 Pair: TypeAlias = tuple[int, str]  # which of the distinct pictures, and what is said about it
 
 

@@ -10,7 +10,7 @@ from transformers.video_processing_utils import VideoProcessorMixin
 
 
 class NoVideos(VideoProcessorMixin):
-    """In the place of the video processor where torchvision is missing."""
+    """In the place of the video processor where torchvision is missing; saved as that one would be."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("videos need torchvision; this installation reads pictures only")
@@ -23,22 +23,21 @@ class _WithoutTorchvision(Qwen2VLProcessor):
         return super().check_argument_for_proper_class(argument_name, argument)
 
 
-# saved folders name the class that everybody has
+# saved folders name the classes that everybody has
 _WithoutTorchvision.__name__ = Qwen2VLProcessor.__name__
 _WithoutTorchvision.__module__ = Qwen2VLProcessor.__module__
+NoVideos.__name__ = "Qwen2VLVideoProcessor"
 
 
 def vision_processor(images: BaseImageProcessor, tokenizer: PreTrainedTokenizerBase) -> Qwen2VLProcessor:
     """The processor that Qwen-Image-Edit asks for, around an image processor and a tokenizer."""
     template = tokenizer.chat_template
+    patches = {key: getattr(images, key) for key in ("patch_size", "merge_size", "temporal_patch_size")}
     if find_spec("torchvision") is None:
-        return _WithoutTorchvision(images, tokenizer, NoVideos(), chat_template=template)
+        return _WithoutTorchvision(images, tokenizer, NoVideos(**patches), chat_template=template)
     from transformers import Qwen2VLVideoProcessor
 
-    videos = Qwen2VLVideoProcessor(
-        patch_size=images.patch_size, merge_size=images.merge_size, temporal_patch_size=images.temporal_patch_size
-    )
-    return Qwen2VLProcessor(images, tokenizer, videos, chat_template=template)
+    return Qwen2VLProcessor(images, tokenizer, Qwen2VLVideoProcessor(**patches), chat_template=template)
 
 
 __all__ = ["vision_processor"]

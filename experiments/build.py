@@ -38,6 +38,7 @@ from conf.schema import (
     RunConfig,
     SequencerConfig,
 )
+from editors.onednn import use_onednn
 from judges.base import Verdict
 from rewards.compose import RewardSpec
 from rewards.outcome import OutcomeReward
@@ -156,6 +157,10 @@ def _flow_editor(config: EditorConfig, engine: EngineConfig, reward_path: bool) 
         allow_download=config.allow_download,
     )
     pipe = load_pipeline(config.checkpoint, config.kind, options)
+    if not config.compile:  # a compiler chooses its own kernels
+        for part in pipe.components.values():
+            if isinstance(part, torch.nn.Module):
+                use_onednn(part)
     model: FlowModel
     if config.kind == "qwen":
         from editors.qwen import QwenModel

@@ -1,4 +1,4 @@
-"""The main job, phase by phase: supervised start (where asked for), before, GRPO, after, three arms.
+"""The main job, phase by phase: supervised start (where asked for), before, GRPO, after, the arms.
 
 Every phase leaves files that say how far it came, so the same command goes on where a kill left it, and ends with the
 same scores as one that was never killed.
@@ -6,31 +6,25 @@ same scores as one that was never killed.
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agents.backends.vlm import VLM, save_vlm
 from agents.decomposer import Decomposer, build_request, load_prompt
-from agents.editing import EditingAgent
-from agents.sequencer import RulesSequencer
-from agents.team import Team
 from benchmarks.base import EditSample
-from benchmarks.errors import RunFailed, SaveFailed
+from benchmarks.errors import SaveFailed
 from conf.schema import RunConfig
 from experiments import build
+from experiments.arms import Arms, Timed, backend, check_calls, decomposer, run_arms, timed
 from experiments.progress import Bar, bar
-from experiments.results import ARMS, results
+from experiments.results import results
 from experiments.store import Rows, write_json
-from experiments.strips import save_strip, strip_numbers
 from experiments.tracking import Tracker
-from judges.base import Verdict
 from rewards.compose import components
 from rewards.format import read
 from rl.coldstart import sft_example
@@ -53,6 +47,7 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """All phases; returns what results.json holds."""
+        check_calls(self.config.scale.editor_calls)
         build.use_threads(self.config.engine)
         Journal(self.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
         start = self.supervised()
@@ -60,12 +55,14 @@ class Job:
         trained = self.grpo(start)
         self.decomposition("after", trained)
         if self.pictured:
-            for arm, checkpoint in zip(ARMS, (None, start, trained), strict=True):
-                self.arm(arm, checkpoint, start)
+            run_arms(Arms(self.config, self.folder, self.samples, start, trained), self.enter)
         self.phase = "writing results"
         found = results(self.folder, self.config)
         write_json(self.folder / "results.json", found)
         return found
+
+    def enter(self, phase: str) -> None:
+        self.phase = phase
 
     @property
     def samples(self) -> list[EditSample]:
@@ -110,18 +107,18 @@ class Job:
         vlm = build.make_vlm(c.decomposer, c.engine, start)
         config = build.grpo_config(c.algo, c.decomposer.max_new_tokens, c.seed)
         engine = build.make_engine(c.algo, c.engine, config, vlm)
-        backend = build.make_backend(c.rollouts, vlm)
+        rollouts = build.make_backend(c.rollouts, vlm)
         pool = build.train_samples(c.benchmark, c.scale.image_size, c.seed)
         stride = config.prompts_per_step * config.max_tries
         offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised phase has not shown
         template = load_prompt(c.decomposer.prompt)
-        sequencer = build.make_sequencer(c.sequencer, lambda: self.backend(start))
+        sequencer = build.make_sequencer(c.sequencer, lambda: backend(c, start))
         reward = build.reward_function(build.make_reward(c.reward), c, sequencer)
         with bar("GRPO", config.steps, steps_done(self.folder)) as b:
             train_grpo(
                 config,
                 engine,
-                backend,
+                rollouts,
                 lambda step, j: pool(offset + step * stride + j),
                 lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
                 reward,
@@ -136,83 +133,10 @@ class Job:
         """Score decompositions of the test samples; one row each in eval/decompose_<when>.jsonl."""
         rows = Rows(self.folder / "eval" / f"decompose_{when}.jsonl", len(self.samples), self.config.scale.chunk)
         self.phase = f"evaluating decompositions {when} RL"
-        decompose_rows(rows, self.samples, lambda: self.decomposer(checkpoint), self.phase, self.timed)
+        decompose_rows(rows, self.samples, lambda: decomposer(self.config, checkpoint), self.phase, self.timed)
 
-    def arm(self, arm: str, checkpoint: Path | None, start: Path) -> None:
-        """Edit and judge every test sample; one row each in eval/<arm>.jsonl, traces of those the report shows."""
-        c = self.config
-        rows = Rows(self.folder / "eval" / f"{arm}.jsonl", len(self.samples), c.scale.chunk)
-        if not any(rows.missing()):
-            return
-        self.phase = f"arm {arm}"
-        shown = strip_numbers(len(self.samples), c.scale.strips)
-        judge = build.make_judge(c.judge)
-        alone = checkpoint is None
-        team = Team(
-            None if checkpoint is None else self.decomposer(checkpoint),
-            RulesSequencer() if alone else build.make_sequencer(c.sequencer, lambda: self.backend(start)),
-            EditingAgent(build.make_editor(c.editor, c.engine), c.execution.name),
-        )
-        with bar(f"arm {arm}", rows.total, len(rows.rows)) as b:
-            for chunk in rows.missing():
-                with self.timed(f"arm {arm}"):
-                    samples = [self.samples[i] for i in chunk]
-                    traces = next(iter(team.run(samples, c.scale.test_seed, len(samples))))
-                    whole = [(s, t) for s, t in zip(samples, traces, strict=True) if not t.failure]
-                    judged = iter(judge([s for s, _ in whole], [t.result for _, t in whole]))
-                    verdicts = [Verdict.invalid(t.failure) if t.failure else next(judged) for t in traces]
-                    for i, sample, trace in zip(chunk, samples, traces, strict=True):
-                        if i in shown:
-                            save_strip(self.folder / "traces", arm, sample, trace)
-                rows.append(
-                    [
-                        {
-                            "i": i,
-                            "id": s.id,
-                            "kind": s.kind,
-                            "request": s.request,
-                            "text": t.text,
-                            "error": t.error,
-                            "source": t.source,
-                            "sub_requests": t.sub_requests,
-                            "calls": [call.instruction for call in t.calls],
-                            "scores": dict(v.scores),
-                            "valid": v.valid,
-                            "reason": v.reason,
-                        }
-                        for i, s, t, v in zip(chunk, samples, traces, verdicts, strict=True)
-                    ]
-                )
-                b.update(chunk.stop)
-        self.check_verdicts(arm, rows.rows)
-
-    def check_verdicts(self, arm: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        bad = [r for r in rows if not r["valid"]]
-        if len(bad) > self.config.judge.max_invalid_share * len(rows):
-            raise RunFailed(
-                f"arm {arm}: {len(bad)} of {len(rows)} verdicts are invalid (allowed share "
-                f"{self.config.judge.max_invalid_share}); the first says: {bad[0]['reason']}. A mean over the rest would be "
-                "biased; mend what it names, delete the file in eval/, and give the same command again"
-            )
-
-    def backend(self, checkpoint: Path) -> Any:
-        return build.make_backend(
-            self.config.rollouts, build.make_vlm(self.config.decomposer, self.config.engine, checkpoint)
-        )
-
-    def decomposer(self, checkpoint: Path) -> Decomposer:
-        gc.collect()  # the model of the phase before
-        return build.make_decomposer(self.config.decomposer, self.backend(checkpoint))
-
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        """Add the block's seconds to timing.jsonl; summed over all processes that worked on the run."""
-        start = time.perf_counter()
-        yield
-        Journal(self.folder / "timing.jsonl").append([{"phase": what, "seconds": time.perf_counter() - start}])
-
-
-Timed = Callable[[str], Any]
+    def timed(self, what: str) -> AbstractContextManager[None]:
+        return timed(self.folder, what)
 
 
 def decompose_rows(

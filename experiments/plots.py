@@ -16,7 +16,13 @@ from experiments.stats import Mean
 
 INK, MUTED, GRID = "#1c2733", "#6b7785", "#e6eaee"
 COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#8a4fb0", "#b8324f", "#7a6a3a", "#4aa3b5")
-ARM_COLOURS = {"editor": "#9aa5b1", "agents": "#d9772b", "agents_rl": "#2563a8"}
+ARM_COLOURS = {
+    "editor": "#9aa5b1",
+    "editor_chance": "#5d6b79",
+    "editor_best": "#3a8f5c",
+    "agents": "#d9772b",
+    "agents_rl": "#2563a8",
+}
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,

@@ -34,6 +34,7 @@ from judges.sandbox import SandboxJudge
 from rl.autoencoder import autoencoder_loss, set_latent_scale, to_tensor
 from rl.editor_data import SINGLE, EditPairs, vocabulary
 from rl.editor_families import BUCKETS, EMPTY, Family, Kontext, Qwen, euler
+from rl.editor_readout import SceneReadout, Taps, readout_loss
 from rl.flow_matching import (
     Average,
     clip,
@@ -141,6 +142,10 @@ def train_flow(
     average = Average(named, config.ema)
     settings = SFTConfig(steps=config.steps, lr=config.lr, weight_decay=0.01, optimizer="muon")
     optimizer = Optimizers({_role(n): p for n, p in named.items()}, settings)
+    torch.manual_seed(seed)
+    width = family.pipe.transformer.inner_dim
+    readouts = torch.nn.ModuleDict({"early": SceneReadout(width), "late": SceneReadout(width)}).to(device)
+    readers = Optimizers(named_parameters({"embed": readouts}), settings)
     samples = held_out("validation", config.validation_samples)
 
     def step(k: int) -> dict[str, float]:
@@ -152,22 +157,37 @@ def train_flow(
             source = family.pack(to_tensor([p.before for p in batch]).to(device))
             result = family.pack(to_tensor([p.after for p in batch]).to(device))
         told = [EMPTY if rng.random() < config.dropout else p.instruction for p in batch]
+        known = [said == p.instruction for said, p in zip(told, batch, strict=True)]  # what becomes of it was told
         text = family.text(told, [Image.fromarray(p.before) for p in batch], BUCKETS[rng.random() < 0.25])
-        t = logit_normal(len(batch), generator).to(device)
+        t = logit_normal(len(batch), generator, config.time_mean, config.time_std).to(device)
         noise = torch.randn(result.shape, generator=generator).to(device)
         x, wanted = interpolate(result, noise, t)
-        loss = flow_matching_loss(family.velocity(x, source, t, text), wanted, token_weights(source, result))
-        loss.backward()
+        with Taps(*family.taps) as taps:
+            velocity = family.velocity(x, source, t, text)
+        loss = flow_matching_loss(velocity, wanted, token_weights(source, result))
+        n = source.shape[1]  # of a block's picture tokens the first n are the result's, the others the source's
+        before, after = ([p.scenes[i] for p in batch] for i in (0, 1))
+        seen = readout_loss(readouts["early"](taps.seen["early"][:, n:]), before, before, [True] * len(batch))
+        meant = readout_loss(readouts["late"](taps.seen["late"][:, :n]), after, before, known)
+        (loss + config.readout_weight * (seen + meant)).backward()
         norm = clip(named.values(), 1.0)
-        optimizer.step(trapezoid(k, config.steps, config.lr, config.warmup, config.decay_share))
+        lr = trapezoid(k, config.steps, config.lr, config.warmup, config.decay_share)
+        optimizer.step(lr)
+        readers.step(lr)
         average.update()
         seconds = time.perf_counter() - start
-        return {"flow/loss": float(loss.detach()), "flow/grad_norm": norm, "flow/pairs_per_s": len(batch) / seconds}
+        return {"flow/loss": float(loss.detach()), "flow/grad_norm": norm, "flow/pairs_per_s": len(batch) / seconds} | {
+            "flow/seen": float(seen.detach()),
+            "flow/meant": float(meant.detach()),
+        }
 
     with bar("flow matching", config.steps) as progress:
 
         def after(done: int, metrics: dict[str, float]) -> None:
-            progress.update(done, f"loss {metrics['flow/loss']:.3f} · {metrics['flow/pairs_per_s']:.0f} pairs/s")
+            progress.update(
+                done,
+                f"loss {metrics['flow/loss']:.3f}, meant {metrics['flow/meant']:.2f} · {metrics['flow/pairs_per_s']:.0f} pairs/s",
+            )
             if done % config.validate_every == 0 and done < config.steps:
                 average.swap()
                 rows = judge_edits(family, samples, config.euler_steps)
@@ -179,7 +199,13 @@ def train_flow(
             "flow",
             config.steps,
             step,
-            {"model": torch.nn.ModuleDict(family.learning), "average": average, "optimizer": optimizer},
+            {
+                "model": torch.nn.ModuleDict(family.learning),
+                "average": average,
+                "optimizer": optimizer,
+                "readouts": readouts,
+                "readers": readers,
+            },
             {"seed": seed, "vae": _checksum(family.pipe.vae), "batch": config.batch_size, "lr": config.lr},
             work,
             config.checkpoint_every,

@@ -19,10 +19,10 @@ from conf.schema import RunConfig
 from experiments.html import card, image, page, table
 from experiments.identity import load_config
 from experiments.plots import ARM_COLOURS, curves, whiskers
-from experiments.results import ARMS, COMPONENTS, WHEN, Evaluation
+from experiments.results import ARMS, COMPONENTS, SHOWN, WHEN, Evaluation
 from experiments.stats import Mean, mean, paired
 from experiments.store import read_json, write_text
-from experiments.tables import ARM_NAMES, aspects, decomposition_rows, differences, mean_f1, mean_of
+from experiments.tables import ARM_NAMES, aspects, calls_note, decomposition_rows, differences, mean_f1, mean_of
 from rl.journal import read_jsonl
 
 BEFORE, AFTER = "#d9772b", "#2563a8"
@@ -40,14 +40,17 @@ def write_report(folder: Path) -> Path:
         f'<div class="cards">{"".join(cards(found, values))}</div>',
         *arms_section(found),
         *decomposition_section(found),
-        "<h2>Training</h2>",
-        f'<div class="grid">{"".join(f"<figure>{s}</figure>" for s in curves(metrics))}</div>'
-        if metrics
-        else "<p>No metrics.</p>",
+        *training_section(metrics),
         *strips_section(folder, found),
         *config_section(config),
     ]
     return write_text(folder / "report.html", page(folder.name, body))
+
+
+def training_section(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Nothing where nothing was trained: an evaluation of a run's arms with other parts."""
+    figures = "".join(f"<figure>{s}</figure>" for s in curves(metrics))
+    return ["<h2>Training</h2>", f'<div class="grid">{figures}</div>'] if metrics else []
 
 
 def headline(config: RunConfig) -> str:
@@ -74,7 +77,7 @@ def cards(found: Evaluation, values: Mapping[str, Any]) -> list[str]:
 
 
 def arms_section(found: Evaluation) -> list[str]:
-    ran = [a for a in ARMS if found.arms[a]]
+    ran = [a for a in SHOWN if found.arms.get(a)]
     if not ran:
         return []
     names = aspects(found.arms[ran[0]])
@@ -104,11 +107,13 @@ def arms_section(found: Evaluation) -> list[str]:
         ],
         "Overall by kind of request",
     )
+    note = calls_note(found)
     head = ["arm", *(n.replace("_", " ") for n in names), "invalid"]
     return [
-        "<h2>The three arms</h2>",
+        "<h2>The arms</h2>",
         f'<p class="muted">The same {len(found.arms[ran[0]])} test samples in every arm; 0–10 by the judge.</p>',
         table(head, rows),
+        f'<p class="muted">{escape(note[0].upper() + note[1:])}.</p>' if note else "",
         f'<div class="two"><figure>{plot}</figure><figure>{by_kind}</figure></div>',
         table(["paired difference in overall", "mean"], diffs, narrow=True) if diffs else "",
     ]

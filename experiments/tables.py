@@ -11,10 +11,20 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.progress import console
-from experiments.results import ARMS, COMPONENTS, WHEN, Evaluation, Row
+from experiments.results import COMPONENTS, SHOWN, WHEN, Evaluation, Row, calls_made
 from experiments.stats import Mean, mean, paired
 
-ARM_NAMES = {"editor": "editor alone", "agents": "team before RL", "agents_rl": "team after RL"}
+ARM_NAMES = {
+    "editor": "editor alone",
+    "editor_chance": "editor alone, k calls, by chance",
+    "editor_best": "editor alone, k calls, best by the judge",
+    "agents": "team before RL",
+    "agents_rl": "team after RL",
+}
+SHORT_NAMES = ARM_NAMES | {
+    "editor_chance": "k calls,\nby chance",
+    "editor_best": "k calls,\nbest by judge",
+}  # 80 columns
 MEAN_OF = ("action", "subject", "goal")  # the headline number of a decomposition: their mean
 
 
@@ -40,12 +50,34 @@ def mean_f1(rows: Sequence[Row]) -> list[float]:
 
 def differences(found: Evaluation) -> list[tuple[str, str, Mean]]:
     """(better arm, compared with, difference in overall) for the arms that were run."""
-    pairs = (("agents_rl", "agents"), ("agents_rl", "editor"), ("agents", "editor"))
+    pairs = (
+        ("agents_rl", "agents"),
+        ("agents_rl", "editor"),
+        ("agents_rl", "editor_chance"),
+        ("agents_rl", "editor_best"),
+        ("agents", "editor"),
+    )
     return [
         (a, b, paired(scores(found.arms[b], "overall"), scores(found.arms[a], "overall")))
         for a, b in pairs
-        if found.arms[a] and found.arms[b]
+        if found.arms.get(a) and found.arms.get(b)
     ]
+
+
+def calls_note(found: Evaluation) -> str:
+    """What k is in the editor's k calls, or why there is no such arm; empty where there is nothing to say."""
+    team = [calls_made(r) for r in found.arms["agents_rl"]]
+    k = [len(r["variants"]) for r in found.calls]
+    if not k:
+        one = "the team used one call of the editor per sample: as many calls of the editor alone are the arm “editor alone”"
+        return one if team and max(team) == 1 else ""
+    what = (
+        f"as many as the team after RL made on the sample, {sum(k) / len(k):.1f} on average" if k == team else str(k[0])
+    )
+    return (
+        f"k calls of the editor alone on the raw request: {what}; by chance is one of them picked at random, best by the judge "
+        "is picked by the judge that also scores it, so it is an upper bound"
+    )
 
 
 def interval(m: Mean, digits: int = 2) -> Text:
@@ -55,7 +87,7 @@ def interval(m: Mean, digits: int = 2) -> Text:
 
 
 def arms_table(found: Evaluation) -> Table | None:
-    ran = [a for a in ARMS if found.arms[a]]
+    ran = [a for a in SHOWN if found.arms.get(a)]
     if not ran:
         return None
     names = aspects(found.arms[ran[0]])
@@ -74,7 +106,7 @@ def arms_table(found: Evaluation) -> Table | None:
         bad = sum(not r["valid"] for r in found.arms[arm])
         cells = [interval(mean_of(found.arms[arm], name)) for name in names]
         table.add_row(
-            ARM_NAMES[arm], *cells, *([str(bad)] if bad else []), style="bold" if arm == "agents_rl" else None
+            SHORT_NAMES[arm], *cells, *([str(bad)] if bad else []), style="bold" if arm == "agents_rl" else None
         )
     return table
 
@@ -115,6 +147,8 @@ def print_results(folder: Path, values: Mapping[str, Any]) -> None:
             console.print(
                 f"  {ARM_NAMES[a]} − {ARM_NAMES[b]}: {diff.value:+.2f} [{diff.low:+.2f}, {diff.high:+.2f}] overall, paired"
             )
+        if note := calls_note(found):
+            console.print(f"  {note}")
         console.print()
     console.print(decomposition_table(found))
     before, after = (found.decompositions[w] for w in WHEN)

@@ -11,6 +11,7 @@ from agents.sequencer import RulesSequencer
 from benchmarks.base import Decomposition
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from benchmarks.sandbox.render import render
+from benchmarks.sandbox.scene import Scene
 from benchmarks.sandbox.templates import (
     BACKGROUND_WORDS,
     COLOUR_WORDS,
@@ -30,6 +31,7 @@ class Pair:
     before: np.ndarray
     after: np.ndarray
     instruction: str
+    scenes: tuple[Scene, Scene]
 
 
 class EditPairs:
@@ -52,8 +54,9 @@ class EditPairs:
         sample = (self.single if single else self.several).sample(index)
         before = render(sample.before, self.size)
         if rng.random() < self.empty_share:  # asked for nothing: the picture stays as it is
-            return Pair(before, before, " ")
-        return Pair(before, render(sample.after, self.size), self.instruction(sample, rng))
+            return Pair(before, before, " ", (sample.before, sample.before))
+        scenes = (sample.before, sample.after)
+        return Pair(before, render(sample.after, self.size), self.instruction(sample, rng), scenes)
 
     def instruction(self, sample: SandboxSample, rng: Random) -> str:
         """Half of the time as the user says it plainly, half as the sequencer words it."""

@@ -33,6 +33,7 @@ class Text:
 class Family(Protocol):
     pipe: Any
     learning: dict[str, nn.Module]
+    taps: tuple[nn.Module, nn.Module]  # an early and a late block of the transformer, for read-outs while it learns
 
     def text(self, instructions: Sequence[str], images: Sequence[Image.Image], least: int = 0) -> Text: ...
     def velocity(self, x_BNC: Tensor, source_BNC: Tensor, t_B: Tensor, text: Text) -> Tensor: ...
@@ -58,6 +59,8 @@ class Kontext:
     def __init__(self, pipe: FluxKontextPipeline) -> None:
         self.pipe = pipe
         self.learning = {n: getattr(pipe, n) for n in ("transformer", "text_encoder", "text_encoder_2")}
+        blocks = [*pipe.transformer.transformer_blocks, *pipe.transformer.single_transformer_blocks]
+        self.taps = (blocks[len(blocks) // 3 - 1], blocks[len(blocks) * 2 // 3])
         for module in self.learning.values():
             use_onednn(module)
 
@@ -103,6 +106,8 @@ class Qwen:
     def __init__(self, pipe: QwenImageEditPipeline) -> None:
         self.pipe = pipe
         self.learning = {"transformer": pipe.transformer}
+        blocks = pipe.transformer.transformer_blocks
+        self.taps = (blocks[len(blocks) // 3 - 1], blocks[len(blocks) * 2 // 3])
         for module in (pipe.transformer, pipe.text_encoder):
             use_onednn(module)
 

@@ -23,9 +23,10 @@ def interpolate(result_BNC: Tensor, noise_BNC: Tensor, t_B: Tensor) -> tuple[Ten
     return (1 - t) * result_BNC + t * noise_BNC, noise_BNC - result_BNC
 
 
-def logit_normal(count: int, generator: torch.Generator) -> Tensor:
-    """Times in (0, 1), most of them in the middle (arXiv 2403.03206, section 3.1)."""
-    return torch.sigmoid(torch.randn(count, generator=generator))
+def logit_normal(count: int, generator: torch.Generator, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Times in (0, 1) (arXiv 2403.03206, section 3.1). A mean above 0 draws more of them near the noise: what an
+    instruction means is decided there, later the picture itself shows it."""
+    return torch.sigmoid(mean + std * torch.randn(count, generator=generator))
 
 
 def flow_matching_loss(velocity_BNC: Tensor, wanted_BNC: Tensor, weights_BN1: Tensor) -> Tensor:

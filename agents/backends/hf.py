@@ -14,10 +14,10 @@ from torch import Tensor
 
 from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Completion, Request, Sampling, SyncReport, fingerprint
-from editors.onednn import use_onednn
 from agents.backends.decode import Decoder, split_rows
 from agents.backends.vlm import VLM, Encoded
 from benchmarks.errors import BadInput, RunFailed
+from editors.onednn import use_onednn
 
 
 class HFBackend:

@@ -18,10 +18,10 @@ from torch.utils.checkpoint import checkpoint
 
 from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Request
-from editors.onednn import use_onednn
 from agents.backends.packed import run_row
 from agents.backends.vlm import VLM, Encoded, collate
 from benchmarks.errors import BadInput
+from editors.onednn import use_onednn
 from rl.prefix import pack
 
 BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from agents.editing import EditingAgent, call_seed
 from benchmarks.errors import BadInput, RunFailed
 from editors.flow import FlowEditor, FlowSettings, Prepared, Text, batches, sample
 from editors.geometry import Fit, fit_to_grid
@@ -313,6 +314,15 @@ def test_a_chain_is_resized_once_and_every_call_is_given_back():
     assert once.tobytes() == chain[0].tobytes()
     with pytest.raises(BadInput, match="picture 0 has 2 instructions and 1 seeds"):
         FlowEditor(model).edit_chain([picture], [["a", "b"]], [[0]])
+
+
+def test_multi_execution_keeps_the_grid_of_the_first_call():
+    """The editing agent through a coarse grid: ten calls lose no more than one."""
+    picture, agent = soft_picture((333, 250)), EditingAgent(FlowEditor(IdentityModel()), "multi")
+    (ten, one) = agent.run(["a", "b"], [picture, picture], [["keep"] * 10, ["keep"]])
+    assert len(ten.pictures) == 10 and not ten.failure
+    assert ten.pictures[9].tobytes() == one.pictures[0].tobytes()
+    assert [call.seed for call in ten.calls] == [call_seed(0, "a", k) for k in range(10)]
 
 
 def test_coming_back_in_meets_the_same_grid():

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.errors import MissingFile
+from experiments.identity import load_config
 from experiments.report import main, write_report
 from experiments.results import COMPONENTS, results
 from experiments.store import read_json
 from experiments.sweep import differing, find_runs, grouped, load, over
+from experiments.tables import print_results
+from rl.journal import Journal, read_jsonl
 from tests.made_up_runs import make_run
 
 VOID = {"meta", "img", "br", "link", "path", "use", "circle", "line", "rect"}
@@ -97,9 +100,6 @@ def test_a_sweeps_list_of_runs_is_followed_and_unfinished_ones_are_left_out(tmp_
 
 
 def test_categories_are_reported_apart(finished_run: Path) -> None:
-    from experiments.identity import load_config
-    from rl.journal import Journal, read_jsonl
-
     for when in ("before", "after"):
         path = finished_run / "eval" / f"decompose_{when}.jsonl"
         rows = [r | {"kind": ("cm", "cu")[r["i"] % 2]} for r in read_jsonl(path)]
@@ -107,3 +107,26 @@ def test_categories_are_reported_apart(finished_run: Path) -> None:
         Journal(path).append(rows)
     found = results(finished_run, load_config(finished_run))["decomposition"]
     assert set(found["by_category"]) == {"cm", "cu"} and set(found["by_category"]["cm"]) == set(COMPONENTS)
+
+
+def test_the_editors_equal_calls_stand_beside_the_arms(finished_run: Path, capsys: pytest.CaptureFixture) -> None:
+    assert "one call of the editor per sample" in write_report(finished_run).read_text(encoding="utf-8")
+    path = finished_run / "eval" / "editor_calls.jsonl"
+    for n, r in enumerate(read_jsonl(finished_run / "eval" / "editor.jsonl")):
+        low = {"scores": {a: 1.0 for a in ("overall", "fulfilment")}, "valid": True, "reason": ""}
+        high = {"scores": {a: 4.0 for a in ("overall", "fulfilment")}, "valid": n != 3, "reason": ""}
+        Journal(path).append([{k: r[k] for k in ("i", "id", "kind", "request")} | {"variants": [low, high]}])
+    found = results(finished_run, load_config(finished_run))["arms"]
+    assert found["editor_best"]["sandbox"] == {
+        "overall": pytest.approx((39 * 4 + 1) / 40), "fulfilment": pytest.approx((39 * 4 + 1) / 40),
+        "n": 40, "invalid": 0, "calls": 2.0,
+    }  # fmt: skip
+    assert found["editor_chance"]["sandbox"]["overall"] == pytest.approx((39 * 2.5 + 1) / 40)
+    text = write_report(finished_run).read_text(encoding="utf-8")
+    page = Balanced()
+    page.feed(text)
+    assert page.open == [] and "upper bound" in text
+    for needle in ("k calls, by chance", "team after RL − editor alone, k calls, best by the judge"):
+        assert needle in text
+    print_results(finished_run, read_json(finished_run / "results.json"))
+    assert "best by judge" in capsys.readouterr().out
