@@ -357,7 +357,7 @@ class EditorStartConfig:
     dropout: float = 0.1  # share of pairs without instruction, for classifier-free guidance
     time_mean: float = 1.5  # of the logits of flow matching's times: most are near the noise, where the edit is decided
     time_std: float = 1.5
-    readout_weight: float = 0.1  # of the read-outs of source and result inside the model (rl/editor_readout.py)
+    readout_weight: float = 0.1  # of the read-outs inside the model (rl/editor_readout.py); falls to 0 over the steps
     ema: float = 0.998
     euler_steps: int = 8  # when judging
     checkpoint_every: int = 250

@@ -54,7 +54,11 @@ def identity(config: RunConfig) -> dict[str, Any]:
         node.pop(last)
     values["decomposer"]["content"] = digest_folder(Path(config.decomposer.checkpoint), ("*.safetensors", "*.json"))
     if config.editor.checkpoint:
-        values["editor"]["content"] = digest_folder(Path(config.editor.checkpoint), ("**/*.safetensors", "**/*.json"))
+        folder = Path(config.editor.checkpoint)
+        found = (
+            digest_folder(folder, ("**/*.safetensors", "**/*.json")) if folder.is_dir() else config.editor.checkpoint
+        )
+        values["editor"]["content"] = found  # a Hub id stands for itself
     if config.benchmark.path and config.benchmark.name != "sandbox":
         values["benchmark"]["content"] = digest_folder(Path(config.benchmark.path), ("**/*.jsonl",))
     return values

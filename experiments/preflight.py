@@ -12,18 +12,15 @@ from editors.costs import BYTES
 from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
 from experiments.machine import GIB, KEY_HELP, free_disk, gpu_memories, memory_bytes
 
+TEXT_ONLY = ("mice_text",)  # benchmarks without pictures: nothing is edited there
+
 
 def preflight(config: RunConfig) -> None:
     """Raises `MissingFile` listing everything that is missing."""
-    found = [
-        *missing_weights(config.decomposer),
-        *missing_editor(config.editor),
-        *missing_hardware(config),
-        *missing_editor_memory(config),
-        *missing_cache_room(config),
-        *missing_keys(config.judge, config.tracker),
-    ]
-    found += missing_data(config)
+    found = [*missing_weights(config.decomposer), *missing_hardware(config)]
+    if config.benchmark.name not in TEXT_ONLY:
+        found += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
+    found += [*missing_keys(config.judge, config.tracker), *missing_data(config)]
     if found:
         lines = "\n".join(f"  - {line}" for line in found)
         hint = "\n  scale=tiny needs none of these." if config.scale.name != "tiny" else ""

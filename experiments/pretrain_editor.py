@@ -169,7 +169,8 @@ def train_flow(
         before, after = ([p.scenes[i] for p in batch] for i in (0, 1))
         seen = readout_loss(readouts["early"](taps.seen["early"][:, n:]), before, before, [True] * len(batch))
         meant = readout_loss(readouts["late"](taps.seen["late"][:, :n]), after, before, known)
-        (loss + config.readout_weight * (seen + meant)).backward()
+        share = config.readout_weight * (1 - k / config.steps)  # what to draw first, then how
+        (loss + share * (seen + meant)).backward()
         norm = clip(named.values(), 1.0)
         lr = trapezoid(k, config.steps, config.lr, config.warmup, config.decay_share)
         optimizer.step(lr)

@@ -73,7 +73,9 @@ def check_training(config: RunConfig) -> None:
     if console.is_terminal:
         console.print("[dim]loading torch …[/]")  # seconds in which nothing else can be seen
     from experiments import build
+    from experiments.arms import check_calls
 
+    check_calls(config.scale.editor_calls)
     build.grpo_config(config.algo, config.decomposer.max_new_tokens, config.seed)
     build.sft_config(config.algo)
     build.device_of(config.engine)

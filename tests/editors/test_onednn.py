@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from editors import onednn as cpu
 from agents.backends.vlm import VLM
+from editors import onednn as cpu
 
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 

@@ -39,7 +39,7 @@ def test_a_machine_that_has_all_of_it_passes(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(preflight, "gpu_memories", lambda: [80 * 2**30] * 8)
     monkeypatch.setattr(preflight, "memory_bytes", lambda: 512 * 2**30)
     overrides = [f"decomposer.checkpoint={tmp_path}", "scale.needs.disk_gib=0", "decomposer.parameters=3e9"]
-    preflight.preflight(typed(compose("run", ["scale=paper", *overrides])))
+    preflight.preflight(typed(compose("run", ["scale=paper", "editor=sandbox", *overrides])))
 
 
 def test_missing_data_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
