@@ -16,8 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MODULES = ["torch", "transformers", "experiments.job", "experiments.report", "editors.sandbox", "judges.sandbox"]
+MODULES = [
+    "torch",
+    "transformers",
+    "experiments.job",
+    "experiments.report",
+    "editors.sandbox",
+    "editors.loading",
+    "editors.qwen",
+    "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit",
+    "judges.sandbox",
+]
 LIMIT_S = 240
+ASSETS = Path(__file__).parents[2] / "assets"  # commands run in folders of their own
 
 
 @dataclass(frozen=True)

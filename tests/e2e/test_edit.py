@@ -9,13 +9,19 @@ import pytest
 from PIL import Image
 
 from benchmarks.sandbox.generate import SandboxBenchmark
-from tests.e2e.processes import command
+from tests.e2e.processes import ASSETS, command
 
 EDIT = "experiments.edit"
 
 
 def arguments(model: Path, *more: str) -> list[str]:
-    return [f"decomposer.checkpoint={model}", "decomposer.max_new_tokens=8", "engine.threads=1", *more]
+    return [
+        f"paths.assets={ASSETS}",
+        f"decomposer.checkpoint={model}",
+        "decomposer.max_new_tokens=8",
+        "engine.threads=1",
+        *more,
+    ]
 
 
 def pictures(folder: Path) -> dict[str, Image.Image]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rl.journal import read_jsonl
-from tests.e2e.processes import Ended, command
+from tests.e2e.processes import ASSETS, Ended, command
 
 RUN = "experiments.run"
 
@@ -18,6 +18,7 @@ RUN = "experiments.run"
 def arguments(model: Path, *more: str) -> list[str]:
     """Three steps on a random model. Weight decay moves the weights even where every completion is malformed."""
     return [
+        f"paths.assets={ASSETS}",
         f"decomposer.checkpoint={model}",
         "decomposer.max_new_tokens=8",
         "algo.steps=3",
