@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,12 +43,24 @@ class KontextModel(PipelineModel):
     def _texts(self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]) -> tuple[Text, Text | None]:
         negative = [self.settings.negative_prompt or ""] if self.settings.guided else []
         distinct = list(dict.fromkeys([text for _, text in pairs] + negative))
+        self._warn_of_cuts(distinct)
         embeds, pooled, _ = self.pipe.encode_prompt(
             prompt=distinct, max_sequence_length=self.settings.max_sequence_length, device=self.device
         )
         encoded, row = Text(embeds, None, pooled), {text: i for i, text in enumerate(distinct)}
         positive = encoded.select([row[text] for _, text in pairs])
         return positive, encoded.select([row[negative[0]]] * len(pairs)) if negative else None
+
+    def _warn_of_cuts(self, texts: Sequence[str]) -> None:
+        """T5 reads no more than `max_sequence_length` tokens; what comes after them is not carried out."""
+        most = self.settings.max_sequence_length
+        lengths = [len(ids) for ids in self.pipe.tokenizer_2(list(texts)).input_ids]
+        if max(lengths) > most:
+            cut = sum(n > most for n in lengths)
+            warnings.warn(
+                f"{cut} instructions are longer than max_sequence_length={most} tokens (up to {max(lengths)}) and were cut",
+                stacklevel=2,
+            )
 
     def _encode_pixels(self, pixels: Tensor) -> Tensor:
         return self.pipe._encode_vae_image(pixels, generator=None)

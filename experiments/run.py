@@ -140,6 +140,7 @@ def quiet_libraries(verbose: bool) -> None:
         transformers.logging.disable_progress_bar()
         import diffusers
 
+        diffusers.utils.logging.set_verbosity_error()
         diffusers.utils.logging.disable_progress_bar()
         logging.getLogger("httpx").setLevel(logging.WARNING)
 

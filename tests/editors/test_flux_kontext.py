@@ -171,3 +171,11 @@ def replace_batch(model: KontextModel, batch_size: int) -> KontextModel:
 def _pixels(model, pictures, texts, seeds):
     prepared = model.prepare(pictures, texts)
     return model.decode_pixels(prepared, sample(model, prepared, model.noise(prepared, seeds), model.settings))
+
+
+def test_an_instruction_that_is_cut_is_told(pipe):
+    model = KontextModel(pipe, replace(SETTINGS, max_sequence_length=8))
+    with pytest.warns(UserWarning, match="1 instructions are longer than max_sequence_length=8"):
+        model.prepare(
+            [noise_picture((64, 64))] * 2, ["remove", "turn the circle into a blue square and the hat darker"]
+        )
