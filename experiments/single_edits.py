@@ -37,8 +37,8 @@ Scores = dict[str, float]
 def main(argv: Sequence[str]) -> None:
     options = {"editors": "qwen,flux_kontext", "samples": "400", "out": "outputs/single_edits"}
     for word in argv:
-        key, found, value = word.partition("=")
-        if not found or key not in options:
+        key, equals, value = word.partition("=")
+        if not equals or key not in options:
             raise BadInput(f"cannot read '{word}'; usage: {USAGE}")
         options[key] = value
     if not options["samples"].isdigit() or int(options["samples"]) < 1:
