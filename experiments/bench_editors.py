@@ -30,6 +30,7 @@ from benchmarks.sandbox.generate import SandboxBenchmark
 from conf.schema import EditorConfig, EngineConfig
 from editors.loading import load_pipeline
 from experiments.build import make_editor, use_threads
+from experiments.run import quiet_libraries
 
 USAGE = "python -m experiments.bench_editors [threads=2] [repeats=5] [steps=8] [true_cfg=1.0] [assets=assets/tiny]"
 SIDE, BATCH, LEVELS = 64, 8, 2  # LEVELS: of 255, by which rounding may part two ways to the same picture
@@ -60,6 +61,7 @@ def main(argv: Sequence[str]) -> None:
         raise BadInput(f"{error}; usage: {USAGE}") from error
     engine = EngineConfig("torch", device="cpu", threads=threads)
     use_threads(engine)
+    quiet_libraries(False)
     many = pictures()
     one = Work([many.images[0]] * BATCH, [many.instructions[0]] * BATCH, many.seeds)
     table: dict[str, dict[str, Any]] = {}

@@ -107,7 +107,7 @@ def test_killed_in_the_middle_and_resumed_the_file_is_the_same(fivefold: Arms, t
 
 
 def test_an_editor_that_ignores_its_seed_gains_nothing_by_more_calls(tmp_path: Path) -> None:
-    work = arms(config("execution=multi"), tmp_path)
+    work = arms(config("execution=multi", "editor=sandbox"), tmp_path)
     run_arm(work, "editor", None)
     team_made(work, [2, 1, 3, 1, 1])
     equal_calls(work)
@@ -195,8 +195,8 @@ def test_the_bar_moves_within_a_chunk_and_never_back(diffusion: RunConfig) -> No
 def test_results_say_with_which_settings_the_editor_worked(diffusion: RunConfig, kontext: Path) -> None:
     found = editor_settings(diffusion.editor)
     assert found is not None
-    assert (found["checkpoint"], found["steps"], found["area"], found["true_cfg"]) == (str(kontext), 2, 1024, 1.0)
-    assert editor_settings(config().editor) is None
+    assert (found["checkpoint"], found["steps"], found["area"], found["true_cfg"]) == (str(kontext), 2, 1024, 3.0)
+    assert editor_settings(config("editor=sandbox").editor) is None
     assert editor_settings(config("editor=gpt_image").editor)["model"] == "gpt-image-1"  # type: ignore[index]
 
 

@@ -103,7 +103,8 @@ def test_the_configured_api_values_are_the_providers_own() -> None:
         assert dict(api.parameters) == dict(own.parameters)
 
 
-def test_the_sandbox_editor_is_the_default_and_an_unknown_kind_is_named() -> None:
-    assert isinstance(make_editor(editor_config()), SandboxEditor)
+def test_qwen_is_the_default_and_an_unknown_kind_is_named() -> None:
+    assert editor_config().kind == "qwen"
+    assert isinstance(make_editor(editor_config("editor=sandbox")), SandboxEditor)
     with pytest.raises(BadInput, match="magic"):
         make_editor(EditorConfig(name="x", kind="magic"))
