@@ -138,6 +138,7 @@ def flow_settings(config: EditorConfig) -> FlowSettings:
 
 
 def _flow_editor(config: EditorConfig, engine: EngineConfig, reward_path: bool) -> Editor:
+    from editors.fast_gelu import use_fast_gelu
     from editors.flow import FlowEditor, FlowModel
     from editors.loading import LoadOptions, load_pipeline
 
@@ -161,14 +162,18 @@ def _flow_editor(config: EditorConfig, engine: EngineConfig, reward_path: bool) 
         for part in pipe.components.values():
             if isinstance(part, torch.nn.Module):
                 use_onednn(part)
+                use_fast_gelu(part)
     model: FlowModel
     if config.kind == "qwen":
         from editors.qwen import QwenModel
 
         model = QwenModel(pipe, settings, config.vision_positions, config.condition_area)
     else:
+        from editors.flux_cpu import lean_on_cpu
         from editors.flux_kontext import KontextModel
 
+        if options.device == "cpu" and not config.compile and config.cache_threshold == 0:
+            lean_on_cpu(pipe.transformer)
         model = KontextModel(pipe, settings)
     return FlowEditor(model, reward_path=reward_path)
 

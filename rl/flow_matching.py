@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHANGED_WEIGHT = 4.0  # added to a token's loss where source and result differ: most of an edited picture is a copy
+CHANGED_WEIGHT = 8.0  # added to a token's loss where source and result differ: most of an edited picture is a copy
 
 
 def token_weights(source_BNC: Tensor, result_BNC: Tensor, threshold: float = 0.1) -> Tensor:
-    """[B, N, 1]: 1 where a token stays as it is, 1 + CHANGED_WEIGHT where it changes."""
+    """[B, N, 1]: a token that changes weighs 1 + CHANGED_WEIGHT times one that stays; the mean over each picture is 1, so that
+    a small edit teaches as much as one of the whole picture."""
     changed = (source_BNC - result_BNC).abs().amax(-1, keepdim=True) > threshold
-    return 1 + CHANGED_WEIGHT * changed.float()
+    weights = 1 + CHANGED_WEIGHT * changed.float()
+    return weights / weights.mean(1, keepdim=True)
 
 
 def interpolate(result_BNC: Tensor, noise_BNC: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,7 +33,7 @@ def logit_normal(count: int, generator: torch.Generator, mean: float = 0.0, std:
 
 def flow_matching_loss(velocity_BNC: Tensor, wanted_BNC: Tensor, weights_BN1: Tensor) -> Tensor:
     """Weighted mean square error."""
-    return ((velocity_BNC - wanted_BNC).square() * weights_BN1).mean() / weights_BN1.mean()
+    return ((velocity_BNC - wanted_BNC).square() * weights_BN1).mean()
 
 
 class Average:
