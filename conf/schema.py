@@ -180,7 +180,8 @@ class AlgoConfig:
     frozen_vision: bool = False  # leave the vision tower as it is
     gradient_checkpointing: bool = False  # less memory, more time
     temperature: float = 1.0  # of rollouts; top_p=1 and top_k=-1 always
-    tis_cap: float | None = 2.0
+    tis_cap: float | None = 2.0  # truncated importance weights, trainer over rollout engine; null: no correction
+    tis_level: str = "token"  # token | sequence
     checkpoint_every: int = 5
     sft: SFTStartConfig = field(default_factory=SFTStartConfig)
 

@@ -218,6 +218,7 @@ def grpo_config(algo: AlgoConfig, max_new_tokens: int, seed: int) -> GRPOConfig:
         kl_coef=algo.kl_coef,
         kl_estimator=algo.kl_estimator,
         tis_cap=algo.tis_cap,
+        tis_level=algo.tis_level,
     )
     return GRPOConfig(
         steps=algo.steps,

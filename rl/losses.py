@@ -46,12 +46,14 @@ class LossConfig:
     kl_coef: float = 0.0
     kl_estimator: str = "k3"
     tis_cap: float | None = 2.0
+    tis_level: str = "token"  # or "sequence": one weight per answer, the product over its tokens
     aggregation: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("variant", self.variant, VARIANTS),
             ("kl_estimator", self.kl_estimator, KL_ESTIMATORS),
+            ("tis_level", self.tis_level, ("token", "sequence")),
             ("aggregation", self.aggregation, (None, "token", "sequence", "constant")),
         ):
             if value not in known:
@@ -124,9 +126,12 @@ def kl_estimate(logp_BT: Tensor, ref_logp_BT: Tensor, estimator: str) -> Tensor:
     return log_ratio.exp() - 1 - log_ratio
 
 
-def truncated_weights(old_logp_BT: Tensor, rollout_logp_BT: Tensor, cap: float) -> Tensor:
-    """min(trainer / engine probability, cap) per token: what rollouts from slightly other numerics are weighted by."""
-    return (old_logp_BT - rollout_logp_BT).clamp(-LOG_RATIO_MAX, LOG_RATIO_MAX).exp().clamp(max=cap)
+def importance(mismatch_BT: Tensor, level: str) -> Tensor:
+    """Probability under the trainer over that under the rollout engine, from differences of log-probs [B, T] that are 0 where
+    masked: of each token, or of its whole answer (the unbiased correction, of greater variance), [B, T]."""
+    if level == "sequence":
+        mismatch_BT = mismatch_BT.sum(1, keepdim=True).expand_as(mismatch_BT)
+    return mismatch_BT.clamp(-LOG_RATIO_MAX, LOG_RATIO_MAX).exp()
 
 
 def aggregate(value_BT: Tensor, mask_BT: Tensor, over: str, normaliser: float) -> Tensor:
@@ -171,10 +176,11 @@ def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
     maxima = {"ratio": ratio}
     if inputs.rollout_logp_BT is not None:
         mismatch = torch.where(mask, old - inputs.rollout_logp_BT, 0.0)
+        raw = importance(mismatch, config.tis_level)
+        tokens["tis_ratio"] = maxima["tis_ratio"] = raw  # before the cap
         if config.tis_cap is not None:
-            weight = truncated_weights(old, old - mismatch, config.tis_cap)
-            term = term * weight
-            tokens |= {"tis_weight": weight, "tis_capped": mismatch.exp() > config.tis_cap}
+            term = term * raw.clamp(max=config.tis_cap)
+            tokens["tis_capped"] = raw > config.tis_cap
         tokens["mismatch"] = maxima["mismatch"] = mismatch.abs()
     loss = aggregate(term, mask, config.over, inputs.normaliser)
     if inputs.ref_logp_BT is not None:
@@ -206,8 +212,8 @@ __all__ = [
     "LossOutputs",
     "aggregate",
     "batch_normaliser",
+    "importance",
     "kl_estimate",
     "merge_metrics",
     "policy_loss",
-    "truncated_weights",
 ]

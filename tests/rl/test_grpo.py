@@ -60,7 +60,7 @@ def test_first_update_is_on_policy_and_engines_agree(tiny_vlm_path: Path, tmp_pa
     for row in rows:
         assert row["ratio/mean"] == row["ratio/max"] == 1.0
         assert row["clip_low/mean"] == row["clip_high/mean"] == 0
-        assert row["mismatch/max"] < 1e-4 and row["tis_weight/mean"] == pytest.approx(1, abs=1e-4)
+        assert row["mismatch/max"] < 1e-4 and row["tis_ratio/mean"] == pytest.approx(1, abs=1e-4)
     assert rows[0]["kl/mean"] == pytest.approx(0, abs=1e-9) and rows[1]["kl/mean"] > 0
     twice = train(tiny_vlm_path, tmp_path / "2", replace(config, updates_per_batch=2))[2]
     assert twice[0]["ratio/max"] > 1.0

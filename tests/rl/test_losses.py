@@ -17,7 +17,6 @@ from rl.losses import (
     kl_estimate,
     merge_metrics,
     policy_loss,
-    truncated_weights,
 )
 
 LOG = math.log
@@ -119,16 +118,26 @@ def test_kl_is_added_with_its_coefficient() -> None:
     assert logp.grad.item() == pytest.approx(0.1 * (1 - 0.5))  # d k3 / d logp = 1 - q/p
 
 
-def test_truncated_weights_cap_only_above() -> None:
-    w = truncated_weights(torch.tensor([LOG(3.0), LOG(0.5), 0.0]), torch.zeros(3), 2.0)
-    assert torch.allclose(w, torch.tensor([2.0, 0.5, 1.0]))
-    logp = torch.zeros(1, 3, requires_grad=True)
-    rollout = -torch.tensor([[LOG(3.0), LOG(0.5), 0.0]])
-    mask = torch.ones(1, 3, dtype=torch.bool)
-    out = policy_loss(LossInputs(logp, torch.zeros(1, 3), torch.ones(1), mask, 3.0, rollout), LossConfig(tis_cap=2.0))
+def test_importance_is_capped_only_above() -> None:
+    logp = torch.zeros(1, 4, requires_grad=True)
+    rollout = -torch.tensor([[LOG(3.0), LOG(0.5), 0.0, 7.0]])
+    mask = torch.tensor([[True, True, True, False]])
+    out = policy_loss(LossInputs(logp, torch.zeros(1, 4), torch.ones(1), mask, 3.0, rollout), LossConfig(tis_cap=2.0))
     out.loss.backward()
-    assert torch.allclose(logp.grad, -torch.tensor([[2.0, 0.5, 1.0]]) / 3)
+    assert torch.allclose(logp.grad, -torch.tensor([[2.0, 0.5, 1.0, 0.0]]) / 3)
     assert out.maxima["mismatch"] == pytest.approx(LOG(3.0)) and out.sums["tis_capped"] == 1  # raw, before the cap
+    assert out.maxima["tis_ratio"] == pytest.approx(3.0) and out.sums["tis_ratio"] == pytest.approx(3 + 0.5 + 1)
+
+
+def test_importance_of_whole_answers_is_the_product_over_tokens() -> None:
+    logp = torch.zeros(2, 3, requires_grad=True)
+    rollout = -torch.tensor([[LOG(3.0), LOG(0.5), 9.0], [LOG(2.0), LOG(2.0), LOG(0.5)]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    inputs = LossInputs(logp, torch.zeros(2, 3), torch.ones(2), mask, 5.0, rollout)
+    out = policy_loss(inputs, LossConfig(tis_cap=1.8, tis_level="sequence"))
+    out.loss.backward()
+    assert torch.allclose(logp.grad, -torch.tensor([[1.5, 1.5, 0.0], [1.8, 1.8, 1.8]]) / 5)  # 3 x 0.5, and 2 capped
+    assert out.maxima["tis_ratio"] == pytest.approx(2.0) and out.sums["tis_capped"] == 3
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -178,7 +187,7 @@ def test_masked_rows_and_garbage_in_padding_change_nothing() -> None:
 @pytest.mark.parametrize(
     "kw",
     [dict(variant="ppo"), dict(kl_estimator="k4"), dict(clip_low=1.5), dict(clip_high=-1.0), dict(dual_clip=1.0),
-     dict(kl_coef=-1.0), dict(kl_coef=math.nan), dict(tis_cap=0.0), dict(aggregation="mean")],
+     dict(kl_coef=-1.0), dict(kl_coef=math.nan), dict(tis_cap=0.0), dict(tis_level="word"), dict(aggregation="mean")],
 )  # fmt: skip
 def test_bad_configs_are_refused(kw: dict) -> None:
     with pytest.raises(BadInput):
