@@ -182,6 +182,9 @@ class AlgoConfig:
     temperature: float = 1.0  # of rollouts; top_p=1 and top_k=-1 always
     tis_cap: float | None = 2.0  # truncated importance weights, trainer over rollout engine; null: no correction
     tis_level: str = "token"  # token | sequence
+    max_offpolicy_steps: int = (
+        0  # L: while step s trains, the rollouts of step s + L are drawn with its weights; 0: synchronous
+    )
     checkpoint_every: int = 5
     sft: SFTStartConfig = field(default_factory=SFTStartConfig)
 

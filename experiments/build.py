@@ -229,6 +229,7 @@ def grpo_config(algo: AlgoConfig, max_new_tokens: int, seed: int) -> GRPOConfig:
         micro_batch_tokens=algo.micro_batch_tokens,
         shared_prefix=algo.shared_prefix,
         kl_log_sequences=algo.kl_log_sequences,
+        max_offpolicy_steps=algo.max_offpolicy_steps,
         lr=algo.lr,
         warmup_steps=algo.warmup_steps,
         decay_share=algo.decay_share,

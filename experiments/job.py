@@ -106,7 +106,8 @@ class Job:
         vlm = build.make_vlm(c.decomposer, c.engine, start)
         config = build.grpo_config(c.algo, c.decomposer.max_new_tokens, c.seed)
         engine = build.make_engine(c.algo, c.engine, config, vlm)
-        rollouts = build.make_backend(c.rollouts, vlm)
+        own = c.algo.max_offpolicy_steps > 0  # rollouts with older weights than those under training
+        rollouts = build.make_backend(c.rollouts, build.make_vlm(c.decomposer, c.engine, start) if own else vlm)
         pool = build.train_samples(c.benchmark, c.scale.image_size, c.seed)
         stride = config.prompts_per_step * config.max_tries
         offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised phase has not shown

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
 class Clock:
     """Seconds per phase since the last `read`."""
 
-    PHASES = ("rollout", "reward", "logprob", "train", "sync", "checkpoint")
+    PHASES = ("rollout", "reward", "wait", "logprob", "train", "sync", "checkpoint")
 
     def __init__(self) -> None:
         self.spent = dict.fromkeys(self.PHASES, 0.0)
@@ -23,12 +23,14 @@ class Clock:
         finally:
             self.spent[phase] += time.perf_counter() - start
 
-    def read(self, tokens: int) -> dict[str, float]:
+    def read(self, tokens: int, beside: Mapping[str, float] | None = None) -> dict[str, float]:
         """time/<phase>, and the tokens per second of rollouts and of the whole step. A checkpoint's time shows in the step
-        after it, since a step's row is written before its checkpoint."""
-        out = {f"time/{k}": v for k, v in self.spent.items()}
+        after it, since a step's row is written before its checkpoint. What ran `beside` these phases is shown with them
+        and is no part of the step's time."""
+        beside = beside or {}
+        out = {f"time/{k}": v + beside.get(k, 0.0) for k, v in self.spent.items()}
         total = sum(v for k, v in self.spent.items() if k != "checkpoint")
-        rollout = self.spent["rollout"]
+        rollout = out["time/rollout"]
         self.spent = dict.fromkeys(self.PHASES, 0.0)
         return out | {
             "time/step": total,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from agents.backends.base import Backend, Sampling, fingerprint
 from benchmarks.errors import BadInput, RunFailed
+from rl.ahead import Ahead, Drawn
 from rl.checkpoint import Checkpoints, rng_state, set_rng_state
 from rl.clock import Clock
 from rl.drift import drift_metrics, drift_sample, drift_sums
@@ -56,6 +58,7 @@ class GRPOConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     dynamic_sampling: bool = False
     max_tries: int = 4  # draws of a step's groups under dynamic sampling, the first included
+    max_offpolicy_steps: int = 0  # how many steps old the weights of a batch's rollouts are (rl/ahead.py); 0: none
     kl_log_sequences: int = (
         16  # completions per step whose KL to the start is logged; 0 and kl_coef=0: no reference is kept
     )
@@ -74,9 +77,14 @@ class GRPOConfig:
                      "max_new_tokens", "checkpoint_every", "keep_checkpoints", "max_missing_steps"):  # fmt: skip
             if (value := getattr(self, name)) < 1:
                 raise BadInput(f"{name} must be at least 1, not {value}")
-        for name in ("micro_batch_tokens", "kl_log_sequences"):
+        for name in ("micro_batch_tokens", "kl_log_sequences", "max_offpolicy_steps"):
             if (value := getattr(self, name)) < 0:
                 raise BadInput(f"{name} must be 0 (off) or more, not {value}")
+        if self.max_offpolicy_steps and self.loss.tis_cap is None:
+            raise BadInput(
+                f"max_offpolicy_steps={self.max_offpolicy_steps} trains on answers of older weights; they need the truncated "
+                "importance weights that tis_cap turns on"
+            )
         if self.group_size < 2:
             raise BadInput("group_size must be at least 2: a group of one has no advantage")
         sampling = Sampling(self.max_new_tokens, self.temperature, self.top_p, self.top_k)
@@ -131,7 +139,7 @@ def train_grpo(
     watched = config.loss.kl_coef > 0 or config.kl_log_sequences > 0
     reference = engine.frozen_copy() if watched else None  # the run's start: no checkpoint is loaded yet
     checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints)
-    done, missing_steps = _resume(config, engine, checkpoints, origin)
+    done, missing_steps, drawn_before = _resume(config, engine, checkpoints, origin)
     saved = done
     journals = [Journal(out / "metrics.jsonl"), Journal(out / "samples.jsonl")] if first else []
     for journal in journals:
@@ -144,12 +152,16 @@ def train_grpo(
         seed=config.seed, slots=range(engine.rank, config.prompts_per_step, engine.world_size),
     )  # fmt: skip
     clock = Clock()
+    ahead = Ahead(collector, config.max_offpolicy_steps, config.steps) if config.max_offpolicy_steps else None
+    if ahead:
+        ahead.start(done, drawn_before, engine.named_parameters)
 
     def save() -> None:
         nonlocal saved
         with clock("checkpoint"):
             state = {"engine": engine.state_dict(), "rng": rng_state(), "step": done, "missing_steps": missing_steps,
-                     "origin": origin, "identity": config.identity()}  # fmt: skip
+                     "origin": origin, "identity": config.identity(),
+                     "ahead": engine.all_gather(ahead.state()) if ahead else None}  # fmt: skip
             if first:
                 for journal in journals:
                     journal.flush()
@@ -163,11 +175,20 @@ def train_grpo(
             raise KeyboardInterrupt(f"stopped after step {done}; the same command goes on from there")
 
     metrics: dict[str, float] = _last_row(journals[0]) if journals else {}
-    with StopWish() as stop:
+    with StopWish() as stop, closing(ahead) if ahead else nullcontext():
         while done < config.steps:
             torch.manual_seed(counter_seed(config.seed, done))
-            groups, drawn = collector.collect(done, clock)
-            leave_if_asked()  # weights are still those of step `done`
+            beside: dict[str, float] = {}  # seconds of what ran while something else did
+            lag = 0
+            if ahead:
+                with clock("wait"):
+                    batch = ahead.take(done)
+                groups, drawn, beside, lag = batch.groups, batch.drawn, batch.seconds, batch.lag
+                with clock("sync"):
+                    ahead.refresh(done, engine.named_parameters)
+            else:
+                groups, drawn = collector.collect(done, clock)
+                leave_if_asked()  # weights are still those of step `done`
             rows = [row for g in drawn for row in g.rows(done + 1)]
             drift: dict[str, float] = {}
             if reference is not None:
@@ -186,14 +207,15 @@ def train_grpo(
                 info, outputs = _update(config, engine, groups, reference if config.loss.kl_coef > 0 else None, clock)
                 metrics |= merge_metrics([o for part in engine.all_gather(outputs) for o in part])
                 metrics |= {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
-                with clock("sync"):
-                    report = backend.sync(engine.named_parameters())
-                    metrics["sync/parameters"] = report.names
+                if ahead is None:
+                    with clock("sync"):
+                        report = backend.sync(engine.named_parameters())
+                        metrics["sync/parameters"] = report.names
             else:
                 metrics["update/skipped"] = 1.0
-            metrics["update/sequences"] = teachers
+            metrics |= {"update/sequences": teachers, "rollout/steps_old": lag}
             done += 1
-            metrics |= clock.read(sum(row["tokens"] for row in everything))
+            metrics |= clock.read(sum(row["tokens"] for row in everything), beside)
             if first:
                 journals[1].append(everything)
                 journals[0].append([metrics])
@@ -264,11 +286,11 @@ def _update(
     return info, outputs
 
 
-def _resume(config: GRPOConfig, engine: Engine, checkpoints: Checkpoints, origin: str) -> tuple[int, int]:
-    """(completed steps, steps without reward so far) of the newest whole checkpoint, its state loaded; (0, 0) without one."""
+def _resume(config: GRPOConfig, engine: Engine, checkpoints: Checkpoints, origin: str) -> tuple[int, int, Drawn]:
+    """(completed steps, steps without reward so far, answers drawn ahead) of the newest whole checkpoint, its state loaded."""
     found = checkpoints.latest()
     if found is None:
-        return 0, 0
+        return 0, 0, {}
     _, state = found
     mine = config.identity()
     if odd := sorted(k for k in mine.keys() | state["identity"].keys() if mine.get(k) != state["identity"].get(k)):
@@ -280,7 +302,11 @@ def _resume(config: GRPOConfig, engine: Engine, checkpoints: Checkpoints, origin
     engine.load_state_dict(state["engine"])
     set_rng_state(state["rng"])
     logger.info("going on after step %d", state["step"])
-    return state["step"], state["missing_steps"]
+    ranks = state.get("ahead") or []
+    mine_ahead = ranks[engine.rank] if len(ranks) == engine.world_size else {}
+    if ranks and not mine_ahead:
+        logger.warning("answers drawn ahead by %d ranks are drawn anew by %d", len(ranks), engine.world_size)
+    return state["step"], state["missing_steps"], mine_ahead
 
 
 def _last_row(journal: Journal) -> dict[str, float]:

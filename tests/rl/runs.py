@@ -62,7 +62,9 @@ def run(
 ) -> GRPOState:
     vlm = load_vlm(model)
     engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
-    return train_grpo(config, engine, HFBackend(vlm), kw.pop("samples", sample), to_request, reward, out, **kw)
+    backend = HFBackend(load_vlm(model) if config.max_offpolicy_steps else vlm)
+    backend = kw.pop("wrap", lambda b: b)(backend)
+    return train_grpo(config, engine, backend, kw.pop("samples", sample), to_request, reward, out, **kw)
 
 
 def outcome(state: GRPOState, out: Path) -> list[Any]:
