@@ -193,9 +193,22 @@ class RolloutsConfig:
 
 @dataclass
 class EngineConfig:
-    name: str = MISSING  # torch
+    name: str = MISSING  # torch | deepspeed
     device: str = "auto"  # auto | cpu | cuda
-    threads: int = 1  # of torch, fixed: another number gives other last bits
+    threads: int = 1  # of torch in each process, fixed: another number gives other last bits
+    stage: int = 0  # deepspeed, ZeRO: 0 nothing is sharded, 1 moments and fp32 weights, 2 gradients too, 3 all weights too
+    offload_optimizer: bool = False  # deepspeed: moments and fp32 weights in main memory
+    gather_mib: int = 256  # deepspeed, stage 3: weights that are whole at a time when rollouts get them
+    timeout_s: float = 1800.0  # deepspeed: a process that waits longer for another one fails instead of hanging
+
+
+@dataclass
+class LauncherConfig:
+    """How many processes train. All other phases of a run have one."""
+
+    name: str = MISSING  # local | torchrun
+    processes: int = 1
+    restarts: int = 0  # how often a training that lost a process starts again by itself, from its last checkpoint
 
 
 @dataclass
@@ -246,6 +259,7 @@ class RunConfig:
     algo: AlgoConfig = field(default_factory=AlgoConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

@@ -33,6 +33,7 @@ from conf.schema import (
     EditorConfig,
     EngineConfig,
     JudgeConfig,
+    LauncherConfig,
     RewardConfig,
     RolloutsConfig,
     RunConfig,
@@ -42,6 +43,7 @@ from editors.onednn import use_onednn
 from judges.base import Verdict
 from rewards.compose import RewardSpec
 from rewards.outcome import OutcomeReward
+from rl.engine.base import Engine
 from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig
 from rl.losses import LossConfig
@@ -62,6 +64,12 @@ def use_threads(config: EngineConfig) -> None:
         raise BadInput(f"engine.threads must be at least 1, not {config.threads}")
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # subnormal numbers are slow on many CPUs
+
+
+def one_process(config: EngineConfig, command: str) -> None:
+    """Refuse an engine for several processes where there is only one."""
+    if config.name != "torch":
+        raise BadInput(f"engine={config.name} trains the main job only; {command} runs with engine=torch")
 
 
 def device_of(config: EngineConfig) -> str:
@@ -251,18 +259,60 @@ def sft_config(algo: AlgoConfig) -> SFTConfig:
     )
 
 
-def make_engine(algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, vlm: VLM) -> TorchEngine:
+def make_engine(
+    algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, load: Callable[[], VLM]
+) -> tuple[Engine, VLM]:
+    """The engine, and the model that rollouts use: the one under training, or one of their own where that is sharded.
+    `load` reads the start weights."""
+
+    def policy() -> TextPolicy:
+        return TextPolicy(
+            load(),
+            config.temperature,
+            frozen_vision=algo.frozen_vision,
+            gradient_checkpointing=algo.gradient_checkpointing,
+            shared_prefix=algo.shared_prefix,
+        )
+
     match engine.name:
         case "torch":
-            policy = TextPolicy(
-                vlm,
-                config.temperature,
-                frozen_vision=algo.frozen_vision,
-                gradient_checkpointing=algo.gradient_checkpointing,
-                shared_prefix=algo.shared_prefix,
+            single = TorchEngine(policy(), **config.optimizer())
+            return single, single.policy.vlm
+        case "deepspeed":
+            from rl.engine.deepspeed import DeepSpeedEngine
+
+            sharded = DeepSpeedEngine(
+                policy,
+                engine.stage,
+                engine.offload_optimizer,
+                engine.gather_mib << 20,
+                engine.timeout_s,
+                **config.optimizer(),
             )
-            return TorchEngine(policy, **config.optimizer())
-    raise BadInput(f"engine={engine.name} is unknown; choose torch")
+            return sharded, load() if engine.stage == 3 else sharded.policy.vlm
+    raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
+
+
+def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfig) -> None:
+    """Refuse settings of engine and launcher that contradict each other, before anything is loaded."""
+    if engine.name == "torch" and (engine.stage or engine.offload_optimizer):
+        raise BadInput("engine.stage and engine.offload_optimizer belong to engine=deepspeed")
+    if engine.stage not in (0, 1, 2, 3):
+        raise BadInput(f"engine.stage={engine.stage}: ZeRO has the stages 0, 1, 2 and 3")
+    if engine.offload_optimizer and engine.stage == 0:
+        raise BadInput("engine.offload_optimizer needs engine.stage 1, 2 or 3: stage 0 shards nothing")
+    if engine.gather_mib < 1 or not engine.timeout_s > 0:
+        raise BadInput(f"engine.gather_mib={engine.gather_mib}, engine.timeout_s={engine.timeout_s} must be positive")
+    if launcher.processes < 1 or launcher.restarts < 0:
+        raise BadInput(f"launcher.processes={launcher.processes} must be 1 or more, launcher.restarts 0 or more")
+    if launcher.name == "local" and launcher.processes > 1:
+        raise BadInput("launcher=local is one process; for more use launcher=torchrun")
+    if launcher.name == "torchrun" and engine.name != "deepspeed":
+        raise BadInput(f"engine={engine.name} is one process; launcher=torchrun needs engine=deepspeed")
+    if launcher.processes > algo.prompts_per_step:
+        raise BadInput(
+            f"launcher.processes={launcher.processes} cannot share algo.prompts_per_step={algo.prompts_per_step}"
+        )
 
 
 @dataclass(frozen=True)

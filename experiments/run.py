@@ -79,6 +79,7 @@ def check_training(config: RunConfig) -> None:
     build.grpo_config(config.algo, config.decomposer.max_new_tokens, config.seed)
     build.sft_config(config.algo)
     build.device_of(config.engine)
+    build.check_engine(config.engine, config.launcher, config.algo)
 
 
 def clear(folder: Path, force: bool) -> None:
