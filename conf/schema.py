@@ -147,6 +147,14 @@ class SFTStartConfig:
 
 
 @dataclass
+class LoraConfig:
+    """Adapters in place of whole matrices, in every linear layer of every block (rl/policies/lora.py)."""
+
+    rank: int = 0  # 0: everything is trained
+    alpha: float = 32.0  # the update is scaled by alpha / rank
+
+
+@dataclass
 class AlgoConfig:
     """GRPO and its variants. Names and defaults follow the field; sources are in rl/losses.py."""
 
@@ -178,6 +186,7 @@ class AlgoConfig:
     max_tries: int = 4  # draws of a step's groups under dynamic sampling
     mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
     frozen_vision: bool = False  # leave the vision tower as it is
+    lora: LoraConfig = field(default_factory=LoraConfig)
     gradient_checkpointing: bool = False  # less memory, more time
     temperature: float = 1.0  # of rollouts; top_p=1 and top_k=-1 always
     tis_cap: float | None = 2.0

@@ -47,6 +47,7 @@ from rl.engine.base import Engine
 from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig
 from rl.losses import LossConfig
+from rl.policies.lora import Lora
 from rl.policies.text import TextPolicy
 from rl.rollouts import RewardFn
 from rl.sft import SFTConfig
@@ -262,8 +263,8 @@ def sft_config(algo: AlgoConfig) -> SFTConfig:
 def make_engine(
     algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, load: Callable[[], VLM]
 ) -> tuple[Engine, VLM]:
-    """The engine, and the model that rollouts use: the one under training, or one of their own where that is sharded.
-    `load` reads the start weights."""
+    """The engine, and the model that rollouts use: the one under training, or one of their own where that is sharded
+    or has adapters. `load` reads the start weights."""
 
     def policy() -> TextPolicy:
         return TextPolicy(
@@ -272,12 +273,15 @@ def make_engine(
             frozen_vision=algo.frozen_vision,
             gradient_checkpointing=algo.gradient_checkpointing,
             shared_prefix=algo.shared_prefix,
+            lora=adapters,
         )
 
+    adapters = lora(algo)
+    own = engine.stage == 3 or adapters is not None  # whole weights, and merged ones
     match engine.name:
         case "torch":
             single = TorchEngine(policy(), **config.optimizer())
-            return single, single.policy.vlm
+            return single, load() if own else single.policy.vlm
         case "deepspeed":
             from rl.engine.deepspeed import DeepSpeedEngine
 
@@ -289,8 +293,13 @@ def make_engine(
                 engine.timeout_s,
                 **config.optimizer(),
             )
-            return sharded, load() if engine.stage == 3 else sharded.policy.vlm
+            return sharded, load() if own else sharded.policy.vlm
     raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
+
+
+def lora(algo: AlgoConfig) -> Lora | None:
+    """None where whole matrices are trained."""
+    return None if algo.lora.rank == 0 else Lora(algo.lora.rank, algo.lora.alpha)
 
 
 def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfig) -> None:

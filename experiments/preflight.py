@@ -75,8 +75,11 @@ def missing_packages(config: RunConfig) -> Iterator[str]:
 
 
 def _one_device(config: RunConfig, memory: int) -> Iterator[str]:
-    """Plain torch keeps weights, gradients, two moments and the frozen reference on one device."""
+    """Plain torch keeps weights, gradients, two moments and the frozen reference on one device; with adapters the frozen
+    weights, which are the reference too, and the merged ones of the rollouts."""
     copies = 5 if config.algo.kl_coef > 0 else 4
+    if config.algo.lora.rank:
+        copies = 2
     needed = config.decomposer.parameters * BYTES.get(config.decomposer.dtype, 4) * copies
     if config.engine.name == "torch" and needed > memory:
         yield (

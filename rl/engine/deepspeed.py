@@ -27,9 +27,11 @@ from rl.engine.adamw import Schedule
 from rl.engine.base import Evaluate, StepInfo
 from rl.engine.process_group import join
 from rl.engine.zero_state import ZeroState
+from rl.policies.lora import is_adapter
 from rl.policies.text import TextPolicy, TokenStats
 
 STAGES = (0, 1, 2, 3)
+NO_BF16 = "DeepSpeed's stage 0 has no fp32 sums of bfloat16 gradients; choose stage 1, which in one process is the same"
 BLANK = Request("", (Image.new("RGB", (32, 32)),))
 
 
@@ -63,6 +65,8 @@ class DeepSpeedEngine:
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         if self.policy.model.dtype not in (torch.float32, torch.bfloat16):
             raise BadInput(f"engine=deepspeed trains float32 or bfloat16 weights, not {self.policy.model.dtype}")
+        if stage == 0 and self.policy.model.dtype == torch.bfloat16:
+            raise BadInput(NO_BF16)
         self.params = dict(self.policy.model.named_parameters())
         self.sees = any(p.requires_grad for p in self.policy.model.model.visual.parameters())
         if stage == 3 and not self.sees:
@@ -145,18 +149,24 @@ class DeepSpeedEngine:
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Under ZeRO-3 about `gather_bytes` are whole at a time; every rank must go through all of them. Raises RunFailed
         naming the parameter where gathering fails."""
-        return self.state.gather(self.gather_bytes)
+        named = self.state.gather(self.gather_bytes)
+        if (lora := self.policy.lora) is None:
+            return named
+        return lora.merge(named, {n: v.clone() for n, v in self.state.gather(self.gather_bytes, is_adapter)})
 
     def frozen_copy(self) -> Evaluate:
-        """A whole model on every rank, whatever the stage."""
+        """A whole model on every rank, whatever the stage (its frozen weights are the policy's own below stage 3)."""
         policy = self.make_policy().requires_grad_(False)
         if not self.sees:  # a tower that never changes needs no copy, and its features no second pass
             policy.model.model.visual = self.policy.model.model.visual
             policy.vlm.prompts = self.policy.vlm.prompts
         with torch.no_grad():
             copies = dict(policy.model.named_parameters())
-            for name, value in self.named_parameters():
-                copies[name].copy_(value)
+            for name, value in self.state.gather(self.gather_bytes):
+                if self.stage < 3 and not self.params[name].requires_grad:
+                    copies[name].data = value  # never changes: one of it is enough
+                else:
+                    copies[name].copy_(value)
         return torch.no_grad()(policy.forward)
 
     def state_dict(self) -> dict[str, Any]:
@@ -215,4 +225,4 @@ def _hide_tower(policy: TextPolicy) -> None:
     object.__setattr__(body, "visual", tower)
 
 
-__all__ = ["STAGES", "DeepSpeedEngine", "import_deepspeed"]
+__all__ = ["NO_BF16", "STAGES", "DeepSpeedEngine", "import_deepspeed"]

@@ -52,9 +52,7 @@ class TorchEngine:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         for p in self.trained:
-            if (
-                p.grad is None
-            ):  # no loss depended on it: its gradient is 0, and AdamW's moments fade, as in every engine
+            if p.grad is None:  # no loss depended on it: its gradient is 0, and moments fade, as in every engine
                 p.grad = torch.zeros_like(p)
         norm = float(torch.nn.utils.clip_grad_norm_(self.trained, self.schedule.max_grad_norm))
         finite = norm < float("inf")  # False for NaN too
@@ -65,12 +63,13 @@ class TorchEngine:
         return StepInfo(norm, lr, skipped=not finite)
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        return ((name, p.detach()) for name, p in self.policy.model.named_parameters())
+        named = {name: p.detach() for name, p in self.policy.model.named_parameters()}
+        return iter(named.items()) if self.policy.lora is None else self.policy.lora.merge(named.items(), named)
 
     def frozen_copy(self) -> Evaluate:
-        shared: dict[int, Any] = {}
+        shared: dict[int, Any] = {id(p): p for p in self.policy.model.parameters() if not p.requires_grad}
         if self.policy.frozen_vision:  # a tower that never changes needs no copy, and its features no second pass
-            shared = {id(x): x for x in (self.policy.model.model.visual, self.policy.vlm.prompts)}
+            shared |= {id(x): x for x in (self.policy.model.model.visual, self.policy.vlm.prompts)}
         reference = copy.deepcopy(self.policy, shared).requires_grad_(False)
         return torch.no_grad()(reference.forward)
 

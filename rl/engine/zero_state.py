@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -27,11 +27,15 @@ class ZeroState:
         vectors = [name for name in trained if name not in set(matrices)]
         self.groups = [names for names in (matrices, vectors) if names]  # as Schedule.groups made them
 
-    def gather(self, bucket_bytes: int) -> Iterator[tuple[str, Tensor]]:
-        """Every parameter once, whole; sharded ones by buckets of about `bucket_bytes`."""
+    def gather(
+        self, bucket_bytes: int, wanted: Callable[[str], bool] = lambda name: True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Every wanted parameter once, whole; sharded ones by buckets of about `bucket_bytes`."""
         bucket: list[str] = []
         size = 0
         for name, p in self.params.items():
+            if not wanted(name):
+                continue
             bytes_ = _shape(p).numel() * p.element_size()
             if bucket and size + bytes_ > bucket_bytes:
                 yield from self._whole(bucket)
