@@ -205,7 +205,9 @@ class EngineConfig:
     name: str = MISSING  # torch | deepspeed
     device: str = "auto"  # auto | cpu | cuda
     threads: int = 1  # of torch in each process, fixed: another number gives other last bits
-    stage: int = 0  # deepspeed, ZeRO: 0 nothing is sharded, 1 moments and fp32 weights, 2 gradients too, 3 all weights too
+    stage: int = (
+        0  # deepspeed, ZeRO: 0 nothing is sharded, 1 moments and fp32 weights, 2 gradients too, 3 all weights too
+    )
     offload_optimizer: bool = False  # deepspeed: moments and fp32 weights in main memory
     gather_mib: int = 256  # deepspeed, stage 3: weights that are whole at a time when rollouts get them
     timeout_s: float = 1800.0  # deepspeed: a process that waits longer for another one fails instead of hanging

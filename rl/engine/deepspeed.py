@@ -83,6 +83,7 @@ class DeepSpeedEngine:
         )
         if stage == 3:  # the output layer is called once per chunk of tokens, as often as each rank needs
             deepspeed.zero.register_external_parameter(whole, self.policy.model.lm_head.weight)
+            whole.coordinator = self.ds.optimizer.parameter_offload.get_param_coordinator()
         self.state = ZeroState(self.ds, optimizer, self.params)
         self.updates = 0
         self._norm = 0.0
@@ -134,6 +135,7 @@ class DeepSpeedEngine:
         for group in self.ds.optimizer.param_groups:
             group["lr"] = lr
         self.ds.step()
+        self.state.forget_gradients()
         if self.ds.optimizer is not self.state.adamw:
             self._norm = float(self.ds.get_global_grad_norm())
         self.updates += 1
@@ -192,10 +194,13 @@ class _Whole(nn.Module):
     def __init__(self, policy: TextPolicy) -> None:
         super().__init__()
         self.policy = policy
+        self.coordinator: Any = None  # of ZeRO-3
 
     def forward(
         self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]], blank: Encoded | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
+        if self.coordinator is not None and not self.coordinator.is_invalid_trace():
+            self.coordinator._invalidate_trace()  # it would demand the same modules of all ranks, and of every pass
         nothing: Tensor | float = 0.0
         if blank is not None:
             nothing = sum((f.sum() for f in compute_features(self.policy.vlm, [blank])[0]), start=torch.tensor(0.0)) * 0

@@ -100,6 +100,15 @@ class ZeroState:
             for key in MOMENTS if moments else ():
                 self._set_moment(self.params[name], key, moments[index][key])
 
+    def forget_gradients(self) -> None:
+        """After an update. DeepSpeed (0.19.8) only overwrites the sums of parameters in which the next update's first micro-batch
+        has a part (stage 3), or any of its micro-batches (offloaded): the others would keep what they are."""
+        if hasattr(self.ds.optimizer, "grad_partitions_flat_buffer"):
+            self.ds.optimizer.grad_partitions_flat_buffer.zero_()
+        for flat in self._flat() if self.sharded else ():
+            if flat.grad is not None:
+                flat.grad.zero_()
+
     def _flat(self) -> list[Tensor]:
         """This rank's fp32 shards."""
         zero = self.ds.optimizer

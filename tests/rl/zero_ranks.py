@@ -48,10 +48,12 @@ def maker(model: Path, dtype: str = "float32", **kw: Any) -> Callable[[], TextPo
 
 
 def updates(engine: Any, size: int, count: int = 4) -> tuple[list[float], Weights]:
-    """Some updates on one batch, of which each rank takes its places, `size` at a time; the norms, and the weights."""
-    mine = range(engine.rank, 6, engine.world_size)
+    """Some updates on one batch, of which each rank takes its places, `size` at a time; the norms, and the weights. The
+    third update sees no picture at all, so that a trained tower has no part in it."""
     prompts, norms = engine.encode(REQUESTS), []
-    for _ in range(count):
+    for k in range(count):
+        places = (0, 3) if k == 2 else range(6)
+        mine = places[engine.rank :: engine.world_size]
         for k in range(0, len(mine), size):
             part = mine[k : k + size]
             stats = engine.forward([prompts[i] for i in part], [COMPLETIONS[i] for i in part])
