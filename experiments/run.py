@@ -80,7 +80,7 @@ def check_training(config: RunConfig) -> None:
     build.sft_config(config.algo)
     build.lora(config.algo)
     build.device_of(config.engine)
-    build.check_engine(config.engine, config.launcher, config.algo)
+    build.check_engine(config.engine, config.launcher, config.algo, config.decomposer.dtype)
 
 
 def clear(folder: Path, force: bool) -> None:

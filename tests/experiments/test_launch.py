@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
+from agents.backends.hf import HFBackend
 from benchmarks.errors import BadInput
 from conf.schema import RunConfig
 from experiments import build, preflight
 from experiments.cli import check, compose, typed
 from experiments.identity import config_text, identity, load_config, run_hash
 from experiments.launch import new_rows, torchrun
+from rl.engine.process_group import leave
+from rl.policies.lora import Lora
+from rl.policies.text import TextPolicy
+
+needs_deepspeed = pytest.mark.skipif(
+    importlib.util.find_spec("deepspeed") is None, reason="needs `make extra-deepspeed`"
+)
 
 
 def config(*words: str) -> RunConfig:
@@ -30,12 +39,36 @@ def config(*words: str) -> RunConfig:
         (["engine=deepspeed", "launcher=torchrun", "launcher.processes=0"], "1 or more"),
         (["engine=deepspeed", "launcher=torchrun", "launcher.processes=17"], "algo.prompts_per_step=16"),
         (["engine=deepspeed", "engine.gather_mib=0"], "gather_mib"),
+        (["engine=deepspeed", "engine.stage=0", "decomposer.dtype=bfloat16"], "engine.stage 1, 2 or 3"),
+        (["engine=deepspeed", "decomposer.dtype=float16"], "trains float32"),
     ],
 )
 def test_contradictions_are_named(words: list[str], needle: str) -> None:
     c = config(*words)
     with pytest.raises(BadInput, match=needle):
-        build.check_engine(c.engine, c.launcher, c.algo)
+        build.check_engine(c.engine, c.launcher, c.algo, c.decomposer.dtype)
+
+
+@pytest.mark.parametrize("engine", ["torch", pytest.param("deepspeed", marks=needs_deepspeed)])
+def test_the_keys_reach_the_engine(tiny_vlm_path: Path, engine: str) -> None:
+    words = ["algo.lora.rank=4", "algo.lora.alpha=8", "algo.gradient_checkpointing=true", "algo.frozen_vision=false"]
+    if engine == "deepspeed":
+        words += ["engine.stage=1", "engine.offload_optimizer=true", "decomposer.dtype=bfloat16"]
+    c = config(f"engine={engine}", "engine.device=cpu", f"decomposer.checkpoint={tiny_vlm_path}", *words)
+    numbers = build.grpo_config(c.algo, 8, 0)
+    try:
+        made, rollouts = build.make_engine(c.algo, c.engine, numbers, lambda: build.make_vlm(c.decomposer, c.engine))
+        policy: TextPolicy = made.policy  # type: ignore[attr-defined]
+        assert policy.lora == Lora(4, 8.0) and not policy.frozen_vision
+        assert policy.model.is_gradient_checkpointing
+        assert str(policy.model.dtype) == f"torch.{c.decomposer.dtype}"
+        assert rollouts is not policy.vlm  # they get merged weights
+        report = HFBackend(rollouts).sync(made.named_parameters())
+        assert report.names == len(dict(rollouts.model.named_parameters()))
+        if engine == "deepspeed":
+            assert made.ds.zero_optimization_stage() == 1 and made.ds.zero_cpu_offload()  # type: ignore[attr-defined]
+    finally:
+        leave()
 
 
 @pytest.mark.parametrize("stage", range(4))
