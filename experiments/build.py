@@ -302,9 +302,7 @@ def lora(algo: AlgoConfig) -> Lora | None:
     return None if algo.lora.rank == 0 else Lora(algo.lora.rank, algo.lora.alpha)
 
 
-def check_engine(
-    engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfig, dtype: str = "float32"
-) -> None:
+def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfig, dtype: str = "float32") -> None:
     """Refuse settings of engine and launcher that contradict each other, before anything is loaded."""
     if engine.name == "torch" and (engine.stage or engine.offload_optimizer):
         raise BadInput("engine.stage and engine.offload_optimizer belong to engine=deepspeed")
@@ -313,7 +311,9 @@ def check_engine(
     if engine.offload_optimizer and engine.stage == 0:
         raise BadInput("engine.offload_optimizer needs engine.stage 1, 2 or 3: stage 0 shards nothing")
     if engine.name == "deepspeed" and (dtype == "float16" or (dtype == "bfloat16" and engine.stage == 0)):
-        raise BadInput(f"decomposer.dtype={dtype}: engine=deepspeed trains float32, or bfloat16 at engine.stage 1, 2 or 3")
+        raise BadInput(
+            f"decomposer.dtype={dtype}: engine=deepspeed trains float32, or bfloat16 at engine.stage 1, 2 or 3"
+        )
     if engine.gather_mib < 1 or not engine.timeout_s > 0:
         raise BadInput(f"engine.gather_mib={engine.gather_mib}, engine.timeout_s={engine.timeout_s} must be positive")
     if launcher.processes < 1 or launcher.restarts < 0:
