@@ -151,7 +151,7 @@ class LoraConfig:
     """Adapters in place of whole matrices, in every linear layer of every block (rl/policies/lora.py)."""
 
     rank: int = 0  # 0: everything is trained
-    alpha: float = 32.0  # the update is scaled by alpha / rank
+    alpha: int = 32  # the update is scaled by alpha / rank
 
 
 @dataclass

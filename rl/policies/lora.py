@@ -24,7 +24,7 @@ class Lora:
     """`rank` of the update of each matrix; `alpha / rank` is its scale."""
 
     rank: int
-    alpha: float
+    alpha: int
 
     def __post_init__(self) -> None:
         if self.rank < 1 or not self.alpha > 0:

@@ -59,7 +59,7 @@ def test_the_keys_reach_the_engine(tiny_vlm_path: Path, engine: str) -> None:
     try:
         made, rollouts = build.make_engine(c.algo, c.engine, numbers, lambda: build.make_vlm(c.decomposer, c.engine))
         policy: TextPolicy = made.policy  # type: ignore[attr-defined]
-        assert policy.lora == Lora(4, 8.0) and not policy.frozen_vision
+        assert policy.lora == Lora(4, 8) and not policy.frozen_vision
         assert policy.model.is_gradient_checkpointing
         assert str(policy.model.dtype) == f"torch.{c.decomposer.dtype}"
         assert rollouts is not policy.vlm  # they get merged weights

@@ -19,7 +19,7 @@ from rl.policies.lora import Lora, is_adapter
 from rl.policies.text import TextPolicy
 from tests.rl.runs import CONFIG, letters, outcome, sample, to_request
 
-LORA = Lora(rank=4, alpha=8.0)
+LORA = Lora(rank=4, alpha=8)
 REQUEST = Request("write", (Image.new("RGB", (32, 32), (200, 90, 10)),))
 ANSWER = [40, 41, 42, 43]
 
@@ -90,7 +90,7 @@ def test_a_run_with_adapters_goes_on_like_one_that_was_never_stopped(tiny_vlm_pa
     assert all(row["kl/k3"] >= 0 and abs(row["mismatch/mean"]) < 1e-3 for row in whole[1] if "mismatch/mean" in row)
 
 
-@pytest.mark.parametrize(("rank", "alpha"), [(0, 1.0), (-1, 1.0), (4, 0.0)])
-def test_numbers_that_cannot_work_are_refused(rank: int, alpha: float) -> None:
+@pytest.mark.parametrize(("rank", "alpha"), [(0, 1), (-1, 1), (4, 0)])
+def test_numbers_that_cannot_work_are_refused(rank: int, alpha: int) -> None:
     with pytest.raises(BadInput, match="LoRA needs"):
         Lora(rank, alpha)

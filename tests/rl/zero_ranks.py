@@ -79,7 +79,7 @@ def equivalence(model: Path, out: Path) -> dict[str, Any]:
     arms += [(3, 3, "checkpointed", {"gradient_checkpointing": True, "shared_prefix": False}, {})]
     arms += [(s, 2, "frozen", {"frozen_vision": True}, {}) for s in (2, 3)]
     arms += [(s, 2, "offloaded", {}, {"offload_optimizer": True}) for s in (1, 3)]
-    arms += [(s, 2, "lora", {"lora": Lora(4, 8.0), "frozen_vision": s == 3}, {}) for s in (0, 2, 3)]
+    arms += [(s, 2, "lora", {"lora": Lora(4, 8), "frozen_vision": s == 3}, {}) for s in (0, 2, 3)]
     start = weights_of(TorchEngine(maker(model)(), **NUMBERS))
     for stage, size, name, policy, engine in arms:
         make = maker(model, **policy)
