@@ -147,6 +147,14 @@ class SFTStartConfig:
 
 
 @dataclass
+class LoraConfig:
+    """Adapters in place of whole matrices, in every linear layer of every block (rl/policies/lora.py)."""
+
+    rank: int = 0  # 0: everything is trained
+    alpha: int = 32  # the update is scaled by alpha / rank
+
+
+@dataclass
 class AlgoConfig:
     """GRPO and its variants. Names and defaults follow the field; sources are in rl/losses.py."""
 
@@ -178,6 +186,7 @@ class AlgoConfig:
     max_tries: int = 4  # draws of a step's groups under dynamic sampling
     mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
     frozen_vision: bool = False  # leave the vision tower as it is
+    lora: LoraConfig = field(default_factory=LoraConfig)
     gradient_checkpointing: bool = False  # less memory, more time
     temperature: float = 1.0  # of rollouts; top_p=1 and top_k=-1 always
     tis_cap: float | None = 2.0  # truncated importance weights, trainer over rollout engine; null: no correction
@@ -197,9 +206,24 @@ class RolloutsConfig:
 
 @dataclass
 class EngineConfig:
-    name: str = MISSING  # torch
+    name: str = MISSING  # torch | deepspeed
     device: str = "auto"  # auto | cpu | cuda
-    threads: int = 1  # of torch, fixed: another number gives other last bits
+    threads: int = 1  # of torch in each process, fixed: another number gives other last bits
+    stage: int = (
+        0  # deepspeed, ZeRO: 0 nothing is sharded, 1 moments and fp32 weights, 2 gradients too, 3 all weights too
+    )
+    offload_optimizer: bool = False  # deepspeed: moments and fp32 weights in main memory
+    gather_mib: int = 256  # deepspeed, stage 3: weights that are whole at a time when rollouts get them
+    timeout_s: float = 1800.0  # deepspeed: a process that waits longer for another one fails instead of hanging
+
+
+@dataclass
+class LauncherConfig:
+    """How many processes train. All other phases of a run have one."""
+
+    name: str = MISSING  # local | torchrun
+    processes: int = 1
+    restarts: int = 0  # how often a training that lost a process starts again by itself, from its last checkpoint
 
 
 @dataclass
@@ -250,6 +274,7 @@ class RunConfig:
     algo: AlgoConfig = field(default_factory=AlgoConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

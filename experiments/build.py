@@ -33,6 +33,7 @@ from conf.schema import (
     EditorConfig,
     EngineConfig,
     JudgeConfig,
+    LauncherConfig,
     RewardConfig,
     RolloutsConfig,
     RunConfig,
@@ -42,9 +43,11 @@ from editors.onednn import use_onednn
 from judges.base import Verdict
 from rewards.compose import RewardSpec
 from rewards.outcome import OutcomeReward
+from rl.engine.base import Engine
 from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig
 from rl.losses import LossConfig
+from rl.policies.lora import Lora
 from rl.policies.text import TextPolicy
 from rl.rollouts import RewardFn
 from rl.sft import SFTConfig
@@ -62,6 +65,12 @@ def use_threads(config: EngineConfig) -> None:
         raise BadInput(f"engine.threads must be at least 1, not {config.threads}")
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # subnormal numbers are slow on many CPUs
+
+
+def one_process(config: EngineConfig, command: str) -> None:
+    """Refuse an engine for several processes where there is only one."""
+    if config.name != "torch":
+        raise BadInput(f"engine={config.name} trains the main job only; {command} runs with engine=torch")
 
 
 def device_of(config: EngineConfig) -> str:
@@ -258,18 +267,72 @@ def sft_config(algo: AlgoConfig) -> SFTConfig:
     )
 
 
-def make_engine(algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, vlm: VLM) -> TorchEngine:
+def make_engine(
+    algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, load: Callable[[], VLM]
+) -> tuple[Engine, VLM]:
+    """The engine, and the model that rollouts use: the one under training, or one of their own where that is sharded
+    or has adapters. `load` reads the start weights."""
+
+    def policy() -> TextPolicy:
+        return TextPolicy(
+            load(),
+            config.temperature,
+            frozen_vision=algo.frozen_vision,
+            gradient_checkpointing=algo.gradient_checkpointing,
+            shared_prefix=algo.shared_prefix,
+            lora=adapters,
+        )
+
+    adapters = lora(algo)
+    own = engine.stage == 3 or adapters is not None or algo.max_offpolicy_steps > 0  # whole weights, merged or older ones
     match engine.name:
         case "torch":
-            policy = TextPolicy(
-                vlm,
-                config.temperature,
-                frozen_vision=algo.frozen_vision,
-                gradient_checkpointing=algo.gradient_checkpointing,
-                shared_prefix=algo.shared_prefix,
+            single = TorchEngine(policy(), **config.optimizer())
+            return single, load() if own else single.policy.vlm
+        case "deepspeed":
+            from rl.engine.deepspeed import DeepSpeedEngine
+
+            sharded = DeepSpeedEngine(
+                policy,
+                engine.stage,
+                engine.offload_optimizer,
+                engine.gather_mib << 20,
+                engine.timeout_s,
+                **config.optimizer(),
             )
-            return TorchEngine(policy, **config.optimizer())
-    raise BadInput(f"engine={engine.name} is unknown; choose torch")
+            return sharded, load() if own else sharded.policy.vlm
+    raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
+
+
+def lora(algo: AlgoConfig) -> Lora | None:
+    """None where whole matrices are trained."""
+    return None if algo.lora.rank == 0 else Lora(algo.lora.rank, algo.lora.alpha)
+
+
+def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfig, dtype: str = "float32") -> None:
+    """Refuse settings of engine and launcher that contradict each other, before anything is loaded."""
+    if engine.name == "torch" and (engine.stage or engine.offload_optimizer):
+        raise BadInput("engine.stage and engine.offload_optimizer belong to engine=deepspeed")
+    if engine.stage not in (0, 1, 2, 3):
+        raise BadInput(f"engine.stage={engine.stage}: ZeRO has the stages 0, 1, 2 and 3")
+    if engine.offload_optimizer and engine.stage == 0:
+        raise BadInput("engine.offload_optimizer needs engine.stage 1, 2 or 3: stage 0 shards nothing")
+    if engine.name == "deepspeed" and (dtype == "float16" or (dtype == "bfloat16" and engine.stage == 0)):
+        raise BadInput(
+            f"decomposer.dtype={dtype}: engine=deepspeed trains float32, or bfloat16 at engine.stage 1, 2 or 3"
+        )
+    if engine.gather_mib < 1 or not engine.timeout_s > 0:
+        raise BadInput(f"engine.gather_mib={engine.gather_mib}, engine.timeout_s={engine.timeout_s} must be positive")
+    if launcher.processes < 1 or launcher.restarts < 0:
+        raise BadInput(f"launcher.processes={launcher.processes} must be 1 or more, launcher.restarts 0 or more")
+    if launcher.name == "local" and launcher.processes > 1:
+        raise BadInput("launcher=local is one process; for more use launcher=torchrun")
+    if launcher.name == "torchrun" and engine.name != "deepspeed":
+        raise BadInput(f"engine={engine.name} is one process; launcher=torchrun needs engine=deepspeed")
+    if launcher.processes > algo.prompts_per_step:
+        raise BadInput(
+            f"launcher.processes={launcher.processes} cannot share algo.prompts_per_step={algo.prompts_per_step}"
+        )
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def main(config: EditConfig) -> None:
     if lacking := [*missing_weights(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
         raise MissingFile("; ".join(lacking))
     quiet_libraries(config.verbose)
+    build.one_process(config.engine, "experiments.edit")
     build.use_threads(config.engine)
     backend = build.make_backend(config.rollouts, build.make_vlm(settings, config.engine))
     sequencer: Sequencer = build.make_sequencer(

@@ -47,6 +47,7 @@ def main(config: EvaluateConfig) -> None:
     if pictured:
         check_arms(used, start)
     quiet_libraries(config.verbose)
+    build.one_process(used.engine, "experiments.evaluate")
     build.use_threads(used.engine)
     count = (
         config.samples if config.samples is not None or used.benchmark.name != "sandbox" else trained.scale.test_samples

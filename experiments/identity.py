@@ -24,6 +24,8 @@ EXCLUDED = (
     "paths",
     "tracker",
     "engine.device",
+    *(f"engine.{key}" for key in ("stage", "offload_optimizer", "gather_mib", "timeout_s")),  # equal up to rounding
+    "launcher",  # likewise: a run goes on with another number of processes
     "decomposer.checkpoint",  # its content counts, by a digest
     "decomposer.source",
     "decomposer.parameters",
@@ -89,9 +91,9 @@ def config_text(config: RunConfig) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
-def load_config(run: str | Path) -> RunConfig:
+def load_config(run: str | Path, name: str = "config.yaml") -> RunConfig:
     """The configuration of a run's folder. MissingFile where it is none, BadData where its config.yaml is damaged."""
-    path = Path(run) / "config.yaml"
+    path = Path(run) / name
     if not path.is_file():
         raise MissingFile(
             f"{run} is no run folder: it has no config.yaml. `python -m experiments.run` makes one in outputs/"

@@ -21,6 +21,7 @@ from benchmarks.errors import SaveFailed
 from conf.schema import RunConfig
 from experiments import build
 from experiments.arms import Arms, Timed, backend, decomposer, run_arms, timed
+from experiments.launch import Log, Show, launch
 from experiments.progress import Bar, bar
 from experiments.results import results
 from experiments.store import Rows, write_json
@@ -28,6 +29,7 @@ from experiments.tracking import Tracker
 from rewards.compose import components
 from rewards.format import read
 from rl.coldstart import sft_example
+from rl.engine.process_group import leave
 from rl.grpo import train_grpo
 from rl.journal import Journal, read_jsonl
 from rl.sft import SFTExample, train_sft
@@ -102,32 +104,40 @@ class Job:
         if done.is_dir():
             return done
         self.phase = "GRPO"
+        with bar("GRPO", self.config.algo.steps, steps_done(self.folder)) as b:
+            show = _stepper(b, "reward/mean", "reward")
+            if self.config.launcher.name == "torchrun":
+                launch(self.config, self.folder, self.tracker.log, show)
+            else:
+                self.train(start, self.tracker.log, show)
+                leave()  # where the engine made a process group
+        return done
+
+    def train(self, start: Path, log: Log | None = None, progress: Show | None = None) -> None:
+        """GRPO in this process, or this rank's part of it; the first rank saves."""
         c = self.config
-        vlm = build.make_vlm(c.decomposer, c.engine, start)
         config = build.grpo_config(c.algo, c.decomposer.max_new_tokens, c.seed)
-        engine = build.make_engine(c.algo, c.engine, config, vlm)
-        own = c.algo.max_offpolicy_steps > 0  # rollouts with older weights than those under training
-        rollouts = build.make_backend(c.rollouts, build.make_vlm(c.decomposer, c.engine, start) if own else vlm)
+        engine, vlm = build.make_engine(c.algo, c.engine, config, lambda: build.make_vlm(c.decomposer, c.engine, start))
+        rollouts = build.make_backend(c.rollouts, vlm)
         pool = build.train_samples(c.benchmark, c.scale.image_size, c.seed)
         stride = config.prompts_per_step * config.max_tries
         offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised phase has not shown
         template = load_prompt(c.decomposer.prompt)
         sequencer = build.make_sequencer(c.sequencer, lambda: backend(c, start))
         reward = build.reward_function(build.make_reward(c.reward), c, sequencer)
-        with bar("GRPO", config.steps, steps_done(self.folder)) as b:
-            train_grpo(
-                config,
-                engine,
-                rollouts,
-                lambda step, j: pool(offset + step * stride + j),
-                lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
-                reward,
-                self.folder,
-                self.tracker.log,
-                _stepper(b, "reward/mean", "reward"),
-            )
-        save_whole(vlm, done)
-        return done
+        train_grpo(
+            config,
+            engine,
+            rollouts,
+            lambda step, j: pool(offset + step * stride + j),
+            lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
+            reward,
+            self.folder,
+            log,
+            progress,
+        )
+        if engine.rank == 0:
+            save_whole(vlm, self.folder / TRAINED)
 
     def decomposition(self, when: str, checkpoint: Path) -> None:
         """Score decompositions of the test samples; one row each in eval/decompose_<when>.jsonl."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ TEXT_ONLY = ("mice_text",)  # benchmarks without pictures: nothing is edited the
 
 def preflight(config: RunConfig) -> None:
     """Raises `MissingFile` listing everything that is missing."""
-    found = [*missing_weights(config.decomposer), *missing_hardware(config)]
+    found = [*missing_weights(config.decomposer), *missing_hardware(config), *missing_packages(config)]
     if config.benchmark.name not in TEXT_ONLY:
         found += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
     found += [*missing_keys(config.judge, config.tracker), *missing_data(config)]
@@ -61,15 +62,31 @@ def missing_hardware(config: RunConfig) -> Iterator[str]:
             )
 
 
+def missing_packages(config: RunConfig) -> Iterator[str]:
+    if config.engine.name == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+        yield "package deepspeed, for engine=deepspeed: make extra-deepspeed"
+    if config.launcher.processes > 1 and config.engine.device != "cpu":
+        gpus = len(gpu_memories())
+        if 0 < gpus < config.launcher.processes:
+            yield (
+                f"GPUs: launcher.processes={config.launcher.processes} need one each, this machine has {gpus}; set "
+                f"launcher.processes={gpus}, or engine.device=cpu"
+            )
+
+
 def _one_device(config: RunConfig, memory: int) -> Iterator[str]:
-    """Plain torch keeps weights, gradients, two moments and the frozen reference on one device."""
+    """Plain torch keeps weights, gradients, two moments and the frozen reference on one device; with adapters the frozen
+    weights, which are the reference too, and the merged ones of the rollouts."""
     copies = 5 if config.algo.kl_coef > 0 else 4
+    if config.algo.lora.rank:
+        copies = 2
     needed = config.decomposer.parameters * BYTES.get(config.decomposer.dtype, 4) * copies
     if config.engine.name == "torch" and needed > memory:
         yield (
             f"GPU memory for engine=torch: one device holds all of training, about {needed / GIB:.0f} GiB for "
             f"{config.decomposer.parameters / 1e9:.1f}e9 parameters before activations, and the largest here has "
-            f"{memory / GIB:.0f} GiB; a smaller decomposer fits (decomposer.checkpoint, decomposer.parameters)"
+            f"{memory / GIB:.0f} GiB; engine=deepspeed engine.stage=3 launcher=torchrun launcher.processes=<GPUs> shares it, or "
+            "a smaller decomposer fits (decomposer.checkpoint, decomposer.parameters)"
         )
 
 

@@ -27,7 +27,7 @@ from agents.decomposer import build_request, load_prompt
 from benchmarks.sandbox.generate import KINDS, SandboxBenchmark, random_scene
 from benchmarks.sandbox.render import render
 from conf.schema import PretrainConfig, VisionWarmupConfig
-from experiments.build import use_threads
+from experiments.build import one_process, use_threads
 from experiments.cli import command
 from experiments.progress import bar, console
 from rewards.compose import RewardSpec
@@ -40,6 +40,7 @@ READ_WIDTH = 4  # picture sides in merged tokens: 64 px / (8 px patches x 2)
 
 
 def main(config: PretrainConfig) -> None:
+    one_process(config.engine, "experiments.pretrain")
     use_threads(config.engine)
     if config.editor is not None:
         from experiments.pretrain_editor import pretrain_editor  # diffusers takes seconds to import

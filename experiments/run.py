@@ -78,7 +78,9 @@ def check_training(config: RunConfig) -> None:
     check_calls(config.scale.editor_calls)
     build.grpo_config(config.algo, config.decomposer.max_new_tokens, config.seed)
     build.sft_config(config.algo)
+    build.lora(config.algo)
     build.device_of(config.engine)
+    build.check_engine(config.engine, config.launcher, config.algo, config.decomposer.dtype)
 
 
 def clear(folder: Path, force: bool) -> None:

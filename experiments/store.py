@@ -101,9 +101,10 @@ def move_contents_aside(folder: Path) -> Path:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder/.lock` while in the block; `BadInput` where another process does. Freed even by kill -9."""
-    path = folder / LOCK
+def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
+    """Hold `folder/<name>` while in the block, the process's id in it; `BadInput` where another process does. Freed even by
+    kill -9 (the id then stays)."""
+    path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = path.open("a+", encoding="utf-8")
@@ -124,6 +125,7 @@ def locked(folder: Path) -> Iterator[None]:
         handle.write(str(os.getpid()))
         handle.flush()
         yield
+        handle.truncate(0)
     finally:
         handle.close()
 

@@ -138,6 +138,8 @@ def train_grpo(
     origin = fingerprint(engine.named_parameters()).checksum
     watched = config.loss.kl_coef > 0 or config.kl_log_sequences > 0
     reference = engine.frozen_copy() if watched else None  # the run's start: no checkpoint is loaded yet
+    if engine.world_size > config.prompts_per_step:
+        raise BadInput(f"{engine.world_size} ranks cannot share {config.prompts_per_step} prompts per step")
     checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints)
     done, missing_steps, drawn_before = _resume(config, engine, checkpoints, origin)
     saved = done
@@ -151,6 +153,7 @@ def train_grpo(
         normalise_std=config.loss.variant != "dr_grpo", tries=config.max_tries if config.dynamic_sampling else 1,
         seed=config.seed, slots=range(engine.rank, config.prompts_per_step, engine.world_size),
     )  # fmt: skip
+    watched_here = -(-config.kl_log_sequences // engine.world_size)
     clock = Clock()
     ahead = Ahead(collector, config.max_offpolicy_steps, config.steps) if config.max_offpolicy_steps else None
     if ahead:
@@ -166,6 +169,7 @@ def train_grpo(
                 for journal in journals:
                     journal.flush()
                 checkpoints.save(done, state)
+            engine.all_gather(done)  # nobody goes on, or leaves, before it is written
         saved = done
 
     def leave_if_asked() -> None:
@@ -193,9 +197,9 @@ def train_grpo(
             drift: dict[str, float] = {}
             if reference is not None:
                 with clock("logprob"):
-                    drift = drift_sums(drift_sample(drawn, config.kl_log_sequences, done), reference)
+                    drift = drift_sums(drift_sample(drawn, watched_here, done), reference)
             gathered = engine.all_gather((rows, [not g.spread for g in drawn], _teachers(groups, config), drift))
-            everything = [row for part in gathered for row in part[0]]
+            everything = sorted((row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"]))
             metrics = {"step": done + 1} | describe(everything, [s for part in gathered for s in part[1]])
             metrics["groups/drawn"] = sum(len(part[1]) for part in gathered)
             metrics |= drift_metrics([part[3] for part in gathered], config.loss.kl_estimator)
@@ -260,17 +264,23 @@ def _update(
     normaliser = sum(engine.all_gather(share))
     chosen = [(p, g) for p, g in places if _pulls(p, g, config)]
     micro = micro_batches(chosen, config.micro_batch_size, config.micro_batch_tokens, config.shared_prefix)
+    turns = max(engine.all_gather(len(micro)))  # sharded engines communicate in every backward: all ranks take as many
+    idle = turns - len(micro)
+    micro += [places[:1]] * idle
     batches = [([p.prompt for p, _ in m], [p.completions[g].token_ids for p, g in m]) for m in micro]
     refs: list[Tensor | None] = [None] * len(micro)
     if reference is not None:
         with clock("logprob"):
-            refs = [reference(*batch).logp_BT for batch in batches]
+            refs[: turns - idle] = [reference(*batch).logp_BT for batch in batches[: turns - idle]]
     old: list[Tensor] = []
     outputs: list[LossOutputs] = []
     with clock("train"):
         for _ in range(config.updates_per_batch):
             for k, (m, batch) in enumerate(zip(micro, batches, strict=True)):
                 stats = engine.forward(*batch)
+                if k >= turns - idle:
+                    engine.backward(stats.logp_BT.sum() * 0.0)
+                    continue
                 if len(old) == k:
                     old.append(stats.logp_BT.detach())
                 rollout_BT = torch.zeros_like(old[k]).masked_scatter(
@@ -289,6 +299,10 @@ def _update(
 def _resume(config: GRPOConfig, engine: Engine, checkpoints: Checkpoints, origin: str) -> tuple[int, int, Drawn]:
     """(completed steps, steps without reward so far, answers drawn ahead) of the newest whole checkpoint, its state loaded."""
     found = checkpoints.latest()
+    if len(seen := set(engine.all_gather(found and found[0]))) > 1:
+        raise RunFailed(
+            f"ranks see different newest checkpoints in {checkpoints.folder} ({seen}): is it a shared folder?"
+        )
     if found is None:
         return 0, 0, {}
     _, state = found

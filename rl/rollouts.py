@@ -113,8 +113,9 @@ class Collector:
             samples = [self.samples(step, j) for j in places]
             requests = [self.to_request(s) for s in samples]
             prompts = self.encode(requests)
-            seed = counter_seed(self.seed, step, places[0], 0)
-            sampling = Sampling(self.sampling.max_new_tokens, self.sampling.temperature, seed=seed)
+            rows = tuple(j % self.prompts_per_step for j in places)
+            seed = counter_seed(self.seed, step, places[0] - rows[0], 0)
+            sampling = Sampling(self.sampling.max_new_tokens, self.sampling.temperature, seed=seed, rows=rows)
             answers = self.backend.generate(requests, G, sampling)
         with clock("reward"):
             flat = [(s, c.text, counter_seed(self.seed, step, j, 1 + g))

@@ -26,7 +26,8 @@ class Request:
 class Sampling:
     """How to sample. `temperature` 0 is greedy; `top_p` 1 and `top_k` -1 leave the distribution whole.
 
-    `seed` alone decides the draws: the process's own random state is neither read nor changed.
+    `seed` alone decides the draws: the process's own random state is neither read nor changed. `rows` says which rows of the
+    seed's draws the requests take, so that ranks which share a batch draw what one process would; None: 0, 1, 2, ...
     """
 
     max_new_tokens: int
@@ -34,6 +35,7 @@ class Sampling:
     top_p: float = 1.0
     top_k: int = -1
     seed: int = 0
+    rows: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:

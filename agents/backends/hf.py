@@ -7,7 +7,7 @@ samples share (`agents/backends/decode.py`); finished samples leave the batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -42,7 +42,10 @@ class HFBackend:
             raise BadInput(f"n must be at least 1, not {n}")
         prompts = self.vlm.encode(requests)
         generator = torch.Generator().manual_seed(sampling.seed)
-        uniform_PnT = torch.rand(len(prompts), n, sampling.max_new_tokens, generator=generator, dtype=torch.float64)
+        rows = list(range(len(prompts)) if sampling.rows is None else sampling.rows)
+        uniform_PnT = torch.rand(
+            max(rows, default=-1) + 1, n, sampling.max_new_tokens, generator=generator, dtype=torch.float64
+        )[rows]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         width = max(1, self.max_sequences // n)
         result: list[list[Completion]] = [[] for _ in prompts]
@@ -51,9 +54,9 @@ class HFBackend:
         try:
             for start in range(0, len(order), width):
                 chosen = order[start : start + width]
-                rows = self._decode([prompts[i] for i in chosen], n, sampling, uniform_PnT[chosen])
+                answers = self._decode([prompts[i] for i in chosen], n, sampling, uniform_PnT[chosen])
                 for k, i in enumerate(chosen):
-                    result[i] = rows[k * n : (k + 1) * n]
+                    result[i] = answers[k * n : (k + 1) * n]
         finally:
             self.vlm.model.train(was_training)
         return result
@@ -121,11 +124,24 @@ class HFBackend:
 
         Raises RunFailed naming the parameters that were unknown, doubled, missing or of another shape.
         """
-        mine = dict(self.vlm.model.named_parameters(remove_duplicate=False))
         owner = {p.data_ptr(): name for name, p in self.vlm.model.named_parameters()}
         written: set[str] = set()
-        copied: list[tuple[str, Tensor]] = []
-        for name, value in named_parameters:
+        copied: set[str] = set()
+        # as they come: what was gathered for the sync need not stay, a model never lies here twice
+        sent = fingerprint(self._write(named_parameters, owner, written, copied))
+        if missing := sorted(set(owner.values()) - written):
+            raise RunFailed(f"weight sync: {len(missing)} parameters were never sent, first {missing[0]}")
+        held = dict(self.vlm.model.named_parameters())
+        if (there := fingerprint((name, held[name]) for name in copied)) != sent:
+            raise RunFailed(f"weight sync: what is held ({there}) is not what was sent ({sent})")
+        return fingerprint(held.items())
+
+    def _write(
+        self, values: Iterable[tuple[str, Tensor]], owner: dict[int, str], written: set[str], copied: set[str]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Copy each value that is not the model's own, and give what was copied."""
+        mine = dict(self.vlm.model.named_parameters(remove_duplicate=False))
+        for name, value in values:
             if name not in mine:
                 raise RunFailed(
                     f"weight sync: the rollout model has no parameter {name!r}; is it the same architecture?"
@@ -141,13 +157,8 @@ class HFBackend:
             written.add(key)
             if value.data_ptr() != target.data_ptr():
                 target.copy_(value)
-                copied.append((key, value.to(target.dtype)))
-        if missing := sorted(set(owner.values()) - written):
-            raise RunFailed(f"weight sync: {len(missing)} parameters were never sent, first {missing[0]}")
-        held = dict(self.vlm.model.named_parameters())
-        if (there := fingerprint((name, held[name]) for name, _ in copied)) != (sent := fingerprint(copied)):
-            raise RunFailed(f"weight sync: what is held ({there}) is not what was sent ({sent})")
-        return fingerprint(held.items())
+                copied.add(key)
+                yield key, value.to(target.dtype)
 
 
 def _invert_cdf(log_p_RV: Tensor, uniform_Rn: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from agents.backends.packed import run_row
 from agents.backends.vlm import VLM, Encoded, collate
 from benchmarks.errors import BadInput
 from editors.onednn import use_onednn
+from rl.policies.lora import Lora
 from rl.prefix import pack
 
 BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number
@@ -52,9 +53,11 @@ class TextPolicy(nn.Module):
         frozen_vision: bool = False,
         gradient_checkpointing: bool = False,
         shared_prefix: bool = True,
+        lora: Lora | None = None,
     ) -> None:
         """`temperature` must be that of the rollouts. `frozen_vision` keeps the vision tower as it is, so that each picture
-        passes it once. `shared_prefix`: completions of the same prompt object share its pass and each other's beginnings."""
+        passes it once. `shared_prefix`: completions of the same prompt object share its pass and each other's beginnings. `lora`:
+        adapters are trained instead of the weights, in the vision tower too unless it is frozen."""
         super().__init__()
         if not temperature > 0:
             raise BadInput(
@@ -63,10 +66,12 @@ class TextPolicy(nn.Module):
         self.model = vlm.model
         self._vlm = [vlm]  # in a list: the VLM is no submodule, its model is already one
         self.temperature, self.chunk_tokens = temperature, chunk_tokens
-        self.frozen_vision, self.shared_prefix = frozen_vision, shared_prefix
+        self.frozen_vision, self.shared_prefix, self.lora = frozen_vision, shared_prefix, lora
         ban = torch.zeros(vlm.model.config.text_config.vocab_size, device=vlm.model.device)
         ban[list(vlm.banned_ids)] = BANNED
         self.register_buffer("ban_V", ban, persistent=False)
+        if lora is not None:
+            lora.attach(self.model, vision=not frozen_vision)
         if frozen_vision:
             self.model.model.visual.requires_grad_(False)
         if gradient_checkpointing:

@@ -1,0 +1,233 @@
+"""Many processes, one model: ZeRO 0-3 (arXiv 1910.02054) by DeepSpeed, the loop and its arithmetic ours.
+
+What is trained is what `TorchEngine` trains: the same sum of losses, the same clipping, the same AdamW. DeepSpeed averages
+gradients over ranks, so a loss is multiplied by their number. Checkpoints are `TorchEngine`'s: whole fp32 weights and moments
+by name, so that a run goes on at another number of ranks, another stage, or in plain torch.
+
+Ranks see batches of different shape. So under ZeRO-3 nothing may depend on what a rank has seen before: no prefetching, no
+keeping of parameters for reuse; and a module that not every rank needs is called by all of them or by none (`_Whole`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from PIL import Image
+from torch import Tensor, nn
+
+from agents.backends.base import Request
+from agents.backends.prompts import compute_features
+from agents.backends.vlm import Encoded
+from benchmarks.errors import BadInput, MissingFile
+from rl.engine.adamw import Schedule
+from rl.engine.base import Evaluate, StepInfo
+from rl.engine.process_group import join
+from rl.engine.zero_state import ZeroState
+from rl.policies.lora import is_adapter
+from rl.policies.text import TextPolicy, TokenStats
+
+STAGES = (0, 1, 2, 3)
+NO_BF16 = "DeepSpeed's stage 0 has no fp32 sums of bfloat16 gradients; choose stage 1, which in one process is the same"
+BLANK = Request("", (Image.new("RGB", (32, 32)),))
+
+
+class DeepSpeedEngine:
+    """`Engine` for the ranks of a process group, which it joins if nobody has."""
+
+    def __init__(
+        self,
+        make_policy: Callable[[], TextPolicy],
+        stage: int = 2,
+        offload_optimizer: bool = False,
+        gather_bytes: int = 1 << 28,
+        timeout_s: float = 1800.0,
+        **numbers: Any,
+    ) -> None:
+        """`make_policy` loads the start weights, once now and once per frozen copy. `gather_bytes`: how much of a sharded
+        model is whole at a time in `named_parameters`. `numbers` are those of `Schedule`.
+
+        Raises MissingFile without the package, BadInput for settings that contradict each other.
+        """
+        if stage not in STAGES:
+            raise BadInput(f"ZeRO has the stages 0, 1, 2 and 3, not {stage}")
+        if offload_optimizer and stage == 0:
+            raise BadInput("stage 0 shards nothing and offloads nothing; choose stage 1, 2 or 3 with offload_optimizer")
+        self.make_policy, self.stage, self.gather_bytes = make_policy, stage, gather_bytes
+        self.schedule = Schedule(**numbers)
+        self.policy = make_policy()
+        device = self.policy.model.device.type
+        deepspeed = import_deepspeed(device)
+        join(device, timeout_s)
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        if self.policy.model.dtype not in (torch.float32, torch.bfloat16):
+            raise BadInput(f"engine=deepspeed trains float32 or bfloat16 weights, not {self.policy.model.dtype}")
+        if stage == 0 and self.policy.model.dtype == torch.bfloat16:
+            raise BadInput(NO_BF16)
+        self.params = dict(self.policy.model.named_parameters())
+        self.sees = any(p.requires_grad for p in self.policy.model.model.visual.parameters())
+        if stage == 3 and not self.sees:
+            _hide_tower(self.policy)
+        optimizer = torch.optim.AdamW(
+            self.schedule.groups(self.params.values()), lr=self.schedule.lr, betas=self.schedule.betas, fused=True
+        )
+        whole = _Whole(self.policy)
+        self.ds, *_ = deepspeed.initialize(
+            model=whole,
+            optimizer=optimizer,
+            config=self._config(offload_optimizer),
+            dist_init_required=False,
+        )
+        if stage == 3:  # the output layer is called once per chunk of tokens, as often as each rank needs
+            deepspeed.zero.register_external_parameter(whole, self.policy.model.lm_head.weight)
+            whole.coordinator = self.ds.optimizer.parameter_offload.get_param_coordinator()
+        self.state = ZeroState(self.ds, optimizer, self.params)
+        self.updates = 0
+        self._norm = 0.0
+        if stage == 0 and self.policy.model.dtype == torch.float32:
+            self.ds.clip_fp32_gradients = self._clip  # DeepSpeed's own keeps the norm to itself
+
+    def _config(self, offload_optimizer: bool) -> dict[str, Any]:
+        bf16 = self.policy.model.dtype == torch.bfloat16
+        zero: dict[str, Any] = {"stage": self.stage, "overlap_comm": False}
+        if offload_optimizer:
+            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": self.policy.model.device.type == "cuda"}
+        if self.stage == 3:
+            zero |= {
+                "stage3_prefetch_bucket_size": 0,
+                "stage3_max_reuse_distance": 0,
+                "stage3_param_persistence_threshold": 0,
+                "memory_efficient_linear": False,
+            }
+        return {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": 1,
+            "managed_gradient_accumulation": False,  # a batch ends where `step` is called
+            "gradient_clipping": self.schedule.max_grad_norm,
+            "bf16": {"enabled": bf16},
+            "data_types": {"grad_accum_dtype": "fp32"},
+            "zero_optimization": zero,
+            "zero_allow_untested_optimizer": True,
+            "zero_force_ds_cpu_optimizer": False,
+            "steps_per_print": 10**9,
+        }
+
+    def encode(self, requests: Sequence[Request]) -> list[Encoded]:
+        return self.policy.encode(requests)
+
+    def forward(self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]) -> TokenStats:
+        blank = None
+        if self.stage > 0 and self.sees and self.world_size > 1:
+            pictured = any(p.pixel_values is not None for p in prompts)
+            if any(self.all_gather(pictured)) and not pictured:
+                blank = self.encode([BLANK])[0]
+        return TokenStats(*self.ds(prompts, completions, blank))
+
+    def backward(self, loss: Tensor) -> None:
+        self.ds.backward(loss * self.world_size)
+
+    def step(self) -> StepInfo:
+        """As `TorchEngine.step`: a non-finite gradient skips the update, not its count."""
+        lr = self.schedule.lr_at(self.updates)
+        for group in self.ds.optimizer.param_groups:
+            group["lr"] = lr
+        self.ds.step()
+        self.state.forget_gradients()
+        if self.ds.optimizer is not self.state.adamw:
+            self._norm = float(self.ds.get_global_grad_norm())
+        self.updates += 1
+        return StepInfo(self._norm, lr, skipped=not self._norm < float("inf"))
+
+    def _clip(self) -> None:
+        trained = [p for p in self.params.values() if p.requires_grad]
+        self._norm = float(torch.nn.utils.clip_grad_norm_(trained, self.schedule.max_grad_norm))
+        if not self._norm < float("inf"):
+            for p in trained:
+                p.grad = None  # AdamW passes them over
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Under ZeRO-3 about `gather_bytes` are whole at a time; every rank must go through all of them. Raises RunFailed
+        naming the parameter where gathering fails."""
+        named = self.state.gather(self.gather_bytes)
+        if (lora := self.policy.lora) is None:
+            return named
+        return lora.merge(named, {n: v.clone() for n, v in self.state.gather(self.gather_bytes, is_adapter)})
+
+    def frozen_copy(self) -> Evaluate:
+        """A whole model on every rank, whatever the stage (its frozen weights are the policy's own below stage 3)."""
+        policy = self.make_policy().requires_grad_(False)
+        if not self.sees:  # a tower that never changes needs no copy, and its features no second pass
+            policy.model.model.visual = self.policy.model.model.visual
+            policy.vlm.prompts = self.policy.vlm.prompts
+        with torch.no_grad():
+            copies = dict(policy.model.named_parameters())
+            for name, value in self.state.gather(self.gather_bytes):
+                if self.stage < 3 and not self.params[name].requires_grad:
+                    copies[name].data = value  # never changes: one of it is enough
+                else:
+                    copies[name].copy_(value)
+        return torch.no_grad()(policy.forward)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Like `TorchEngine`'s, weights in fp32. Only rank 0 holds the tensors; every rank must call."""
+        return self.state.collect(keep=self.rank == 0) | {"updates": self.updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises BadData when the state is that of another model or cannot be sharded."""
+        self.state.restore(state)
+        self.updates = state["updates"]
+
+    def all_gather(self, value: Any) -> list[Any]:
+        found: list[Any] = [None] * self.world_size
+        dist.all_gather_object(found, value)
+        return found
+
+
+class _Whole(nn.Module):
+    """The policy with outputs that DeepSpeed's hooks find (a tuple), and a call of the vision tower that changes nothing for
+    a rank without pictures while another rank has some: its sharded weights are gathered, and its gradients reduced, by all
+    ranks or by none."""
+
+    def __init__(self, policy: TextPolicy) -> None:
+        super().__init__()
+        self.policy = policy
+        self.coordinator: Any = None  # of ZeRO-3
+
+    def forward(
+        self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]], blank: Encoded | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if self.coordinator is not None and not self.coordinator.is_invalid_trace():
+            self.coordinator._invalidate_trace()  # it would demand the same modules of all ranks, and of every pass
+        nothing: Tensor | float = 0.0
+        if blank is not None:
+            nothing = sum((f.sum() for f in compute_features(self.policy.vlm, [blank])[0]), start=torch.tensor(0.0)) * 0
+        stats = self.policy(prompts, completions)
+        return stats.logp_BT + nothing, stats.entropy_BT, stats.mask_BT
+
+
+def import_deepspeed(device: str) -> Any:
+    """The package, set up for the device. MissingFile where it is not installed."""
+    if device == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
+    try:
+        import deepspeed
+    except ImportError as e:
+        raise MissingFile(f"engine=deepspeed needs the package deepspeed ({e}): make extra-deepspeed") from e
+    deepspeed.logger.setLevel("ERROR")
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # a kernel that is compiled at the first start
+    return deepspeed
+
+
+def _hide_tower(policy: TextPolicy) -> None:
+    """Keep a frozen vision tower out of ZeRO-3: its features are remembered, so ranks do not call it equally often."""
+    body: Any = policy.model.model
+    tower = body.visual
+    del body.visual
+    object.__setattr__(body, "visual", tower)
+
+
+__all__ = ["NO_BF16", "STAGES", "DeepSpeedEngine", "import_deepspeed"]

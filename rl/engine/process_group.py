@@ -1,0 +1,51 @@
+"""The processes that train together: torchrun's environment variables, or one process alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from benchmarks.errors import BadInput
+
+
+def ranks() -> tuple[int, int]:
+    """(rank, world size) as the launcher gave them; (0, 1) without a launcher."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def join(device: str, timeout_s: float = 1800.0) -> None:
+    """Join the process group (gloo on the CPU, nccl with gloo for objects on CUDA) if that is not done yet.
+
+    `timeout_s`: a rank that waits longer for another one raises instead of hanging.
+    """
+    if dist.is_initialized():
+        return
+    rank, size = ranks()
+    if not 0 <= rank < size:
+        raise BadInput(f"RANK={rank} and WORLD_SIZE={size} in the environment contradict each other; use torchrun")
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    if size == 1:
+        for key, value in (alone | {"MASTER_PORT": str(free_port())}).items():
+            os.environ.setdefault(key, value)
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+
+
+def leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+__all__ = ["free_port", "join", "leave", "ranks"]

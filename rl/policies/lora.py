@@ -1,0 +1,62 @@
+"""LoRA (arXiv 2106.09685, section 4.1) by peft: W stays as it is, W + (alpha / rank) B A is used, and only A and B are trained.
+
+The adapters live in the model under training alone. Everyone else (rollouts, the saved model) gets merged weights under their
+usual names, so nothing outside of training needs to know about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.errors import BadInput
+
+# every linear layer of a block, by its place in Qwen2.5-VL
+LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
+VISION = r"model\.visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate|up|down)_proj)"
+
+
+@dataclass(frozen=True)
+class Lora:
+    """`rank` of the update of each matrix; `alpha / rank` is its scale."""
+
+    rank: int
+    alpha: int
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not self.alpha > 0:
+            raise BadInput(f"LoRA needs a rank of at least 1 and a positive alpha, not {self.rank} and {self.alpha}")
+
+    def attach(self, model: nn.Module, vision: bool) -> None:
+        """Put adapters beside the linear layers of the language model, and of the vision tower where `vision`; freeze all
+        else. B starts at 0: the model computes what it did. A's start is the same in every process."""
+        from peft import LoraConfig, inject_adapter_in_model
+
+        places = f"{LANGUAGE}|{VISION}" if vision else LANGUAGE
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=0.0, target_modules=places)
+            inject_adapter_in_model(config, model)
+
+    def merge(
+        self, named: Iterable[tuple[str, Tensor]], adapters: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The weights of a model with adapters as those of one without, one at a time; the sum is made in fp32."""
+        for name, value in named:
+            if is_adapter(name):
+                continue
+            place, found, kind = name.rpartition(".base_layer.")
+            if found and kind == "weight":
+                a, b = (adapters[f"{place}.lora_{x}.default.weight"].to(value.device).float() for x in "AB")
+                value = (value.float() + self.alpha / self.rank * (b @ a)).to(value.dtype)
+            yield (f"{place}.{kind}" if found else name), value
+
+
+def is_adapter(name: str) -> bool:
+    return ".lora_A." in name or ".lora_B." in name
+
+
+__all__ = ["Lora", "is_adapter"]

@@ -1,0 +1,91 @@
+"""ZeRO is plain torch, whatever the stage, the number of ranks and the split of the batch. Real processes over gloo."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rl.checkpoint import Checkpoints
+from rl.engine.torch import TorchEngine
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="needs `make extra-deepspeed`"),
+]
+SCENES = ["equivalence", "gathering", "precision", "nonfinite", "loop", "checkpoints"]
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["1 rank", "2 ranks"])
+def played(
+    request: Any, tiny_vlm_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, Path, dict[str, Any]]:
+    """All scenes, played once by that many ranks: (ranks, folder, results)."""
+    out = tmp_path_factory.mktemp(f"ranks-{request.param}")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
+    command = [sys.executable, *torchrun, "-m", "tests.rl.zero_ranks", str(tiny_vlm_path), str(out), *SCENES]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1500
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return request.param, out, json.loads((out / "result.json").read_text())
+
+
+def test_every_stage_makes_torchs_updates(played: tuple[int, Path, dict[str, Any]]) -> None:
+    found = played[2]["equivalence"]
+    assert {f"plain {s}" for s in range(4)} < found.keys()
+    for name, off in found.items():
+        assert off["moved"] > 1e-3, name
+        assert off["weights"] < 1e-5 and off["norms"] < 1e-5, (name, off)
+
+
+def test_a_sharded_model_is_whole_only_bucket_by_bucket(played: tuple[int, Path, dict[str, Any]]) -> None:
+    ranks, _, found = played
+    seen = found["gathering"]
+    assert seen["once"]
+    assert seen["most"] <= 30_000 + seen["biggest"] < seen["all"] / 3
+
+
+def test_bf16_stages_agree_and_go_on_in_each_other(played: tuple[int, Path, dict[str, Any]]) -> None:
+    """bf16 has 8 bits: after four updates of at most 2e-3 stages may be a few of its steps apart, not more."""
+    found = played[2]["precision"]
+    for stage in "123":
+        assert found[stage]["norms"] == pytest.approx(found["1"]["norms"], rel=2e-2)
+        assert found[stage]["fp32"]
+        assert max(found[stage]["apart"], found[stage]["resumed"]) < 1e-2, found
+
+
+def test_a_gradient_that_is_no_number_is_skipped_by_all(played: tuple[int, Path, dict[str, Any]]) -> None:
+    assert played[2]["nonfinite"] == {str(s): [True] * 4 for s in range(4)}
+
+
+def test_the_loop_with_several_ranks_is_the_loop_with_one(played: tuple[int, Path, dict[str, Any]]) -> None:
+    for stage, off in played[2]["loop"].items():
+        assert off["weights"] < 1e-5 and off["metrics"] < 1e-4, (stage, off)
+
+
+def test_a_run_goes_on_in_another_engine(played: tuple[int, Path, dict[str, Any]], tiny_vlm_path: Path) -> None:
+    """Half with torch, the rest sharded; and half sharded, the rest with torch in this process."""
+    from tests.rl import zero_ranks as Z
+
+    _, out, found = played
+    assert found["checkpoints"].keys() == {f"torch to {s}" for s in range(4)}
+    assert max(found["checkpoints"].values()) < 1e-5, found["checkpoints"]
+    whole = Checkpoints(out / "checkpoints" / "whole" / "checkpoints").latest()
+    assert whole is not None and whole[0] == Z.RUN.steps
+    for stage in (0, 2, 3):
+        engine = TorchEngine(Z.maker(tiny_vlm_path)(), **Z.RUN.optimizer())
+        weights = Z.grpo(tiny_vlm_path, out / "checkpoints" / f"from-{stage}", engine)
+        assert max(float((w - whole[1]["engine"]["weights"][n]).abs().max()) for n, w in weights.items()) < 1e-5
+        moments, theirs = engine.optimizer.state_dict()["state"], whole[1]["engine"]["optimizer"]["state"]
+        for k, moment in moments.items():
+            assert moment["step"] == theirs[k]["step"] == Z.RUN.steps
+            assert torch.allclose(moment["exp_avg"], theirs[k]["exp_avg"], atol=1e-5)
