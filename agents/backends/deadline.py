@@ -53,7 +53,7 @@ def within(seconds: float, progress: Progress, work: Callable[[], T]) -> T:
     while thread.is_alive():
         left = progress.when + seconds - time.monotonic()
         if left <= 0:
-            raise RunFailed(f"{progress}: nothing happened for {seconds:g} s; the engine cannot be used any more")
+            raise RunFailed(f"{progress}: nothing happened for {seconds:g} s")
         thread.join(left)
     if failed:
         raise failed[0]

@@ -53,7 +53,6 @@ class EngineSettings:
     max_tokens: int = 4096  # of a prompt and its answer
     max_sequences: int = 128
     cache_gib: float = 0.25
-    eager: bool = True
     sleep: bool = False
     sync_limit_s: float = 300.0
 
@@ -75,7 +74,7 @@ class Answer:
 
 
 def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:
-    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, eager, sleep, sync_limit_s."""
+    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s."""
     if not (vlm.path / "config.json").is_file():
         raise MissingFile(f"vLLM reads a model's configuration from its folder, and there is no config.json in {vlm.path}")
     model = vlm.model
@@ -107,6 +106,7 @@ class VLLMEngine:
         """Takes 4 to 20 s. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
         self.settings = settings
         self.ready = False  # whether the weights are those of a whole sync
+        self._stuck = False  # whether a sync is under way, if only in a thread that was given up
         self._asleep = False
         self._count = 0
         with _own_random_state(), _quiet_start(settings.device):
@@ -117,12 +117,14 @@ class VLLMEngine:
         self._places: dict[str, Place] = places(self._model, names)
 
     def generate(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]:
-        """n answers of each prompt, [P][n]; the seeds depend on (seed, prompt index, sample index) only."""
+        """n answers of each prompt, [P][n]; a function of weights and arguments, the seeds being those of (seed, prompt index,
+        sample index). Raises BadInput for a prompt that is too long, RunFailed without weights or where vLLM fails."""
         if not self.ready:
             raise RunFailed("vLLM has no weights of the trainer: no weight sync has succeeded since it started")
         if not prompts:
             return []
         self.wake()
+        self._forget()  # so that the last bits do not depend on earlier calls: a resumed run has had none
         for k, prompt in enumerate(prompts):
             if len(prompt) + sampling.max_new_tokens > self.settings.max_tokens:
                 raise BadInput(
@@ -164,10 +166,20 @@ class VLLMEngine:
         Raises RunFailed naming the parameter that was unknown, doubled, missing, of another shape or not held afterwards;
         and naming phase and parameter where nothing happened for `sync_limit_s`.
         """
+        if self._stuck:
+            raise RunFailed("weight sync: an earlier one never came to its end; start a new engine")
         self.ready = False
+        self._stuck = True
         self.wake(weights_only=True)
         progress = Progress("weight sync")
-        report = within(self.settings.sync_limit_s, progress, lambda: self._sync(named_parameters, progress))
+
+        def work() -> SyncReport:
+            try:
+                return self._sync(named_parameters, progress)
+            finally:
+                self._stuck = False
+
+        report = within(self.settings.sync_limit_s, progress, work)
         self.ready = True
         return report
 
@@ -179,17 +191,17 @@ class VLLMEngine:
             pass
         if incoming.error is not None:
             raise incoming.error
-        held = []
+        held: dict[str, Tensor] = {}
         for name, value in read_back(self._model, self._names, self._places):
             progress.at("reading back", name)
             sent = incoming.rows[self.settings.tied.get(name, name)]
-            name = self.settings.tied.get(name, name)
-            if fingerprint([(name, settled(value))]).checksum != sent:
+            name, value = self.settings.tied.get(name, name), settled(value)
+            if fingerprint([(name, value)]).checksum != sent:
                 raise RunFailed(f"weight sync: what vLLM holds of {name} is not what was sent")
-            held.append((name, value))
+            held[name] = value
         progress.at("resetting caches")
         self._forget()
-        return fingerprint(dict(held).items())
+        return fingerprint(held.items())
 
     def _checked(
         self, named_parameters: Iterable[tuple[str, Tensor]], incoming: _Incoming, progress: Progress
@@ -227,7 +239,7 @@ class VLLMEngine:
         self._engine.reset_mm_cache()
         self._engine.reset_encoder_cache()
         if self._engine.reset_prefix_cache() is False:
-            raise RunFailed("weight sync: vLLM could not drop its prefix cache; a request was still running")
+            raise RunFailed("vLLM could not drop its prefix cache: a request was still running")
 
     def sleep(self) -> None:
         """Hand the GPU's memory to the trainer: weights go to main memory, keys and values are dropped. Not on the CPU."""
@@ -266,7 +278,7 @@ def _start(settings: EngineSettings) -> Any:
         max_num_seqs=settings.max_sequences,
         kv_cache_memory_bytes=int(settings.cache_gib * 2**30),
         gpu_memory_utilization=0.05,  # only what must be free at the start; the line above is what is taken
-        enforce_eager=settings.eager,
+        enforce_eager=settings.device == "cpu",  # no graphs there, and compiling takes longer than it saves
         enable_prefix_caching=True,
         enable_sleep_mode=settings.sleep and settings.device == "cuda",
         limit_mm_per_prompt={"image": 16, "video": 0},
