@@ -122,7 +122,9 @@ class RemoteEngine:
                 self._ask("sync", str(self._weights))
             return self._ask(what, *rest)
         except Died as second:
-            raise RunFailed(f"{second} again, after a new start, while it had to {what}. It said last: {self._said()}") from None
+            raise RunFailed(
+                f"{second} again, after a new start, while it had to {what}. It said last: {self._said()}"
+            ) from None
 
     def _ask(self, what: str, *rest: Any) -> Any:
         """The answer. Raises Died, or what the engine raised."""

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from agents.backends.base import Completion, Request, Sampling, SyncReport
 from agents.backends.remote import RemoteEngine
-from agents.backends.vlm import VLM, Encoded
 from agents.backends.vllm_engine import Answer, VLLMEngine, settings_of
+from agents.backends.vlm import VLM, Encoded
 from benchmarks.errors import BadInput
 
 
@@ -22,7 +22,9 @@ class TokenEngine(Protocol):
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport: ...
 
 
-_idle: dict[tuple[str, bool, float], list[TokenEngine]] = {}  # engines whose backend is gone: a start takes seconds, a sync a moment
+_idle: dict[
+    tuple[str, bool, float], list[TokenEngine]
+] = {}  # engines whose backend is gone: a start takes seconds, a sync a moment
 
 
 class VLLMBackend:

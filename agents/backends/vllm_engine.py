@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import random
 import warnings
@@ -76,7 +75,9 @@ class Answer:
 def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:
     """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s."""
     if not (vlm.path / "config.json").is_file():
-        raise MissingFile(f"vLLM reads a model's configuration from its folder, and there is no config.json in {vlm.path}")
+        raise MissingFile(
+            f"vLLM reads a model's configuration from its folder, and there is no config.json in {vlm.path}"
+        )
     model = vlm.model
     own = {id(p): name for name, p in model.named_parameters()}
     every = dict(model.named_parameters(remove_duplicate=False))
@@ -123,6 +124,8 @@ class VLLMEngine:
             raise RunFailed("vLLM has no weights of the trainer: no weight sync has succeeded since it started")
         if not prompts:
             return []
+        if sampling.temperature > 2:
+            raise BadInput(f"vLLM takes temperatures up to 2, not {sampling.temperature}; rollouts=hf takes any")
         self.wake()
         self._forget()  # so that the last bits do not depend on earlier calls: a resumed run has had none
         for k, prompt in enumerate(prompts):
@@ -215,7 +218,9 @@ class VLLMEngine:
                 progress.at("loading", name)
                 owner = tied.get(name, name)
                 if owner not in shapes:
-                    raise RunFailed(f"weight sync: the rollout model has no parameter {name!r}; is it the same architecture?")
+                    raise RunFailed(
+                        f"weight sync: the rollout model has no parameter {name!r}; is it the same architecture?"
+                    )
                 if tuple(value.shape) != shapes[owner]:
                     raise RunFailed(f"weight sync: {name} is {tuple(value.shape)}, here {shapes[owner]}")
                 value = value.detach().to(dtype)
@@ -264,7 +269,9 @@ def _start(settings: EngineSettings) -> Any:
         from vllm.model_executor.models.qwen2 import Qwen2ForCausalLM
         from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
     except ImportError as e:
-        raise MissingFile(f"rollouts=vllm needs vLLM, which cannot be imported here ({e}); install it: make extra-vllm") from e
+        raise MissingFile(
+            f"rollouts=vllm needs vLLM, which cannot be imported here ({e}); install it: make extra-vllm"
+        ) from e
     from agents.backends.vllm_bans import BanTokens
 
     for architecture in (Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM):
@@ -278,8 +285,8 @@ def _start(settings: EngineSettings) -> Any:
         max_num_seqs=settings.max_sequences,
         kv_cache_memory_bytes=int(settings.cache_gib * 2**30),
         gpu_memory_utilization=0.05,  # only what must be free at the start; the line above is what is taken
-        enforce_eager=settings.device == "cpu",  # no graphs there, and compiling takes longer than it saves
         enable_prefix_caching=True,
+        **(_on_cpu(settings) if settings.device == "cpu" else {}),
         enable_sleep_mode=settings.sleep and settings.device == "cuda",
         limit_mm_per_prompt={"image": 16, "video": 0},
         skip_mm_profiling=True,
@@ -296,6 +303,17 @@ def _start(settings: EngineSettings) -> Any:
         return LLMEngine.from_engine_args(args)
     except (ValueError, RuntimeError, OSError, NotImplementedError) as e:
         raise RunFailed(f"vLLM did not start: {e}") from e
+
+
+def _on_cpu(settings: EngineSettings) -> dict[str, Any]:
+    """A prompt is never cut in pieces there: the sampler draws after each piece and would have to turn a seeded generator
+    back, which torch can do on CUDA alone. Small blocks, so that samples share short prompts too. Compiling does not pay."""
+    return {
+        "enforce_eager": True,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(4096, settings.max_tokens),
+        "block_size": 32,
+    }
 
 
 def _known(args: Any, **values: Any) -> dict[str, Any]:
