@@ -200,8 +200,15 @@ class AlgoConfig:
 
 @dataclass
 class RolloutsConfig:
-    name: str = MISSING  # hf
+    name: str = MISSING  # hf | vllm | auto
     batch_size: int = 128  # sequences generated together
+    # of vllm alone:
+    max_tokens: int = 4096  # of a prompt and its answer together; a longer one is refused
+    cache_gib: float = 0.25  # memory for keys and values
+    sleep: bool = False  # hand the GPU's memory to the trainer between rollouts; nothing on a CPU
+    process: str = "inside"  # inside: the trainer's process | separate: one of its own, started again when it dies
+    sync_limit_s: float = 300.0  # a weight sync in which nothing happens for so long has failed
+    call_limit_s: float = 1800.0  # process=separate: one that answers later than this counts as dead
 
 
 @dataclass

@@ -40,6 +40,7 @@ from conf.schema import (
     SequencerConfig,
 )
 from editors.onednn import use_onednn
+from experiments.machine import chosen_rollouts
 from judges.base import Verdict
 from rewards.compose import RewardSpec
 from rewards.outcome import OutcomeReward
@@ -87,10 +88,25 @@ def make_vlm(config: DecomposerConfig, engine: EngineConfig, checkpoint: str | P
 
 
 def make_backend(config: RolloutsConfig, vlm: VLM) -> Backend:
-    match config.name:
+    match chosen_rollouts(config, vlm.model.device.type):
         case "hf":
             return HFBackend(vlm, config.batch_size)
-    raise BadInput(f"rollouts={config.name} has no backend here; choose hf")
+        case "vllm":
+            from agents.backends.vllm import VLLMBackend
+
+            if config.process not in ("inside", "separate"):
+                raise BadInput(f"rollouts.process={config.process} is unknown; choose inside or separate")
+            return VLLMBackend(
+                vlm,
+                max_sequences=config.batch_size,
+                max_tokens=config.max_tokens,
+                cache_gib=config.cache_gib,
+                sleep=config.sleep,
+                separate=config.process == "separate",
+                sync_limit_s=config.sync_limit_s,
+                call_limit_s=config.call_limit_s,
+            )
+    raise BadInput(f"rollouts={config.name} has no backend here; choose hf, vllm or auto")
 
 
 def make_decomposer(config: DecomposerConfig, backend: Backend) -> Decomposer:

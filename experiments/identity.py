@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from benchmarks.errors import BadData, MissingFile
 from conf.schema import RunConfig
+from experiments.machine import chosen_rollouts
 
 # Where things lie, how they are watched, and what cannot change a result. Everything else defines the run.
 EXCLUDED = (
@@ -40,6 +41,7 @@ EXCLUDED = (
     "scale.needs",
     "scale.strips",
     "algo.checkpoint_every",
+    *(f"rollouts.{key}" for key in ("max_tokens", "cache_gib", "sleep", "process", "sync_limit_s", "call_limit_s")),
     "judge.keys",
 )
 HASHED_BYTES = 1 << 30  # bigger checkpoints are told apart by file names and sizes alone
@@ -54,6 +56,10 @@ def identity(config: RunConfig) -> dict[str, Any]:
         for parent in parents:
             node = node[parent]
         node.pop(last)
+    if config.rollouts.name == "auto":
+        from experiments.build import device_of  # heavy
+
+        values["rollouts"]["name"] = chosen_rollouts(config.rollouts, device_of(config.engine))
     values["decomposer"]["content"] = digest_folder(Path(config.decomposer.checkpoint), ("*.safetensors", "*.json"))
     if config.editor.checkpoint:
         folder = Path(config.editor.checkpoint)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+
+from conf.schema import RolloutsConfig
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
@@ -53,9 +56,31 @@ def free_disk(place: str | Path) -> tuple[Path, int]:
     return found, shutil.disk_usage(found).free
 
 
+def has_package(name: str) -> bool:
+    """Whether it is installed; nothing is imported."""
+    return find_spec(name) is not None
+
+
+def chosen_rollouts(config: RolloutsConfig, device: str) -> str:
+    """What rollouts=auto stands for here; any other name stands for itself."""
+    if config.name != "auto":
+        return config.name
+    return "vllm" if device == "cuda" and has_package("vllm") else "hf"
+
+
 def _cgroup(name: str) -> int | None:
     path = CGROUP / name
     return int(text) if path.is_file() and (text := path.read_text().strip()).isdigit() else None
 
 
-__all__ = ["GIB", "KEY_HELP", "free_disk", "free_gpu_memories", "free_memory", "gpu_memories", "memory_bytes"]
+__all__ = [
+    "GIB",
+    "KEY_HELP",
+    "chosen_rollouts",
+    "free_disk",
+    "free_gpu_memories",
+    "free_memory",
+    "gpu_memories",
+    "has_package",
+    "memory_bytes",
+]

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.errors import MissingFile
-from conf.schema import DecomposerConfig, JudgeConfig, RunConfig, TrackerConfig
+from conf.schema import DecomposerConfig, JudgeConfig, RolloutsConfig, RunConfig, TrackerConfig
 from editors.costs import BYTES
 from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
-from experiments.machine import GIB, KEY_HELP, free_disk, gpu_memories, memory_bytes
+from experiments.machine import GIB, KEY_HELP, free_disk, gpu_memories, has_package, memory_bytes
 
 TEXT_ONLY = ("mice_text",)  # benchmarks without pictures: nothing is edited there
 
@@ -19,6 +19,7 @@ TEXT_ONLY = ("mice_text",)  # benchmarks without pictures: nothing is edited the
 def preflight(config: RunConfig) -> None:
     """Raises `MissingFile` listing everything that is missing."""
     found = [*missing_weights(config.decomposer), *missing_hardware(config), *missing_packages(config)]
+    found += missing_rollouts(config.rollouts)
     if config.benchmark.name not in TEXT_ONLY:
         found += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
     found += [*missing_keys(config.judge, config.tracker), *missing_data(config)]
@@ -34,6 +35,11 @@ def missing_weights(config: DecomposerConfig) -> Iterator[str]:
     if lacks:
         how = f": {config.source}" if config.source else ""
         yield f"weights of the decomposer {config.name}: no {' and '.join(lacks)} in {folder}{how}"
+
+
+def missing_rollouts(config: RolloutsConfig) -> Iterator[str]:
+    if config.name == "vllm" and not has_package("vllm"):
+        yield "vLLM, for rollouts=vllm: make extra-vllm (rollouts=hf needs nothing more)"
 
 
 def missing_hardware(config: RunConfig) -> Iterator[str]:

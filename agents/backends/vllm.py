@@ -1,0 +1,94 @@
+"""vLLM as rollout engine, beside the trainer in one process or as a process of its own."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from agents.backends.base import Completion, Request, Sampling, SyncReport
+from agents.backends.remote import RemoteEngine
+from agents.backends.vllm_engine import Answer, VLLMEngine, settings_of
+from agents.backends.vlm import VLM, Encoded
+from benchmarks.errors import BadInput
+
+
+class TokenEngine(Protocol):
+    """What `VLLMBackend` stands on."""
+
+    def generate(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]: ...
+    def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport: ...
+
+
+_idle: dict[
+    tuple[str, bool, float], list[TokenEngine]
+] = {}  # engines whose backend is gone: a start takes seconds, a sync a moment
+
+
+class VLLMBackend:
+    """`Backend` over vLLM. It starts with the weights that `vlm` has at that moment, and after that only a sync changes them.
+
+    Determinism: each sample has a generator of its own, seeded by (seed, request index, sample index), and no cache outlives
+    a call, so equal weights and arguments give equal answers, in a resumed run too; the process's random state is neither
+    read nor changed. The draws are not those of `HFBackend`. The last bits of a log-probability may depend on what else
+    is in the batch, and with them a token where two are almost equally likely; `HFBackend` promises that they do not.
+    """
+
+    def __init__(
+        self,
+        vlm: VLM,
+        max_sequences: int = 128,
+        max_tokens: int = 4096,
+        cache_gib: float = 0.25,
+        sleep: bool = False,
+        separate: bool = False,
+        sync_limit_s: float = 300.0,
+        call_limit_s: float = 1800.0,
+    ) -> None:
+        """`max_tokens` bound a prompt with its answer, `cache_gib` the memory for keys and values. `sleep`: the GPU's memory
+        is the trainer's between rollouts. `separate`: in a process of its own, where one request may take `call_limit_s`.
+        Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
+        if max_sequences < 1 or max_tokens < 2 or not min(cache_gib, sync_limit_s, call_limit_s) > 0:
+            raise BadInput(
+                "max_sequences must be at least 1, max_tokens 2, and cache_gib and the limits positive, not "
+                f"{max_sequences}, {max_tokens}, {cache_gib}, {sync_limit_s}, {call_limit_s}"
+            )
+        self.vlm = vlm
+        settings = settings_of(
+            vlm,
+            max_sequences=max_sequences,
+            max_tokens=max_tokens,
+            cache_gib=cache_gib,
+            sleep=sleep,
+            sync_limit_s=sync_limit_s,
+        )
+        idle = _idle.setdefault((settings.signature, separate, call_limit_s), [])
+        if idle:
+            self.engine = idle.pop()
+        else:
+            self.engine = RemoteEngine(settings, call_limit_s) if separate else VLLMEngine(settings)
+        weakref.finalize(self, idle.append, self.engine).atexit = False
+        self.sync(vlm.model.named_parameters())
+
+    def generate(self, requests: Sequence[Request], n: int, sampling: Sampling) -> list[list[Completion]]:
+        """n completions of each request, [P][n], in order."""
+        if n < 1:
+            raise BadInput(f"n must be at least 1, not {n}")
+        answers = self.engine.generate(self.vlm.encode(requests), n, sampling)
+        return [[self._completion(a) for a in row] for row in answers]
+
+    def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
+        """See `VLLMEngine.sync`. The checksum is over what was read back from the engine (with -0 and subnormal numbers
+        as 0)."""
+        return self.engine.sync(named_parameters)
+
+    def _completion(self, answer: Answer) -> Completion:
+        ids = answer.token_ids
+        shown = ids[:-1] if answer.finish_reason == "stop" else ids
+        text = self.vlm.tokenizer.decode(list(shown), skip_special_tokens=False)
+        return Completion(ids, answer.logprobs, text, answer.finish_reason)
+
+
+__all__ = ["VLLMBackend"]

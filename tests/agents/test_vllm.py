@@ -1,0 +1,300 @@
+"""vLLM agrees with the reference engine and with the trainer, holds exactly what was sent, and comes back when it is killed."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from agents.backends.base import Backend, Sampling, fingerprint
+from agents.backends.hf import HFBackend
+from agents.backends.vlm import VLM, load_vlm
+from benchmarks.errors import BadInput, RunFailed
+from rl.engine.torch import TorchEngine
+from rl.grpo import train_grpo
+from rl.journal import read_jsonl
+from rl.losses import LossConfig
+from rl.policies.text import TextPolicy
+from tests.agents.test_hf_backend import requests
+from tests.rl.runs import CONFIG, letters, sample, to_request
+from tests.tiny_models import build_tiny_vlm
+
+pytest.importorskip("vllm", reason="vLLM is not installed (make extra-vllm)")
+
+from agents.backends.vllm import VLLMBackend  # noqa: E402
+from agents.backends.vllm_engine import VLLMEngine  # noqa: E402
+
+SMALL = dict(max_sequences=64, max_tokens=512, cache_gib=1 / 16)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Heads of 32: vLLM's attention on the CPU takes none narrower."""
+    return build_tiny_vlm(tmp_path_factory.mktemp("vllm"), hidden=128)
+
+
+@pytest.fixture(scope="module")
+def started(path: Path) -> VLLMBackend:
+    return VLLMBackend(load_vlm(path), **SMALL)
+
+
+@pytest.fixture
+def engine(started: VLLMBackend) -> VLLMEngine:
+    assert isinstance(started.engine, VLLMEngine)
+    return started.engine
+
+
+@pytest.fixture
+def backend(started: VLLMBackend) -> VLLMBackend:
+    started.sync(started.vlm.model.named_parameters())  # the start weights, whatever the test before did
+    return started
+
+
+def moved(path: Path, seed: int = 0, by: float = 0.05) -> VLM:
+    """A copy with every parameter changed, the vision tower's too."""
+    vlm = load_vlm(path)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in vlm.model.parameters():
+            p.add_(torch.randn(p.shape, generator=generator) * by)
+    return vlm
+
+
+def test_greedy_decoding_is_that_of_the_reference_before_and_after_a_sync(backend: VLLMBackend, path: Path) -> None:
+    """The prompts and pictures are the same both times, so nothing computed with the old weights may be left."""
+    assert isinstance(backend, Backend)
+    greedy = Sampling(16, temperature=0.0)
+    found = []
+    for vlm in (load_vlm(path), moved(path)):
+        report = backend.sync(vlm.model.named_parameters())
+        assert report == fingerprint(vlm.model.named_parameters())
+        ours, reference = (b.generate(requests(), 2, greedy) for b in (backend, HFBackend(vlm)))
+        for mine, theirs in zip(ours, reference, strict=True):
+            assert [c.token_ids for c in mine] == [c.token_ids for c in theirs]
+            assert [(c.text, c.finish_reason) for c in mine] == [(c.text, c.finish_reason) for c in theirs]
+            assert torch.tensor(mine[0].logprobs) == pytest.approx(torch.tensor(theirs[0].logprobs), abs=1e-4)
+        found.append(ours)
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_reported_logprobs_are_the_trainers(backend: VLLMBackend, path: Path, temperature: float) -> None:
+    trainer = moved(path, seed=1)
+    backend.sync(trainer.model.named_parameters())
+    answers = backend.generate(requests(), 3, Sampling(12, temperature, seed=5))
+    policy = TextPolicy(trainer, temperature)
+    flat = [(p, c) for p, row in zip(policy.encode(requests()), answers, strict=True) for c in row]
+    with torch.no_grad():
+        stats = policy([p for p, _ in flat], [c.token_ids for _, c in flat])
+    for row, (_, c) in enumerate(flat):
+        assert torch.allclose(stats.logp_BT[row][stats.mask_BT[row]], torch.tensor(c.logprobs), atol=1e-4)
+
+
+def test_first_tokens_follow_their_distribution(backend: VLLMBackend, path: Path) -> None:
+    request = requests(1)
+    answers = backend.generate(request, 2000, Sampling(1, temperature=0.5, seed=1))[0]
+    counts = torch.bincount(torch.tensor([c.token_ids[0] for c in answers]), minlength=264) / 2000
+    vlm = load_vlm(path)
+    policy, allowed = TextPolicy(vlm, 0.5), [i for i in range(264) if i not in vlm.banned_ids]
+    with torch.no_grad():
+        stats = policy([policy.encode(request)[0]] * len(allowed), [[i] for i in allowed])
+    expect = stats.logp_BT[:, 0].exp()
+    chi2 = ((counts[allowed] - expect) ** 2 / expect).sum() * 2000
+    assert chi2 < len(allowed) + 5 * (2 * len(allowed)) ** 0.5
+
+
+def test_banned_ids_are_never_sampled(backend: VLLMBackend, path: Path) -> None:
+    vlm = load_vlm(path)
+    with torch.no_grad():  # a policy that wants nothing but control tokens
+        vlm.model.lm_head.weight[list(vlm.banned_ids)] *= 50
+    backend.sync(vlm.model.named_parameters())
+    for temperature in (0.0, 1.0, 2.0):
+        for row in backend.generate(requests(), 4, Sampling(16, temperature, seed=2)):
+            assert not {i for c in row for i in c.token_ids} & set(vlm.banned_ids)
+
+
+def test_end_token_stops_a_sample_and_is_kept(backend: VLLMBackend, path: Path) -> None:
+    vlm = load_vlm(path)
+    with torch.no_grad():  # tied weights: end tokens become likely
+        vlm.model.lm_head.weight[vlm.eos_id] *= 8
+    backend.sync(vlm.model.named_parameters())
+    rows = [c for row in backend.generate(requests(), 16, Sampling(24, seed=4)) for c in row]
+    assert len({len(c.token_ids) for c in rows if c.finish_reason == "stop"}) > 3
+    for c in rows:
+        assert len(c.logprobs) == len(c.token_ids) and "<|im_end|>" not in c.text
+        assert (c.token_ids[-1] == vlm.eos_id) == (c.finish_reason == "stop")
+        assert c.finish_reason == "stop" or len(c.token_ids) == 24
+
+
+def test_seed_decides_and_the_process_keeps_its_own_state(backend: VLLMBackend) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = backend.generate(requests(2), 2, Sampling(8, seed=9))
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(2)
+    backend.generate(requests(4), 1, Sampling(8, seed=3))
+    assert backend.generate(requests(2), 2, Sampling(8, seed=9)) == first  # to the last bit, whatever came between
+    assert backend.generate(requests(2), 2, Sampling(8, seed=10)) != first
+    assert first[0][0] != first[0][1]
+    assert backend.generate([], 2, Sampling(4)) == []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)  # vLLM had taken this function away
+    assert torch.get_num_threads() == threads + 1
+    torch.set_num_threads(threads)
+
+
+def test_a_sync_names_what_is_wrong_and_the_next_one_heals(backend: VLLMBackend) -> None:
+    named = list(backend.vlm.model.named_parameters())
+    middle = [name for name, _ in named].index("model.language_model.layers.1.self_attn.k_proj.weight")
+    odd = {
+        "never sent, first " + named[middle][0]: named[:middle] + named[middle + 1 :],
+        named[3][0] + " was written twice": [*named, named[3]],
+        "no parameter 'nonsense'": [*named, ("nonsense", torch.zeros(1))],
+        named[0][0] + " is": [(named[0][0], torch.zeros(3)), *named[1:]],
+    }
+    for message, sent in odd.items():
+        with pytest.raises(RunFailed, match=message.replace("[", r"\[")):
+            backend.sync(sent)
+        with pytest.raises(RunFailed, match="no weight sync"):
+            backend.generate(requests(1), 1, Sampling(2))
+    assert backend.sync(named) == fingerprint(named)
+    reference = HFBackend(backend.vlm).generate(requests(), 1, Sampling(8, 0.0))
+    ours = backend.generate(requests(), 1, Sampling(8, 0.0))
+    assert [r[0].token_ids for r in ours] == [r[0].token_ids for r in reference]
+
+
+def test_a_tied_weight_reaches_both_of_its_places(backend: VLLMBackend, engine: VLLMEngine, path: Path) -> None:
+    """It is sent once, under one name; vLLM keeps a packed copy of it for the output."""
+    assert engine.settings.tied == {"lm_head.weight": "model.language_model.embed_tokens.weight"}
+    vlm = moved(path, seed=2)
+    named = dict(vlm.model.named_parameters())
+    assert "lm_head.weight" not in named
+    assert backend.sync(named.items()) == fingerprint(named.items())
+    both = named | {"lm_head.weight": vlm.model.lm_head.weight}
+    assert backend.sync(both.items()) == fingerprint(named.items())
+    with pytest.raises(RunFailed, match=r"lm_head\.weight was written twice"):
+        backend.sync((named | {"lm_head.weight": vlm.model.lm_head.weight + 1}).items())
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["model.visual.blocks.1.attn.qkv.weight", "model.language_model.layers.0.self_attn.v_proj.weight",
+     "model.language_model.layers.1.mlp.up_proj.weight", "model.visual.merger.ln_q.weight"],
+)  # fmt: skip
+def test_a_loader_that_writes_something_else_is_found_out(
+    backend: VLLMBackend, engine: VLLMEngine, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """One number, in the last bit, in matrices that vLLM joins, packs and renames."""
+    load = engine._engine.collective_rpc
+
+    def careless(method: str, kwargs: dict[str, Iterator[tuple[str, Tensor]]]) -> None:
+        def stream() -> Iterator[tuple[str, Tensor]]:
+            for name, value in kwargs["weights_iterator"]:
+                if name == where:
+                    value = value.clone()
+                    value.view(-1)[-1] = torch.nextafter(value.view(-1)[-1], torch.tensor(9.0))
+                yield name, value
+
+        load(method, kwargs={"weights_iterator": stream()})
+
+    monkeypatch.setattr(engine._engine, "collective_rpc", careless)
+    with pytest.raises(RunFailed, match=f"holds of {where} is not what was sent"):
+        backend.sync(backend.vlm.model.named_parameters())
+
+
+def test_a_sync_that_hangs_says_where(
+    backend: VLLMBackend, engine: VLLMEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named, go_on = list(backend.vlm.model.named_parameters()), threading.Event()
+
+    def stuck() -> Iterator[tuple[str, Tensor]]:
+        yield from named[:2]
+        go_on.wait()
+        yield from named[2:]
+
+    monkeypatch.setattr(engine, "settings", replace(engine.settings, sync_limit_s=0.5))
+    with pytest.raises(
+        RunFailed, match=f"waiting for the parameter after, at {named[1][0]}: nothing happened for 0.5 s"
+    ):
+        backend.sync(stuck())
+    with pytest.raises(RunFailed, match="never came to its end"):
+        backend.sync(named)
+    go_on.set()
+    while engine._stuck:
+        time.sleep(0.01)
+    monkeypatch.undo()
+    assert backend.sync(named) == fingerprint(named)
+
+
+def test_prompts_that_do_not_fit_are_refused_before_they_start(backend: VLLMBackend) -> None:
+    with pytest.raises(BadInput, match="rollouts.max_tokens=512"):
+        backend.generate(requests(1), 1, Sampling(500))
+    with pytest.raises(BadInput, match="up to 2"):
+        backend.generate(requests(1), 1, Sampling(4, temperature=3.0))
+    with pytest.raises(BadInput):
+        backend.generate(requests(1), 0, Sampling(4))
+
+
+def test_the_engine_of_a_backend_that_is_gone_serves_the_next(path: Path) -> None:
+    limits = SMALL | {"max_sequences": 4}
+    first = VLLMBackend(load_vlm(path), **limits)
+    used = first.engine
+    del first
+    vlm = moved(path, seed=3)
+    second = VLLMBackend(vlm, **limits)
+    assert second.engine is used  # with the weights of its own model
+    ours, reference = (b.generate(requests(), 1, Sampling(8, 0.0)) for b in (second, HFBackend(vlm)))
+    assert [r[0].token_ids for r in ours] == [r[0].token_ids for r in reference]
+
+
+def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=3, checkpoint_every=3, loss=LossConfig(kl_coef=0.0, tis_cap=2.0))
+    rows = {}
+    for name in ("vllm", "hf"):
+        vlm = load_vlm(path)
+        engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
+        rollouts = backend if name == "vllm" else HFBackend(vlm)
+        train_grpo(config, engine, rollouts, sample, to_request, letters, tmp_path / name)
+        rows[name] = read_jsonl(tmp_path / name / "metrics.jsonl")
+    assert rows["vllm"][0].keys() == rows["hf"][0].keys()
+    for row in rows["vllm"]:
+        assert 0 < row["mismatch/max"] < 1e-3 and row["tis_capped/mean"] == 0
+        assert row["tis_weight/mean"] == pytest.approx(1, abs=1e-3) and row["sync/parameters"] == 56
+        assert abs(row["ratio/max"] - 1) < 1e-6  # old log-probs are the trainer's own
+
+
+def test_a_killed_engine_is_started_again_and_the_answers_are_the_same(
+    path: Path, started: VLLMBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    from agents.backends.remote import RemoteEngine
+
+    vlm = moved(path, seed=4)
+    remote = VLLMBackend(vlm, **SMALL, separate=True)
+    engine = remote.engine
+    assert isinstance(engine, RemoteEngine)
+    sampling = Sampling(64, seed=6)
+    answers = remote.generate(requests(), 8, sampling)
+    started.sync(vlm.model.named_parameters())
+    assert [[c.token_ids for c in row] for row in started.generate(requests(), 8, sampling)] == [
+        [c.token_ids for c in row] for row in answers
+    ]
+
+    named = list(vlm.model.named_parameters())
+    with pytest.raises(RunFailed, match=f"never sent, first {named[-1][0]}"):  # the engine's own errors come through
+        remote.sync(named[:-1])
+    assert remote.sync(named) == fingerprint(named)
+
+    pid = engine.pid
+    os.kill(pid, signal.SIGSTOP)  # it holds the request when it dies
+    threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
+    with caplog.at_level(logging.WARNING):
+        assert remote.generate(requests(), 8, sampling) == answers
+    assert f"process {pid} died (killed by SIGKILL)" in caplog.text and engine.pid != pid
+    engine.close()
