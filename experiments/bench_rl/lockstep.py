@@ -53,15 +53,18 @@ def timed(work: Callable[[], Any]) -> Callable[[], float]:
     return side
 
 
-def row(ours: Times, peer: Times, unit: str, work: float = 1.0) -> dict[str, Any]:
-    """One measure of outputs/bench/rl.json: rates, above 1 in `ratio` where ours is faster, and both ranges."""
+def row(ours: Times, peer: Times, unit: str, work: float = 1.0, peer_work: float | None = None) -> dict[str, Any]:
+    """One measure of outputs/bench/rl.json: rates of `work` per repetition, `ratio` above 1 where ours is the faster, and
+    the slowest and fastest repetition of each side."""
+    peer_work = work if peer_work is None else peer_work
+    mine, theirs = ours.rate(work), peer.rate(peer_work)
     return {
-        "ours": round(ours.rate(work), 4),
-        "peer": round(peer.rate(work), 4),
-        "ratio": round(ours.rate(work) / peer.rate(work), 2),
+        "ours": round(mine, 4),
+        "peer": round(theirs, 4),
+        "ratio": round(mine / theirs, 2),
         "unit": unit,
         "ours_range": [round(x, 4) for x in ours.rates(work)],
-        "peer_range": [round(x, 4) for x in peer.rates(work)],
+        "peer_range": [round(x, 4) for x in peer.rates(peer_work)],
         "repeats": len(ours.seconds),
     }
 

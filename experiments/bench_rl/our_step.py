@@ -16,14 +16,9 @@ from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
 from conf.schema import AlgoConfig, EngineConfig, RolloutsConfig
 from experiments.bench_rl.trl_step import Line, reward
-from experiments.bench_rl.work import endless
+from experiments.bench_rl.work import Scored, endless
 from experiments.build import grpo_config, make_backend, make_engine, use_threads
 from rl.grpo import train_grpo
-
-
-class Scored:
-    def __init__(self, total: float) -> None:
-        self.total, self.components = total, {"vowels": total}
 
 
 def main(settings: dict[str, Any]) -> None:

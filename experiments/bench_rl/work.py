@@ -28,6 +28,14 @@ class Shape:
     side: int = 192
 
 
+class Scored:
+    """A reward of one number."""
+
+    def __init__(self, total: float) -> None:
+        self.total: float | None = total
+        self.components: dict[str, float | None] = {"vowels": total}
+
+
 def samples(shape: Shape, count: int) -> list[EditSample]:
     bench = SandboxBenchmark("train", 5, size=shape.side)
     return [bench.sample(i) for i in range(count)]
@@ -78,4 +86,4 @@ def write_settings(shape: Shape, checkpoint: Path, folder: Path, **more: Any) ->
     return path
 
 
-__all__ = ["BATCHES", "Shape", "endless", "requests", "roomy_checkpoint", "samples", "write_settings"]
+__all__ = ["BATCHES", "Scored", "Shape", "endless", "requests", "roomy_checkpoint", "samples", "write_settings"]
