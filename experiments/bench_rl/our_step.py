@@ -46,13 +46,15 @@ def main(settings: dict[str, Any]) -> None:
 
     def log(metrics: dict[str, float]) -> None:
         start = int(metrics["step"] - 1) * P
+        memory = {k.removeprefix("memory/"): v for k, v in metrics.items() if k.startswith("memory/")}
         line.done(
             completions=total,
             answer_tokens=round(metrics["tokens/mean"] * total),
             prompt_tokens=sum(lengths[(start + j) % len(rows)] for j in range(P)) * settings["group"],
             reward=metrics["reward/mean"],
             phases={k.removeprefix("time/"): v for k, v in metrics.items() if k.startswith("time/")},
-            memory={k.removeprefix("memory/"): v for k, v in metrics.items() if k.startswith("memory/")},
+            memory=memory,
+            peak_mib=max(memory.values(), default=None),  # each phase begins to count anew
             skipped=metrics["update/skipped"],
         )
         if not line.wait():

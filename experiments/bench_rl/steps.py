@@ -123,21 +123,26 @@ def same_numbers(settings: dict[str, Any], first: dict[str, Any]) -> dict[str, d
     }
     for name, both in proof.items():
         if not abs(both["ours"] - both["TRL"]) <= TOLERANCE * abs(both["TRL"]):
-            raise RunFailed(f"{name} of TRL's first batch: {both['TRL']:.6g} there, {both['ours']:.6g} here; not the same step")
+            raise RunFailed(
+                f"{name} of TRL's first batch: {both['TRL']:.6g} there, {both['ours']:.6g} here; not the same step"
+            )
     return proof
 
 
 def describe(details: dict[str, Any], say: Callable[[str], None]) -> None:
     trl = details["started"]["TRL"]
     say("  TRL: " + ", ".join(f"{k} {v}" for k, v in trl["versions"].items()))
-    tried = (f"{t['options']} {t['error'] or format(t['seconds'], '.2f') + ' s'}" for t in trl["tried"])
-    say(f"  its settings: {trl['options']}, chosen among " + "; ".join(tried))
+    say(f"  its settings: {trl['options']}; fp32, fused AdamW, no gradient checkpointing, no reference model, eager")
+    if len(trl["tried"]) > 1:
+        tried = (f"{t['options']} {t['error'] or format(t['seconds'], '.2f') + ' s'}" for t in trl["tried"])
+        say("  tried, the second step of each: " + "; ".join(tried))
     work = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in details["work"].items())
     say(f"  every step, both sides: {work} (prompt:answer {details['prompt_to_answer']:.1f}:1)")
     proof = "; ".join(f"{k} {v['TRL']:.5g} / {v['ours']:.5g}" for k, v in details["proof"].items())
     say(f"  TRL's first batch, its numbers / ours: {proof}")
     say("  mean reward over all steps: " + ", ".join(f"{k} {v:.3f}" for k, v in details["reward"].items()))
     say("  our phases (s): " + ", ".join(f"{k} {v:.2f}" for k, v in details["phases"].items()))
+    say("  memory of our phases (MiB): " + ", ".join(f"{k} {v:.0f}" for k, v in details["memory"].items()))
     say("  most memory in a step (MiB): " + ", ".join(f"{k} {v or 0:.0f}" for k, v in details["peak_mib"].items()))
 
 

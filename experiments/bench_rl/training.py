@@ -25,7 +25,9 @@ def random_answers(vlm: VLM, count: int, tokens: int, seed: int = 0) -> list[lis
 class Pass:
     """Forward and backward over a batch of groups, `at_once` completions at a time, gradients added up."""
 
-    def __init__(self, vlm: VLM, shared: bool, prompts: Sequence[Encoded], answers: Sequence[Sequence[int]], at_once: int):
+    def __init__(
+        self, vlm: VLM, shared: bool, prompts: Sequence[Encoded], answers: Sequence[Sequence[int]], at_once: int
+    ):
         self.policy = TextPolicy(vlm, frozen_vision=True, shared_prefix=shared)
         self.prompts, self.answers, self.at_once = prompts, answers, at_once
         generator = torch.Generator().manual_seed(1)
@@ -72,7 +74,9 @@ def compare_training(
     unshared = {n: Pass(vlm, False, each, answers, n) for n in sizes}
     apart, largest = gradients_apart(shared.gradients(), unshared[sizes[0]].gradients())
     if not apart <= APART * largest:
-        raise RunFailed(f"gradients differ by {apart:.2g} where the largest entry is {largest:.2g}; speeds mean nothing")
+        raise RunFailed(
+            f"gradients differ by {apart:.2g} where the largest entry is {largest:.2g}; speeds mean nothing"
+        )
     for other in unshared.values():
         other()  # warm
     tried = {n: timed(other)() for n, other in unshared.items()}

@@ -54,7 +54,7 @@ class Line:
     def done(self, **message: Any) -> None:
         """Report the step that `wait` began."""
         seconds = time.perf_counter() - self._start
-        self.tell(seconds=seconds, peak_mib=peak_memory(), **message)
+        self.tell(**{"seconds": seconds, "peak_mib": peak_memory()} | message)
 
 
 Stepped = Callable[[dict[str, float], list[list[int]], list[float]], bool]  # (log row, answers, rewards) -> go on?
@@ -66,18 +66,19 @@ def main(settings: dict[str, Any]) -> None:
 
     torch.set_num_threads(settings["threads"])
     torch.set_flush_denormal(True)  # as the other side does: subnormal numbers are slow on many CPUs
-    tried = [candidate(settings, options) for options in settings["candidates"]]
+    options = settings["candidates"]
+    tried = [candidate(settings, o) for o in options] if len(options) > 1 else [{"options": options[0], "seconds": 0.0}]
     usable = [t for t in tried if t["seconds"] is not None]
     if not usable:
         line.tell(error="; ".join(f"{t['options']}: {t['error']}" for t in tried))
         return
-    options = min(usable, key=lambda t: t["seconds"])["options"]
+    best = min(usable, key=lambda t: t["seconds"])["options"]
     import accelerate
     import transformers
     import trl
 
     versions = {m.__name__: m.__version__ for m in (trl, transformers, accelerate, torch)}
-    line.tell(versions=versions, options=options, tried=tried)
+    line.tell(versions=versions, options=best, tried=tried)
     tokens_before = 0.0
 
     def stepped(row: dict[str, float], answers: list[list[int]], rewards: list[float]) -> bool:
@@ -94,7 +95,7 @@ def main(settings: dict[str, Any]) -> None:
         tokens_before = row["num_tokens"]
         return line.wait()
 
-    train(settings, options, line.wait, stepped)
+    train(settings, best, line.wait, stepped)
 
 
 def candidate(settings: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
