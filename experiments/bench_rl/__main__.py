@@ -154,7 +154,7 @@ def main(argv: Sequence[str]) -> None:
 
 def parse(argv: Sequence[str]) -> Options:
     usage = "usage: python -m experiments.bench_rl " + " ".join(f"[{f.name}={f.default}]" for f in fields(Options))
-    kinds = {f.name: type(f.default) for f in fields(Options)}
+    kinds = {name: type(value) for name, value in vars(Options()).items()}
     values: dict[str, Any] = {}
     for word in argv:
         key, found, value = word.partition("=")

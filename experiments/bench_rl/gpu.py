@@ -105,7 +105,7 @@ def measure_gpu(
     drawn = PROMPTS * GROUP * answer_tokens
     text = vlm.model.config.get_text_config()
     counts = [Rows(len(p), answer_tokens, GROUP) for p in prompts]
-    details = {
+    details: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "prompt_tokens": [r.prompt for r in counts],
         "matmul_peak_tflops": top / 1e12,
@@ -125,7 +125,7 @@ def measure_gpu(
     say("  seconds: " + ", ".join(f"{k} {v:.3f}" for k, v in phases.items()))
     say("  answer tokens/s: " + ", ".join(f"{k} {v:.0f}" for k, v in details["tokens_per_s"].items()))
     say("  most memory (MiB): " + ", ".join(f"{k} {v or 0:.0f}" for k, v in held.items()))
-    return row(*times, "answer tokens/s", drawn), details
+    return row(times[0], times[1], "answer tokens/s", drawn), details
 
 
 def _sync(device: str) -> None:

@@ -40,7 +40,7 @@ def compare_rollouts(
     if not 0.9 < mine / theirs < 1.1:
         raise RunFailed(f"{mine:.0f} tokens a call here and {theirs:.0f} at the peer: not the same work")
     say(f"  {len(requests)} prompts x {n}, at most {tokens} tokens: {mine:.0f} and {theirs:.0f} tokens a call")
-    return row(*times, "tokens/s", mine, theirs)
+    return row(times[0], times[1], "tokens/s", mine, theirs)
 
 
 __all__ = ["compare_rollouts"]

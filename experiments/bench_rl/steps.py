@@ -70,7 +70,7 @@ def compare_steps(
     ours, peer = (side.messages for side in sides)
     same_work(ours, peer)
     proof = same_numbers(json.loads(path.read_text()), peer[0]["first"])
-    measure = row(*times, "steps/s")
+    measure = row(times[0], times[1], "steps/s")
     details = {
         "shape": vars(shape),
         "threads": threads,

@@ -86,7 +86,7 @@ def compare_training(
         f"  {len(prompts)} prompts x {group} answers of {tokens} tokens, prompt:answer {ratio:g}:1; unshared: {best} at once "
         f"(best of {sizes}); gradients differ by at most {apart:.1e}, largest entry {largest:.1e}"
     )
-    measure = row(*times, "answer tokens/s", len(answers) * tokens)
+    measure = row(times[0], times[1], "answer tokens/s", len(answers) * tokens)
     return measure, {"apart": apart, "largest": largest, "tokens": tokens, "unshared_at_once": best, "tried": tried}
 
 
