@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.errors import BadInput, ImageEditError, RunFailed
 from conf.schema import EngineConfig, RolloutsConfig
@@ -93,7 +94,7 @@ class Bench:
 
     def cost(self) -> None:
         say("time of a step as work grows, random weights, prefix shared")
-        curves = measure_cost(self.checkpoint, self.options.threads, max(1, self.options.repeats // 2))
+        curves = measure_cost(self.checkpoint, max(1, self.options.repeats // 2))
         for c in curves:
             points = ", ".join(f"{x:g}: {s:.2f}" for x, s in zip(c.x, c.seconds, strict=True))
             say(f"  {c.name}: {points} s; slope of log time {c.slope:.2f} (1 is linear)")
@@ -111,9 +112,10 @@ class Bench:
         if importlib.util.find_spec("vllm") is None:
             return say("vLLM against HF rollouts: skipped, vLLM is not installed (make extra-vllm)")
         vlm, config = load_vlm(self.checkpoint), RolloutsConfig("vllm")
-        hf = make_backend(RolloutsConfig("hf"), vlm)
+        hf = HFBackend(vlm)
         try:
             engine = make_backend(config, vlm)
+            engine.sync(vlm.model.named_parameters())
         except BadInput as error:
             return say(f"vLLM against HF rollouts: skipped, {error}")
         say("vLLM against HF rollouts, the tiny decomposer")

@@ -12,14 +12,17 @@ from tempfile import TemporaryDirectory
 import matplotlib
 from matplotlib.figure import Figure
 
+from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
-from conf.schema import AlgoConfig, EngineConfig, RolloutsConfig
+from conf.schema import AlgoConfig
 from experiments.bench_rl.models import tiny_random
 from experiments.bench_rl.trl_step import reward
 from experiments.bench_rl.work import Scored, Shape, endless, requests, samples
-from experiments.build import grpo_config, make_backend, make_engine
+from experiments.build import grpo_config
 from experiments.plots import COLOURS, STYLE
+from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
+from rl.policies.text import TextPolicy
 
 BASE = Shape(prompts=4, group=8, answer_tokens=24, side=128)
 WIDTH = 256
@@ -46,7 +49,7 @@ def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
     return statistics.linear_regression([math.log(v) for v in x], [math.log(v) for v in y]).slope
 
 
-def measure_cost(checkpoint: Path, threads: int, repeats: int) -> list[Curve]:
+def measure_cost(checkpoint: Path, repeats: int) -> list[Curve]:
     """One curve per axis; the others stay at BASE and WIDTH. Random weights: answers share no beginnings."""
     models: dict[tuple[int, int], VLM] = {}
 
@@ -54,7 +57,7 @@ def measure_cost(checkpoint: Path, threads: int, repeats: int) -> list[Curve]:
         key = (width, shape.side)
         if key not in models:
             models[key] = endless(tiny_random(checkpoint, width, shape.side))
-        return step_seconds(models[key], shape, threads, repeats)
+        return step_seconds(models[key], shape, repeats)
 
     groups = [seconds(replace(BASE, group=g)) for g in GROUPS]
     sides = [seconds(replace(BASE, side=s)) for s in SIDES]
@@ -71,7 +74,7 @@ def prompt_length(vlm: VLM, shape: Shape) -> float:
     return statistics.mean(map(len, vlm.encode(requests(samples(shape, shape.prompts)))))
 
 
-def step_seconds(vlm: VLM, shape: Shape, threads: int, repeats: int) -> float:
+def step_seconds(vlm: VLM, shape: Shape, repeats: int) -> float:
     """Median over whole steps of the project's own loop; the first one only warms."""
     algo = AlgoConfig(
         "grpo",
@@ -89,8 +92,8 @@ def step_seconds(vlm: VLM, shape: Shape, threads: int, repeats: int) -> float:
     with TemporaryDirectory() as out:
         train_grpo(
             config,
-            make_engine(algo, EngineConfig("torch", device="cpu", threads=threads), config, vlm),
-            make_backend(RolloutsConfig("hf"), vlm),
+            TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
+            HFBackend(vlm),
             lambda step, j: found[j],
             lambda sample: requests([sample])[0],
             lambda _, texts, seeds: [Scored(reward(text)) for text in texts],

@@ -12,19 +12,21 @@ import transformers
 from PIL import Image
 
 from agents.backends.base import Request
+from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
-from conf.schema import AlgoConfig, EngineConfig, RolloutsConfig
+from conf.schema import AlgoConfig, EngineConfig
 from experiments.bench_rl.trl_step import Line, reward
 from experiments.bench_rl.work import Scored, endless
-from experiments.build import grpo_config, make_backend, make_engine, use_threads
+from experiments.build import grpo_config, use_threads
+from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
+from rl.policies.text import TextPolicy
 
 
 def main(settings: dict[str, Any]) -> None:
     line = Line()
-    engine_config = EngineConfig("torch", device="cpu", threads=settings["threads"])
-    use_threads(engine_config)
+    use_threads(EngineConfig("torch", device="cpu", threads=settings["threads"]))
     rows = [json.loads(text) for text in Path(settings["rows"]).read_text().splitlines()]
     vlm = endless(load_vlm(settings["model"]))
     P, total = settings["prompts"], settings["prompts"] * settings["group"]
@@ -63,8 +65,8 @@ def main(settings: dict[str, Any]) -> None:
     if line.wait():
         train_grpo(
             config,
-            make_engine(algo, engine_config, config, vlm),
-            make_backend(RolloutsConfig("hf"), vlm),
+            TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
+            HFBackend(vlm),
             lambda step, j: sample(rows[(step * P + j) % len(rows)]),
             to_request,
             lambda found, texts, seeds: [Scored(reward(text)) for text in texts],

@@ -24,7 +24,7 @@ WARM_UP = 2  # steps of each side that do not count
 TOLERANCE = 0.01  # relative, of entropy and gradient norm: two implementations in fp32
 WORK = ("completions", "prompt_tokens", "answer_tokens")
 # What is tried for TRL before it is measured: how many sequences pass at once, and which cache generation uses.
-CANDIDATES = [{"batch": b, "cache": c} for b, c in ((512, None), (32, None), (8, None), (512, "static"))]
+CANDIDATES = [{"batch": b, "cache": c} for b, c in ((512, None), (16, None), (512, "static"))]
 
 
 @dataclass

@@ -124,7 +124,7 @@ def train(settings: dict[str, Any], options: dict[str, Any], begin: Callable[[],
     rows = [json.loads(text) for text in Path(settings["rows"]).read_text().splitlines()]
     data = [{"prompt": [{"role": "user", "content": r["text"]}], "image": r["image"]} for r in rows]
     total = settings["prompts"] * settings["group"]
-    batch = min(options["batch"], total)
+    batch = next(n for n in range(min(options["batch"], total), 0, -1) if total % n == 0)
     seen: list[Any] = [[], []]
 
     def vowels(completions: Any, completion_ids: list[list[int]], **_: Any) -> list[float]:

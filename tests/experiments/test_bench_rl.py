@@ -114,7 +114,7 @@ def textbook(settings: dict, answers: list[list[int]]) -> dict:
         batch = collate(vlm, [prompt], [answer])
         log_p = vlm.model(**batch).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
         loss = loss - float(a) * log_p.gather(-1, torch.tensor(answer)[:, None]).sum() / tokens
-        entropy += float(-(log_p.exp() * log_p).sum()) / tokens
+        entropy += float(-(log_p.exp() * log_p).sum().detach()) / tokens
     loss.backward()
     norm = torch.stack([p.grad.norm() for p in vlm.model.parameters() if p.grad is not None]).norm()
     return {"answers": answers, "rewards": rewards, "entropy": entropy, "grad_norm": float(norm)}
