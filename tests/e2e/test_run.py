@@ -49,7 +49,7 @@ def scores(folder: Path) -> dict[str, Any]:
 def outcome(folder: Path) -> dict[str, Any]:
     """Everything of a run that must be the same however often it was killed."""
     run = the_run(folder)
-    times = ("time/", "tokens_per_s")
+    times = ("time/", "memory/", "tokens_per_s")
     rows = [{k: v for k, v in r.items() if not k.startswith(times)} for r in read_jsonl(run / "metrics.jsonl")]
     texts = {p.name: p.read_text() for p in sorted((run / "eval").glob("*.jsonl"))}
     samples = (run / "samples.jsonl").read_text()

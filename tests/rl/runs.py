@@ -68,9 +68,10 @@ def run(
 
 
 def outcome(state: GRPOState, out: Path) -> list[Any]:
-    """What two equal runs must share: weights and every logged number that is no time."""
+    """What two equal runs must share: weights and every logged number that is no time or memory."""
     metrics = [
-        {k: v for k, v in r.items() if "time" not in k and "_per_s" not in k} for r in read_jsonl(out / "metrics.jsonl")
+        {k: v for k, v in r.items() if not k.startswith(("time/", "memory/", "tokens_per_s"))}
+        for r in read_jsonl(out / "metrics.jsonl")
     ]
     return [state.checksum, metrics, read_jsonl(out / "samples.jsonl")]
 

@@ -1,0 +1,125 @@
+"""How the time of a whole GRPO step grows with the group, the prompt and the model, the prefix shared."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from agents.backends.hf import HFBackend
+from agents.backends.vlm import VLM
+from conf.schema import AlgoConfig
+from experiments.bench_rl.models import tiny_random
+from experiments.bench_rl.trl_step import reward
+from experiments.bench_rl.work import Scored, Shape, endless, requests, samples
+from experiments.build import grpo_config
+from experiments.plots import COLOURS, STYLE
+from rl.engine.torch import TorchEngine
+from rl.grpo import train_grpo
+from rl.policies.text import TextPolicy
+
+BASE = Shape(prompts=4, group=8, answer_tokens=24, side=128)
+WIDTH = 256
+GROUPS = (2, 4, 8, 16, 32)
+SIDES = (64, 96, 128, 192, 256)
+WIDTHS = (128, 256, 384, 512)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Median seconds of a step over `x`; `slope` of log time against log x: 1 is linear."""
+
+    name: str
+    x: list[float]
+    seconds: list[float]
+
+    @property
+    def slope(self) -> float:
+        return log_slope(self.x, self.seconds)
+
+
+def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Least squares through (log x, log y)."""
+    return statistics.linear_regression([math.log(v) for v in x], [math.log(v) for v in y]).slope
+
+
+def measure_cost(checkpoint: Path, repeats: int) -> list[Curve]:
+    """One curve per axis; the others stay at BASE and WIDTH. Random weights: answers share no beginnings."""
+    models: dict[tuple[int, int], VLM] = {}
+
+    def seconds(shape: Shape, width: int = WIDTH) -> float:
+        key = (width, shape.side)
+        if key not in models:
+            models[key] = endless(tiny_random(checkpoint, width, shape.side))
+        return step_seconds(models[key], shape, repeats)
+
+    groups = [seconds(replace(BASE, group=g)) for g in GROUPS]
+    sides = [seconds(replace(BASE, side=s)) for s in SIDES]
+    lengths = [prompt_length(models[WIDTH, s], replace(BASE, side=s)) for s in SIDES]
+    widths = [seconds(BASE, w) for w in WIDTHS]
+    return [
+        Curve("completions of a prompt (G)", [float(g) for g in GROUPS], groups),
+        Curve("tokens of a prompt", lengths, sides),
+        Curve("width of the model", [float(w) for w in WIDTHS], widths),
+    ]
+
+
+def prompt_length(vlm: VLM, shape: Shape) -> float:
+    return statistics.mean(map(len, vlm.encode(requests(samples(shape, shape.prompts)))))
+
+
+def step_seconds(vlm: VLM, shape: Shape, repeats: int) -> float:
+    """Median over whole steps of the project's own loop; the first one only warms."""
+    algo = AlgoConfig(
+        "grpo",
+        steps=repeats + 1,
+        prompts_per_step=shape.prompts,
+        group_size=shape.group,
+        lr=1e-6,
+        micro_batch_size=128,
+        frozen_vision=True,
+        kl_log_sequences=0,
+        checkpoint_every=repeats + 1,
+    )
+    config = grpo_config(algo, shape.answer_tokens, seed=0)
+    found, times = samples(shape, shape.prompts), []
+    with TemporaryDirectory() as out:
+        train_grpo(
+            config,
+            TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
+            HFBackend(vlm),
+            lambda step, j: found[j],
+            lambda sample: requests([sample])[0],
+            lambda _, texts, seeds: [Scored(reward(text)) for text in texts],
+            out,
+            lambda metrics: times.append(metrics["time/step"]),
+        )
+    return statistics.median(times[1:])
+
+
+def plot(curves: Sequence[Curve], path: Path) -> Path:
+    """Panels side by side, both axes logarithmic, with a line of slope 1 through the first point."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.1 * len(curves), 2.7), layout="constrained")
+        for n, (axes, curve) in enumerate(zip(figure.subplots(1, len(curves), sharey=True), curves, strict=True)):
+            linear = [curve.seconds[0] * x / curve.x[0] for x in curve.x]
+            axes.plot(curve.x, linear, ":", color="#9aa5b1", linewidth=1, label="linear")
+            label = f"measured, slope {curve.slope:.2f}"
+            axes.plot(curve.x, curve.seconds, "o-", color=COLOURS[n], markersize=3, linewidth=1.8, label=label)
+            axes.set(xscale="log", yscale="log", xlabel=curve.name)
+            axes.set_xticks(curve.x, [f"{x:.0f}" for x in curve.x])
+            axes.minorticks_off()
+            axes.legend()
+        figure.axes[0].set_ylabel("seconds a step")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=160)
+    return path
+
+
+__all__ = ["Curve", "log_slope", "measure_cost", "plot", "step_seconds"]

@@ -1,0 +1,41 @@
+"""The most memory a phase held: of the GPU where torch has one in use, else of this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+MIB = 2**20
+PROC = Path("/proc/self")
+
+
+def reset_peak() -> None:
+    """From here on `peak` counts anew."""
+    if _on_gpu():
+        torch.cuda.reset_peak_memory_stats()
+        return
+    try:
+        (PROC / "clear_refs").write_text("5")  # see proc(5): the peak becomes what is held now
+    except OSError:
+        return  # `peak` then says None
+
+
+def peak() -> float | None:
+    """MiB: allocated by torch on the GPU, or resident pages of the process; None where the system keeps no such peak."""
+    if _on_gpu():
+        return torch.cuda.max_memory_allocated() / MIB
+    try:
+        if not (PROC / "clear_refs").exists():
+            return None
+        lines = (PROC / "status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return None
+
+
+def _on_gpu() -> bool:
+    return torch.cuda.is_available() and torch.cuda.is_initialized()
+
+
+__all__ = ["peak", "reset_peak"]
