@@ -300,7 +300,9 @@ def make_engine(
         )
 
     adapters = lora(algo)
-    own = engine.stage == 3 or adapters is not None or algo.max_offpolicy_steps > 0  # whole weights, merged or older ones
+    own = (
+        engine.stage == 3 or adapters is not None or algo.max_offpolicy_steps > 0
+    )  # whole weights, merged or older ones
     match engine.name:
         case "torch":
             single = TorchEngine(policy(), **config.optimizer())
