@@ -97,7 +97,8 @@ def environment(config: RunConfig) -> dict[str, str]:
     """Of the workers: they find the code wherever they are started, and know whom they work for."""
     code = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     mine = {PARENT: str(os.getpid()), "OMP_NUM_THREADS": str(config.engine.threads), "PYTHONPATH": code}
-    return os.environ | mine
+    # a store of its own for every start: workers that replace others would read the addresses of those (torch 2.13)
+    return os.environ | mine | {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def ask_to_stop(folder: Path, told: int) -> int:

@@ -10,9 +10,7 @@ import pytest
 
 from experiments.cli import command
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("hydra_plugins.hydra_submitit_launcher") is None, reason="needs `make extra-slurm`"
-)
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="needs `make extra-slurm`")
 
 
 def test_a_job_has_one_node_and_a_gpu_per_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
