@@ -52,7 +52,15 @@ class RemoteEngine:
         self._weights: Path | None = None
         self._syncs = 0
         weakref.finalize(self, _clean, self._held, self._folder)
-        self._start()
+        try:
+            self._start()
+        except Died as e:
+            raise RunFailed(f"{e}, before it could do anything") from None
+
+    @property
+    def usable(self) -> bool:
+        """Not after `close`."""
+        return bool(self._held)
 
     @property
     def pid(self) -> int:
@@ -69,10 +77,10 @@ class RemoteEngine:
         folder.mkdir()
         progress = Progress("weight sync")
         sent = within(self.settings.sync_limit_s, progress, lambda: self._write(named_parameters, folder, progress))
-        old, self._weights = self._weights, folder
+        if self._weights is not None:
+            shutil.rmtree(self._weights, ignore_errors=True)
+        self._weights = folder
         report: SyncReport = self._ask_twice("sync", str(folder))
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
         if report != sent:
             raise RunFailed(f"weight sync: the engine's process holds {report}, and {sent} was sent to it")
         return report
@@ -158,7 +166,10 @@ class RemoteEngine:
         self._ask("start", self.settings, torch.get_num_threads())
 
     def _how(self) -> str:
-        code = self._held[0].wait()
+        try:
+            code = self._held[0].wait(10)
+        except subprocess.TimeoutExpired:
+            return "it closed its socket"
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return f"exit code {code}; it said last: {self._said()}"

@@ -18,6 +18,8 @@ from benchmarks.errors import BadInput
 class TokenEngine(Protocol):
     """What `VLLMBackend` stands on."""
 
+    @property
+    def usable(self) -> bool: ...
     def generate(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]: ...
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport: ...
 
@@ -65,10 +67,10 @@ class VLLMBackend:
             sync_limit_s=sync_limit_s,
         )
         idle = _idle.setdefault((settings.signature, separate, call_limit_s), [])
-        if idle:
-            self.engine = idle.pop()
-        else:
-            self.engine = RemoteEngine(settings, call_limit_s) if separate else VLLMEngine(settings)
+        idle[:] = [engine for engine in idle if engine.usable]
+        if not idle:
+            idle.append(RemoteEngine(settings, call_limit_s) if separate else VLLMEngine(settings))
+        self.engine = idle.pop()
         weakref.finalize(self, idle.append, self.engine).atexit = False
         self.sync(vlm.model.named_parameters())
 

@@ -107,8 +107,8 @@ class VLLMEngine:
         """Takes 4 to 20 s. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
         self.settings = settings
         self.ready = False  # whether the weights are those of a whole sync
-        self._stuck = False  # whether a sync is under way, if only in a thread that was given up
-        self._asleep = False
+        self.usable = True  # not after a call that never came to its end
+        self._asleep: set[str] = set()
         self._count = 0
         with _own_random_state(), _quiet_start(settings.device):
             self._engine = _start(settings)
@@ -126,7 +126,7 @@ class VLLMEngine:
             return []
         if sampling.temperature > 2:
             raise BadInput(f"vLLM takes temperatures up to 2, not {sampling.temperature}; rollouts=hf takes any")
-        self.wake()
+        self.wake("weights", "kv_cache")
         self._forget()  # so that the last bits do not depend on earlier calls: a resumed run has had none
         for k, prompt in enumerate(prompts):
             if len(prompt) + sampling.max_new_tokens > self.settings.max_tokens:
@@ -142,14 +142,14 @@ class VLLMEngine:
 
     def _run(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]:
         greedy = sampling.temperature == 0
-        ids = {}
-        for k, prompt in enumerate(prompts):
-            self._count += 1
-            params = _params(self.settings, 1 if greedy else n, sampling, k)
-            ids[str(self._count)] = k
-            self._engine.add_request(str(self._count), _engine_input(prompt, self.settings), params)
+        ids: dict[str, int] = {}
         rows: list[list[Answer]] = [[] for _ in prompts]
         try:
+            for k, prompt in enumerate(prompts):
+                self._count += 1
+                params = _params(self.settings, 1 if greedy else n, sampling, k)
+                ids[str(self._count)] = k
+                self._engine.add_request(str(self._count), _engine_input(prompt, self.settings), params)
             while self._engine.has_unfinished_requests():
                 for out in self._engine.step():
                     if out.finished:
@@ -159,7 +159,7 @@ class VLLMEngine:
                         answers = [_answer(o) for o in sorted(out.outputs, key=lambda o: o.index)]
                         rows[k] = answers * n if greedy else answers
         except (RuntimeError, ValueError) as e:
-            self.ready = False  # requests may be left inside
+            self.usable = self.ready = False  # requests are left inside
             raise RunFailed(f"vLLM failed while it generated: {e}") from e
         return rows
 
@@ -169,18 +169,17 @@ class VLLMEngine:
         Raises RunFailed naming the parameter that was unknown, doubled, missing, of another shape or not held afterwards;
         and naming phase and parameter where nothing happened for `sync_limit_s`.
         """
-        if self._stuck:
-            raise RunFailed("weight sync: an earlier one never came to its end; start a new engine")
-        self.ready = False
-        self._stuck = True
-        self.wake(weights_only=True)
+        if not self.usable:
+            raise RunFailed("weight sync: an earlier call never came to its end, so this engine cannot be used")
+        self.usable = self.ready = False
+        self.wake("weights")
         progress = Progress("weight sync")
 
         def work() -> SyncReport:
             try:
                 return self._sync(named_parameters, progress)
             finally:
-                self._stuck = False
+                self.usable = True  # at its end, if only in a thread that was given up
 
         report = within(self.settings.sync_limit_s, progress, work)
         self.ready = True
@@ -194,17 +193,20 @@ class VLLMEngine:
             pass
         if incoming.error is not None:
             raise incoming.error
-        held: dict[str, Tensor] = {}
-        for name, value in read_back(self._model, self._names, self._places):
-            progress.at("reading back", name)
-            sent = incoming.rows[self.settings.tied.get(name, name)]
-            name, value = self.settings.tied.get(name, name), settled(value)
-            if fingerprint([(name, value)]).checksum != sent:
-                raise RunFailed(f"weight sync: what vLLM holds of {name} is not what was sent")
-            held[name] = value
+        report = fingerprint(self._held(incoming, progress))
         progress.at("resetting caches")
         self._forget()
-        return fingerprint(held.items())
+        return report
+
+    def _held(self, incoming: _Incoming, progress: Progress) -> Iterator[tuple[str, Tensor]]:
+        """What the engine holds, each parameter once, after comparing it with what was sent."""
+        for name, value in read_back(self._model, self._names, self._places):
+            progress.at("reading back", name)
+            owner, value = self.settings.tied.get(name, name), settled(value)
+            if fingerprint([(owner, value)]).checksum != incoming.rows[owner]:
+                raise RunFailed(f"weight sync: what vLLM holds of {name} is not what was sent")
+            if name == owner:
+                yield name, value
 
     def _checked(
         self, named_parameters: Iterable[tuple[str, Tensor]], incoming: _Incoming, progress: Progress
@@ -250,13 +252,13 @@ class VLLMEngine:
         """Hand the GPU's memory to the trainer: weights go to main memory, keys and values are dropped. Not on the CPU."""
         if self.settings.device == "cuda" and self.settings.sleep and not self._asleep:
             self._engine.sleep(level=1)
-            self._asleep = True
+            self._asleep = {"weights", "kv_cache"}
 
-    def wake(self, weights_only: bool = False) -> None:
-        """Take it back: weights first, so that a sync runs before the cache claims what is left."""
-        if self._asleep:
-            self._engine.wake_up(tags=["weights"] if weights_only else None)
-            self._asleep = weights_only
+    def wake(self, *parts: str) -> None:
+        """Take back "weights" or "kv_cache" or both; a sync takes the weights alone, before the cache claims its memory."""
+        if wanted := [part for part in parts if part in self._asleep]:
+            self._engine.wake_up(tags=wanted)
+            self._asleep -= set(wanted)
 
     def close(self) -> None:
         """Stop the engine's loop; its memory goes with the last reference."""

@@ -227,7 +227,7 @@ def test_a_sync_that_hangs_says_where(
     with pytest.raises(RunFailed, match="never came to its end"):
         backend.sync(named)
     go_on.set()
-    while engine._stuck:
+    while not engine.usable:
         time.sleep(0.01)
     monkeypatch.undo()
     assert backend.sync(named) == fingerprint(named)
