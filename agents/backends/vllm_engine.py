@@ -147,7 +147,8 @@ class VLLMEngine:
         try:
             for k, prompt in enumerate(prompts):
                 self._count += 1
-                params = _params(self.settings, 1 if greedy else n, sampling, k)
+                place = k if sampling.rows is None else sampling.rows[k]
+                params = _params(self.settings, 1 if greedy else n, sampling, place)
                 ids[str(self._count)] = k
                 self._engine.add_request(str(self._count), _engine_input(prompt, self.settings), params)
             while self._engine.has_unfinished_requests():
