@@ -389,7 +389,7 @@ class EditorStartConfig:
     batch_size: int = 32
     lr: float = 2e-3
     warmup: int = 200
-    decay_share: float = 0.25  # of the steps, in which the learning rate goes down to 0
+    decay_share: float = 0.45  # of the steps, in which the learning rate goes down to 0
     dropout: float = 0.1  # share of pairs without instruction, for classifier-free guidance
     time_mean: float = 1.5  # of the logits of flow matching's times: most are near the noise, where the edit is decided
     time_std: float = 1.5
