@@ -266,7 +266,7 @@ def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path:
     assert rows["vllm"][0].keys() == rows["hf"][0].keys()
     for row in rows["vllm"]:
         assert 0 < row["mismatch/max"] < 1e-3 and row["tis_capped/mean"] == 0
-        assert row["tis_weight/mean"] == pytest.approx(1, abs=1e-3) and row["sync/parameters"] == 56
+        assert row["tis_ratio/mean"] == pytest.approx(1, abs=1e-3) and row["sync/parameters"] == 56
         assert abs(row["ratio/max"] - 1) < 1e-6  # old log-probs are the trainer's own
 
 
