@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -83,6 +84,7 @@ def compare_steps(
         "prompt_to_answer": ours[-1]["prompt_tokens"] / ours[-1]["answer_tokens"],
         "reward": {n: sum(m["reward"] for m in ms) / len(ms) for n, ms in (("ours", ours), ("TRL", peer))},
         "proof": proof,
+        "cpu_seconds": {n: median(m["cpu_seconds"] for m in ms[WARM_UP:]) for n, ms in (("ours", ours), ("TRL", peer))},
         "phases": ours[-1]["phases"],
         "memory": ours[-1]["memory"],
         "peak_mib": {n: ms[-1]["peak_mib"] for n, ms in (("ours", ours), ("TRL", peer))},
@@ -155,6 +157,8 @@ def describe(details: dict[str, Any], say: Callable[[str], None]) -> None:
     proof = "; ".join(f"{k} {v['TRL']:.5g} / {v['ours']:.5g}" for k, v in details["proof"].items())
     say(f"  TRL's first batch, its numbers / ours: {proof}")
     say("  mean reward over all steps: " + ", ".join(f"{k} {v:.3f}" for k, v in details["reward"].items()))
+    cpu = ", ".join(f"{k} {v:.2f}" for k, v in details["cpu_seconds"].items())
+    say(f"  processor seconds of a step, over {details['threads']} threads: {cpu}")
     say("  our phases (s): " + ", ".join(f"{k} {v:.2f}" for k, v in details["phases"].items()))
     say("  memory of our phases (MiB): " + ", ".join(f"{k} {v:.0f}" for k, v in details["memory"].items()))
     say("  most memory in a step (MiB): " + ", ".join(f"{k} {v or 0:.0f}" for k, v in details["peak_mib"].items()))
