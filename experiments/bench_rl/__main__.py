@@ -45,6 +45,7 @@ class Options:
     prompts: int = 8  # of a step
     answers: int = 40  # tokens
     side: int = 192  # of the step bench's pictures, pixels: 144 tokens
+    weights: str = "trained"  # of the step bench: trained | random
     assets: str = "assets/tiny"
     out: str = "outputs/bench"
 
@@ -73,7 +74,7 @@ class Bench:
             shape, key = Shape(o.prompts, group, o.answers, o.side), f"step_vs_trl_g{group}"
             folder = self.out / "rl" / f"g{group}"
             self.table[key], self.details[key] = compare_steps(
-                shape, self.checkpoint, folder, python, o.threads, o.repeats, candidates, say
+                shape, self.checkpoint, folder, python, o.threads, o.repeats, candidates, o.weights, say
             )
             candidates = [self.details[key]["started"]["TRL"]["options"]]  # chosen once
 
@@ -129,6 +130,8 @@ def main(argv: Sequence[str]) -> None:
     wanted = SECTIONS if options.only == "all" else options.only.split(",")
     if unknown := set(wanted) - set(SECTIONS):
         raise BadInput(f"only={','.join(sorted(unknown))} is unknown; choose from {', '.join(SECTIONS)}")
+    if options.weights not in ("trained", "random"):
+        raise BadInput(f"weights={options.weights} is unknown; choose trained or random")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is on disk
     use_threads(EngineConfig("torch", threads=options.threads))
     quiet_libraries(False)

@@ -58,6 +58,7 @@ def main(settings: dict[str, Any]) -> None:
             memory=memory,
             peak_mib=max(memory.values(), default=None),  # each phase begins to count anew
             skipped=metrics["update/skipped"],
+            taught=metrics["update/sequences"],
         )
         if not line.wait():
             sys.exit()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from experiments.bench_rl.our_step import sample, to_request
 from experiments.bench_rl.trl_step import reward
 from experiments.bench_rl.work import Shape, write_settings
 from rl.policies.text import TextPolicy
+from rl.prefix import grow
 
 HERE = Path(__file__).parent
 WARM_UP = 2  # steps of each side that do not count
@@ -47,11 +49,12 @@ def compare_steps(
     threads: int,
     repeats: int,
     candidates: Sequence[dict[str, Any]] = CANDIDATES,
+    weights: str = "trained",
     say: Callable[[str], None] = print,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the measure, everything else that was seen). Raises RunFailed where the two sides' work differs."""
     common = {"threads": threads, "lr": 1e-6, "frozen_vision": True, "candidates": list(candidates)}
-    path = write_settings(shape, checkpoint, folder, **common, out=str((folder / "run").absolute()))
+    path = write_settings(shape, checkpoint, folder, weights, **common, out=str((folder / "run").absolute()))
     quiet = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     commands = {
         "ours": [sys.executable, "-m", "experiments.bench_rl.our_step", str(path)],
@@ -76,9 +79,12 @@ def compare_steps(
         "threads": threads,
         "started": dict(zip(commands, started, strict=True)),
         "work": {k: ours[-1][k] for k in WORK},
+        "taught": sum(m["taught"] for m in ours) / len(ours),
+        "distinct": distinct_share(peer[0]["first"]["answers"], shape.group),
         "prompt_to_answer": ours[-1]["prompt_tokens"] / ours[-1]["answer_tokens"],
         "reward": {n: sum(m["reward"] for m in ms) / len(ms) for n, ms in (("ours", ours), ("TRL", peer))},
         "proof": proof,
+        "cpu_seconds": {n: median(m["cpu_seconds"] for m in ms[WARM_UP:]) for n, ms in (("ours", ours), ("TRL", peer))},
         "phases": ours[-1]["phases"],
         "memory": ours[-1]["memory"],
         "peak_mib": {n: ms[-1]["peak_mib"] for n, ms in (("ours", ours), ("TRL", peer))},
@@ -129,6 +135,12 @@ def same_numbers(settings: dict[str, Any], first: dict[str, Any]) -> dict[str, d
     return proof
 
 
+def distinct_share(answers: Sequence[Sequence[int]], group: int) -> float:
+    """Share of the answers' tokens that are left when equal beginnings within a group count once: what this code computes."""
+    trees = [grow(answers[start : start + group]) for start in range(0, len(answers), group)]
+    return sum(len(t.target) for t in trees) / sum(map(len, answers))
+
+
 def describe(details: dict[str, Any], say: Callable[[str], None]) -> None:
     trl = details["started"]["TRL"]
     say("  TRL: " + ", ".join(f"{k} {v}" for k, v in trl["versions"].items()))
@@ -138,9 +150,15 @@ def describe(details: dict[str, Any], say: Callable[[str], None]) -> None:
         say("  tried, the second step of each: " + "; ".join(tried))
     work = ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in details["work"].items())
     say(f"  every step, both sides: {work} (prompt:answer {details['prompt_to_answer']:.1f}:1)")
+    say(
+        f"  of these, what this code need not compute: {details['work']['completions'] - details['taught']:.1f} completions "
+        f"without an advantage; in TRL's first batch {1 - details['distinct']:.0%} of the answers' tokens, as equal beginnings"
+    )
     proof = "; ".join(f"{k} {v['TRL']:.5g} / {v['ours']:.5g}" for k, v in details["proof"].items())
     say(f"  TRL's first batch, its numbers / ours: {proof}")
     say("  mean reward over all steps: " + ", ".join(f"{k} {v:.3f}" for k, v in details["reward"].items()))
+    cpu = ", ".join(f"{k} {v:.2f}" for k, v in details["cpu_seconds"].items())
+    say(f"  processor seconds of a step, over {details['threads']} threads: {cpu}")
     say("  our phases (s): " + ", ".join(f"{k} {v:.2f}" for k, v in details["phases"].items()))
     say("  memory of our phases (MiB): " + ", ".join(f"{k} {v:.0f}" for k, v in details["memory"].items()))
     say("  most memory in a step (MiB): " + ", ".join(f"{k} {v or 0:.0f}" for k, v in details["peak_mib"].items()))

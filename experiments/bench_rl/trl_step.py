@@ -38,7 +38,7 @@ class Line:
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
-        self._start = 0.0
+        self._start, self._cpu = 0.0, 0.0
 
     def tell(self, **message: Any) -> None:
         self._out.write(json.dumps(message) + "\n")
@@ -48,13 +48,13 @@ class Line:
         """Until a step is asked for; False when there will be none."""
         asked = bool(sys.stdin.readline())
         peak_memory(reset=True)
-        self._start = time.perf_counter()
+        self._start, self._cpu = time.perf_counter(), time.process_time()
         return asked
 
     def done(self, **message: Any) -> None:
         """Report the step that `wait` began."""
-        seconds = time.perf_counter() - self._start
-        self.tell(**{"seconds": seconds, "peak_mib": peak_memory()} | message)
+        seconds, cpu = time.perf_counter() - self._start, time.process_time() - self._cpu
+        self.tell(**{"seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak_memory()} | message)
 
 
 Stepped = Callable[[dict[str, float], list[list[int]], list[float]], bool]  # (log row, answers, rewards) -> go on?

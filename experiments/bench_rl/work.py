@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.backends.base import Request
-from agents.backends.vlm import VLM, load_vlm
+from agents.backends.vlm import VLM, load_vlm, save_vlm
 from agents.decomposer import build_request, load_prompt
 from benchmarks.base import EditSample
 from benchmarks.sandbox.generate import SandboxBenchmark
+from experiments.bench_rl.models import tiny_random
 
 BATCHES = 4  # of different prompts, then the first comes again
 
@@ -63,10 +64,13 @@ def roomy_checkpoint(checkpoint: Path, side: int, folder: Path) -> Path:
     return folder
 
 
-def write_settings(shape: Shape, checkpoint: Path, folder: Path, **more: Any) -> Path:
-    """Everything both sides of the step bench need, as files: model, prompts, pictures, numbers. Returns the settings' path."""
+def write_settings(shape: Shape, checkpoint: Path, folder: Path, weights: str = "trained", **more: Any) -> Path:
+    """Everything both sides of the step bench need, as files: model, prompts, pictures, numbers. Returns the settings' path.
+    Under random weights no two answers begin alike and hardly any group agrees: nothing but prompts is left to share."""
     folder.mkdir(parents=True, exist_ok=True)
     model = roomy_checkpoint(checkpoint, shape.side, folder / "model")
+    if weights == "random":
+        save_vlm(tiny_random(checkpoint, 256, shape.side), model)
     found = samples(shape, shape.prompts * BATCHES)
     rows = []
     for n, (sample, request) in enumerate(zip(found, requests(found), strict=True)):

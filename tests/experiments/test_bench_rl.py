@@ -22,7 +22,7 @@ from experiments.bench_rl.gpu import measure_gpu
 from experiments.bench_rl.lockstep import Child, Times, in_turns, row
 from experiments.bench_rl.models import tiny_random
 from experiments.bench_rl.rollouts import compare_rollouts
-from experiments.bench_rl.steps import same_numbers, same_work
+from experiments.bench_rl.steps import distinct_share, same_numbers, same_work
 from experiments.bench_rl.training import compare_training, random_answers
 from experiments.bench_rl.vocabulary import VocabularyRows
 from experiments.bench_rl.work import Shape, requests, samples, write_settings
@@ -89,6 +89,19 @@ def test_steps_with_different_work_are_not_compared() -> None:
         same_work([mine, mine], [dict(mine), mine | {"prompt_tokens": 90}])
     with pytest.raises(RunFailed, match="updated nothing"):
         same_work([mine | {"skipped": 1.0}], [mine])
+
+
+def test_equal_beginnings_within_a_group_count_once() -> None:
+    assert distinct_share([[1, 2, 3], [1, 2, 4], [1, 2, 3], [5, 6, 7]], 2) == (4 + 6) / 12
+
+
+def test_random_weights_are_of_the_same_shape(vlm: VLM, tmp_path: Path) -> None:
+    path = write_settings(SMALL, DECOMPOSER, tmp_path, "random")
+    other = load_vlm(json.loads(path.read_text())["model"]).model.state_dict()
+    mine = vlm.model.state_dict()
+    assert {n: p.shape for n, p in other.items()} == {n: p.shape for n, p in mine.items()}
+    name = "model.language_model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(other[name], mine[name])
 
 
 def test_the_other_side_imports_nothing_of_the_project() -> None:
@@ -253,7 +266,7 @@ def test_it_writes_the_agreed_form_and_says_what_it_skips(tmp_path: Path, capsys
     assert torch.cuda.is_available() or "skipped, no GPU here" in said
 
 
-@pytest.mark.parametrize("word", ["speed=9", "repeats", "repeats=many", "threads=0", "only=lunch"])
+@pytest.mark.parametrize("word", ["speed=9", "repeats", "repeats=many", "threads=0", "only=lunch", "weights=light"])
 def test_unknown_words_are_refused(word: str) -> None:
     with pytest.raises(BadInput):
         bench.main([word])
