@@ -270,7 +270,6 @@ def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path:
         assert abs(row["ratio/max"] - 1) < 1e-6  # old log-probs are the trainer's own
 
 
-@pytest.mark.slow  # two starts in processes of their own
 def test_a_killed_engine_is_started_again_and_the_answers_are_the_same(
     path: Path, started: VLLMBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
