@@ -94,11 +94,13 @@ class Bench:
         )
 
     def cost(self) -> None:
-        say("time of a step as work grows, random weights, prefix shared")
-        curves = measure_cost(self.checkpoint, max(1, self.options.repeats // 2))
+        say(
+            "time of a step as work grows, random weights, prefix shared (slope 1: linear; the work grows as the width squared)"
+        )
+        curves = measure_cost(self.checkpoint, (self.options.repeats + 1) // 2)
         for c in curves:
             points = ", ".join(f"{x:g}: {s:.2f}" for x, s in zip(c.x, c.seconds, strict=True))
-            say(f"  {c.name}: {points} s; slope of log time {c.slope:.2f} (1 is linear)")
+            say(f"  {c.name}: {points} s; slope of log time {c.slope:.2f}")
         self.details["cost"] = {c.name: {"x": c.x, "seconds": c.seconds, "slope": c.slope} for c in curves}
         say(f"  plotted in {plot(curves, self.out / 'rl_cost.png')}")
 

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
 from conf.schema import AlgoConfig
+from experiments.bench_rl.lockstep import in_turns
 from experiments.bench_rl.models import tiny_random
 from experiments.bench_rl.trl_step import reward
 from experiments.bench_rl.work import Scored, Shape, endless, requests, samples
@@ -49,43 +51,43 @@ def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
     return statistics.linear_regression([math.log(v) for v in x], [math.log(v) for v in y]).slope
 
 
-def measure_cost(checkpoint: Path, repeats: int) -> list[Curve]:
-    """One curve per axis; the others stay at BASE and WIDTH. Random weights: answers share no beginnings."""
-    models: dict[tuple[int, int], VLM] = {}
-
-    def seconds(shape: Shape, width: int = WIDTH) -> float:
-        key = (width, shape.side)
-        if key not in models:
-            models[key] = endless(tiny_random(checkpoint, width, shape.side))
-        return step_seconds(models[key], shape, repeats)
-
-    groups = [seconds(replace(BASE, group=g)) for g in GROUPS]
-    sides = [seconds(replace(BASE, side=s)) for s in SIDES]
-    lengths = [prompt_length(models[WIDTH, s], replace(BASE, side=s)) for s in SIDES]
-    widths = [seconds(BASE, w) for w in WIDTHS]
-    return [
-        Curve("completions of a prompt (G)", [float(g) for g in GROUPS], groups),
-        Curve("tokens of a prompt", lengths, sides),
-        Curve("width of the model", [float(w) for w in WIDTHS], widths),
-    ]
+def measure_cost(checkpoint: Path, rounds: int) -> list[Curve]:
+    """One curve per axis; the others stay at BASE and WIDTH. Random weights: answers share no beginnings. Every point is
+    measured once in each round, so that a busy minute of the machine meets all of them."""
+    axes = {
+        "completions of a prompt (G)": [(replace(BASE, group=g), WIDTH) for g in GROUPS],
+        "tokens of a prompt": [(replace(BASE, side=s), WIDTH) for s in SIDES],
+        "width of the model": [(BASE, w) for w in WIDTHS],
+    }
+    points = [p for row in axes.values() for p in row]
+    sizes = dict.fromkeys((width, shape.side) for shape, width in points)
+    models = {size: endless(tiny_random(checkpoint, *size)) for size in sizes}
+    times = in_turns([partial(step_seconds, models[w, shape.side], shape) for shape, w in points], rounds)
+    seconds = dict(zip(points, (t.median for t in times), strict=True))
+    x = (
+        [float(g) for g in GROUPS],
+        [prompt_length(models[WIDTH, s], replace(BASE, side=s)) for s in SIDES],
+        [float(w) for w in WIDTHS],
+    )
+    return [Curve(name, v, [seconds[p] for p in row]) for v, (name, row) in zip(x, axes.items(), strict=True)]
 
 
 def prompt_length(vlm: VLM, shape: Shape) -> float:
     return statistics.mean(map(len, vlm.encode(requests(samples(shape, shape.prompts)))))
 
 
-def step_seconds(vlm: VLM, shape: Shape, repeats: int) -> float:
-    """Median over whole steps of the project's own loop; the first one only warms."""
+def step_seconds(vlm: VLM, shape: Shape) -> float:
+    """A whole step of the project's own loop, the second one: the first only warms."""
     algo = AlgoConfig(
         "grpo",
-        steps=repeats + 1,
+        steps=2,
         prompts_per_step=shape.prompts,
         group_size=shape.group,
         lr=1e-6,
         micro_batch_size=128,
         frozen_vision=True,
         kl_log_sequences=0,
-        checkpoint_every=repeats + 1,
+        checkpoint_every=2,
     )
     config = grpo_config(algo, shape.answer_tokens, seed=0)
     found, times = samples(shape, shape.prompts), []
@@ -100,7 +102,7 @@ def step_seconds(vlm: VLM, shape: Shape, repeats: int) -> float:
             out,
             lambda metrics: times.append(metrics["time/step"]),
         )
-    return statistics.median(times[1:])
+    return times[1]
 
 
 def plot(curves: Sequence[Curve], path: Path) -> Path:
