@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import scaled_dot_product_attention
 
 from agents.backends.prompts import Positions
 from agents.backends.vlm import Encoded
+from rl.flex import attend_tree, tree_mask
 
 BLOCK = 64  # small branches share one attention call up to this many tokens: a call costs as much as a few of them
 
@@ -105,10 +108,17 @@ class PrefixRow:
     paths: list[Tensor]  # the targets of each completion, in the order given
     sizes: list[int]
     masks: list[Tensor | None]
+    end_N: Tensor  # the first place behind what follows each token: a token sees those before it that have not ended
+
+    @cached_property
+    def flex(self) -> BlockMask:
+        return tree_mask(self.end_N)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
         """query [1, H, N, D], key and value [1, Hkv, N, D] -> [1, H, N, D]: prompts cost once, completions see
-        [trunk; own branch], so the work grows linearly with their number."""
+        [trunk; own branch], so the work grows linearly with their number. On a GPU one kernel does it (rl/flex.py)."""
+        if query.device.type == "cuda":
+            return attend_tree(query, key, value, scale, self.flex)
         out, trunk = [], (key, value)
         pieces = zip(self.masks, *(x.split(self.sizes, 2) for x in (query, key, value)), strict=True)
         for mask, q, k, v in pieces:
@@ -141,6 +151,7 @@ def pack(
     paths: list[Tensor] = []
     sizes: list[int] = []
     masks: list[Tensor | None] = []
+    ends: list[Tensor] = []
     start = 0
     for prompt, position, texts in zip(prompts, positions, completions, strict=True):
         tree = grow(texts)
@@ -155,9 +166,11 @@ def pack(
         for a, b in tree.blocks():
             sizes.append(b - a)
             masks.append(_block_mask(torch.tensor(tree.end[a:b]) - a, trunk).to(like))
-        start += len(prompt) + len(tree.ids)
+        first, start = start + len(prompt), start + len(prompt) + len(tree.ids)
+        ends += [torch.full((len(prompt),), start), torch.tensor(tree.end, dtype=torch.long) + first]
+    end_N = torch.cat(ends).to(like.device)
     return PrefixRow(
-        torch.cat(ids), torch.cat(places, 1), torch.cat(sources), torch.tensor(targets), paths, sizes, masks
+        torch.cat(ids), torch.cat(places, 1), torch.cat(sources), torch.tensor(targets), paths, sizes, masks, end_N
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from agents.backends.attention import use_grouped_attention
 from agents.backends.base import Request, fingerprint
@@ -22,6 +23,8 @@ from benchmarks.errors import BadData, BadInput
 from rl.checkpoint import Checkpoints
 from rl.journal import Journal
 from rl.signals import StopWish
+
+CHUNK = 1024  # tokens whose logits exist at a time
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,24 @@ def answer_ids(vlm: VLM, answer: str) -> list[int]:
 
 
 def answer_loss(vlm: VLM, prompts: Sequence[Encoded], answers: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Summed cross-entropy of the answers' tokens and the number predicted right; logits exist only at answer positions."""
+    """Summed cross-entropy of the answers' tokens and the number predicted right; logits exist only at answer positions, and
+    only for `CHUNK` of them at a time: at a vocabulary of 152,000 all of a batch would be gigabytes."""
     batch = {k: v for k, v in collate(vlm, prompts, answers).items() if v is not None}
     hidden = vlm.model.model(**batch, use_cache=False).last_hidden_state  # [B, T, D]
     rows = torch.cat([torch.full((len(a),), b) for b, a in enumerate(answers)])
     cols = torch.cat([torch.arange(len(p) - 1, len(p) - 1 + len(a)) for p, a in zip(prompts, answers, strict=True)])
     target = torch.tensor([t for a in answers for t in a], device=hidden.device)
-    logits = vlm.model.lm_head(hidden[rows, cols]).float()
-    return torch.nn.functional.cross_entropy(logits, target, reduction="sum"), (logits.argmax(-1) == target).sum()
+    pieces = list(zip(hidden[rows, cols].split(CHUNK), target.split(CHUNK), strict=True))
+    if len(pieces) == 1:
+        return _answer_loss(vlm, *pieces[0])
+    parts = [checkpoint(_answer_loss, vlm, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]
+    losses, right = zip(*parts, strict=True)
+    return torch.stack(losses).sum(), torch.stack(right).sum()
+
+
+def _answer_loss(vlm: VLM, hidden_ND: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
+    logits = vlm.model.lm_head(hidden_ND).float()
+    return torch.nn.functional.cross_entropy(logits, target_N, reduction="sum"), (logits.argmax(-1) == target_N).sum()
 
 
 class Optimizers:

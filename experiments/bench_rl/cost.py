@@ -107,6 +107,8 @@ def step_seconds(vlm: VLM, shape: Shape) -> float:
 
 def plot(curves: Sequence[Curve], path: Path) -> Path:
     """Panels side by side, both axes logarithmic, with a line of slope 1 through the first point."""
+    low, high = min(min(c.seconds) for c in curves), max(c.seconds[0] * c.x[-1] / c.x[0] for c in curves)
+    ticks = [m * 10.0**e for e in range(-6, 7) for m in (1, 2, 5) if 0.7 * low <= m * 10.0**e <= 1.4 * high]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.1 * len(curves), 2.7), layout="constrained")
         for n, (axes, curve) in enumerate(zip(figure.subplots(1, len(curves), sharey=True), curves, strict=True)):
@@ -116,6 +118,7 @@ def plot(curves: Sequence[Curve], path: Path) -> Path:
             axes.plot(curve.x, curve.seconds, "o-", color=COLOURS[n], markersize=3, linewidth=1.8, label=label)
             axes.set(xscale="log", yscale="log", xlabel=curve.name)
             axes.set_xticks(curve.x, [f"{x:.0f}" for x in curve.x])
+            axes.set_yticks(ticks, [f"{y:g}" for y in ticks])
             axes.minorticks_off()
             axes.legend()
         figure.axes[0].set_ylabel("seconds a step")

@@ -14,6 +14,7 @@ from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm
 from benchmarks.errors import BadInput
 from rl.engine.torch import TorchEngine
+from rl.flex import attend_tree
 from rl.policies.text import TextPolicy
 from rl.prefix import BLOCK, grow, pack
 
@@ -191,3 +192,13 @@ def test_attention_that_cannot_follow_is_refused(tiny_vlm: VLM) -> None:
     tiny_vlm.model.config.text_config.layer_types[0] = "sliding_attention"
     with pytest.raises(BadInput, match="sliding"):
         TextPolicy(tiny_vlm)
+
+
+@torch.no_grad()  # flex_attention has no backward pass on a CPU
+def test_one_rule_for_the_whole_row_is_the_same_attention(tiny_vlm: VLM) -> None:
+    """What a GPU computes (rl/flex.py), here without its kernel: several trees in a row."""
+    prompts = tiny_vlm.encode(REQUESTS)
+    row = pack(prompts, tiny_vlm.prompts.positions(prompts), [ANSWERS[k] for k in range(3)], torch.empty(0))
+    n, generator = len(row.ids_N), torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, heads, n, 16, generator=generator) for heads in (4, 2, 2))
+    assert torch.allclose(row.attend(0, q, k, v, 0.3), attend_tree(q, k, v, 0.3, row.flex), atol=1e-5)

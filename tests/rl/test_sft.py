@@ -99,3 +99,18 @@ def test_bad_settings_are_named():
         SFTConfig(steps=1, optimizer="sgd")
     with pytest.raises(BadInput, match="batch sizes"):
         SFTConfig(steps=1, batch_size=0)
+
+
+def test_the_vocabulary_in_pieces_changes_nothing(tiny_vlm, monkeypatch):
+    prompts = tiny_vlm.encode([Request("a"), Request("a longer prompt")])
+    answers = [answer_ids(tiny_vlm, "x y z"), answer_ids(tiny_vlm, "some words")]
+    found = []
+    for chunk in (1024, 3):
+        monkeypatch.setattr("rl.sft.CHUNK", chunk)
+        tiny_vlm.model.zero_grad()
+        loss, right = answer_loss(tiny_vlm, prompts, answers)
+        loss.backward()
+        grad = torch.cat([p.grad.flatten() for p in tiny_vlm.model.parameters() if p.grad is not None])
+        found.append((loss.detach(), right, grad))
+    (whole, right, grad), (pieces, right_too, grad_too) = found
+    assert right == right_too and torch.allclose(whole, pieces) and torch.allclose(grad, grad_too, atol=1e-5)
