@@ -228,7 +228,7 @@ class EngineConfig:
 class LauncherConfig:
     """How many processes train. All other phases of a run have one."""
 
-    name: str = "local"  # local | torchrun
+    name: str = "local"  # local | torchrun | slurm (torchrun in jobs of a cluster)
     processes: int = 1
     restarts: int = 0  # how often a training that lost a process starts again by itself, from its last checkpoint
 

@@ -345,8 +345,8 @@ def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfi
         raise BadInput(f"launcher.processes={launcher.processes} must be 1 or more, launcher.restarts 0 or more")
     if launcher.name == "local" and launcher.processes > 1:
         raise BadInput("launcher=local is one process; for more use launcher=torchrun")
-    if launcher.name == "torchrun" and engine.name != "deepspeed":
-        raise BadInput(f"engine={engine.name} is one process; launcher=torchrun needs engine=deepspeed")
+    if launcher.name != "local" and engine.name != "deepspeed":
+        raise BadInput(f"engine={engine.name} is one process; launcher={launcher.name} needs engine=deepspeed")
     if launcher.processes > algo.prompts_per_step:
         raise BadInput(
             f"launcher.processes={launcher.processes} cannot share algo.prompts_per_step={algo.prompts_per_step}"

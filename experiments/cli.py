@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib.util
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import conf
-from benchmarks.errors import BadInput, ImageEditError
+from benchmarks.errors import BadInput, ImageEditError, MissingFile
 from conf.schema import ROOTS, register
 
 CONF = Path(conf.__file__).parent
@@ -117,6 +118,8 @@ def check(name: str, argv: Sequence[str]) -> None:
             raise BadInput(f"cannot read '{word}': {_said(error)}; put quotes around special characters") from error
     for override in overrides:
         check_key(name, override)
+        if override.key_or_group == "launcher" and "slurm" in [override.value(), *_choices(override)]:
+            check_slurm(bool(args.multirun))
     plain = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
     swept = [[f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()] for o in overrides if _listed(o)]
     if swept and not args.multirun:
@@ -145,6 +148,13 @@ def check_key(name: str, override: Override) -> None:
             if near:
                 raise BadInput(f"there is no key '{key}'; the nearest one is '{leaves.get(near[0], near[0])}'")
         raise BadInput(f"there is no key '{key}'{nearest(key, [*known, *groups], '', False)}")
+
+
+def check_slurm(multirun: bool) -> None:
+    if importlib.util.find_spec("submitit") is None:
+        raise MissingFile("launcher=slurm needs the package hydra-submitit-launcher: make extra-slurm")
+    if not multirun:
+        raise BadInput("launcher=slurm sends one job for every run of a sweep: add -m (a single run is a sweep of one)")
 
 
 def nearest(word: str, known: Sequence[str], prefix: str = "", all_of_them: bool = True) -> str:

@@ -106,7 +106,7 @@ class Job:
         self.phase = "GRPO"
         with bar("GRPO", self.config.algo.steps, steps_done(self.folder)) as b:
             show = _stepper(b, "reward/mean", "reward")
-            if self.config.launcher.name == "torchrun":
+            if self.config.launcher.name != "local":
                 launch(self.config, self.folder, self.tracker.log, show)
             else:
                 self.train(start, self.tracker.log, show)

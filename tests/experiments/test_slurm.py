@@ -22,8 +22,8 @@ def test_a_job_has_one_node_and_a_gpu_per_process(monkeypatch: pytest.MonkeyPatc
     srun.write_text("#!/bin/sh\n")
     srun.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    words = ["-m", "hydra/launcher=slurm", "hydra.launcher.partition=long", f"paths.outputs={tmp_path}"]
-    words += ["engine=deepspeed", "engine.stage=3", "launcher=torchrun", "launcher.processes=4", "seed=1,2"]
+    words = ["-m", "launcher=slurm", "hydra.launcher.partition=long", f"paths.outputs={tmp_path}"]
+    words += ["engine=deepspeed", "engine.stage=3", "launcher.processes=4", "seed=1,2"]
     monkeypatch.setattr("sys.argv", ["experiments.run", *words])
 
     command("run", lambda config: pytest.fail("nothing runs here"))
@@ -36,3 +36,10 @@ def test_a_job_has_one_node_and_a_gpu_per_process(monkeypatch: pytest.MonkeyPatc
     jobs = [set(job) for job in overrides]
     assert [job & {"seed=1", "seed=2"} for job in jobs] == [{"seed=1"}, {"seed=2"}]
     assert all({"launcher.processes=4", "engine.stage=3"} <= job for job in jobs)
+
+
+def test_a_single_run_is_refused_before_it_would_run_here(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["experiments.run", "launcher=slurm", "engine=deepspeed"])
+    with pytest.raises(SystemExit) as stop:
+        command("run", lambda config: pytest.fail("nothing runs here"))
+    assert stop.value.code == 2 and "add -m" in capsys.readouterr().err
