@@ -11,6 +11,7 @@ import hashlib
 import os
 import random
 import warnings
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,7 @@ class VLLMEngine:
     def __init__(self, settings: EngineSettings) -> None:
         """Takes 4 to 20 s. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
         self.settings = settings
+        _open.add(self)
         self.ready = False  # whether the weights are those of a whole sync
         self.usable = True  # not after a call that never came to its end
         self._asleep: set[str] = set()
@@ -262,8 +264,20 @@ class VLLMEngine:
             self._asleep -= set(wanted)
 
     def close(self) -> None:
-        """Stop the engine's loop; its memory goes with the last reference."""
+        """Stop the engine's loop, for good; its memory goes with the last reference."""
+        self.usable = self.ready = False
         self._engine.engine_core.shutdown()
+
+
+_open: weakref.WeakSet[VLLMEngine] = weakref.WeakSet()
+
+
+def close_engines() -> None:
+    """Stop all engines in this process. To be called before a process group is destroyed: theirs stand on it, and vLLM's own
+    end would fail without it."""
+    for engine in list(_open):
+        if engine.usable:
+            engine.close()
 
 
 def _start(settings: EngineSettings) -> Any:

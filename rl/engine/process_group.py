@@ -9,6 +9,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from agents.backends.vllm_engine import close_engines
 from benchmarks.errors import BadInput
 
 
@@ -38,6 +39,9 @@ def join(device: str, timeout_s: float = 1800.0) -> None:
 
 
 def leave() -> None:
+    """Leave the process group, where there is one; engines of vLLM in this process end with it."""
+    if dist.is_initialized():
+        close_engines()  # which may destroy the group, too
     if dist.is_initialized():
         dist.destroy_process_group()
 

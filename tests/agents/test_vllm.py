@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +33,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed (make extra-vllm)")
 from agents.backends.vllm import VLLMBackend  # noqa: E402
 from agents.backends.vllm_engine import VLLMEngine  # noqa: E402
 
+ROOT = Path(__file__).parents[2]
 SMALL = dict(max_sequences=64, max_tokens=512, cache_gib=1 / 16)
 
 
@@ -298,3 +301,30 @@ def test_a_killed_engine_is_started_again_and_the_answers_are_the_same(
         assert remote.generate(requests(), 8, sampling) == answers
     assert f"process {pid} died (killed by SIGKILL)" in caplog.text and engine.pid != pid
     engine.close()
+
+
+LEAVING = """
+import sys
+from agents.backends.base import Request, Sampling
+from agents.backends.vlm import load_vlm
+from agents.backends.vllm import VLLMBackend
+from rl.engine.process_group import join, leave
+
+def answer():
+    backend = VLLMBackend(load_vlm(sys.argv[1]), max_sequences=8, max_tokens=128, cache_gib=1 / 32)
+    return backend.generate([Request("a hat")], 2, Sampling(8, seed=1))
+
+join("cpu")
+before = answer()
+leave()
+assert answer() == before, "a new engine, since the old one ended with the process group"
+print("done")
+"""
+
+
+def test_leaving_the_process_group_ends_the_engines_in_it_without_noise(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING, str(path)], capture_output=True, text=True, timeout=300, cwd=ROOT
+    )
+    assert done.returncode == 0 and done.stdout.endswith("done\n"), done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
