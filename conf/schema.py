@@ -186,6 +186,9 @@ class AlgoConfig:
     max_tries: int = 4  # draws of a step's groups under dynamic sampling
     mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
     frozen_vision: bool = False  # leave the vision tower as it is
+    vision_cache_mib: int = (
+        0  # main memory for what a frozen tower saw, so that a picture passes once in a run; 0: once in a step
+    )
     lora: LoraConfig = field(default_factory=LoraConfig)
     gradient_checkpointing: bool = False  # less memory, more time
     temperature: float = 1.0  # of rollouts; top_p=1 and top_k=-1 always

@@ -297,6 +297,7 @@ def make_engine(
             gradient_checkpointing=algo.gradient_checkpointing,
             shared_prefix=algo.shared_prefix,
             lora=adapters,
+            vision_cache_mib=algo.vision_cache_mib,
         )
 
     adapters = lora(algo)

@@ -5,7 +5,7 @@ Suffixes: P prompts, T tokens of one prompt, D hidden width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from agents.backends.memo import Memo
+from agents.backends.pictures import Picture, PictureFeatures
 
 if TYPE_CHECKING:
     from agents.backends.vlm import VLM, Encoded
@@ -35,6 +36,7 @@ class PromptStore:
         self.vlm = vlm
         self._positions: Memo[Encoded, Positions] = Memo()
         self._features: Memo[Encoded, Features] = Memo()
+        self.pictures: PictureFeatures | None = None  # of a frozen tower, kept beyond the prompts' lives
 
     def positions(self, prompts: Sequence[Encoded]) -> list[Positions]:
         return self._positions.many(prompts, self._compute_positions)
@@ -42,9 +44,9 @@ class PromptStore:
     def features(self, prompts: Sequence[Encoded]) -> list[Features]:
         """Image features of each prompt, () for one without pictures; a prompt that comes twice passes once.
 
-        A frozen tower (nothing in it requires a gradient) sees each picture once while its prompt lives; weights copied into
-        it make the features stale. A tower in training is asked anew every time, with gradient where that is on: optimisers
-        change weights without a trace.
+        A frozen tower (nothing in it requires a gradient) sees each picture once while its prompt lives, or, with `pictures`,
+        once in a run; weights copied into it make the features stale. A tower in training is asked anew every time, with
+        gradient where that is on: optimisers change weights without a trace.
         """
         tower = list(self.vlm.model.model.visual.parameters())
         if any(p.requires_grad for p in tower):
@@ -53,7 +55,15 @@ class PromptStore:
             return [found[id(p)] for p in prompts]
         stamp = (sum(p._version for p in tower), *(p.data_ptr() for p in tower))
         with torch.no_grad():
-            return self._features.many(prompts, lambda missing: compute_features(self.vlm, missing), stamp)
+            return self._features.many(prompts, lambda missing: self._compute_features(missing, stamp), stamp)
+
+    def _compute_features(self, prompts: list[Encoded], stamp: Hashable) -> list[Features]:
+        if self.pictures is None:
+            return compute_features(self.vlm, prompts)
+        device = self.vlm.model.device
+        wanted = [split_pictures(prompt) for prompt in prompts]
+        found = iter(self.pictures.many([p for ps in wanted for p in ps], lambda p: _alone(self.vlm, p), stamp))
+        return [tuple(next(found).to(device) for _ in pictures) for pictures in wanted]
 
     def _compute_positions(self, prompts: Sequence[Encoded]) -> list[Positions]:
         ids = torch.nn.utils.rnn.pad_sequence([p.input_ids for p in prompts], batch_first=True)
@@ -67,6 +77,19 @@ class PromptStore:
         )
         rows = [positions_3PT[:, i, : len(p)].clone() for i, p in enumerate(prompts)]
         return [Positions(row, int(row.max()) + 1) for row in rows]
+
+
+def split_pictures(prompt: Encoded) -> list[Picture]:
+    """A prompt's pictures one by one."""
+    if prompt.pixel_values is None or prompt.grid_thw is None:
+        return []
+    sizes = prompt.grid_thw.prod(-1).tolist()
+    return list(zip(prompt.pixel_values.split(sizes), prompt.grid_thw.split(1), strict=True))
+
+
+def _alone(vlm: VLM, picture: Picture) -> Tensor:
+    pixels, grid = (part.to(vlm.model.device) for part in picture)
+    return vlm.model.model.get_image_features(pixels, grid, return_dict=True).pooler_output[0]
 
 
 def compute_features(vlm: VLM, prompts: Sequence[Encoded]) -> list[Features]:

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Request
 from agents.backends.packed import run_row
+from agents.backends.pictures import PictureFeatures
 from agents.backends.vlm import VLM, Encoded, collate
 from benchmarks.errors import BadInput
 from editors.onednn import use_onednn
@@ -54,10 +55,12 @@ class TextPolicy(nn.Module):
         gradient_checkpointing: bool = False,
         shared_prefix: bool = True,
         lora: Lora | None = None,
+        vision_cache_mib: int = 0,
     ) -> None:
         """`temperature` must be that of the rollouts. `frozen_vision` keeps the vision tower as it is, so that each picture
         passes it once. `shared_prefix`: completions of the same prompt object share its pass and each other's beginnings. `lora`:
-        adapters are trained instead of the weights, in the vision tower too unless it is frozen."""
+        adapters are trained instead of the weights, in the vision tower too unless it is frozen. `vision_cache_mib`: main
+        memory for the features of pictures that may come again later in the run."""
         super().__init__()
         if not temperature > 0:
             raise BadInput(
@@ -74,6 +77,10 @@ class TextPolicy(nn.Module):
             lora.attach(self.model, vision=not frozen_vision)
         if frozen_vision:
             self.model.model.visual.requires_grad_(False)
+        if vision_cache_mib:
+            if not frozen_vision:
+                raise BadInput("vision_cache_mib keeps what a frozen vision tower saw: set frozen_vision=true as well")
+            vlm.prompts.pictures = PictureFeatures(vision_cache_mib)
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.train()  # transformers checkpoints in training mode only; these models have no dropout
