@@ -232,7 +232,9 @@ class LauncherConfig:
     """How many processes train. All other phases of a run have one."""
 
     name: str = "local"  # local | torchrun | slurm (torchrun in jobs of a cluster)
-    processes: int = 1
+    processes: int = 1  # on this machine
+    nodes: int = 1  # machines that train together, with a shared folder for the run; the others are started by hand
+    rendezvous: str = ""  # host:port of this machine, where the others find it
     restarts: int = 0  # how often a training that lost a process starts again by itself, from its last checkpoint
 
 

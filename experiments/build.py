@@ -348,9 +348,20 @@ def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfi
         raise BadInput("launcher=local is one process; for more use launcher=torchrun")
     if launcher.name != "local" and engine.name != "deepspeed":
         raise BadInput(f"engine={engine.name} is one process; launcher={launcher.name} needs engine=deepspeed")
-    if launcher.processes > algo.prompts_per_step:
+    host, _, port = launcher.rendezvous.rpartition(":")
+    if launcher.nodes < 1 or (launcher.nodes > 1) != bool(host and port.isdigit()):
         raise BadInput(
-            f"launcher.processes={launcher.processes} cannot share algo.prompts_per_step={algo.prompts_per_step}"
+            f"launcher.nodes={launcher.nodes}, launcher.rendezvous='{launcher.rendezvous}': several machines need both, "
+            "the latter as host:port of this one"
+        )
+    if launcher.nodes > 1 and (launcher.name != "torchrun" or launcher.restarts):
+        raise BadInput(
+            "several machines need launcher=torchrun and launcher.restarts=0: the same command goes on instead"
+        )
+    if launcher.processes * launcher.nodes > algo.prompts_per_step:
+        raise BadInput(
+            f"{launcher.processes} processes on {launcher.nodes} machines cannot share "
+            f"algo.prompts_per_step={algo.prompts_per_step}"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import torch
 from benchmarks.errors import RunFailed
 from conf.schema import RunConfig
 from experiments.identity import config_text
+from experiments.progress import console
 from experiments.store import locked, read_json, write_text
 from rl.signals import StopWish
 
@@ -41,6 +43,7 @@ def launch(config: RunConfig, folder: Path, log: Log, show: Show) -> None:
     with locked(folder, FIRST):  # refused while workers of a launcher that was killed are still there
         (folder / ENDED).unlink(missing_ok=True)
     write_text(folder / RESOLVED, config_text(config))
+    tell_others(config, folder)
     rows = new_rows(folder / "metrics.jsonl")
     seen = max((row["step"] for row in next(rows)), default=0)
     with (folder / LOG).open("a", encoding="utf-8") as out, StopWish() as stop:
@@ -78,19 +81,32 @@ def launch(config: RunConfig, folder: Path, log: Log, show: Show) -> None:
         )
 
 
-def torchrun(config: RunConfig, folder: Path) -> list[str]:
-    """The command that starts the workers."""
+def torchrun(config: RunConfig, folder: Path, node: int = 0) -> list[str]:
+    """The command that starts the workers of machine `node`; ranks begin on machine 0, where the run was started."""
+    launcher = config.launcher
+    meet = ["--standalone"]
+    if launcher.nodes > 1:
+        host, _, port = launcher.rendezvous.rpartition(":")
+        meet = [f"--nnodes={launcher.nodes}", f"--node-rank={node}", f"--master-addr={host}", f"--master-port={port}"]
     return [
         sys.executable,
         "-m",
         "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={config.launcher.processes}",
-        f"--max-restarts={config.launcher.restarts}",
+        *meet,
+        f"--nproc-per-node={launcher.processes}",
+        f"--max-restarts={launcher.restarts}",
         "-m",
         "experiments.worker",
         str(folder),
     ]
+
+
+def tell_others(config: RunConfig, folder: Path) -> None:
+    """What to start on the other machines, which see the run's folder too."""
+    threads = f"OMP_NUM_THREADS={config.engine.threads}"
+    for node in range(1, config.launcher.nodes):
+        words = ["python", *torchrun(config, folder.resolve(), node)[1:]]
+        console.print(f"  on machine {node}, in the code's folder: {threads} {shlex.join(words)}", soft_wrap=True)
 
 
 def environment(config: RunConfig) -> dict[str, str]:

@@ -47,9 +47,10 @@ def main(folder: Path) -> None:
 
 
 def stop_when_alone(done: int, steps: int, metrics: Mapping[str, float]) -> None:
-    """A launcher that was killed cannot end its workers: they save and stop by themselves."""
+    """A launcher that was killed cannot end its workers: they save and stop by themselves. Those on other machines, which were
+    started by hand, follow them."""
     try:
-        os.kill(int(os.environ[PARENT]), 0)
+        os.kill(int(os.environ.get(PARENT, os.getpid())), 0)
     except ProcessLookupError:
         os.kill(os.getpid(), signal.SIGTERM)
 

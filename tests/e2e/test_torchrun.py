@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from experiments.launch import FIRST, LOG
+from experiments.identity import load_config
+from experiments.launch import FIRST, LOG, RESOLVED, torchrun
+from rl.engine.process_group import free_port
 from rl.journal import read_jsonl
 from tests.e2e.test_run import arguments, outcome, the_run
 
@@ -141,3 +143,18 @@ def test_a_lost_worker_is_replaced_where_restarts_are_allowed(once: Path, tmp_pa
     os.kill(other_worker(first), signal.SIGKILL)
     assert process.wait(LIMIT_S) == 0, said(tmp_path)
     assert json.dumps(outcome(tmp_path)) == json.dumps(outcome(once))
+
+
+def test_two_machines_with_a_worker_each_make_the_run_of_two_workers(
+    once: Path, tmp_path: Path, tiny_vlm_path: Path
+) -> None:
+    """Both are this one, which is all the same to the workers: they meet at host and port."""
+    place = f"127.0.0.1:{free_port()}"
+    words = sharded(tiny_vlm_path, "launcher.processes=1", "launcher.nodes=2", f"launcher.rendezvous={place}")
+    process = start(words, tmp_path)
+    folder = wait_for(lambda: next(iter(tmp_path.glob(f"outputs/*/{RESOLVED}")), None), tmp_path).parent
+    command = torchrun(load_config(folder, RESOLVED), folder, node=1)
+    other = subprocess.run(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=LIMIT_S)
+    assert other.returncode == 0 and process.wait(LIMIT_S) == 0, said(tmp_path)
+    assert f"--node-rank=1 --master-addr=127.0.0.1 --master-port={place[10:]}" in said(tmp_path)
+    assert outcome(the_run(tmp_path)) == outcome(the_run(once))
