@@ -23,8 +23,9 @@ def join(device: str, timeout_s: float = 1800.0) -> None:
 
     `timeout_s`: a rank that waits longer for another one raises instead of hanging.
     """
-    if dist.is_initialized():
+    if dist.is_initialized() and "LOCAL_RANK" in os.environ:
         return
+    leave()  # a group that vLLM made for itself, in a phase before
     rank, size = ranks()
     if not 0 <= rank < size:
         raise BadInput(f"RANK={rank} and WORLD_SIZE={size} in the environment contradict each other; use torchrun")

@@ -304,7 +304,7 @@ def test_a_killed_engine_is_started_again_and_the_answers_are_the_same(
 
 
 LEAVING = """
-import sys
+import os, sys
 from agents.backends.base import Request, Sampling
 from agents.backends.vlm import load_vlm
 from agents.backends.vllm import VLLMBackend
@@ -314,15 +314,16 @@ def answer():
     backend = VLLMBackend(load_vlm(sys.argv[1]), max_sequences=8, max_tokens=128, cache_gib=1 / 32)
     return backend.generate([Request("a hat")], 2, Sampling(8, seed=1))
 
+before = answer()  # in a process group that vLLM makes for itself
 join("cpu")
-before = answer()
+assert "LOCAL_RANK" in os.environ and answer() == before
 leave()
 assert answer() == before, "a new engine, since the old one ended with the process group"
 print("done")
 """
 
 
-def test_leaving_the_process_group_ends_the_engines_in_it_without_noise(path: Path) -> None:
+def test_joining_and_leaving_a_process_group_end_the_engines_before_without_noise(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEAVING, str(path)], capture_output=True, text=True, timeout=300, cwd=ROOT
     )
