@@ -240,17 +240,53 @@ class LauncherConfig:
 
 @dataclass
 class JudgeConfig:
-    name: str = MISSING  # sandbox
+    """Who scores edited pictures. `rubric` is the protocol (judges/rubrics/), everything below it how a model is asked."""
+
+    name: str = MISSING
+    kind: str = "sandbox"  # sandbox | chat (an OpenAI-compatible service) | vlm (a local model) | rrm
     keys: list[str] = field(default_factory=list)  # environment variables it cannot work without
-    max_invalid_share: float = 0.05  # of verdicts; above it the run fails instead of reporting a biased mean
+    max_invalid_share: float = 0.02  # of verdicts; above it the run fails instead of reporting a biased mean
+    rubric: str | None = (
+        None  # paper | viescore | gedit | imgedit | editscore | complex_edit | rise; null: the benchmark's
+    )
+    model: str = ""  # pinned, dated name where the service has one; a folder or Hub id for kind=vlm and rrm
+    base_url: str = ""
+    repeats: int | None = None  # passes over all questions; null: the rubric's own
+    temperature: float | None = None  # null: the rubric's own
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+    structured: bool = True  # send the JSON schema where the service offers structured output
+    extra: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
+    concurrency: int = 16  # requests under way at a time
+    requests_per_minute: float = 0.0  # 0: no limit of our own
+    tokens_per_minute: float = 0.0
+    timeout_s: float = 120.0  # of one whole exchange
+    tries: int = 6  # per question, the first included
+    price_in: float = 0.0  # dollars per million tokens
+    price_out: float = 0.0
+    cache: str = ""  # folder; a reply that was paid for is kept there. Empty: ${paths.outputs}/cache/judge
+    dtype: str = "bfloat16"  # kind=vlm and rrm
+    source: str = ""  # how to get the checkpoint, said when it is missing
 
 
 @dataclass
 class BenchmarkConfig:
-    name: str = MISSING  # sandbox | mice_text
-    path: str | None = None  # folder with the data, where the benchmark has any
+    name: str = MISSING
+    path: str | None = None  # folder with the data, where the benchmark has any; null: the Hub, or its cache
     max_edits: int = 5
     train_share: float = 1.0  # share of a training batch from this benchmark; the rest is sandbox
+    # of the public benchmarks (benchmarks/catalogue.py):
+    hub: str = ""  # Hub id
+    revision: str | None = None  # commit of the Hub data set
+    split: str = ""
+    config: str = ""  # configuration of the Hub data set, where it has several
+    samples: int | None = None  # units taken from the whole, by the seed; null: all
+    seed: int = 0
+    protocol: str = ""  # of those with several, e.g. single | multi
+    language: str = "all"  # gedit: en | cn | all
+    text: str = ""  # psr: original | simplified
+    complexity: list[int] = field(default_factory=list)  # complex_edit: of 1 to 8; empty: all
 
 
 @dataclass

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from benchmarks.errors import BadData, MissingFile
-from conf.schema import RunConfig
+from conf.schema import BenchmarkConfig, JudgeConfig, RunConfig
 from experiments.machine import chosen_rollouts
 
 # Where things lie, how they are watched, and what cannot change a result. Everything else defines the run.
@@ -67,9 +67,19 @@ def identity(config: RunConfig) -> dict[str, Any]:
             digest_folder(folder, ("**/*.safetensors", "**/*.json")) if folder.is_dir() else config.editor.checkpoint
         )
         values["editor"]["content"] = found  # a Hub id stands for itself
+    for group, always in (
+        ("judge", ("name", "max_invalid_share")),
+        ("benchmark", ("name", "max_edits", "train_share")),
+    ):
+        values[group] = {k: v for k, v in values[group].items() if k in always or v != _defaults(group)[k]}
     if config.benchmark.path and config.benchmark.name != "sandbox":
         values["benchmark"]["content"] = digest_folder(Path(config.benchmark.path), ("**/*.jsonl",))
     return values
+
+
+def _defaults(group: str) -> dict[str, Any]:
+    """Keys of parts that a run does not use say nothing about it as long as nobody sets them."""
+    return asdict(JudgeConfig(name="") if group == "judge" else BenchmarkConfig(name=""))
 
 
 def run_hash(values: dict[str, Any]) -> str:

@@ -1,0 +1,121 @@
+"""What a rubric asks a model, and what comes back. Rubrics know no service, services know no rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+
+from benchmarks.base import EditSample
+from benchmarks.errors import BadData
+
+
+class Unreadable(BadData):
+    """A reply that does not hold what was asked for; it is asked for once more, then the verdict is invalid."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a protocol sends its pictures; part of what a cached reply is kept under."""
+
+    format: str = "png"  # png | jpeg
+    quality: int = 95  # of jpeg
+    longest: int | None = 1024  # pixels; a larger picture is made smaller, never larger
+    detail: str | None = None  # the service's own key: low | high; None: not sent
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model answers. None leaves a setting to the service, which is recorded as such."""
+
+    temperature: float | None = 0.0
+    top_p: float | None = None
+    top_k: int | None = None  # local models and servers that know it; left out elsewhere
+    max_tokens: int = 1024
+    seed: int | None = 0
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call: text and pictures in order, and how its reply is read."""
+
+    name: str  # within its rubric, e.g. "sc"
+    parts: tuple[str | Image.Image, ...]
+    read: Callable[[str], Mapping[str, Any]] = field(compare=False)  # raises Unreadable saying what is missing
+    system: str = ""
+    schema: Mapping[str, Any] | None = None  # JSON schema of the reply, used where the service offers structured output
+    encoding: Encoding = Encoding()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What calls cost. `dollars` by the configured prices; 0 for local models."""
+
+    calls: int = 0
+    cached: int = 0  # answered from the cache, without a call
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`text` is None where `reason` says why: refused by a content filter, given up after bounded retries."""
+
+    text: str | None
+    reason: str = ""
+    refused: bool = False
+    usage: Usage = Usage()
+
+
+class BudgetSpent(Exception):
+    """Raised by a client before a call that the budget no longer covers; the evaluation stops cleanly, resumable."""
+
+
+class Client(Protocol):
+    """Answers questions; safe to use from many threads, at most `concurrency` of which wait for it at a time."""
+
+    concurrency: int
+    model: str  # pinned name, shown in reports
+
+    def ask(self, question: Question, sampling: Sampling, repeat: int = 0) -> Reply:
+        """The reply. `repeat` tells equal questions apart (k repeats, asking again), also in the cache.
+
+        Raises BadInput for what concerns all questions alike (no key, key rejected), BudgetSpent.
+        """
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """Of this client so far."""
+        ...
+
+
+class Rubric(Protocol):
+    """A judging protocol: which questions, how replies are read, how they make scores."""
+
+    name: str
+    scores: tuple[str, ...]  # keys of a verdict's scores; "overall" (0 to 10) is always one of them
+    scales: Mapping[str, float]  # highest value of each score (10, or 5 where the protocol says so)
+    sampling: Sampling  # the protocol's own
+    repeats: int  # the protocol's own number of passes over all questions
+
+    def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
+        """Asked for one edit. Raises BadInput where the item lacks what the protocol needs (item.facts)."""
+        ...
+
+    def score(self, answers: Mapping[str, Mapping[str, Any]], item: EditSample) -> Mapping[str, float]:
+        """Scores of one pass, from what each question's `read` returned, by the question's name."""
+        ...
+
+    def combine(self, passes: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        """Scores over the passes: median by default, the mean where the protocol says avg@K."""
+        ...
+
+
+__all__ = ["BudgetSpent", "Client", "Encoding", "Question", "Reply", "Rubric", "Sampling", "Unreadable", "Usage"]
