@@ -101,6 +101,22 @@ def test_two_processes_make_the_run_of_one(once: Path, tmp_path: Path, tiny_vlm_
         assert all(a[k] == pytest.approx(b[k], abs=1e-4) for k in a if not k.startswith("kl/k") and k != "kl/mean")
 
 
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs `make extra-vllm`")
+@pytest.mark.parametrize("process", ["inside", "separate"])
+def test_an_engine_of_vllm_on_each_of_two_ranks_makes_the_run_of_one(
+    tmp_path: Path, tiny_vlm_path: Path, process: str
+) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder, words in ((alone, small), (together, sharded)):
+        folder.mkdir()
+        finish(words(tiny_vlm_path, "rollouts=vllm", f"rollouts.process={process}"), folder)
+    ours, theirs = outcome(together), outcome(alone)
+    assert ours["scores"] == theirs["scores"] and ours["samples"] == theirs["samples"]
+    for a, b in zip(ours["metrics"], theirs["metrics"], strict=True):
+        assert a.keys() == b.keys()
+        assert all(a[k] == pytest.approx(b[k], abs=1e-4) for k in a if not k.startswith("kl/k") and k != "kl/mean")
+
+
 @pytest.mark.parametrize("who", ["first worker", "other worker", "launcher"])
 def test_a_killed_process_costs_the_step_at_hand_only(
     once: Path, tmp_path: Path, tiny_vlm_path: Path, who: str
