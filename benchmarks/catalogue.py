@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import folder, psr
+from benchmarks import complex_edit, folder, gedit, imgedit, mice_sessions, psr, risebench
 from benchmarks.errors import BadInput
 from benchmarks.item import Benchmark, Card
 from benchmarks.options import Options
 
 _ALL: dict[str, tuple[Card, Callable[[Options], Benchmark]]] = {
     "psr": (psr.CARD, psr.load),
+    "gedit": (gedit.CARD, gedit.load),
+    "imgedit": (imgedit.CARD, imgedit.load),
+    "complex_edit": (complex_edit.CARD, complex_edit.load),
+    "mice": (mice_sessions.CARD, mice_sessions.load),
+    "risebench": (risebench.CARD, risebench.load),
     "folder": (folder.CARD, folder.load),
 }
 NAMES = tuple(_ALL)

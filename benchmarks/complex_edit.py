@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.errors import BadData, BadInput
-from benchmarks.item import EVERYTHING, Card, Item, Unit
+from benchmarks.item import EVERYTHING, Benchmark, Card, Item
+from benchmarks.listed import Listed, one_of
 from benchmarks.options import Options
-from benchmarks.sampling import sample_ids
+from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import ANY, PICTURE
 from benchmarks.tables import Table, open_table
 
@@ -26,7 +27,10 @@ CARD = Card(
     split="test_real",
     size="test_real: 531 photographs; test_syn: made pictures; each with instructions of 1 to 8 atomic edits",
     sampling="all",
-    get="Hub data set UCSC-VLAA/Complex-Edit: `hf download UCSC-VLAA/Complex-Edit --repo-type dataset --local-dir <folder>`",
+    get=(
+        "Hub data set UCSC-VLAA/Complex-Edit, read from there; for machines without network save it elsewhere with "
+        "`datasets.load_dataset('UCSC-VLAA/Complex-Edit').save_to_disk('<folder>')` and give benchmark.path=<folder>"
+    ),
     rubric="complex_edit",
     mean="micro",
     notes=(
@@ -38,51 +42,33 @@ CARD = Card(
 )
 
 
-class ComplexEdit:
+def load(options: Options) -> Benchmark:
     """One unit per picture and complexity, all complexities of a picture one after the other.
 
     options.split: test_real | test_syn; options.complexity: which C, empty for 1 to 8; options.samples: units, of which
     each picture has one per C, so that every C is seen on the same pictures.
     facts: complexity, sequence (texts of the atomic edits). Raises BadInput, MissingFile, BadData.
     """
-
-    def __init__(self, options: Options) -> None:
-        wrong = [c for c in options.complexity if c not in COMPLEXITIES]
-        if wrong:
-            raise BadInput(f"complex_edit has no complexity {wrong[0]}; choose from 1 to {COMPLEXITIES[-1]}")
-        self.complexity = tuple(sorted(set(options.complexity))) or COMPLEXITIES
-        split = options.split or CARD.split
-        if split not in SPLITS:
-            raise BadInput(f"complex_edit has no split {split!r}; choose {' or '.join(SPLITS)}")
-        table = open_table(CARD, options, COLUMNS, split)
-        each = len(self.complexity)
-        total = each * len(table)
-        pictures = None if options.samples is None else -(-options.samples // each)
-        self._table = table.only(sample_ids(len(table), pictures, options.seed))
-        self._length = min(total, options.samples or total, each * len(self._table))
-        self._name = split.removeprefix("test_")
-        self.card = replace(CARD, split=split, sampling=self._said(total, options))
-
-    def __len__(self) -> int:
-        return self._length
-
-    def unit(self, i: int) -> Unit:
-        if not 0 <= i < self._length:
-            raise IndexError(f"complex_edit has {self._length} units, there is none with number {i}")
-        row, which = divmod(i, len(self.complexity))
-        return (_item(self._table, row, self.complexity[which], self._name),)
-
-    def _said(self, total: int, options: Options) -> str:
-        said = f"C = {', '.join(map(str, self.complexity))} of every picture"
-        if self._length == total:
-            return f"all {total} requests: {said}"
-        return (
-            f"{self._length} of {total} requests: {said} taken, pictures ranked by SHA-256 of seed {options.seed} and row "
-            "number; ids in the results"
-        )
+    if wrong := [c for c in options.complexity if c not in COMPLEXITIES]:
+        raise BadInput(f"complex_edit: benchmark.complexity has {wrong[0]}; choose from 1 to {COMPLEXITIES[-1]}")
+    chosen = tuple(sorted(set(options.complexity))) or COMPLEXITIES
+    split = one_of(CARD, "split", options.split, SPLITS)
+    table = open_table(CARD, options, COLUMNS, split)
+    pictures = None if options.samples is None else -(-options.samples // len(chosen))
+    used = table.only(sample_ids(len(table), pictures, options.seed))
+    places = [(i, c) for i in range(len(used)) for c in chosen][: options.samples]
+    short = split.removeprefix("test_")
+    ids = [f"{short}/{used.number(i):04d}/c{c}" for i, c in places]
+    each = f"C = {', '.join(map(str, chosen))} of each picture"
+    card = replace(
+        CARD,
+        split=split,
+        sampling=f"{each}; of pictures: {sampling_said(pictures, len(table), options.seed, 'pictures')}",
+    )
+    return Listed(card, ids, lambda n: (_item(used, *places[n], ids[n], short),))
 
 
-def _item(table: Table, i: int, complexity: int, split: str) -> Item:
+def _item(table: Table, i: int, complexity: int, name: str, kind: str) -> Item:
     edit = table.row(i)["edit"]
     where = f"{CARD.name}: {table.at(i)}"
     compound = texts(edit, "compound", ("compound_instruction",), where)
@@ -90,10 +76,10 @@ def _item(table: Table, i: int, complexity: int, split: str) -> Item:
         raise BadData(f"{where}: no instruction of complexity {complexity}; edit['compound'] holds {len(compound)}")
     sequence = texts(edit, "sequence", ("instruction",), where) if edit.get("sequence") else ()
     return Item(
-        f"{split}/{table.number(i):04d}/c{complexity}",
+        name,
         compound[complexity - 1],
         (),
-        split,
+        kind,
         source=table.needed(i, "image"),
         subsets=(EVERYTHING, f"c{complexity}"),
         facts={"complexity": complexity, "sequence": sequence[:complexity]},
@@ -111,9 +97,10 @@ def texts(edit: Any, key: str, names: Sequence[str], where: str) -> tuple[str, .
         entries = next((entries[n] for n in names if n in entries), None)
     if isinstance(entries, list):
         found = [next((e[n] for n in names if n in e), None) if isinstance(e, Mapping) else e for e in entries]
-        if all(isinstance(text, str) and text for text in found):
-            return tuple(found)
+        said = tuple(text for text in found if isinstance(text, str) and text)
+        if len(said) == len(entries):
+            return said
     raise BadData(f"{where}: edit[{key!r}] should hold texts under {names[0]!r} but holds {str(edit[key])[:120]!r}")
 
 
-__all__ = ["CARD", "COMPLEXITIES", "ComplexEdit", "texts"]
+__all__ = ["CARD", "COMPLEXITIES", "load", "texts"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.errors import BadData, BadInput
-from benchmarks.item import EVERYTHING, Card, Item, Unit
+from benchmarks.item import EVERYTHING, Benchmark, Card, Item
+from benchmarks.listed import Listed, one_of
 from benchmarks.options import Options
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import FLAG, PICTURE, TEXT, optional
@@ -44,7 +45,10 @@ CARD = Card(
     split="train",
     size="1,212 requests: 606 in English and the same 606 in Chinese, of 11 task types",
     sampling="all",
-    get="Hub data set stepfun-ai/GEdit-Bench: `hf download stepfun-ai/GEdit-Bench --repo-type dataset --local-dir <folder>`",
+    get=(
+        "Hub data set stepfun-ai/GEdit-Bench, read from there; for machines without network save it elsewhere with "
+        "`datasets.load_dataset('stepfun-ai/GEdit-Bench').save_to_disk('<folder>')` and give benchmark.path=<folder>"
+    ),
     rubric="gedit",
     mean="macro",
     notes=(
@@ -58,37 +62,33 @@ CARD = Card(
 )
 
 
-class GEdit:
+def load(options: Options) -> Benchmark:
     """One unit per request; options.language: en | cn | all. Subsets: <language>/full, <language>/intersection.
 
     facts: language, intersection. Raises BadInput (language), MissingFile, BadData.
     """
-
-    def __init__(self, options: Options) -> None:
-        chosen = options.language or "all"
-        if chosen not in (*LANGUAGES, "all"):
-            hint = "; the data calls Chinese cn" if chosen == "zh" else ""
-            raise BadInput(f"gedit has no language {chosen!r}; choose en, cn or all{hint}")
-        table = open_table(CARD, options, COLUMNS)
-        spoken = table.column("instruction_language")
-        for i, language in enumerate(spoken):
-            if language not in LANGUAGES:
-                raise BadData(f"{CARD.name}: {table.at(i)}: language {language!r} is neither en nor cn")
-        rows = [i for i, language in enumerate(spoken) if chosen in (language, "all")]
-        if not rows:
-            raise BadData(f"{CARD.name}: {table.where} has no request in {chosen}")
-        self._table = table.only([rows[k] for k in sample_ids(len(rows), options.samples, options.seed)])
-        what = "requests" if chosen == "all" else f"{chosen} requests"
-        self.card = replace(CARD, sampling=sampling_said(options.samples, len(rows), options.seed, what))
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def unit(self, i: int) -> Unit:
-        return (_item(self._table, i),)
+    if options.language == "zh":
+        raise BadInput("gedit: benchmark.language=zh: the data calls Chinese cn")
+    chosen = one_of(CARD, "language", options.language, ("all", *LANGUAGES))
+    table = open_table(CARD, options, COLUMNS)
+    spoken = table.column("instruction_language")
+    for i, language in enumerate(spoken):
+        if language not in LANGUAGES:
+            raise BadData(f"{CARD.name}: {table.at(i)}: language {language!r} is neither en nor cn")
+    rows = [i for i, language in enumerate(spoken) if chosen in (language, "all")]
+    used = table.only([rows[k] for k in sample_ids(len(rows), options.samples, options.seed)])
+    what = "requests" if chosen == "all" else f"{chosen} requests"
+    card = replace(
+        CARD,
+        split=options.split or CARD.split,
+        sampling=sampling_said(options.samples, len(rows), options.seed, what),
+    )
+    parts = (used.column(name) for name in ("instruction_language", "task_type", "key"))
+    ids = ["/".join(names) for names in zip(*parts, strict=True)]  # both languages of a request have the same key
+    return Listed(card, ids, lambda i: (_item(used, i, ids[i]),))
 
 
-def _item(table: Table, i: int) -> Item:
+def _item(table: Table, i: int, name: str) -> Item:
     row = table.row(i)
     task, language = row["task_type"], row["instruction_language"]
     if task not in TASKS:
@@ -97,7 +97,7 @@ def _item(table: Table, i: int) -> Item:
     if row["Intersection_exist"]:
         subsets.append(f"{language}/intersection")
     return Item(
-        f"{language}/{task}/{row['key']}",  # both languages of a request have the same key
+        name,
         row["instruction"],
         (),
         task,
@@ -107,4 +107,4 @@ def _item(table: Table, i: int) -> Item:
     )
 
 
-__all__ = ["CARD", "LANGUAGES", "TASKS", "GEdit"]
+__all__ = ["CARD", "LANGUAGES", "TASKS", "load"]

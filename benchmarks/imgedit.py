@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData, BadInput, MissingFile
-from benchmarks.item import EVERYTHING, Card, Item, Opens, Unit
+from benchmarks.errors import BadData, MissingFile
+from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
+from benchmarks.listed import listed, one_of
 from benchmarks.options import Options
 from benchmarks.records import Record, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
@@ -54,33 +55,23 @@ CARD = Card(
 )
 
 
-class ImgEdit:
+def load(options: Options) -> Benchmark:
     """Units of one protocol (options.protocol: basic | uge | multi; basic where empty), in the order of the files.
 
     facts: edit_type (one of TYPES; "uge" there; the category in multi). Raises MissingFile, BadData, BadInput.
     """
-
-    def __init__(self, options: Options) -> None:
-        protocol = options.protocol or "basic"
-        if protocol not in PROTOCOLS:
-            raise BadInput(f"imgedit has no protocol {protocol!r}; choose {', '.join(PROTOCOLS)}")
-        root = root_of(CARD, options.path)
-        root = root / "Benchmark" if (root / "Benchmark").is_dir() else root
-        units = _sessions(root) if protocol == "multi" else _single(root, protocol)
-        self._units = take(units, options.samples, options.seed)
-        what = "sessions" if protocol == "multi" else "edits"
-        self.card = replace(
-            CARD,
-            split=protocol,
-            sampling=sampling_said(options.samples, len(units), options.seed, what),
-            **_of_protocol(protocol),
-        )
-
-    def __len__(self) -> int:
-        return len(self._units)
-
-    def unit(self, i: int) -> Unit:
-        return self._units[i]
+    protocol = one_of(CARD, "protocol", options.protocol, PROTOCOLS)
+    root = root_of(CARD, options.path)
+    root = root / "Benchmark" if (root / "Benchmark").is_dir() else root
+    units = _sessions(root) if protocol == "multi" else _single(root, protocol)
+    what = "sessions" if protocol == "multi" else "edits"
+    card = replace(
+        CARD,
+        split=protocol,
+        sampling=sampling_said(options.samples, len(units), options.seed, what),
+        **_of_protocol(protocol),
+    )
+    return listed(card, take(units, options.samples, options.seed))
 
 
 def _of_protocol(protocol: str) -> dict[str, Any]:
@@ -159,4 +150,4 @@ def _session(name: str, category: str, said: Sequence[str], source: Opens) -> Un
     )
 
 
-__all__ = ["CARD", "TYPES", "ImgEdit", "edit_type"]
+__all__ = ["CARD", "TYPES", "edit_type", "load"]

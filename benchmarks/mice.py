@@ -253,13 +253,13 @@ def _record(line: bytes, category: str, file: Path, number: int) -> Record:
         raise bad(f"not a line of UTF-8 JSON ({error})") from error
     if not isinstance(row, dict):
         raise bad(f"expected a JSON object, found {type(row).__name__}")
-    lists = [_strings(row, key, bad) for key in ("instruction", "task_type", "formatted_instruction")]
-    if len({len(items) for items in lists}) != 1 or not lists[0]:
+    said, tasks, formatted = (_strings(row, key, bad) for key in ("instruction", "task_type", "formatted_instruction"))
+    if not len(said) == len(tasks) == len(formatted) or not said:
         raise bad("instruction, task_type and formatted_instruction must be equally long and not empty")
-    if "turns" in row and row["turns"] != len(lists[0]):
-        raise bad(f"turns is {row['turns']!r} but there are {len(lists[0])} instructions")
-    guess = "cm" if _RULE.match(lists[0][0]) else "cu"
-    return Record(category or guess, file.stem, number, *lists, row=row)
+    if "turns" in row and row["turns"] != len(said):
+        raise bad(f"turns is {row['turns']!r} but there are {len(said)} instructions")
+    guess = "cm" if _RULE.match(said[0]) else "cu"
+    return Record(category or guess, file.stem, number, said, tasks, formatted, row)
 
 
 def _strings(row: Mapping[str, Any], key: str, bad: Any) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from benchmarks.base import Edit
 from benchmarks.errors import BadData, BadInput, MissingFile
-from benchmarks.item import EVERYTHING, Card, Item, Opens, Unit
+from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
+from benchmarks.listed import listed
 from benchmarks.mice import (
     NO_PATTERN,
     SPLITS,
@@ -79,32 +80,25 @@ class Session:
     turns: tuple[Turn, ...]
 
 
-class MiceSessions:
+def load(options: Options) -> Benchmark:
     """One unit per session; options.split: test | train | validation | all, or empty.
 
     Empty takes the files named "test" whole where there are any, else everything; the others split as `mice_text` does.
     facts: task_type, formatted_instruction, bg_consistency, unchanged_objects, available_objects, all_objects, rule, gold
     ("" or why there is none). `kind` is cm or cu. Raises MissingFile naming a picture that is not there, BadData, BadInput.
     """
-
-    def __init__(self, options: Options) -> None:
-        folder = find_folder(options.path)
-        sessions, left_out = read_sessions(folder, options.split)
-        taken = take(sessions, options.samples, options.seed)
-        pictures = _Pictures(folder if folder.is_dir() else folder.parent)
-        self._units = [_unit(s, pictures.find(s)) for s in taken]
-        said = f"; {sum(left_out.values())} damaged records left out" if left_out else ""
-        self.card = replace(
-            CARD,
-            split=options.split or CARD.split,
-            sampling=sampling_said(options.samples, len(sessions), options.seed, "sessions") + said,
-        )
-
-    def __len__(self) -> int:
-        return len(self._units)
-
-    def unit(self, i: int) -> Unit:
-        return self._units[i]
+    folder = find_folder(options.path)
+    sessions, left_out = read_sessions(folder, options.split)
+    taken = take(sessions, options.samples, options.seed)
+    pictures = _Pictures(folder if folder.is_dir() else folder.parent)
+    units = [_unit(s, pictures.find(s)) for s in taken]
+    said = f"; {sum(left_out.values())} damaged records left out" if left_out else ""
+    card = replace(
+        CARD,
+        split=options.split or CARD.split,
+        sampling=sampling_said(options.samples, len(sessions), options.seed, "sessions") + said,
+    )
+    return listed(card, units)
 
 
 def read_sessions(folder: Path, split: str = "") -> tuple[list[Session], Counter[str]]:
@@ -226,4 +220,4 @@ class _Pictures:
         return PictureFile(found[0], f"mice: {session.id}")
 
 
-__all__ = ["CARD", "MiceSessions", "Session", "Turn", "read_sessions"]
+__all__ = ["CARD", "Session", "Turn", "load", "read_sessions"]

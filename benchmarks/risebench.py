@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BadData
-from benchmarks.item import Card, Item, Unit
+from benchmarks.item import Benchmark, Card, Item, Unit
+from benchmarks.listed import listed
 from benchmarks.options import Options
 from benchmarks.records import Record, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
@@ -40,28 +41,19 @@ CARD = Card(
 )
 
 
-class RiseBench:
+def load(options: Options) -> Benchmark:
     """One unit per edit, in the order of the file.
 
     facts: category (temporal | causal | spatial | logical), subtask, consistency_free, reference_text ("" where there is
     none), reference_image (an `Opens`, only where there is one), needs_source (reasoning is judged with the source beside
     the result), hides_instruction (reasoning is judged without the instruction). Raises MissingFile, BadData.
     """
-
-    def __init__(self, options: Options) -> None:
-        root = root_of(CARD, options.path)
-        names = (*FILES, *(f"data/{name}" for name in FILES))
-        file = first_file(CARD, root, names)
-        folders = (file.parent, file.parent / "data")
-        units = [(_item(key, record, folders),) for key, record in records(file, CARD)]
-        self._units: list[Unit] = list(take(units, options.samples, options.seed))
-        self.card = replace(CARD, sampling=sampling_said(options.samples, len(units), options.seed, "edits"))
-
-    def __len__(self) -> int:
-        return len(self._units)
-
-    def unit(self, i: int) -> Unit:
-        return self._units[i]
+    root = root_of(CARD, options.path)
+    file = first_file(CARD, root, (*FILES, *(f"data/{name}" for name in FILES)))
+    folders = (file.parent, file.parent / "data")
+    units: list[Unit] = [(_item(key, record, folders),) for key, record in records(file, CARD)]
+    card = replace(CARD, sampling=sampling_said(options.samples, len(units), options.seed, "edits"))
+    return listed(card, take(units, options.samples, options.seed))
 
 
 def _item(key: str, record: Record, folders: tuple[Path, ...]) -> Item:
@@ -91,4 +83,4 @@ def _item(key: str, record: Record, folders: tuple[Path, ...]) -> Item:
     return Item(name, record.text("instruction"), (), category, source=source, facts=facts)
 
 
-__all__ = ["CARD", "CATEGORIES", "RiseBench"]
+__all__ = ["CARD", "CATEGORIES", "load"]
