@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import complex_edit, folder, gedit, imgedit, mice_sessions, psr, risebench
+from benchmarks import (
+    complex_edit,
+    emu_edit,
+    folder,
+    gedit,
+    imgedit,
+    magicbrush,
+    mice_sessions,
+    psr,
+    realedit,
+    risebench,
+    ultraedit,
+)
 from benchmarks.errors import BadInput
 from benchmarks.item import Benchmark, Card
 from benchmarks.options import Options
 
 _ALL: dict[str, tuple[Card, Callable[[Options], Benchmark]]] = {
     "psr": (psr.CARD, psr.load),
+    "realedit": (realedit.CARD, realedit.load),
+    "ultraedit": (ultraedit.CARD, ultraedit.load),
+    "magicbrush": (magicbrush.CARD, magicbrush.load),
+    "emu_edit": (emu_edit.CARD, emu_edit.load),
     "gedit": (gedit.CARD, gedit.load),
     "imgedit": (imgedit.CARD, imgedit.load),
     "complex_edit": (complex_edit.CARD, complex_edit.load),
