@@ -42,6 +42,10 @@ class KeyRejected(Rejected):
     """Nor any other request with this key."""
 
 
+class AllRejected(Rejected):
+    """Nor any other request of this kind (no such model, spent quota); the text says what to do. Raised by readers."""
+
+
 class Reader(Protocol[T_co]):
     """What the replies of one protocol mean."""
 
@@ -50,12 +54,12 @@ class Reader(Protocol[T_co]):
         ...
 
     def refusal(self, reply: dict[str, Any]) -> str:
-        """Why a content filter refused, from an error's reply; "" where the error is another."""
+        """Why a content filter refused, from an error's reply; "" where the error is another. May raise AllRejected."""
         ...
 
 
 def understand(response: Response, reader: Reader[T]) -> T:
-    """The value in a response. Raises one of the five kinds above; their texts may quote the service at any length."""
+    """The value in a response. Raises one of the kinds above; their texts may quote the service at any length."""
     try:
         reply = json.loads(response.body)
     except (ValueError, RecursionError):  # the latter of thousands of brackets
@@ -114,4 +118,4 @@ def _number(text: str) -> float:
     return float(text) if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else 0.0
 
 
-__all__ = ["KeyRejected", "Reader", "Refused", "Rejected", "TryLater", "Unusable", "understand"]
+__all__ = ["AllRejected", "KeyRejected", "Reader", "Refused", "Rejected", "TryLater", "Unusable", "understand"]
