@@ -84,6 +84,7 @@ class Answer(Generic[T]):
     tries: int
     refused: bool = False
     reason: str = ""
+    status: int = 0  # of HTTP, where the service rejected the request
 
 
 class JsonClient:
@@ -141,7 +142,7 @@ class JsonClient:
             except AllRejected as rejected:
                 raise BadInput(f"{self._connections.host}: {self._clean(rejected)}") from None
             except Rejected as rejected:
-                return Answer(None, k, False, self._clean(rejected))
+                return Answer(None, k, False, self._clean(rejected), rejected.status)
             except TryLater as later:
                 reason, after_s = self._clean(later), later.after_s
             except Unusable as unusable:

@@ -37,13 +37,17 @@ class TryLater(RunFailed):
 class Rejected(RunFailed):
     """The service will not take this request, however often it is asked."""
 
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
 
 class KeyRejected(Rejected):
     """Nor any other request with this key."""
 
 
 class AllRejected(Rejected):
-    """Nor any other request of this kind (no such model, spent quota); the text says what to do. Raised by readers."""
+    """Nor any other request of this kind (no such model, spent quota); the text says what to do."""
 
 
 class Reader(Protocol[T_co]):
@@ -82,7 +86,7 @@ def understand(response: Response, reader: Reader[T]) -> T:
         raise KeyRejected(text)
     if (response.status in AGAIN or response.status >= 500) and "insufficient_quota" not in causes:
         raise TryLater(text, _retry_after(response, said))
-    raise Rejected(text)
+    raise Rejected(text, response.status)
 
 
 def _error(reply: dict[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,8 @@ class ChatClient(KeepingClient):
         finally:
             self._ledger.settle(reserved, dollars)
         said = answer.value
+        if answer.status == 404:
+            raise BadInput(f"{answer.reason}; check the base URL {self.settings.base_url} and the model {self.model}")
         if said is None:
             return Reply(None, answer.reason, answer.refused, False, Usage(calls=answer.tries)), {}
         self._limiter.correct(guessed, said.input_tokens + said.output_tokens)

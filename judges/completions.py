@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.errors import BadInput
@@ -89,18 +89,24 @@ class ReplyReader:
         message = choice.get("message")
         message = message if isinstance(message, dict) else {}
         finish, text = str(choice.get("finish_reason") or "").lower(), _text(message.get("content"))
-        spent = _usage(reply.get("usage"))
-        facts = {"model": str(reply.get("model") or ""), "fingerprint": str(reply.get("system_fingerprint") or "")}
+        given, made = _usage(reply.get("usage"))
+        said = Said(
+            text or None,
+            input_tokens=given,
+            output_tokens=made,
+            model=str(reply.get("model") or ""),
+            fingerprint=str(reply.get("system_fingerprint") or ""),
+        )
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal.strip():
-            return Said(None, f"the model refused: {refusal}", False, *spent, **facts)
+            return replace(said, text=None, refusal=f"the model refused: {refusal}")
         if finish in FILTERED:
-            return Said(None, f"the content filter stopped the reply (finish_reason {finish})", False, *spent, **facts)
+            return replace(said, text=None, refusal=f"the content filter stopped the reply (finish_reason {finish})")
         if finish == "length":
-            return Said(text or None, "", True, *spent, **facts)
+            return replace(said, cut=True)
         if not text:
             raise Unusable(f"an empty reply (finish_reason {finish or 'not given'})")
-        return Said(text, "", False, *spent, **facts)
+        return said
 
     def refusal(self, reply: dict[str, Any]) -> str:
         error = reply.get("error")
