@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.base import Edit, EditSample
 from benchmarks.errors import BadInput
-from judges.base import Verdict
+from judges.base import OVERALL, Verdict
 from judges.question import Client, Question, Reply, Rubric, Sampling, Usage
 
 ASKS = 2  # of a question whose reply cannot be read
@@ -101,7 +101,9 @@ class LLMJudge:
             scores = self.rubric.score(answers, item)
         except UNREADABLE as error:
             raise _Invalid(f"the replies make no score: {_words(error)}") from None
-        for name in self.rubric.scores:
+        if unknown := sorted(scores.keys() - set(self.rubric.scores)):
+            raise BadInput(f"the rubric {self.rubric.name} gave a score {unknown[0]} that it does not announce")
+        for name in (OVERALL, *scores):  # others are left out where they do not apply to the item
             value, top = scores.get(name), self.rubric.scales.get(name, TOP)
             if not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= top:
                 raise _Invalid(f"the score {name} is {value}, not a number from 0 to {top:g}")
