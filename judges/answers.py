@@ -13,10 +13,10 @@ from judges.ties import SIGN
 Scores = Mapping[str, Mapping[str, float] | None]  # by a candidate's key; None: invalid; absent: not judged yet
 Votes = Mapping[tuple[str, int, int], str | None]  # by group id and the two candidates, of a judge that compares
 
-# Names of one aspect in different rubrics: EditScore's, the paper's, VIEScore's.
+# Names of one aspect in different rubrics: EditScore's, the paper's, Complex-Edit's.
 ALIASES = {
-    "prompt_following": ("prompt_following", "request_fulfilled", "sc_success", "instruction_following"),
-    "consistency": ("consistency", "content_preserved", "sc_overediting", "identity_preservation"),
+    "prompt_following": ("prompt_following", "request_fulfilled", "instruction_following"),
+    "consistency": ("consistency", "content_preserved", "identity_preservation"),
 }
 
 

@@ -82,25 +82,28 @@ def tie_aware_accuracy(
     clusters: Sequence[Hashable],
     *,
     seed: int = 0,
-    missing: int = 0,
+    missing: Sequence[bool] | None = None,
 ) -> TieAware:
     """Epsilon from one half of the clusters, accuracy on the other, whose interval is over clusters and takes epsilon as it
-    is. `margins`: None where a verdict is invalid. Raises BadInput where there are fewer than two clusters."""
+    is. `margins`: None where a verdict is invalid, or `missing` (not judged yet). The split covers all rows, so that it does
+    not change as more are judged. Raises BadInput where there are fewer than two clusters."""
     if len(set(clusters)) < 2:
         raise BadInput("choosing epsilon on a separate half needs at least two requests")
     first = halves(clusters, seed)
+    gone = list(missing) if missing is not None else [False] * len(human)
     known = [i for i, m in enumerate(margins) if m is not None]
-    mine, other = [i for i in known if first[i]], [i for i in range(len(human)) if not first[i]]
+    mine, other = [i for i in known if first[i]], [i for i in range(len(human)) if not first[i] and not gone[i]]
+    left = sum(g and not f for g, f in zip(gone, first, strict=True))
     half = f"half of the requests, drawn with seed {seed}: {len(mine)} of {len(known)} valid pairs"
     if not mine:
         note = "no valid pair to choose epsilon on"
-        return TieAware(None, Cell.empty(len(other), missing, note), None, None, 0, half)
-    epsilon, reached = best_epsilon([human[i] for i in mine], [margins[i] for i in mine])  # type: ignore[misc]
-    everywhere = best_epsilon([human[i] for i in known], [margins[i] for i in known])[1]  # type: ignore[misc]
+        return TieAware(None, Cell.empty(len(other), left, note), None, None, 0, half)
+    epsilon, reached = best_epsilon([human[i] for i in mine], [m for i in mine if (m := margins[i]) is not None])
+    everywhere = best_epsilon([human[i] for i in known], [m for m in margins if m is not None])[1]
     test = accuracy(
         [right(human[i], margins[i], epsilon) for i in other],
         clusters=[clusters[i] for i in other],
-        missing=missing,
+        missing=left,
         seed=seed,
     )
     return TieAware(epsilon, test, reached, everywhere, len(mine), half)
