@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import folder, psr
+from benchmarks import emu_edit, folder, magicbrush, psr, realedit, ultraedit
 from benchmarks.errors import BadInput
 from benchmarks.item import Benchmark, Card
 from benchmarks.options import Options
 
 _ALL: dict[str, tuple[Card, Callable[[Options], Benchmark]]] = {
     "psr": (psr.CARD, psr.load),
+    "realedit": (realedit.CARD, realedit.load),
+    "ultraedit": (ultraedit.CARD, ultraedit.load),
+    "magicbrush": (magicbrush.CARD, magicbrush.load),
+    "emu_edit": (emu_edit.CARD, emu_edit.load),
     "folder": (folder.CARD, folder.load),
 }
 NAMES = tuple(_ALL)

@@ -86,4 +86,10 @@ def _names_a_split(name: str) -> bool:
     return not name.startswith(("file:", "folder:"))
 
 
-__all__ = ["BUILDERS", "Files", "all_splits", "find"]
+def beside(base: Path, name: str) -> Path:
+    """The file that a row names: relative to the folder of the rows, or to `images/` in it."""
+    there = base / Path(name).expanduser()
+    return there if there.is_file() or not (below := base / "images" / name).is_file() else below
+
+
+__all__ = ["BUILDERS", "Files", "all_splits", "beside", "find"]

@@ -26,7 +26,7 @@ CARD = Card(
     mean="micro",
     notes=(
         "Rows are edits, not requests: grouped by post_id, the request and the source picture of a post's first row are taken.",
-        "GPT-4o as judge prefers GPT-4o's own edits (at least 81 %), and judges agree little with people here (kappa 0.22 at most).",
+        "GPT-4o as judge prefers GPT-4o's own edits (at least 81 %), and judges agree little with people (kappa at most 0.22).",
         "kind is creativity_index as it is written in the data.",
     ),
 )
@@ -73,7 +73,7 @@ def load(options: Options) -> Benchmark:
         sampling=sampling_said(options.samples, len(first), options.seed),
         notes=(*CARD.notes, *notes),
     )
-    used = table.only(rows)
+    used = table.only(rows).check()
     ids = [f"psr-{post}" for post in used.column("post_id")]
 
     def make(i: int) -> Unit:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from benchmarks.hub import commit_of, explained
 from benchmarks.item import Card
-from benchmarks.local import BUILDERS, Files
+from benchmarks.local import BUILDERS, Files, beside
 
 
 class Source(Protocol):
@@ -29,18 +29,38 @@ class Source(Protocol):
         """These columns of these rows, in ascending order."""
         ...
 
+    def lost(self, column: str, rows: Sequence[int]) -> tuple[int, str] | None:
+        """The first of these rows whose picture is known to be missing, and the path it should be at ("": null); None
+        where all are there, or nobody can say before they are fetched."""
+        ...
+
 
 class Mapped:
     """Arrow files read in place."""
 
     def __init__(self, where: str, base: Path, table: Any) -> None:
-        self.where, self.base, self.table, self.features = where, base, table, table.features
+        self.where, self.table, self.features = where, table, table.features
+        self.base: Path | None = base
 
     def plain(self, columns: Sequence[str]) -> Any:
         return self.table.select_columns(list(columns))
 
     def pictures(self, columns: Sequence[str], rows: Sequence[int]) -> Any:
         return _undecoded(self.table.select_columns(list(columns)).select(rows))
+
+    def lost(self, column: str, rows: Sequence[int]) -> tuple[int, str] | None:
+        import pyarrow as pa
+
+        cells, base = self.table.data.column(column), self.base
+        if base is None or getattr(self.table, "_indices", None) is not None or not pa.types.is_struct(cells.type):
+            return None  # rows are elsewhere than in the file; said when the picture is opened
+        whole, bytes_, paths = cells.is_null(), _field(cells, "bytes").is_null(), _field(cells, "path")
+        for row in rows:
+            if whole[row].as_py() or bytes_[row].as_py():
+                path = None if whole[row].as_py() else paths[row].as_py()
+                if not path or not beside(base, path).is_file():
+                    return row, path or ""
+        return None
 
 
 class Streamed:
@@ -66,17 +86,26 @@ class Streamed:
     def pictures(self, columns: Sequence[str], rows: Sequence[int]) -> Any:
         return self._kept(list(columns), rows)
 
-    def _features(self) -> Any:
-        """Kept too, as an empty table, so that a finished download needs no network."""
-        from datasets import Dataset, Features, Value
+    def lost(self, column: str, rows: Sequence[int]) -> tuple[int, str] | None:
+        from datasets import Value
 
-        with explained(self.card, self.where):
-            said = Dataset.from_generator(
-                _Once(lambda: iter([{"features": json.dumps(self._stream_features().to_dict())}])),
-                features=Features({"features": Value("string")}),
-                fingerprint=self._fingerprint("features"),
-            )
-        return Features.from_dict(json.loads(said[0]["features"]))
+        if self.base is None or not isinstance(self.features[column], Value):
+            return None
+        paths = self.plain([column])[column]
+        if not all(p is None or isinstance(p, str) for p in paths):
+            return None
+        return next(
+            ((r, paths[r] or "") for r in rows if not paths[r] or not beside(self.base, paths[r]).is_file()), None
+        )
+
+    def _features(self) -> Any:
+        """Kept too, so that a finished download needs no network."""
+        from datasets import Features
+
+        described = kept_json(
+            self.card, self.where, self._fingerprint("features"), lambda: self._stream_features().to_dict()
+        )
+        return Features.from_dict(described)
 
     def _stream_features(self) -> Any:
         stream = self.opens(None)
@@ -110,7 +139,22 @@ class Streamed:
                 yield {c: _carried(row[c]) if c in remote else row[c] for c in columns}
 
     def _fingerprint(self, *what: Any) -> str:
-        return hashlib.sha256(json.dumps([self.identity, *what]).encode()).hexdigest()[:32]
+        return fingerprint(self.identity, *what)
+
+
+def fingerprint(*what: Any) -> str:
+    """A name for what was read from somewhere."""
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+
+
+def kept_json(card: Card, where: str, fingerprint: str, make: Callable[[], Any]) -> Any:
+    """What `make` says, kept in the cache of `datasets` under this name; the card and `where` are for errors."""
+    from datasets import Dataset, Features, Value
+
+    rows = _Once(lambda: iter([{"json": json.dumps(make())}]))
+    with explained(card, where):
+        kept = Dataset.from_generator(rows, features=Features({"json": Value("string")}), fingerprint=fingerprint)
+    return json.loads(kept[0]["json"])
 
 
 class _Once:
@@ -146,6 +190,22 @@ def from_hub(card: Card, hub: str, config: str, revision: str | None, split: str
     commit = commit_of(card, hub, revision)
     chosen = {"path": hub, "name": config or None, "split": split, "revision": commit}
     return Streamed(card, f"{hub} (split {split})", None, ["hub", hub, commit, config, split], partial(_stream, chosen))
+
+
+def split_names(card: Card, hub: str, config: str, commit: str) -> list[str]:
+    """The splits of a Hub data set."""
+    import datasets
+
+    def ask() -> list[str]:
+        return list(datasets.get_dataset_split_names(hub, config_name=config or None, revision=commit))
+
+    return list(kept_json(card, hub, fingerprint("splits", hub, config, commit), ask))
+
+
+def _field(cells: Any, name: str) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.struct_field(cells, name)
 
 
 def _stream(chosen: dict[str, Any], columns: list[str] | None) -> Any:
@@ -189,4 +249,4 @@ def _carried(cell: Any) -> Any:
     return cell
 
 
-__all__ = ["Mapped", "Source", "Streamed", "from_files", "from_hub"]
+__all__ = ["Mapped", "Source", "Streamed", "from_files", "from_hub", "split_names"]

@@ -16,12 +16,12 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.errors import BadData, BadInput
+from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.item import Card
-from benchmarks.local import find
+from benchmarks.local import beside, find
 from benchmarks.options import Options
 from benchmarks.pictures import decode, read
-from benchmarks.schema import PICTURE, Column, check_schema, check_value
+from benchmarks.schema import PICTURE, Column, check_schema, check_value, names_in
 from benchmarks.sources import Source, from_files, from_hub
 
 
@@ -41,17 +41,25 @@ def open_table(card: Card, options: Options, columns: Mapping[str, Column], spli
 
 
 class Table:
-    """Rows in a fixed order. `i` counts the rows of this table, `number(i)` is the row's place in the published split."""
+    """Rows in a fixed order. `i` counts the rows of this table, `number(i)` is the row's place in the published split.
+
+    Columns go by our names; `names` says what the data call them. Reading a row opens no picture.
+    """
 
     def __init__(self, card: Card, source: Source, columns: Mapping[str, Column]) -> None:
         check_schema(card, source.where, source.features, columns, source.base is not None)
         self.card, self.where, self._source, self._wanted = card, source.where, source, dict(columns)
-        self.columns = tuple(c for c in columns if c in source.features)
-        self._pictured = [c for c in self.columns if columns[c].kind == PICTURE.kind]
-        self._plain = [c for c in self.columns if columns[c].kind != PICTURE.kind]
-        self._text = source.plain(self._plain)
+        self.names = names_in(source.features, columns)
+        self._pictured = [c for c in self.names if columns[c].kind == PICTURE.kind]
+        plain = [self.names[c] for c in self.names if c not in self._pictured]
+        if not plain:
+            raise BadInput(f"{card.name}: a table needs at least one column that is no picture")
+        self._text = source.plain(plain)
         self._rows: Sequence[int] = range(len(self._text))
-        self._pictures: _Pictures = _Pictures(source, self._pictured, self._rows)
+        self._pictures = self._of(self._rows)
+
+    def _of(self, rows: Sequence[int]) -> _Pictures:
+        return _Pictures(self._source, [self.names[c] for c in self._pictured], rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -61,35 +69,46 @@ class Table:
         return self._rows[i]
 
     def only(self, rows: Sequence[int]) -> Table:
-        """The table of these rows of this one, in the order given. What is not in it is never fetched."""
+        """The table of these rows of this one, in the order given. The pictures of others are never fetched."""
         part = object.__new__(Table)
         part.__dict__.update(self.__dict__)
         part._rows = [self._rows[r] for r in rows]
-        part._pictures = _Pictures(self._source, self._pictured, part._rows)
+        part._pictures = self._of(part._rows)
         return part
+
+    def check(self) -> Table:
+        """This table, if none of its pictures is known to be missing: null, or a path where no file is. What is still to be
+        fetched is not looked at. Raises BadData, MissingFile naming row and column.
+        """
+        for name in self._pictured:
+            if self._wanted[name].required and (lost := self._source.lost(self.names[name], self._rows)):
+                number, path = lost
+                said = f"{self._at(number, name)}: there is no picture" + (f" {path}" if path else "")
+                raise (MissingFile if path else BadData)(f"{said}. How to get it: {self.card.get}")
+        return self
 
     def column(self, name: str) -> list[Any]:
         """All values of a column without pictures (None everywhere, where an optional one is absent)."""
-        if name not in self.columns:
+        if name not in self.names:
             return [None] * len(self)
-        values = self._text[name]
+        values = self._text[self.names[name]]
         return [self._checked(r, name, values[r]) for r in self._rows]
 
     def row(self, i: int) -> dict[str, Any]:
         """The values of row i without its pictures; raises BadData naming row and column where one is missing."""
         number = self._rows[i]
-        found = self._text[number] if self._plain else {}
+        found = self._text[number]
         return {
-            name: self._checked(number, name, found.get(name))
-            for name in self._wanted
-            if name in self._plain or name not in self.columns
+            name: self._checked(number, name, found.get(self.names.get(name, name)))
+            for name, column in self._wanted.items()
+            if column.kind != PICTURE.kind
         }
 
     def picture(self, i: int, column: str, mode: str | None = "RGB") -> Picture | None:
         """The picture of row i as an `Opens`, read when it is called; None where an optional column is absent."""
         if column not in self._pictured:
             return None
-        return Picture(self._pictures, self._rows[i], column, self.where, mode)
+        return Picture(self._pictures, self._rows[i], self.names[column], self.where, mode)
 
     def needed(self, i: int, column: str, mode: str | None = "RGB") -> Picture:
         """As `picture`, of a column that is required."""
@@ -98,13 +117,11 @@ class Table:
             raise BadInput(f"{self.where}: {column!r} is no picture column of this table, but {self._pictured}")
         return found
 
-    def at(self, i: int) -> str:
-        """Where row i is, for messages."""
-        return f"{self.where}, row {self._rows[i]}"
+    def _at(self, number: int, name: str) -> str:
+        return f"{self.card.name}: {self.where}, row {number}, column {self.names.get(name, name)!r}"
 
     def _checked(self, number: int, name: str, value: Any) -> Any:
-        column = self._wanted[name]
-        return check_value(value, column, f"{self.where}, row {number}, column {name!r}", self.card)
+        return check_value(value, self._wanted[name], self._at(number, name))
 
 
 class _Pictures:
@@ -160,9 +177,8 @@ class Picture:
             path = cell.get("path")
         if not path:
             raise BadData(f"{where}: there is no picture")
-        found = Path(path).expanduser()
         base = self.of.source.base
-        return read(found if found.is_absolute() or base is None else base / found, where)
+        return read(beside(base, path) if base is not None else Path(path), where)
 
 
 __all__ = ["Picture", "Table", "open_table"]
