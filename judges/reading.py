@@ -25,7 +25,7 @@ _THOUGHT, _THOUGHT_END = "<think>", "</think>"
 def the_object(text: str, keys: Iterable[str]) -> dict[str, Any]:
     """The only JSON object in `text` that has all of `keys`; other keys are left alone, other objects are ignored.
 
-    What a reasoning model writes between <think> and </think> at the start is not part of its answer. The same object
+    What a reasoning model writes up to </think> is not part of its answer. The same object
     said twice is one object. Raises Unreadable: none, several that differ, or one that begins and is no JSON.
     """
     wanted = tuple(keys)
@@ -100,10 +100,9 @@ def check_numbers(value: Any, count: int, low: float, high: float, where: str, w
 
 
 def _answer(text: str) -> str:
-    if not text.lstrip().startswith(_THOUGHT):
-        return text
-    _, end, answer = text.partition(_THOUGHT_END)
-    if not end:
+    """What follows the thoughts; their opening tag is part of the prompt in some chat templates, so that it may lack."""
+    _, end, answer = text.rpartition(_THOUGHT_END)
+    if not end and text.lstrip().startswith(_THOUGHT):
         raise Unreadable(f"the reply was cut short while the model was still thinking: {_shown(text)}")
     return answer
 

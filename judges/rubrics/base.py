@@ -72,10 +72,4 @@ def facts_of(item: EditSample) -> Mapping[str, Any]:
     return getattr(item, "facts", {})
 
 
-def picture_of(item: EditSample, which: str) -> Image.Image | None:
-    """The item's `source` or `reference`, opened, where it has one."""
-    opens = getattr(item, which, None)
-    return None if opens is None else opens()
-
-
-__all__ = ["Answers", "AverageOverPasses", "PromptRubric", "facts_of", "picture_of", "request_of"]
+__all__ = ["Answers", "AverageOverPasses", "PromptRubric", "facts_of", "request_of"]

@@ -34,7 +34,7 @@ from benchmarks.errors import BadInput
 from judges.base import OVERALL
 from judges.form import Form, Number, Words
 from judges.question import Encoding, Question, Sampling
-from judges.rubrics.base import Answers, AverageOverPasses, PromptRubric, facts_of, picture_of, request_of
+from judges.rubrics.base import Answers, AverageOverPasses, PromptRubric, facts_of, request_of
 
 _FORM = Form({"reasoning": Words(), "score": Number(0, 10)})
 _WEIGHTS = {"if": 0.3, "cc": 0.3, "ga": 0.4}
@@ -55,7 +55,8 @@ class MiceRubric(AverageOverPasses, PromptRubric):
     prompts = {"mice_if": ("request",), "mice_cc": ("unchanged",), "mice_ga": ("turns", "rule", "exceptions")}
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
-        first = picture_of(item, "source") or before
+        source = getattr(item, "source", None)
+        first = before if source is None else source()
         same_size = after if after.size == first.size else after.resize(first.size, Image.Resampling.LANCZOS)
         asked: dict[str, tuple] = {
             "if": (self.fill("mice_if", request=_own_instruction(item)), before, after),
@@ -90,7 +91,7 @@ def unchanged(item: EditSample) -> tuple[str, ...]:
     listed = facts.get("unchanged_objects") or ()
     if isinstance(listed, str) or not all(isinstance(name, str) for name in listed):
         raise BadInput(f"item {item.id!r}: facts['unchanged_objects'] is no list of names: {listed!r}")
-    background = ("the background: everything around these objects",) if facts.get("bg_consistency") else ()
+    background = ("the background: what lies around and behind the objects",) if facts.get("bg_consistency") else ()
     return (*(name for name in listed if name.strip()), *background)
 
 

@@ -4,11 +4,12 @@ Up to three calls per edit, each with its reasoning first and a score from 1 to 
 are 0 or 1 and count as 1 or 5. A score that does not apply to an item is left out.
 
     consistency (AC)    text, source, edited picture        not asked where facts["consistency_free"]
-    reasoning (IR)      text with facts["reference"], edited picture; the source before it where facts["reasoning_img"]
+    reasoning (IR)      text with facts["reference_text"], edited picture; the source before it where facts["needs_source"]
     plausibility (VP)   text, edited picture                not asked of logical problems
 
-A published reference picture (item.reference) takes the source's place in the first two, in spatial and logical items;
-in logical ones only where there is no reference in words.
+A published reference picture (facts["reference_image"], a function that opens it) takes the source's place in the first
+two, in spatial and logical items; in logical ones only where there is no reference in words. Their problem is left out
+of the second where facts["hides_instruction"].
 
     weighted = .3 AC + .5 IR + .2 VP  |  logical: .3 AC + .7 IR  |  consistency_free: .8 IR + .2 VP
     where IR = 1: weighted / 2, but not below 1      accuracy = 1 where every score that applies is 5, else 0
@@ -30,7 +31,7 @@ from benchmarks.errors import BadInput
 from judges.base import OVERALL
 from judges.form import Form, Number, Words
 from judges.question import Encoding, Question, Sampling
-from judges.rubrics.base import Answers, PromptRubric, facts_of, picture_of, request_of
+from judges.rubrics.base import Answers, PromptRubric, facts_of, request_of
 
 KINDS = ("temporal", "causal", "spatial", "logical")
 _BEST, _WORST = 5, 1
@@ -55,6 +56,7 @@ class RiseRubric(PromptRubric):
         "rise_logical_consistency": ("given", "request", "answer"),
         "rise_logical_reasoning": ("reference",),
         "rise_logical_reasoning_picture": ("request",),
+        "rise_logical_reasoning_alone": (),
     }
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
@@ -78,14 +80,14 @@ class RiseRubric(PromptRubric):
         return {**points, "accuracy": accuracy, OVERALL: 10 * (weighted - _WORST) / (_BEST - _WORST)}
 
     def _plain(self, item: EditSample, before: Image.Image, after: Image.Image) -> dict[str, tuple]:
-        request, words = request_of(item), _reference(item)
-        shown = picture_of(item, "reference") if kind_of(item) == "spatial" else None
+        request, words = request_of(item), _words(item)
+        shown = _shown(item) if kind_of(item) == "spatial" else None
         if shown is not None:
             reasoning: tuple = (self.fill("rise_reasoning_picture", request=request), shown, after)
         elif not words:
             raise _nothing_to_compare(item)
         else:
-            with_source = bool(facts_of(item).get("reasoning_img"))
+            with_source = bool(facts_of(item).get("needs_source"))
             given = "; the original picture comes before it" if with_source else ""
             text = self.fill("rise_reasoning", given=given, request=request, reference=words)
             reasoning = (text, before, after) if with_source else (text, after)
@@ -96,18 +98,20 @@ class RiseRubric(PromptRubric):
         }
 
     def _logical(self, item: EditSample, before: Image.Image, after: Image.Image) -> dict[str, tuple]:
-        request, words = request_of(item), _reference(item)
+        request, words = request_of(item), _words(item)
         if words:
             text = self.fill(
                 "rise_logical_consistency", given="the original", request=request, answer=f"Right answer: {words}\n"
             )
             reasoning = self.fill("rise_logical_reasoning", reference=words)
             return {"consistency": (text, before, after), "reasoning": (reasoning, after)}
-        shown = picture_of(item, "reference")
+        shown = _shown(item)
         if shown is None:
             raise _nothing_to_compare(item)
         text = self.fill("rise_logical_consistency", given="the right solution", request=request, answer="")
-        reasoning = self.fill("rise_logical_reasoning_picture", request=request)
+        alone = facts_of(item).get("hides_instruction")
+        prompt = "rise_logical_reasoning_alone" if alone else "rise_logical_reasoning_picture"
+        reasoning = self.fill(prompt, **({} if alone else {"request": request}))
         return {"consistency": (text, shown, after), "reasoning": (reasoning, shown, after)}
 
 
@@ -127,13 +131,17 @@ def weights_of(item: EditSample) -> Mapping[str, float]:
     return _WEIGHTS_FREE if facts_of(item).get("consistency_free") else _WEIGHTS
 
 
-def _reference(item: EditSample) -> str:
-    facts = facts_of(item)
-    return str(facts.get("reference") or facts.get("reference_txt") or "").strip()
+def _words(item: EditSample) -> str:
+    return str(facts_of(item).get("reference_text") or "").strip()
+
+
+def _shown(item: EditSample) -> Image.Image | None:
+    opens = facts_of(item).get("reference_image")
+    return None if opens is None else opens()
 
 
 def _nothing_to_compare(item: EditSample) -> BadInput:
-    return BadInput(f"item {item.id!r}: rubric rise needs a reference, in words (facts['reference']) or as a picture")
+    return BadInput(f"item {item.id!r}: rubric rise needs a reference: facts['reference_text'] or ['reference_image']")
 
 
 __all__ = ["KINDS", "RiseRubric", "kind_of", "weights_of"]
