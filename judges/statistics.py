@@ -20,14 +20,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.errors import BadInput
 from judges.cells import Cell
 from judges.resampling import (
     EXACT_UNITS,
     FLIPS,
-    LEVEL,
     RESAMPLES,
     TAILS,
     Floats,
@@ -136,12 +134,6 @@ def holm_adjusted(differences: Sequence[Difference]) -> list[Difference]:
     return [replace(d, adjusted=p) for d, p in zip(differences, holm([d.p for d in differences]), strict=True)]
 
 
-def exact_share(successes: int, n: int) -> tuple[float, float]:
-    """Clopper–Pearson 95 % interval of a share; n at least 1."""
-    found = stats.binomtest(successes, n).proportion_ci(LEVEL, "exact")
-    return float(found.low), float(found.high)
-
-
 def _mean(values: Values, kinds: Labels | None, clusters: Labels | None, missing: int, seed: int) -> Cell:
     _same_length(values, kinds=kinds, clusters=clusters)
     if missing < 0:
@@ -205,7 +197,6 @@ __all__ = [
     "Cell",
     "Difference",
     "accuracy",
-    "exact_share",
     "holm",
     "holm_adjusted",
     "macro",
