@@ -110,7 +110,7 @@ def paired(
         kind, count = codes([kinds[i] for i in known])
         x = x / (count * np.bincount(kind)[kind])
     unit, units = codes([clusters[i] for i in known] if clusters is not None else known)
-    parts = np.sort(np.bincount(unit, weights=x, minlength=units))
+    parts = np.sort(np.bincount(unit, weights=x, minlength=units).astype(np.float64))
     exact = np.count_nonzero(parts) <= EXACT_UNITS
     what = "all sign patterns" if exact else f"{FLIPS} random sign patterns"
     over = "items" if clusters is None else "clusters"
