@@ -1,4 +1,4 @@
-"""Means with 95 % bootstrap intervals. Resampling is seeded: the same rows give the same interval."""
+"""Means with 95 % bootstrap intervals, in the form that a run's tables and plots use; judges/statistics.py draws them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RESAMPLES = 2000
+from judges.resampling import RESAMPLES
+from judges.statistics import mean_interval
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ def mean(values: Sequence[float]) -> Mean:
     x = np.asarray([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
     if x.size == 0:
         return Mean(math.nan, math.nan, math.nan, 0)
-    rng = np.random.default_rng(0)
-    draws = x[rng.integers(0, x.size, (RESAMPLES, x.size))].mean(1)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return Mean(float(x.mean()), float(low), float(high), int(x.size))
+    return Mean(float(x.mean()), *mean_interval(x), int(x.size))
 
 
 def paired(first: Sequence[float | None], second: Sequence[float | None]) -> Mean:
     """second − first over the samples where both are there: the same samples, so the interval is of the difference."""
     return mean([b - a for a, b in zip(first, second, strict=True) if a is not None and b is not None])
+
+
+__all__ = ["RESAMPLES", "Mean", "mean", "paired"]
