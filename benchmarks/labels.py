@@ -78,8 +78,13 @@ class Candidate:
     kind: str = ""
     picture: str | None = None  # a path; relative ones are within the set's folder
     edits: tuple[Edit, ...] | None = None
+    row: int | None = None  # where its picture is fetched from, for sources that hold pictures themselves
     own_id: str = ""  # as the source names it: a post, a row; compared with the ids of evaluation items
     said: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.said or tuple(dict.fromkeys((" ".join((*self.history, self.request)), self.request)))
 
     @property
     def part(self) -> str:
