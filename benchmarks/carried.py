@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks import catalogue
 from benchmarks.atomic import read_sequence
-from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from benchmarks.base import Edit, EditSample
 from benchmarks.item import Item
-from benchmarks.labels import Candidate, part_of_request
-from benchmarks.mice import MiceText, without_rule
+from benchmarks.labels import Candidate, session_key
+from benchmarks.mice import MiceText, published_test, read_records, without_rule
 from benchmarks.options import Options
 from benchmarks.requests import Read
 from benchmarks.sampling import sample_ids
@@ -24,16 +21,18 @@ COMPLEX_EDIT_SPLITS = ("test_real", "test_syn")
 def read_mice(options: Options) -> Read:
     """Turns of MICE-Bench's training sessions with the gold of `formatted_instruction`, each with its history.
 
-    Sessions of published test files are left out, whatever they hash to; sessions that `benchmark=mice_text` tests on
-    stay in this set's test part. options.samples: turns. Raises MissingFile, BadData, BadInput.
+    Sessions of files named "test" that stand beside others are left out, whatever they hash to, and their texts kept
+    away from; sessions that `benchmark=mice_text` tests on stay in this set's test part. options.samples: turns.
+    Raises MissingFile, BadData, BadInput.
     """
     data = MiceText(options.path, "all")
-    published = {s.id for s in published_test(options.path)}
-    turns = [s for s in data if s.id not in published]
+    published = published_test(read_records(data.folder))
+    test = [s for s in data if session_key(s.request, s.history) in published]
+    turns = [s for s in data if session_key(s.request, s.history) not in published]
     turns = [turns[i] for i in sorted(sample_ids(len(turns), options.samples, options.seed))]
     left_out = Counter(dict(data.report["unmapped"]))
-    if published:
-        left_out["published test sessions"] = len(published)
+    if test:
+        left_out["turn of a published test session"] = len(test)
     made = tuple(
         Candidate(
             f"mice-{s.id}",
@@ -48,18 +47,9 @@ def read_mice(options: Options) -> Read:
         )
         for s in turns
     )
-    total = sum(data.report["turns"].values())
-    where = str(Path(data.folder))
-    return Read(made, {"where": where, "published": MICE_SOURCE, "rows": total, "taken": len(made)}, left_out)
-
-
-def published_test(path: str | None) -> list[EditSample]:
-    """The turns of files named "test" that stand beside others, as benchmarks/mice.py has it."""
-    try:
-        test = MiceText(path, "test")
-    except BadInput:  # BadData is none: no turn in that part
-        raise
-    return [s for s in test if part_of_request(s.request, s.history) != "test"]
+    facts = {"where": str(data.folder), "published": MICE_SOURCE, "seed": options.seed}
+    facts |= {"rows": sum(data.report["turns"].values()), "taken": len(made)}
+    return Read(made, facts, left_out, evaluated=tuple(sorted({said(s)[0] for s in test})))
 
 
 def said(sample: EditSample) -> tuple[str, ...]:
@@ -100,7 +90,7 @@ def read_complex_edit(options: Options) -> Read:
     return Read(tuple(made), facts)
 
 
-def _complex(item: Item, edits: tuple | None, licence: str) -> Candidate:
+def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str) -> Candidate:
     return Candidate(
         f"complex_edit-{item.id}",
         item.request,
@@ -112,9 +102,4 @@ def _complex(item: Item, edits: tuple | None, licence: str) -> Candidate:
     )
 
 
-def items(bench: catalogue.Benchmark) -> Iterator[Item]:
-    """Every item of every unit."""
-    return (item for u in range(len(bench)) for item in bench.unit(u))
-
-
-__all__ = ["published_test", "read_complex_edit", "read_mice", "said"]
+__all__ = ["read_complex_edit", "read_mice", "said"]

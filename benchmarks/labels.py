@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.base import NO_GOAL, Edit
 from benchmarks.errors import BadData, BadInput, MissingFile
+from benchmarks.mice import part_of
 
 RECORDS, MANIFEST = "records.jsonl", "manifest.json"
 BY_DATA: Mapping[str, str] = {"by": "data"}  # labels that came with the requests
@@ -176,16 +177,19 @@ def check_writable(edit: Edit) -> None:
         raise BadInput(f"the goal {NO_GOAL!r} stands for an absent goal; write null")
 
 
-def part_of_request(request: str, history: tuple[str, ...] = ()) -> str:
-    """train, validation or test by a hash of the first thing that was said: 80, 5 and 15 of 100.
-
-    The same function of the same words as in benchmarks/mice.py, so that a session whose turns are a test set there is
-    never training data here, and equal requests are always in one part.
-    """
-    from benchmarks.mice import part_of
-
+def session_key(request: str, history: tuple[str, ...] = ()) -> str:
+    """A hash of the first thing that was said, the same as of benchmarks/mice.py's records."""
     first = " ".join((*history, request)[0].split())
-    return part_of(hashlib.sha256(first.encode("utf-8", "surrogatepass")).hexdigest())
+    return hashlib.sha256(first.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def part_of_request(request: str, history: tuple[str, ...] = ()) -> str:
+    """train, validation or test by the session's key: 80, 5 and 15 of 100.
+
+    As benchmarks/mice.py splits, so that a session that is tested on there is never training data here; and equal
+    requests are always in one part.
+    """
+    return part_of(session_key(request, history))
 
 
 def read_records(folder: str | Path) -> Iterator[Labelled]:
@@ -225,5 +229,6 @@ __all__ = [
     "part_of_request",
     "psr_action",
     "read_records",
+    "session_key",
     "training_action",
 ]

@@ -61,6 +61,7 @@ class Read:
     facts: dict[str, Any]  # for the manifest: where, revision, licence, rows
     left_out: Counter[str] = field(default_factory=Counter)
     pictures: Callable[[Sequence[int]], Iterator[bytes]] | None = None  # encoded files of these rows, in order
+    evaluated: tuple[str, ...] = ()  # texts that came along and are for evaluation alone
 
 
 def read_requests(card: Card, options: Options, licence: str = "") -> Read:
