@@ -37,8 +37,12 @@ _PLACE = re.compile(
     r"onto|against|beneath|beyond|towards?|throughout|within|outside|off|up|down|of)\b",
     re.IGNORECASE,
 )
-_SMALL = frozenset("a an the of in on with and its his her their one two three some new".split())
-NO_SEQUENCE, NOT_READ, ABOUT_EARLIER = "no sequence", "a step that can be read in several ways", "a step about an earlier"
+_SMALL = frozenset({"a", "an", "the", "of", "in", "on", "with", "and", "its", "his", "her", "their", "some", "new"})
+NO_SEQUENCE, NOT_READ, ABOUT_EARLIER = (
+    "no sequence",
+    "a step that can be read in several ways",
+    "a step about an earlier",
+)
 
 
 def read_step(instruction: str) -> Edit | None:

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks import catalogue
 from benchmarks.base import EditSample
 from benchmarks.carried import said
-from benchmarks.errors import BadData, BadInput, MissingFile
+from benchmarks.errors import BadData, MissingFile
 from benchmarks.labels import Candidate
 from benchmarks.mice import MiceText
 from benchmarks.near import NearIndex
@@ -64,9 +64,9 @@ def load_avoided(entry: str, defaults: Mapping[str, Mapping[str, Any]] | None = 
         return Avoided(name, _texts(said(s) for s in samples), frozenset(s.id for s in samples))
     if name in catalogue.NAMES and (colon or not Path(entry).exists()):
         texts, ids = set(), set()
-        options = dict((defaults or {}).get(name, {})) | ({"path": path} if path else {})
+        options: dict[str, Any] = dict((defaults or {}).get(name, {})) | ({"path": path} if path else {})
         for variant in VARIANTS.get(name, ({},)):
-            bench = catalogue.load(name, **(options | variant))
+            bench = catalogue.load(name, **(options | dict(variant)))
             for item in (i for u in range(len(bench)) for i in bench.unit(u)):
                 texts.add(" ".join((*item.history, item.request)))
                 ids.add(item.id)
@@ -92,7 +92,9 @@ def _from_file(file: Path) -> Avoided:
     for line, row in read_rows(file):
         names = [c for c in COLUMNS if c in row]
         if not names:
-            raise BadData(f"{file}:{line}: no column of requests; it has {', '.join(row)}, none of {', '.join(COLUMNS)}")
+            raise BadData(
+                f"{file}:{line}: no column of requests; it has {', '.join(row)}, none of {', '.join(COLUMNS)}"
+            )
         for name in names:
             texts |= set(_prompts(row[name], f"{file}:{line}: {name}"))
         ids |= {str(row[c]).strip() for c in IDS if isinstance(row.get(c), str | int)}
@@ -125,9 +127,7 @@ def drop(
     return [c for c in candidates if c.id not in found], [found[c.id] for c in candidates if c.id in found]
 
 
-def drop_near_held_out(
-    candidates: Sequence[Candidate], threshold: float
-) -> tuple[list[Candidate], list[Dropped]]:
+def drop_near_held_out(candidates: Sequence[Candidate], threshold: float) -> tuple[list[Candidate], list[Dropped]]:
     """Training requests that are too near to one of this set's own validation or test part go, so that those parts
     measure what they seem to. The held-out requests all stay."""
     held = sorted({(c.texts[0], f"this set's {c.part} part") for c in candidates if c.part != "train"})

@@ -6,8 +6,8 @@ default of 0.7 "remove the dogs" is near "remove the dog" (0.80), "remove the ca
 
 The search is exact, no sampling as in MinHash: with all shingles in one fixed order, the rarest first, two sets of
 similarity t or more share one of the first |A| - ceil(t |A|) + 1 of A and of B (prefix filtering, Chaudhuri et al. 2006;
-Bayardo et al. 2007). Only pairs that do are compared, and of these only those whose sketches leave it possible. Shingles are 64-bit hashes: among a million different ones the chance that any two fall
-together is 3e-8.
+Bayardo et al. 2007). Only pairs that do are compared, and of these only those whose sketches leave it possible. Shingles
+are 64-bit hashes: among a million different ones the chance that any two fall together is 3e-8.
 """
 
 from __future__ import annotations

@@ -86,7 +86,9 @@ def read(text: str) -> tuple[Edit, ...]:
         if not isinstance(items, list):
             raise Unreadable(f"{key!r} is no list: {items!r:.100}")
     if len({len(items) for items in lists}) != 1:
-        raise Unreadable(f"the lists differ in length: {', '.join(f'{len(x)} {k}' for k, x in zip(KEYS, lists, strict=True))}")
+        raise Unreadable(
+            f"the lists differ in length: {', '.join(f'{len(x)} {k}' for k, x in zip(KEYS, lists, strict=True))}"
+        )
     if len(lists[0]) > MOST:
         raise Unreadable(f"{len(lists[0])} edits in one request")
     return tuple(_edit(*items) for items in zip(*lists, strict=True))
