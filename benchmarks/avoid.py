@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import catalogue
-from benchmarks.base import EditSample
-from benchmarks.carried import said
 from benchmarks.errors import BadData, MissingFile
 from benchmarks.labels import Candidate
-from benchmarks.mice import MiceText
+from benchmarks.mice import find_folder, part_of, published_test, read_records, without_rule
 from benchmarks.near import NearIndex
 from benchmarks.rows import read_rows
 
@@ -28,6 +26,7 @@ IDS = ("id", "post_id", "reddit_id", "key", "idx")
 VARIANTS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "psr": ({"text": "original"}, {"text": "simplified"}),
     "complex_edit": ({"split": "test_real"}, {"split": "test_syn"}),
+    "imgedit": ({"protocol": "basic"}, {"protocol": "uge"}, {"protocol": "multi"}),
 }
 MICE = ("mice", "mice_text")
 _ROW_NUMBER = re.compile(r"\d{1,6}")  # an id that only counts rows means nothing in another file
@@ -41,6 +40,7 @@ class Avoided:
     texts: tuple[str, ...]
     ids: frozenset[str]
     anywhere: bool = False
+    missing: tuple[str, ...] = ()  # parts of it that are not there, and how to get them
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,48 @@ def load_avoided(entry: str, defaults: Mapping[str, Mapping[str, Any]] | None = 
     evaluated. Raises BadInput, MissingFile, BadData."""
     name, colon, path = entry.partition(":")
     if name in MICE:
-        samples = MiceText(path or None, "test")
-        return Avoided(name, _texts(said(s) for s in samples), frozenset(s.id for s in samples))
+        return _mice(name, path)
     if name in catalogue.NAMES and (colon or not Path(entry).exists()):
-        texts, ids = set(), set()
-        options: dict[str, Any] = dict((defaults or {}).get(name, {})) | ({"path": path} if path else {})
-        for variant in VARIANTS.get(name, ({},)):
-            bench = catalogue.load(name, **(options | dict(variant)))
-            for item in (i for u in range(len(bench)) for i in bench.unit(u)):
-                texts.add(" ".join((*item.history, item.request)))
-                ids.add(item.id)
-        return Avoided(name, tuple(sorted(texts)), frozenset(ids))
+        return _benchmark(name, dict((defaults or {}).get(name, {})) | ({"path": path} if path else {}))
     return _from_file(Path(entry).expanduser())
 
 
-def _texts(all_said: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(sorted({whole for whole, *_ in all_said}))  # whole prompts: "make it red" alone says nothing
+def _benchmark(name: str, options: dict[str, Any]) -> Avoided:
+    texts: set[str] = set()
+    ids: set[str] = set()
+    absent: list[MissingFile] = []
+    variants = VARIANTS.get(name, ({},))
+    for variant in variants:
+        try:
+            bench = catalogue.load(name, **(options | dict(variant)))
+        except MissingFile as error:  # a copy may hold one split alone
+            absent.append(error)
+            continue
+        for item in (i for u in range(len(bench)) for i in bench.unit(u)):
+            texts |= set(prompts((*item.history, item.request))[-1:])
+            ids.add(item.id)
+    if len(absent) == len(variants):
+        raise absent[0]
+    return Avoided(name, tuple(sorted(texts)), frozenset(ids), missing=tuple(str(e) for e in absent))
+
+
+def _mice(name: str, path: str) -> Avoided:
+    """Every turn that `benchmark=mice_text` tests on, with gold or without, and all of files named "test"."""
+    records = read_records(find_folder(path or None))
+    published = published_test(records)
+    texts: set[str] = set()
+    ids: set[str] = set()
+    for record in records:
+        if record.key in published or "test" in record.stem.lower() or part_of(record.key) == "test":
+            texts |= set(prompts(record.instruction))
+            ids |= {f"{record.id}-{k + 1}" for k in range(len(record.instruction))}
+    return Avoided(name, tuple(sorted(texts)), frozenset(ids))
+
+
+def prompts(turns: Sequence[str]) -> list[str]:
+    """What is read at each turn of a session: that turn after those before it, without a lasting rule."""
+    plain = [without_rule(turn) for turn in turns]
+    return [whole for k in range(len(plain)) if (whole := " ".join(plain[: k + 1]).strip())]
 
 
 def _from_file(file: Path) -> Avoided:
@@ -102,14 +128,11 @@ def _from_file(file: Path) -> Avoided:
 
 
 def _prompts(value: Any, where: str) -> list[str]:
-    """The prompts of a cell: a text, or a session's turns, each with those before it."""
-    turns = [value] if isinstance(value, str) else value
-    if value is None:
-        return []
+    """The prompts of a cell: a text, or a session's turns."""
+    turns = [] if value is None else [value] if isinstance(value, str) else value
     if not isinstance(turns, list) or not all(isinstance(t, str) for t in turns):
         raise BadData(f"{where} should be a text or a list of texts but is {value!r:.80}")
-    said_so_far = said(EditSample("", turns[-1], (), history=tuple(turns[:-1])))[0] if turns else ""
-    return ([*_prompts(turns[:-1], where), said_so_far] if len(turns) > 1 else [said_so_far]) if said_so_far else []
+    return prompts(turns)
 
 
 def drop(
@@ -150,4 +173,4 @@ def _same(name: str, source: str) -> bool:
     return name == source or {name, source} <= set(MICE)
 
 
-__all__ = ["Avoided", "Dropped", "drop", "drop_near_held_out", "load_avoided"]
+__all__ = ["Avoided", "Dropped", "drop", "drop_near_held_out", "load_avoided", "prompts"]

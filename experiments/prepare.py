@@ -145,6 +145,8 @@ class Work:
         made += [Avoided(f"{n}, published test", r.evaluated, frozenset()) for n, r in reads.items() if r.evaluated]
         for one in made:
             say(f"avoid {one.name}: {len(one.texts)} texts, {len(one.ids)} ids")
+            for lack in one.missing:
+                say(f"  not all of {one.name} is here: {lack}")
         return made
 
     def apart(self, candidates: list[Candidate], avoided: list[Avoided]) -> tuple[list[Candidate], list[Dropped]]:
@@ -248,7 +250,9 @@ class Work:
             "asked": self.asked(),
             "left_out": dict(sorted(self.left_out.items())),
             "left_out_items": self.left_out_items,
-            "avoided": [{"name": a.name, "texts": len(a.texts), "ids": len(a.ids)} for a in avoided],
+            "avoided": [
+                {"name": a.name, "texts": len(a.texts), "ids": len(a.ids), "missing": list(a.missing)} for a in avoided
+            ],
             "too_near": [asdict(d) for d in dropped],
             "sha256": {RECORDS: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()},
             "cost": self.cost(),
