@@ -187,6 +187,11 @@ def gold_edit(task_type: str, formatted: str) -> Edit:
     return edit
 
 
+def without_rule(said: str) -> str:
+    """What turn 1 of a CM session says besides the lasting rule; any other text as it is."""
+    return _RULE.sub("", said).strip()
+
+
 def part_of(key: str) -> str:
     """train, validation or test for a session's hash: 80, 5 and 15 of 100."""
     place = int(key, 16) % 100
@@ -322,4 +327,5 @@ __all__ = [
     "part_of",
     "published_test",
     "read_records",
+    "without_rule",
 ]

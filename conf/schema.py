@@ -339,7 +339,7 @@ class EvaluateConfig:
         "none"  # none: decompositions alone | all: the run's arms too, with what is given below in place of its own
     )
     samples: int | None = None  # at most so many; all of a data set, or the run's test_samples of the sandbox
-    part: str = "all"  # mice_text: all | train | test (the run's held-out part)
+    part: str = "all"  # mice_text, prepared: all | train | test (the run's held-out part)
     editor_calls: int | None = None  # as scale.editor_calls; null: as the run had it
     verbose: bool = False
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)  # with arms=all the run's own, if none is given
@@ -483,6 +483,46 @@ class AgreementConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
+@dataclass
+class SourceConfig:
+    """Where requests for training come from. It is read where its name is in `sources`."""
+
+    path: str | None = None  # folder or file; null: the Hub, or its cache
+    hub: str = ""  # Hub id
+    revision: str | None = None  # commit of the Hub data set
+    split: str = ""
+    config: str = ""  # configuration of the Hub data set, where it has several
+    samples: int | None = None  # so many of the whole, by the seed; null: all
+    seed: int = 0
+    text: str = ""  # psr, requests: original | simplified
+    complexity: list[int] = field(default_factory=list)  # complex_edit: of 1 to 8; empty: all
+    licence: str = ""  # psr, requests: written into every record; empty: what is known
+
+
+@dataclass
+class PrepareConfig:
+    """`python -m experiments.prepare`: the decomposer's training set, kept apart from evaluation items."""
+
+    out: str = MISSING  # folder of the set
+    sources: list[str] = field(default_factory=list)  # some of psr, requests, mice, complex_edit
+    avoid: list[str] = field(
+        default_factory=list
+    )  # evaluation sets: <benchmark>:<path>, <benchmark>, or a file of texts
+    near: float = 0.7  # Jaccard similarity of shingles from which a text is too near (benchmarks/near.py)
+    pictures: str = "keep"  # none: text alone | keep: records name their pictures | send: the labeller sees them too
+    budget: float | None = None  # dollars for labels in this call; what is there by then is kept
+    dry_run: bool = False  # only say what it would cost
+    verbose: bool = False
+    psr: SourceConfig = field(default_factory=SourceConfig)  # PSR's training requests
+    requests: SourceConfig = field(default_factory=SourceConfig)  # any CSV, JSONL, folder or Hub data set of requests
+    mice: SourceConfig = field(default_factory=SourceConfig)  # MICE-Bench's training sessions, which carry labels
+    complex_edit: SourceConfig = field(
+        default_factory=SourceConfig
+    )  # Complex-Edit; then it is no evaluation set any more
+    judge: JudgeConfig = field(default_factory=lambda: JudgeConfig(name=""))  # the labeller; its rubric is not used
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
 ROOTS: dict[str, type] = {
     "run": RunConfig,
     "evaluate": EvaluateConfig,
@@ -490,6 +530,7 @@ ROOTS: dict[str, type] = {
     "plan": PlanConfig,
     "pretrain": PretrainConfig,
     "agreement": AgreementConfig,
+    "prepare": PrepareConfig,
 }
 
 

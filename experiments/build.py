@@ -24,6 +24,7 @@ from agents.vlm_sequencer import VLMSequencer
 from benchmarks.base import EditSample
 from benchmarks.errors import BadInput
 from benchmarks.mice import MiceText
+from benchmarks.prepared import Prepared
 from benchmarks.sandbox.generate import SandboxBenchmark
 from conf.schema import (
     AlgoConfig,
@@ -370,7 +371,7 @@ class TrainSamples:
     """Training samples by counter: the benchmark's own, and sandbox ones where its share is below 1."""
 
     sandbox: SandboxBenchmark
-    real: MiceText | None
+    real: Sequence[EditSample] | None
     share: float
     seed: int
 
@@ -384,7 +385,11 @@ class TrainSamples:
 def train_samples(benchmark: BenchmarkConfig, image_size: int, seed: int) -> TrainSamples:
     """Counter-based: sample `index` is a function of (seed, index)."""
     sandbox = SandboxBenchmark("train", seed=seed, size=image_size, max_edits=benchmark.max_edits)
-    real = MiceText(benchmark.path, "train") if benchmark.name == "mice_text" else None
+    real: Sequence[EditSample] | None = None
+    if benchmark.name == "mice_text":
+        real = MiceText(benchmark.path, "train")
+    elif benchmark.name == "prepared":
+        real = Prepared(benchmark.path, "train")
     return TrainSamples(sandbox, real, benchmark.train_share, seed)
 
 
@@ -396,11 +401,12 @@ def test_samples(
         case "sandbox":
             sandbox = SandboxBenchmark("test", seed=seed, size=image_size, max_edits=benchmark.max_edits)
             return [sandbox.sample(i) for i in range(200 if count is None else count)]
-        case "mice_text":
-            data = MiceText(benchmark.path, part)
+        case "mice_text" | "prepared":
+            kind = MiceText if benchmark.name == "mice_text" else Prepared
+            data: Sequence[EditSample] = kind(benchmark.path, part)
             n = len(data) if count is None else min(count, len(data))
             return [data[i * len(data) // n] for i in range(n)]
-    raise BadInput(f"benchmark={benchmark.name} is unknown; choose sandbox or mice_text")
+    raise BadInput(f"benchmark={benchmark.name} is unknown; choose sandbox, mice_text or prepared")
 
 
 def _picture(sample: EditSample) -> Image.Image:

@@ -22,6 +22,7 @@ from conf.schema import RunConfig
 from experiments import build
 from experiments.arms import Arms, Timed, backend, decomposer, run_arms, timed
 from experiments.launch import Log, Show, launch
+from experiments.preflight import TEXT_ONLY
 from experiments.progress import Bar, bar
 from experiments.results import results
 from experiments.store import Rows, write_json
@@ -75,7 +76,7 @@ class Job:
 
     @property
     def pictured(self) -> bool:
-        return self.samples[0].image is not None
+        return self.config.benchmark.name not in TEXT_ONLY and self.samples[0].image is not None
 
     def supervised(self) -> Path:
         """The start's folder: the given checkpoint, or that after `algo.sft.steps` of supervised training on top."""

@@ -13,7 +13,7 @@ from editors.costs import BYTES
 from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
 from experiments.machine import GIB, KEY_HELP, free_disk, gpu_memories, has_package, memory_bytes
 
-TEXT_ONLY = ("mice_text",)  # benchmarks without pictures: nothing is edited there
+TEXT_ONLY = ("mice_text", "prepared")  # decompositions alone are scored there: nothing is edited
 
 
 def preflight(config: RunConfig) -> None:
@@ -106,10 +106,10 @@ def missing_keys(judge: JudgeConfig, tracker: TrackerConfig) -> Iterator[str]:
 
 
 def missing_data(config: RunConfig) -> Iterator[str]:
-    if config.benchmark.name == "mice_text":
-        from benchmarks.mice import find_folder
+    if config.benchmark.name in ("mice_text", "prepared"):
+        from benchmarks import mice, prepared
 
         try:
-            find_folder(config.benchmark.path)
+            (mice if config.benchmark.name == "mice_text" else prepared).find_folder(config.benchmark.path)
         except MissingFile as error:
             yield f"data: {error}"

@@ -1,0 +1,105 @@
+"""Requests that bring their labels along: MICE-Bench's sessions and Complex-Edit's atomic sequences."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from benchmarks import catalogue
+from benchmarks.atomic import read_sequence
+from benchmarks.base import Edit, EditSample
+from benchmarks.item import Item
+from benchmarks.labels import Candidate, session_key
+from benchmarks.mice import MiceText, published_test, read_records, without_rule
+from benchmarks.options import Options
+from benchmarks.requests import Read
+from benchmarks.sampling import sample_ids
+
+MICE_SOURCE, MICE_LICENCE = "github.com/yuxiaooye/Edit-R2, dataset/", "not stated"
+COMPLEX_EDIT_SPLITS = ("test_real", "test_syn")
+
+
+def read_mice(options: Options) -> Read:
+    """Turns of MICE-Bench's training sessions with the gold of `formatted_instruction`, each with its history.
+
+    Sessions of files named "test" that stand beside others are left out, whatever they hash to, and their texts kept
+    away from; sessions that `benchmark=mice_text` tests on stay in this set's test part. options.samples: turns.
+    Raises MissingFile, BadData, BadInput.
+    """
+    data = MiceText(options.path, "all")
+    published = published_test(read_records(data.folder))
+    test = [s for s in data if session_key(s.request, s.history) in published]
+    turns = [s for s in data if session_key(s.request, s.history) not in published]
+    turns = [turns[i] for i in sorted(sample_ids(len(turns), options.samples, options.seed))]
+    left_out = Counter(dict(data.report["unmapped"]))
+    if test:
+        left_out["turn of a published test session"] = len(test)
+    made = tuple(
+        Candidate(
+            f"mice-{s.id}",
+            s.request,
+            "mice",
+            MICE_LICENCE,
+            s.history,
+            s.kind,
+            edits=s.gold,
+            own_id=s.id,
+            said=said(s),
+        )
+        for s in turns
+    )
+    facts = {"where": str(data.folder), "published": MICE_SOURCE, "seed": options.seed}
+    facts |= {"rows": sum(data.report["turns"].values()), "taken": len(made)}
+    return Read(made, facts, left_out, evaluated=tuple(sorted({said(s)[0] for s in test})))
+
+
+def said(sample: EditSample) -> tuple[str, ...]:
+    """What a turn is compared by: the whole prompt and the request alone, without the lasting rule's fixed wording."""
+    turns = [without_rule(t) for t in (*sample.history, sample.request)]
+    return tuple(dict.fromkeys((" ".join(turns), turns[-1])))
+
+
+def read_complex_edit(options: Options) -> Read:
+    """Complex-Edit's compound instructions with their atomic sequence as gold, where it can be read without guessing
+    (benchmarks/atomic.py); `edits` is None for the others, with the reason counted.
+
+    Both published splits are test splits: who trains on them cannot evaluate on them. options: split (empty: both),
+    complexity, samples of each split, seed. Raises MissingFile, BadData, BadInput.
+    """
+    made: list[Candidate] = []
+    unread: Counter[str] = Counter()
+    rows = 0
+    for split in [options.split] if options.split else COMPLEX_EDIT_SPLITS:
+        bench = catalogue.load(
+            "complex_edit",
+            path=options.path,
+            hub=options.hub,
+            revision=options.revision,
+            split=split,
+            samples=options.samples,
+            seed=options.seed,
+            complexity=options.complexity,
+        )
+        rows += len(bench)
+        for item in (i for u in range(len(bench)) for i in bench.unit(u)):
+            edits, why = read_sequence(tuple(item.facts.get("sequence", ())))
+            if why:
+                unread[why] += 1
+            made.append(_complex(item, edits, bench.card.licence))
+    facts = {"where": options.path or options.hub or "UCSC-VLAA/Complex-Edit", "rows": rows, "taken": len(made)}
+    facts |= {"revision": options.revision, "sequences_not_read": dict(sorted(unread.items()))}
+    return Read(tuple(made), facts)
+
+
+def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str) -> Candidate:
+    return Candidate(
+        f"complex_edit-{item.id}",
+        item.request,
+        "complex_edit",
+        licence,
+        kind="complex_edit",
+        edits=edits,
+        own_id=item.id,
+    )
+
+
+__all__ = ["read_complex_edit", "read_mice", "said"]

@@ -1,0 +1,149 @@
+"""What a request asks for, told by a language model: actions of PSR's list, subjects and goals, item by item.
+
+PSR (arXiv 2505.16181) was labelled so by GPT-4o-mini at temperature 0, with actions and subjects; goals are added here, and
+the prompt is our own (judges/prompts/label_edits.txt). A reply that cannot be read is asked for once more, then the
+request has no label and says why; nothing is repaired or guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from PIL import Image
+
+from benchmarks.base import Edit
+from benchmarks.errors import BadInput
+from benchmarks.labels import PSR_ACTIONS, check_writable, psr_action
+from judges.prompt import load_prompt, version_of
+from judges.question import Client, Encoding, Question, Reply, Sampling, Unreadable, Usage
+from judges.reading import the_object
+
+SAMPLING = Sampling(temperature=0.0, max_tokens=512)
+ASKS = 2  # of a request whose reply cannot be read
+KEYS = ("actions", "subjects", "goals")
+MOST = 32  # edits in one request; more are a model that repeats itself
+_ABSENT = ("", "none", "null", "n/a")  # how models write that there is no goal
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "actions": {"type": "array", "items": {"type": "string", "enum": [a.name for a in PSR_ACTIONS]}},
+        "subjects": {"type": "array", "items": {"type": "string"}},
+        "goals": {"type": "array", "items": {"type": ["string", "null"]}},
+    },
+    "required": list(KEYS),
+    "additionalProperties": False,
+}
+NO_EDIT, UNREADABLE, REFUSED, NO_REPLY = "asks for no edit", "unreadable reply", "refused by the model", "no reply"
+
+
+@dataclass(frozen=True)
+class Label:
+    """`edits` is None where there is no label; `reason` is then one of the words above and `detail` says more.
+    `final`: asking again another day would bring nothing new (a service that was down may be up then)."""
+
+    edits: tuple[Edit, ...] | None
+    reason: str = ""
+    detail: str = ""
+    final: bool = True
+    usage: Usage = Usage()
+
+
+@cache
+def _prompt() -> Any:
+    return load_prompt("label_edits", ("actions", "request"))
+
+
+def prompt_version() -> str:
+    """Changes with any word of the prompt, and with any action or its meaning."""
+    return version_of([_prompt()]) + "-" + version_of([type(_prompt())("actions", _actions(), frozenset())])
+
+
+def _actions() -> str:
+    return "\n".join(f"  {a.name}: {a.meaning}" for a in PSR_ACTIONS)
+
+
+def question(request: str, picture: Image.Image | None = None) -> Question:
+    """The question for one request; its picture goes in front of it where one is given."""
+    text = _prompt().fill(actions=_actions(), request=request)
+    return Question(
+        "label",
+        (text,) if picture is None else (picture, text),
+        lambda said: {"edits": read(said)},
+        schema=SCHEMA,
+        encoding=Encoding("jpeg", longest=1024),
+    )
+
+
+def read(text: str) -> tuple[Edit, ...]:
+    """The edits of a reply, none where its lists are empty. Raises Unreadable for anything but three lists of one
+    length whose items the decomposition's format can hold and whose actions are PSR's."""
+    found = the_object(text, KEYS)
+    lists = [found[key] for key in KEYS]
+    for key, items in zip(KEYS, lists, strict=True):
+        if not isinstance(items, list):
+            raise Unreadable(f"{key!r} is no list: {items!r:.100}")
+    if len({len(items) for items in lists}) != 1:
+        raise Unreadable(
+            f"the lists differ in length: {', '.join(f'{len(x)} {k}' for k, x in zip(KEYS, lists, strict=True))}"
+        )
+    if len(lists[0]) > MOST:
+        raise Unreadable(f"{len(lists[0])} edits in one request")
+    return tuple(_edit(*items) for items in zip(*lists, strict=True))
+
+
+def _edit(action: Any, subject: Any, goal: Any) -> Edit:
+    if not isinstance(action, str) or not isinstance(subject, str) or not (goal is None or isinstance(goal, str)):
+        raise Unreadable(f"an edit is no text: {[action, subject, goal]!r:.200}")
+    known = psr_action(action)
+    if known is None:
+        raise Unreadable(f"the action {action!r:.60} is not in the list")
+    goal = None if goal is None or goal.strip().casefold() in _ABSENT else " ".join(goal.split())
+    edit = Edit(known.name, " ".join(subject.split()), goal)
+    try:
+        check_writable(edit)
+    except BadInput as error:
+        raise Unreadable(str(error)) from None
+    return edit
+
+
+def label(client: Client, request: str, picture: Image.Image | None = None, sampling: Sampling = SAMPLING) -> Label:
+    """Ask, and once more where the reply cannot be read. Raises BadInput, BudgetSpent as the client does."""
+    asked = question(request, picture)
+    usage, why = Usage(), ""
+    for again in range(ASKS):
+        reply = client.ask(asked, sampling, again)
+        usage += reply.usage
+        if reply.text is None and not reply.cut:
+            return _without(reply, usage)
+        try:
+            if reply.text is None:
+                raise Unreadable(reply.reason)
+            edits = asked.read(reply.text)["edits"]
+        except Unreadable as error:
+            why = str(error)
+            continue
+        return Label(edits, usage=usage) if edits else Label(None, NO_EDIT, usage=usage)
+    return Label(None, UNREADABLE, why, usage=usage)
+
+
+def _without(reply: Reply, usage: Usage) -> Label:
+    if reply.refused:
+        return Label(None, REFUSED, reply.reason, usage=usage)
+    return Label(None, NO_REPLY, reply.reason, final=False, usage=usage)
+
+
+__all__ = [
+    "NO_EDIT",
+    "NO_REPLY",
+    "REFUSED",
+    "SAMPLING",
+    "UNREADABLE",
+    "Label",
+    "label",
+    "prompt_version",
+    "question",
+    "read",
+]

@@ -1,0 +1,239 @@
+"""`prepare`: the same set in whatever order and however often it was interrupted; nothing of an evaluation set in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.decomposer import build_request
+from benchmarks.base import Edit
+from benchmarks.errors import BadData, BadInput, MissingFile, RunFailed
+from benchmarks.labels import MANIFEST, RECORDS, read_records
+from benchmarks.mice import ENV, MiceText
+from benchmarks.near import jaccard
+from benchmarks.prepared import Prepared
+from conf.schema import PrepareConfig
+from experiments import build
+from experiments.cli import compose, typed
+from experiments.labelling import JOURNAL
+from experiments.prepare import Work, check, main
+from tests.labeller import Labeller
+
+REQUESTS = [(f"r{i:02}", f"please take thing number {i} out") for i in range(40)]
+
+
+def csv(file: Path, rows: list[tuple[str, str]], head: str = "id,instruction") -> Path:
+    file.write_text(head + "\n" + "".join(f'{i},"{t}"\n' for i, t in rows))
+    return file
+
+
+def config(tmp_path: Path, *more: str, source: str = "requests", file: Path | None = None) -> PrepareConfig:
+    path = file or csv(tmp_path / "requests.csv", REQUESTS)
+    judge = ["judge.name=test", "judge.kind=chat", "judge.model=careful-1", "judge.base_url=http://localhost:1/v1"]
+    words = [f"out={tmp_path / 'set'}", f"sources=[{source}]", f"{source}.path={path}", "near=0.99", *judge, *more]
+    return typed(compose("prepare", words))
+
+
+def work(config: PrepareConfig, client: Any) -> dict[str, Any]:
+    """Run it; returns the manifest."""
+    Work(config, Path(config.out), client).run()
+    return json.loads((Path(config.out) / MANIFEST).read_text())
+
+
+def records(folder: Path) -> str:
+    return (folder / RECORDS).read_text()
+
+
+def test_the_whole_way(tmp_path: Path) -> None:
+    rows = [
+        *REQUESTS,
+        ("thanks", "thank you all"),
+        ("odd", "take odd out"),
+        ("bad", "take bad out"),
+        ("same", REQUESTS[0][1]),
+    ]
+    client = Labeller(
+        {"take odd out": ["hm", "hm"], "take bad out": ["hm", '{"actions":["Add"],"subjects":["x"],"goals":["y"]}']}
+    )
+    manifest = work(config(tmp_path, file=csv(tmp_path / "r.csv", rows)), client)
+    made = {r.id: r for r in read_records(tmp_path / "set")}
+    assert manifest["records"] == len(made) == 42
+    assert made["requests-r07"].edits == (Edit("Delete", "thing number 7"),)
+    assert made["requests-r07"].gold == (Edit("remove", "thing number 7"),)
+    assert made["requests-bad"].edits == (Edit("Add", "x", "y"),)
+    assert made["requests-r07"].labels == {
+        "by": "model",
+        "model": "careful-1",
+        "prompt": manifest["asked"]["labels"]["prompt"],
+    }
+    assert {r["id"]: r["reason"] for r in manifest["left_out_items"]} == {
+        "requests-thanks": "asks for no edit",
+        "requests-odd": "unreadable reply",
+    }
+    assert manifest["left_out"] == {"requests: asks for no edit": 1, "requests: unreadable reply": 1}
+    assert client.asked[REQUESTS[0][1]] == 1  # two ids, one question
+    assert manifest["cost"]["calls"] == client.usage.calls == 40 + 1 + 2 + 2
+    assert manifest["cost"]["dollars"] == pytest.approx(0.45)
+    assert sum(manifest["parts"].values()) == 42 and manifest["actions"] == {"remove": 41, "add": 1}
+
+
+def test_the_order_of_the_input_does_not_matter(tmp_path: Path) -> None:
+    shuffled = random.Random(3).sample(REQUESTS, len(REQUESTS))
+    for name, rows in (("one", REQUESTS), ("other", shuffled)):
+        (tmp_path / name).mkdir()
+        work(config(tmp_path / name, file=csv(tmp_path / name / "requests.csv", rows)), Labeller())
+    assert records(tmp_path / "one" / "set") == records(tmp_path / "other" / "set")
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 7, 39])
+def test_interrupted_and_resumed_is_the_same(at: int, tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    work(config(tmp_path / "whole"), Labeller())
+
+    def stop(calls: int) -> None:
+        if calls >= at:
+            raise Stop
+
+    with pytest.raises(Stop):
+        work(config(tmp_path), Labeller(after=stop))
+    journal = tmp_path / "set" / JOURNAL
+    kept = 0
+    if journal.is_file():
+        kept = len(journal.read_text().splitlines())
+        with journal.open("a") as f:
+            f.write('{"key": "torn')  # as a kill leaves it
+    client = Labeller()
+    manifest = work(config(tmp_path), client)
+    assert client.usage.calls == len(REQUESTS) - kept and kept < len(REQUESTS)
+    assert records(tmp_path / "set") == records(tmp_path / "whole" / "set")
+    assert manifest["cost"]["calls"] == len(REQUESTS)  # of all processes together
+    client = Labeller()
+    work(config(tmp_path), client)
+    assert client.usage.calls == 0
+
+
+def test_a_budget_stops_cleanly_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="stopped at 12 of 40 labels.*the same command goes on"):
+        work(config(tmp_path), Labeller(budget=0.12))
+    assert not (tmp_path / "set" / RECORDS).exists()  # nothing partial is shown as a set
+    client = Labeller(budget=0.28)
+    assert work(config(tmp_path), client)["records"] == 40
+    assert client.usage.calls == 28
+
+
+def test_a_service_that_is_down_is_no_property_of_the_requests(tmp_path: Path) -> None:
+    down = Labeller({text: [None] for _, text in REQUESTS[:3]})
+    with pytest.raises(RunFailed, match="no reply to 3 of 40"):
+        work(config(tmp_path), down)
+    manifest = work(config(tmp_path, "judge.max_invalid_share=0.1"), down)
+    assert manifest["records"] == 37 and manifest["left_out"] == {"requests: no reply": 3}
+    client = Labeller()
+    assert work(config(tmp_path), client)["records"] == 40
+    assert client.usage.calls == 3  # those alone are asked again
+
+
+def test_no_evaluation_item_is_labelled_or_kept(tmp_path: Path) -> None:
+    held = csv(tmp_path / "held.csv", [("r05", "something else"), ("zz", "Please, take thing number 9 out!")])
+    client = Labeller()
+    manifest = work(config(tmp_path, f"avoid=[{held}]"), client)
+    assert not {f"requests-{i}" for i in ("r05", "r09")} & {r.id for r in read_records(tmp_path / "set")}
+    assert {d["id"]: (d["by"], d["near_to"]) for d in manifest["too_near"]} == {
+        "requests-r05": ("id", "r05"),
+        "requests-r09": ("text", "Please, take thing number 9 out!"),
+    }
+    assert client.asked[REQUESTS[5][1]] == client.asked[REQUESTS[9][1]] == 0
+    assert manifest["avoided"] == [{"name": str(held), "texts": 2, "ids": 2, "missing": []}]
+
+
+def test_nothing_in_training_is_near_to_what_is_held_out(tmp_path: Path) -> None:
+    manifest = work(config(tmp_path, "near=0.8"), Labeller())
+    made = list(read_records(tmp_path / "set"))
+    train, held = ([r.request for r in made if (r.part == "train") == t] for t in (True, False))
+    assert held and manifest["too_near"] and len(made) + len(manifest["too_near"]) == 40
+    assert all(jaccard(t, h) < 0.8 for t in train for h in held)
+
+
+def test_a_dry_run_asks_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    client = Labeller()
+    Work(config(tmp_path, "dry_run=true", "judge.price_in=1", "judge.price_out=2"), tmp_path / "set", client).run()
+    said = capsys.readouterr().out
+    assert "labels: 40 requests, about " in said and "about $0.0" in said and "nothing was asked" in said
+    assert client.usage.calls == 0 and not (tmp_path / "set").exists()
+
+
+def test_the_cost_is_said_before_the_first_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    work(config(tmp_path), Labeller(after=lambda calls: said.append(capsys.readouterr().out) if calls == 1 else None))
+    assert "labels: 40 requests" in said[0]
+
+
+def test_mistakes_are_named_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words, says in (
+        (["sources=[]"], "sources="),
+        (["sources=[prs]"], "no 'prs'"),
+        (["judge.name="], "carry no labels"),
+        (["pictures=all"], "none, keep or send"),
+        (["near=0"], "near="),
+    ):
+        with pytest.raises(BadInput, match=says):
+            check(config(tmp_path, *words))
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    with pytest.raises(MissingFile, match="NO_SUCH_KEY"):
+        check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]"))
+    check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]", "dry_run=true"))
+    with pytest.raises(BadInput, match="kind=sandbox.*cannot label"):
+        main(config(tmp_path, "judge.kind=sandbox"))
+
+
+def test_a_folder_holds_one_set(tmp_path: Path) -> None:
+    work(config(tmp_path), Labeller())
+    with pytest.raises(BadInput, match="holds another set \\(other near\\)"):
+        work(config(tmp_path, "near=0.5"), Labeller())
+    work(config(tmp_path, "budget=3", "judge.concurrency=2"), Labeller())  # speed and money do not change the set
+
+
+def test_nothing_left_is_an_error_with_its_reasons(tmp_path: Path) -> None:
+    file = csv(tmp_path / "thanks.csv", [("a", "thank you"), ("b", "well done")])
+    with pytest.raises(BadData, match="2 × requests: asks for no edit"):
+        work(config(tmp_path, file=file), Labeller())
+
+
+def test_a_prepared_set_trains_and_tests(tmp_path: Path) -> None:
+    work(config(tmp_path), Labeller())
+    run = typed(compose("run", ["benchmark=prepared", f"benchmark.path={tmp_path / 'set'}"]))
+    samples = build.train_samples(run.benchmark, 64, seed=0)
+    drawn = [samples(i) for i in range(50)]
+    own = {s.id for s in Prepared(tmp_path / "set", "train")}
+    assert {s.id for s in drawn} <= own and samples(3) == samples(3)
+    assert all(s.gold[0].action == "remove" and build_request("{history}{request}", s).text for s in drawn)
+    tested = build.test_samples(run.benchmark, 64, None, 0)
+    assert tested and not {s.id for s in tested} & own
+    mixed = typed(
+        compose("run", ["benchmark=prepared", f"benchmark.path={tmp_path / 'set'}", "benchmark.train_share=0.5"])
+    )
+    kinds = [s.id in own for s in map(build.train_samples(mixed.benchmark, 64, seed=0), range(60))]
+    assert any(kinds) and not all(kinds)  # the rest is sandbox
+
+
+@pytest.mark.skipif(not os.environ.get(ENV), reason=f"{ENV} is not set")
+def test_real_sessions_need_no_model(tmp_path: Path) -> None:
+    words = [f"out={tmp_path / 'set'}", "sources=[mice]"]
+    manifest = work(typed(compose("prepare", words)), None)
+    assert (
+        manifest["records"] > 7000
+        and manifest["cost"]["calls"] == 0
+        and manifest["by_label"] == {"data": manifest["records"]}
+    )
+    train = {s.id.removeprefix("mice-") for s in Prepared(tmp_path / "set", "train")}
+    tested = {s.id for s in MiceText(split="test")}
+    assert not train & tested
+    assert {s.id.removeprefix("mice-") for s in Prepared(tmp_path / "set", "test")} == tested
