@@ -72,8 +72,8 @@ def parse(names: Iterable[str]) -> tuple[Name, ...]:
         info = TABLE.get(base)
         if info is None:
             close = difflib.get_close_matches(base, NAMES, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise BadInput(f"there is no metric {base!r}{hint} Choose from {', '.join(NAMES)}")
+            hint = f"did you mean {close[0]!r}? All: " if close else "choose from "
+            raise BadInput(f"there is no metric {base!r}; {hint}{', '.join(NAMES)}")
         if at and (not info.free or against not in PICTURES):
             choice = " or ".join(f"{base}@{p}" for p in PICTURES) if info.free else f"{base} alone"
             raise BadInput(f"metric {key!r} cannot be compared with {against!r}; write {choice}")
