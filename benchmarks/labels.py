@@ -80,6 +80,7 @@ class Candidate:
     picture: str | None = None  # a path; relative ones are within the set's folder
     edits: tuple[Edit, ...] | None = None
     row: int | None = None  # where its picture is fetched from, for sources that hold pictures themselves
+    shows: str = ""  # what several candidates with one picture share; empty: the id
     own_id: str = ""  # as the source names it: a post, a row; compared with the ids of evaluation items
     said: tuple[str, ...] = field(default=(), compare=False)
 
