@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from benchmarks import catalogue
 from benchmarks.atomic import read_sequence
 from benchmarks.base import Edit, EditSample
+from benchmarks.errors import MissingFile
 from benchmarks.item import Item
 from benchmarks.labels import Candidate, session_key
 from benchmarks.mice import MiceText, published_test, read_records, without_rule
 from benchmarks.options import Options
 from benchmarks.requests import Read
 from benchmarks.sampling import sample_ids
+from benchmarks.tables import Picture
 
 MICE_SOURCE, MICE_LICENCE = "github.com/yuxiaooye/Edit-R2, dataset/", "not stated"
 COMPLEX_EDIT_SPLITS = ("test_real", "test_syn")
@@ -67,30 +71,37 @@ def read_complex_edit(options: Options) -> Read:
     """
     made: list[Candidate] = []
     unread: Counter[str] = Counter()
-    rows = 0
-    for split in [options.split] if options.split else COMPLEX_EDIT_SPLITS:
-        bench = catalogue.load(
-            "complex_edit",
-            path=options.path,
-            hub=options.hub,
-            revision=options.revision,
-            split=split,
-            samples=options.samples,
-            seed=options.seed,
-            complexity=options.complexity,
-        )
-        rows += len(bench)
+    items: list[Item] = []
+    absent: list[MissingFile] = []
+    splits = [options.split] if options.split else list(COMPLEX_EDIT_SPLITS)
+    for split in splits:
+        try:
+            bench = catalogue.load("complex_edit", **vars(replace(options, split=split, text="")))
+        except MissingFile as error:  # a copy may hold one split alone
+            absent.append(error)
+            continue
         for item in (i for u in range(len(bench)) for i in bench.unit(u)):
             edits, why = read_sequence(tuple(item.facts.get("sequence", ())))
             if why:
                 unread[why] += 1
-            made.append(_complex(item, edits, bench.card.licence))
-    facts = {"where": options.path or options.hub or "UCSC-VLAA/Complex-Edit", "rows": rows, "taken": len(made)}
+            made.append(_complex(item, edits, bench.card.licence, len(items)))
+            items.append(item)
+    if len(absent) == len(splits):
+        raise absent[0]
+    facts = {"where": options.path or options.hub or catalogue.card("complex_edit").source, "rows": len(made)}
     facts |= {"revision": options.revision, "sequences_not_read": dict(sorted(unread.items()))}
-    return Read(tuple(made), facts)
+    facts |= {"missing": [str(e) for e in absent], "taken": len(made)}
+
+    def pictures(rows: Sequence[int]) -> Iterator[bytes]:
+        for row in rows:
+            opens = items[row].source
+            assert isinstance(opens, Picture)  # every item of this benchmark has a picture in its table
+            yield opens.encoded()
+
+    return Read(tuple(made), facts, pictures=pictures)
 
 
-def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str) -> Candidate:
+def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str, row: int) -> Candidate:
     return Candidate(
         f"complex_edit-{item.id}",
         item.request,
@@ -98,6 +109,8 @@ def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str) -> Candid
         licence,
         kind="complex_edit",
         edits=edits,
+        row=row,
+        shows=f"complex_edit-{item.id.rpartition('/c')[0]}",
         own_id=item.id,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ class Candidate:
     picture: str | None = None  # a path; relative ones are within the set's folder
     edits: tuple[Edit, ...] | None = None
     row: int | None = None  # where its picture is fetched from, for sources that hold pictures themselves
+    shows: str = ""  # what several candidates with one picture share; empty: the id
     own_id: str = ""  # as the source names it: a post, a row; compared with the ids of evaluation items
     said: tuple[str, ...] = field(default=(), compare=False)
 
@@ -209,9 +210,9 @@ def read_records(folder: str | Path) -> Iterator[Labelled]:
         raise BadData(f"{path} is not UTF-8 ({error}); prepare it again") from error
 
 
-def _read(line: str, path: Path, number: int, read: Callable[[str], Labelled] = Labelled.from_json) -> Labelled:
+def _read(line: str, path: Path, number: int) -> Labelled:
     try:
-        return read(line)
+        return Labelled.from_json(line)
     except (ValueError, RecursionError) as error:
         raise BadData(f"{path}:{number}: {error}. Correct or delete this line, or prepare the set again") from error
 

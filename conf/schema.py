@@ -517,9 +517,7 @@ class PrepareConfig:
 
     out: str = MISSING  # folder of the set
     sources: list[str] = field(default_factory=list)  # some of psr, requests, mice, complex_edit
-    avoid: list[str] = field(
-        default_factory=list
-    )  # evaluation sets: <benchmark>:<path>, <benchmark>, or a file of texts
+    avoid: list[str] = field(default_factory=list)  # evaluation sets: <benchmark>:<path>, <benchmark>, or a file
     near: float = 0.7  # Jaccard similarity of shingles from which a text is too near (benchmarks/near.py)
     pictures: str = "keep"  # none: text alone | keep: records name their pictures | send: the labeller sees them too
     budget: float | None = None  # dollars for labels in this call; what is there by then is kept
@@ -528,10 +526,9 @@ class PrepareConfig:
     psr: SourceConfig = field(default_factory=SourceConfig)  # PSR's training requests
     requests: SourceConfig = field(default_factory=SourceConfig)  # any CSV, JSONL, folder or Hub data set of requests
     mice: SourceConfig = field(default_factory=SourceConfig)  # MICE-Bench's training sessions, which carry labels
-    complex_edit: SourceConfig = field(
-        default_factory=SourceConfig
-    )  # Complex-Edit; then it is no evaluation set any more
+    complex_edit: SourceConfig = field(default_factory=SourceConfig)  # then it is no evaluation set any more
     judge: JudgeConfig = field(default_factory=lambda: JudgeConfig(name=""))  # the labeller; its rubric is not used
+    engine: EngineConfig = field(default_factory=EngineConfig)  # where a local labeller runs
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 

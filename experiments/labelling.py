@@ -5,25 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput, RunFailed
+from benchmarks.errors import BadData, RunFailed
 from benchmarks.labels import Candidate
-from conf.schema import JudgeConfig
 from experiments.progress import bar, say
-from judges.chat import CHARS_PER_TOKEN, PICTURE_TOKENS, ChatClient, ChatSettings
-from judges.labelling import NO_REPLY, SAMPLING, Label, label, prompt_version, question
+from judges.chat import CHARS_PER_TOKEN, PICTURE_TOKENS
+from judges.labelling import Label, label, prompt_version, question
 from judges.question import BudgetSpent, Client, Sampling, Usage
 from judges.spending import Prices
 from rl.journal import Journal, read_jsonl
 
 JOURNAL = "work/labels.journal"  # within the set's folder
 REPLY_TOKENS = 60  # guess for one label, until replies have been counted
+BAD_PICTURE = "its picture cannot be read"
 AHEAD = 2  # tasks handed to the pool per thread; bounds what is held in memory
 
 
@@ -55,37 +55,6 @@ class Estimate:
             f"labels: {self.requests} requests, about {self.input_tokens} tokens in and {self.output_tokens} out, {money}; "
             "replies that the cache holds are free"
         )
-
-
-def make_client(config: JudgeConfig, budget: float | None, cache: Path) -> Client:
-    """The labeller: the model of a judge, asked without its rubric."""
-    from judges.cache import ReplyCache
-
-    if config.kind != "chat":
-        raise BadInput(
-            f"judge={config.name} (kind={config.kind}) cannot label requests; choose one with kind=chat, e.g. judge=gpt4o"
-        )
-    settings = ChatSettings(
-        base_url=config.base_url,
-        key_env=config.keys[0] if config.keys else "",
-        timeout_s=config.timeout_s,
-        tries=config.tries,
-        concurrency=config.concurrency,
-        model=config.model,
-        structured=config.structured,
-        extra=config.extra,
-        requests_per_minute=config.requests_per_minute,
-        tokens_per_minute=config.tokens_per_minute,
-        prices=Prices(config.price_in, config.price_out),
-        budget=budget,
-    )
-    return ChatClient(settings, ReplyCache(config.cache or cache))
-
-
-def sampling_of(config: JudgeConfig) -> Sampling:
-    """The labeller's own, with what the configuration names in its place."""
-    given = {k: v for k in ("temperature", "top_p", "max_tokens") if (v := getattr(config, k)) is not None}
-    return replace(SAMPLING, seed=config.seed, **given)
 
 
 def tasks_of(
@@ -195,7 +164,11 @@ class Labels:
         return unanswered
 
     def _ask(self, client: Client, task: Task) -> Label:
-        return label(client, task.request, None if task.picture is None else task.picture(), self.sampling)
+        try:
+            picture = None if task.picture is None else task.picture()
+        except BadData as error:  # one damaged file is no reason to stop
+            return Label(None, BAD_PICTURE, str(error))
+        return label(client, task.request, picture, self.sampling)
 
     def _keep(self, key: str, found: Label) -> None:
         edits = None if found.edits is None else [[e.action, e.subject, e.goal] for e in found.edits]
@@ -204,4 +177,4 @@ class Labels:
         self.rows[key] = row
 
 
-__all__ = ["JOURNAL", "NO_REPLY", "Estimate", "Labels", "Task", "make_client", "sampling_of", "tasks_of"]
+__all__ = ["JOURNAL", "Estimate", "Labels", "Task", "tasks_of"]

@@ -22,9 +22,10 @@ def copy_pictures(
     there whole or not at all. Raises SaveFailed."""
     folder = out / FOLDER
     there = {f.stem: f.name for f in folder.glob("*.*") if not f.name.startswith(".")} if folder.is_dir() else {}
-    names = {c.id: hashlib.sha256(c.id.encode()).hexdigest()[:24] for c in candidates}
-    missing = sorted((c for c in candidates if names[c.id] not in there), key=lambda c: c.row or 0)
-    with bar("pictures", len(candidates), len(candidates) - len(missing)) as progress:
+    names = {c.id: hashlib.sha256((c.shows or c.id).encode()).hexdigest()[:24] for c in candidates}
+    shown = {names[c.id]: c for c in reversed(candidates)}
+    missing = sorted((c for name, c in shown.items() if name not in there), key=lambda c: c.row or 0)
+    with bar("pictures", len(shown), len(shown) - len(missing)) as progress:
         files = fetch([c.row for c in missing if c.row is not None]) if missing else iter(())
         for i, (c, data) in enumerate(zip(missing, files, strict=True)):
             name = names[c.id] + next((end for begin, end in _BEGINNINGS if data.startswith(begin)), ".img")
@@ -40,7 +41,7 @@ def copy_pictures(
                     "again (pictures=none needs none)"
                 ) from error
             there[names[c.id]] = name
-            progress.update(len(candidates) - len(missing) + i + 1)
+            progress.update(len(shown) - len(missing) + i + 1)
     return {c.id: f"{FOLDER}/{there[names[c.id]]}" for c in candidates}
 
 

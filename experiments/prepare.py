@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.avoid import Avoided, Dropped
     from benchmarks.labels import Candidate, Labelled
     from benchmarks.requests import Read
-    from judges.question import Client
+    from judges.question import Client, Sampling
 
 SOURCES = ("psr", "requests", "mice", "complex_edit")
 LABELLED = ("psr", "requests")  # sources that bring no labels
@@ -29,11 +29,11 @@ PICTURES = ("none", "keep", "send")
 FREE_TEXT = ("out",)
 ASKED = "prepare.json"  # what the folder was begun with
 FORMAT = 1  # of records.jsonl and manifest.json
+NO_PICTURE = "its picture is not there"
 NO_LABELLER = "its atomic sequence cannot be read, and no judge was given"
 
 
 def main(config: PrepareConfig) -> None:
-    from experiments.labelling import make_client
     from experiments.store import locked
 
     check(config)
@@ -42,7 +42,7 @@ def main(config: PrepareConfig) -> None:
         import datasets
 
         datasets.disable_progress_bars()
-    client = make_client(config.judge, config.budget, cache_of(config)) if config.judge.name else None
+    client = labeller(config) if config.judge.name else None
     if config.dry_run:
         Work(config, out, client).run()
         return
@@ -73,8 +73,20 @@ def check(config: PrepareConfig) -> None:
             raise MissingFile(f"requests cannot be labelled; missing: {'; '.join(missing)}")
 
 
-def cache_of(config: PrepareConfig) -> Path:
-    return Path(config.paths.outputs) / "cache" / "judge"
+def labeller(config: PrepareConfig) -> Client:
+    """The model of a judge, asked without its rubric."""
+    from experiments.judges import make_client
+
+    cache = Path(config.judge.cache or Path(config.paths.outputs) / "cache" / "judge")
+    return make_client(config.judge, config.engine, cache, config.budget)
+
+
+def sampling(config: PrepareConfig) -> Sampling:
+    """The labeller's own settings, with what the judge's configuration names in their place."""
+    from experiments.judges import sampling_of
+    from judges.labelling import SAMPLING
+
+    return sampling_of(config.judge, SAMPLING)
 
 
 @dataclass
@@ -121,12 +133,11 @@ class Work:
 
     def asked(self) -> dict[str, Any]:
         """What decides the records, budget and speed left aside."""
-        from experiments.labelling import sampling_of
         from judges.labelling import prompt_version
 
         c, judge = self.config, self.config.judge
         sources = {name: plain(getattr(c, name)) for name in sorted(c.sources)}
-        labels = {"model": judge.model, "base_url": judge.base_url, "sampling": vars(sampling_of(judge))}
+        labels = {"model": judge.model, "base_url": judge.base_url, "sampling": vars(sampling(c))}
         labels |= {"prompt": prompt_version()}
         return {
             "sources": sources,
@@ -175,12 +186,16 @@ class Work:
             if mine and read.pictures is not None:
                 paths = copy_pictures(mine, read.pictures, self.out)
                 candidates = [replace(c, picture=paths.get(c.id, c.picture)) for c in candidates]
-        return candidates
+        there = {c.id: (path := self.picture(c)) is None or path.is_file() for c in candidates}
+        for c in candidates:
+            if not there[c.id]:
+                self.leave_out(c, NO_PICTURE, str(c.picture))
+        return [c for c in candidates if there[c.id]]
 
     def labelled(self, candidates: list[Candidate]) -> list[Labelled] | None:
         """The records; None for a dry run. Prints what labels will cost before the first is asked for."""
         from benchmarks.labels import BY_DATA, Labelled
-        from experiments.labelling import Labels, sampling_of, tasks_of
+        from experiments.labelling import Labels, tasks_of
         from experiments.progress import say
         from judges.labelling import prompt_version
         from judges.spending import Prices
@@ -194,9 +209,8 @@ class Work:
                 say("labels: no request to a model")
         else:
             judge, send = self.config.judge, self.config.pictures == "send" and not self.config.dry_run
-            sampling = sampling_of(judge)
-            tasks = tasks_of(bare, self.client.model, sampling, self.picture if send else lambda c: None)
-            labels = Labels(self.out, sampling, write=not self.config.dry_run)
+            tasks = tasks_of(bare, self.client.model, sampling(self.config), self.picture if send else lambda c: None)
+            labels = Labels(self.out, sampling(self.config), write=not self.config.dry_run)
             prices = Prices(judge.price_in, judge.price_out)
             say(labels.estimate(list(tasks.values()), prices, self.config.pictures == "send").said())
             if not self.config.dry_run:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from agents.decomposer import build_request
+from benchmarks.avoid import VARIANTS
 from benchmarks.base import Edit
 from benchmarks.errors import BadData, BadInput, MissingFile, RunFailed
 from benchmarks.labels import MANIFEST, RECORDS, read_records
@@ -190,7 +192,7 @@ def test_mistakes_are_named_before_anything_is_read(tmp_path: Path, monkeypatch:
     with pytest.raises(MissingFile, match="NO_SUCH_KEY"):
         check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]"))
     check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]", "dry_run=true"))
-    with pytest.raises(BadInput, match="kind=sandbox.*cannot label"):
+    with pytest.raises(BadInput, match="judge.kind=sandbox asks no model"):
         main(config(tmp_path, "judge.kind=sandbox"))
 
 
@@ -222,6 +224,104 @@ def test_a_prepared_set_trains_and_tests(tmp_path: Path) -> None:
     )
     kinds = [s.id in own for s in map(build.train_samples(mixed.benchmark, 64, seed=0), range(60))]
     assert any(kinds) and not all(kinds)  # the rest is sandbox
+
+
+def test_a_picture_that_is_missing_or_damaged_costs_its_record_alone(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    rows = [(f"r{name}", f"take {name} out", f"{name}.png") for name in ("good", "bad", "gone")]
+    file = tmp_path / "r.csv"
+    file.write_text("id,instruction,image\n" + "".join(",".join(r) + "\n" for r in rows))
+    manifest = work(config(tmp_path, "pictures=send", file=file), Labeller())
+    assert [r.id for r in read_records(tmp_path / "set")] == ["requests-rgood"]
+    assert manifest["left_out"] == {"requests: its picture cannot be read": 1, "requests: its picture is not there": 1}
+    assert manifest["with_picture"] == 1
+
+
+def complex_edit(folder: Path, split: str = "test_real") -> str:
+    """Complex-Edit as it is published: two pictures with two instructions each."""
+    import datasets
+
+    said = [
+        ("Remove the cat.", "Change the background to a beach.", "Put a beach behind and drop the cat."),
+        ("Add a bright moon.", "Change the color of the moon to red.", "Add a bright red moon."),
+    ]
+    rows = [
+        {
+            "image": Image.new("RGB", (6, 6 + k)),
+            "edit": {
+                "sequence": [{"name": "x", "instruction": one}, {"name": "y", "instruction": two}],
+                "compound": [{"compound_instruction": one}, {"compound_instruction": both}],
+            },
+        }
+        for k, (one, two, both) in enumerate(said)
+    ]
+    folder.mkdir(exist_ok=True)
+    made = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
+    made.to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
+    return str(folder)
+
+
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def test_complex_edit_carries_labels_where_they_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(monkeypatch, tmp_path)
+    path = complex_edit(tmp_path / "ce")
+    words = [f"out={tmp_path / 'set'}", "sources=[complex_edit]", f"complex_edit.path={path}"]
+    words += ["complex_edit.complexity=[1,2]", "near=1.0"]
+    manifest = work(typed(compose("prepare", words)), None)
+    made = {r.id.removeprefix("complex_edit-real/"): r for r in read_records(tmp_path / "set")}
+    assert set(made) == {"0000/c1", "0000/c2", "0001/c1"}  # the moon is one edit in its compound, two in its sequence
+    assert made["0000/c2"].request == "Put a beach behind and drop the cat."
+    assert made["0000/c2"].gold == (Edit("remove", "cat"), Edit("background", "background", "beach"))
+    (left,) = manifest["left_out_items"]
+    assert left["id"].endswith("0001/c2") and "no judge" in left["reason"]
+    assert manifest["sources"]["complex_edit"]["sequences_not_read"] == {"a step about an earlier": 1}
+    assert "test_syn" in manifest["sources"]["complex_edit"]["missing"][0]
+    assert made["0000/c1"].picture == made["0000/c2"].picture != made["0001/c1"].picture  # one copy for each picture
+    sizes = {s.id: s.image.size for s in Prepared(tmp_path / "set", "all") if s.image is not None}
+    assert sizes["complex_edit-real/0001/c1"] == (6, 7) and len(sizes) == 3
+
+    client = Labeller({"Add a bright red moon.": ['{"actions":["Add"],"subjects":["bright red moon"],"goals":[null]}']})
+    judge = ["judge.name=test", "judge.kind=chat", "judge.model=careful-1", f"out={tmp_path / 'labelled'}"]
+    assert work(typed(compose("prepare", [*words[1:], *judge])), client)["by_label"] == {"data": 3, "model": 1}
+    assert client.usage.calls == 1
+
+
+def test_evaluation_sets_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    published(monkeypatch, tmp_path)
+    texts = [
+        ("r05", "words of another kind", "x"),
+        ("zz", "PLEASE take thing number 9 out", "take thing number 11 out"),
+    ]
+    rows = [
+        {"post_id": i, "instruction": a, "simplified_instruction": b, "source_image": Image.new("RGB", (4, 4))}
+        for i, a, b in texts
+    ]
+    (tmp_path / "psr").mkdir()
+    data = datasets.Dataset.from_list(rows).cast_column("source_image", datasets.Image())
+    data.to_parquet(str(tmp_path / "psr" / "test-00000-of-00001.parquet"))
+    train = csv(tmp_path / "train.csv", REQUESTS, "post_id,instruction")
+    manifest = work(
+        config(tmp_path, f"avoid=[psr:{tmp_path / 'psr'}]", "near=0.75", source="psr", file=train), Labeller()
+    )
+    gone = {d["id"]: d["of"] for d in manifest["too_near"] if d["of"] == "psr"}
+    assert gone.keys() >= {"psr-r05", "psr-r09", "psr-r11"}  # by id, by the original and by the simplified wording
+    for record in read_records(tmp_path / "set"):
+        assert all(jaccard(record.request, t) < 0.75 for _, *both in texts for t in both)
+    with pytest.raises(BadData, match="no request is left"):
+        complex_path = complex_edit(tmp_path / "ce")
+        words = [f"out={tmp_path / 'none'}", "sources=[complex_edit]", f"complex_edit.path={complex_path}"]
+        words += ["complex_edit.complexity=[1,2]", f"avoid=[complex_edit:{complex_path}]"]
+        typed_config = typed(compose("prepare", words))
+        monkeypatch.setitem(VARIANTS, "complex_edit", ({"split": "test_real", "complexity": [1, 2]},))  # two of eight
+        work(typed_config, None)
 
 
 @pytest.mark.skipif(not os.environ.get(ENV), reason=f"{ENV} is not set")

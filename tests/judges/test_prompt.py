@@ -52,8 +52,8 @@ def test_the_version_changes_with_any_word_and_nothing_else(tmp_path: Path) -> N
     assert re.fullmatch(r"[0-9a-f]{12}", version_of([one]))
 
 
-def test_every_prompt_file_belongs_to_a_rubric_and_every_rubric_has_a_version() -> None:
-    used = {name for kind in RUBRICS.values() for name in kind.prompts} | {"pairwise_compare"}
+def test_every_prompt_file_belongs_to_a_rubric_or_the_labeller_and_every_rubric_has_a_version() -> None:
+    used = {name for kind in RUBRICS.values() for name in kind.prompts} | {"pairwise_compare", "label_edits"}
     assert used == {path.stem for path in PROMPTS.glob("*.txt")}
     versions = {name: make_rubric(name).version for name in RUBRICS}
     assert versions["gedit"] == versions["viescore"]  # the same prompts
