@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.schema import AgreementConfig
+from conf.schema import AgreementConfig, TrackerConfig
 from experiments.cli import command
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
         if all(c.score is None for g in data.groups for c in g.candidates):
             raise BadInput("scores=csv takes the columns score_a and score_b of data=csv, and there are none")
         return
+    from experiments.preflight import missing_keys
+
+    if lacking := list(missing_keys(config.judge, TrackerConfig(name="jsonl"))):
+        raise BadInput("; ".join(lacking))
     pairwise = (config.judge.rubric or config.rubric) == PAIRWISE
     if config.judge.kind == SANDBOX and pairwise:
         raise BadInput("judge=sandbox scores single edits; rubric=pairwise needs a judge that is a model")

@@ -20,6 +20,8 @@ from experiments.store import read_json
 from judges.base import Verdict
 from judges.question import BudgetSpent
 from judges.sandbox import SandboxJudge
+from tests.judges import chat_server as cs
+from tests.judges.chat_server import ChatServer
 
 
 def run(*words: str) -> None:
@@ -186,6 +188,53 @@ def test_what_cannot_work_is_refused_before_anything_is_judged(tmp_path: Path, w
     with pytest.raises(BadInput, match=expected):
         run(*words, f"out={tmp_path}")
     assert not (tmp_path / "verdicts.jsonl").exists()
+
+
+KEY = "sk-agreement-0123456789abcdef"
+
+
+def changed_side(call: cs.Call) -> str:
+    """A model that prefers the picture that is not the original: A, B, or tie where both or neither changed."""
+    original, a, b = (data for _, data in call.pictures)
+    better = {(True, False): "A", (False, True): "B"}.get((a != original, b != original), "tie")
+    return json.dumps({"reasoning": "looked", "better": better})
+
+
+@pytest.mark.parametrize("rubric", ["paper", "pairwise"])
+def test_a_model_behind_a_service_scores_edits_or_compares_them_and_a_rerun_asks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rubric: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    out = tmp_path / "out"
+    reply = changed_side if rubric == "pairwise" else cs.by_schema
+    with ChatServer(key=KEY, reply=reply, latency_s=0.02) as server:  # so that calls overlap
+        words = ("data=sandbox", "samples=15", f"out={out}", "judge=gpt4o", f"rubric={rubric}",
+                 f"judge.base_url={server.url}", f"judge.cache={tmp_path / 'cache'}", "judge.concurrency=4")  # fmt: skip
+        run(*words)
+        asked = len(server.calls)
+        assert asked > 15 and 1 < server.most_busy <= 4
+        (out / "verdicts.jsonl").unlink()
+        first = read_json(out / "agreement.json")
+        run(*words)
+        assert len(server.calls) == asked
+    second = read_json(out / "agreement.json")
+    assert first["measures"] == second["measures"] and second["judge"]["usage"]["cached"] == asked
+    assert all(KEY.encode() not in f.read_bytes() for f in tmp_path.rglob("*") if f.is_file())
+    if rubric == "pairwise":
+        assert first["ties"] is None and first["judge"]["inconsistent"] == 0
+        rows = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
+        for row in rows:
+            a, b, original = (
+                (out / "data" / "pictures" / f"{row['group']}_{n}.png").read_bytes() for n in ("a", "b", "source")
+            )
+            expected = {(True, False): "a", (False, True): "b"}.get((a != original, b != original), "tie")
+            assert row["label"] == expected and row["valid"]
+
+
+def test_a_missing_key_is_said_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(BadInput, match="OPENAI_API_KEY"):
+        run("data=sandbox", "samples=5", f"out={tmp_path}", "judge=gpt4o")
 
 
 def test_a_folder_with_other_verdicts_is_refused(tmp_path: Path) -> None:
