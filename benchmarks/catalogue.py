@@ -1,0 +1,59 @@
+"""The public benchmarks by name. To add one: a file with CARD and load(options), and its line in `_ALL`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from benchmarks import emu_edit, folder, magicbrush, psr, realedit, ultraedit
+from benchmarks.errors import BadInput
+from benchmarks.item import Benchmark, Card
+from benchmarks.options import Options
+
+_ALL: dict[str, tuple[Card, Callable[[Options], Benchmark]]] = {
+    "psr": (psr.CARD, psr.load),
+    "realedit": (realedit.CARD, realedit.load),
+    "ultraedit": (ultraedit.CARD, ultraedit.load),
+    "magicbrush": (magicbrush.CARD, magicbrush.load),
+    "emu_edit": (emu_edit.CARD, emu_edit.load),
+    "folder": (folder.CARD, folder.load),
+}
+NAMES = tuple(_ALL)
+
+
+def load(
+    name: str,
+    *,
+    path: str | None = None,
+    hub: str = "",
+    revision: str | None = None,
+    split: str = "",
+    config: str = "",
+    samples: int | None = None,
+    seed: int = 0,
+    protocol: str = "",
+    language: str = "all",
+    text: str = "",
+    complexity: Sequence[int] = (),
+) -> Benchmark:
+    """A benchmark by name; the options are those of conf/schema.py's BenchmarkConfig, empty ones mean its own default.
+
+    Reads text, but no picture. Raises BadInput (unknown name or choice), MissingFile (no data, and how to get it), BadData.
+    """
+    _, loads = _entry(name)
+    return loads(
+        Options(path, hub, revision, split, config, samples, seed, protocol, language, text, tuple(complexity))
+    )
+
+
+def card(name: str) -> Card:
+    """The card of a benchmark, without any data. Raises BadInput for an unknown name."""
+    return _entry(name)[0]
+
+
+def _entry(name: str) -> tuple[Card, Callable[[Options], Benchmark]]:
+    if name not in _ALL:
+        raise BadInput(f"benchmark={name} is unknown; choose one of {', '.join(NAMES)}")
+    return _ALL[name]
+
+
+__all__ = ["NAMES", "card", "load"]

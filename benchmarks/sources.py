@@ -1,0 +1,252 @@
+"""Where the rows of a table come from: memory-mapped files, or a stream of which only what is used is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.hub import commit_of, explained
+from benchmarks.item import Card
+from benchmarks.local import BUILDERS, Files, beside
+
+
+class Source(Protocol):
+    """One split of a data set; tables of `datasets` come back, pictures in them undecoded."""
+
+    where: str  # the Hub id with split, or the files: for messages
+    base: Path | None  # what relative paths of pictures are relative to; None where pictures cannot be paths
+    features: Any  # name -> feature
+
+    def plain(self, columns: Sequence[str]) -> Any:
+        """These columns of all rows; none of them holds pictures."""
+        ...
+
+    def pictures(self, columns: Sequence[str], rows: Sequence[int]) -> Any:
+        """These columns of these rows, in ascending order."""
+        ...
+
+    def lost(self, column: str, rows: Sequence[int]) -> tuple[int, str] | None:
+        """The first of these rows whose picture is known to be missing, and the path it should be at ("": null); None
+        where all are there, or nobody can say before they are fetched."""
+        ...
+
+
+class Mapped:
+    """Arrow files read in place."""
+
+    def __init__(self, where: str, base: Path, table: Any) -> None:
+        self.where, self.table, self.features = where, table, table.features
+        self.base: Path | None = base
+
+    def plain(self, columns: Sequence[str]) -> Any:
+        return self.table.select_columns(list(columns))
+
+    def pictures(self, columns: Sequence[str], rows: Sequence[int]) -> Any:
+        return _undecoded(self.table.select_columns(list(columns)).select(rows))
+
+    def lost(self, column: str, rows: Sequence[int]) -> tuple[int, str] | None:
+        import pyarrow as pa
+
+        cells, base = self.table.data.column(column), self.base
+        if base is None or getattr(self.table, "_indices", None) is not None or not pa.types.is_struct(cells.type):
+            return None  # rows are elsewhere than in the file; said when the picture is opened
+        whole, bytes_, paths = cells.is_null(), _field(cells, "bytes").is_null(), _field(cells, "path")
+        for row in rows:
+            if whole[row].as_py() or bytes_[row].as_py():
+                path = None if whole[row].as_py() else paths[row].as_py()
+                if not path or not beside(base, path).is_file():
+                    return row, path or ""
+        return None
+
+
+class Streamed:
+    """A stream that is read once for text and once for the pictures wanted; both are kept in the cache of `datasets`.
+
+    `opens(columns)` starts the stream anew (None: with all columns); `identity` names its content for all time.
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        where: str,
+        base: Path | None,
+        identity: Sequence[Any],
+        opens: Callable[[list[str] | None], Any],
+    ) -> None:
+        self.card, self.where, self.base, self.identity, self.opens = card, where, base, list(identity), opens
+        self.features = self._features()
+
+    def plain(self, columns: Sequence[str]) -> Any:
+        return self._kept(list(columns), None)
+
+    def pictures(self, columns: Sequence[str], rows: Sequence[int]) -> Any:
+        return self._kept(list(columns), rows)
+
+    def lost(self, column: str, rows: Sequence[int]) -> tuple[int, str] | None:
+        from datasets import Value
+
+        if self.base is None or not isinstance(self.features[column], Value):
+            return None
+        paths = self.plain([column])[column]
+        if not all(p is None or isinstance(p, str) for p in paths):
+            return None
+        return next(
+            ((r, paths[r] or "") for r in rows if not paths[r] or not beside(self.base, paths[r]).is_file()), None
+        )
+
+    def _features(self) -> Any:
+        """Kept too, so that a finished download needs no network."""
+        from datasets import Features
+
+        described = kept_json(
+            self.card, self.where, self._fingerprint("features"), lambda: self._stream_features().to_dict()
+        )
+        return Features.from_dict(described)
+
+    def _stream_features(self) -> Any:
+        stream = self.opens(None)
+        return stream.features if stream.features is not None else stream._resolve_features().features
+
+    def _kept(self, columns: list[str], rows: Sequence[int] | None) -> Any:
+        from datasets import Dataset, Features
+
+        features = Features({c: _as_stored(self.features[c]) for c in columns})
+        with explained(self.card, self.where):
+            return Dataset.from_generator(
+                _Once(lambda: self._some(columns, features, rows)),
+                features=features,
+                fingerprint=self._fingerprint(columns, None if rows is None else list(rows)),
+            )
+
+    def _some(self, columns: list[str], features: Any, rows: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+        from datasets import Image
+
+        stream = self.opens(columns)
+        for name, feature in features.items():
+            if isinstance(feature, Image):
+                stream = stream.cast_column(name, feature)
+        wanted = None if rows is None else set(rows)
+        last = None if rows is None else max(rows, default=-1)
+        for number, row in enumerate(stream):
+            if last is not None and number > last:
+                return
+            if wanted is None or number in wanted:
+                remote = [c for c in columns if self.base is None and isinstance(features[c], Image)]
+                yield {c: _carried(row[c]) if c in remote else row[c] for c in columns}
+
+    def _fingerprint(self, *what: Any) -> str:
+        return fingerprint(self.identity, *what)
+
+
+def fingerprint(*what: Any) -> str:
+    """A name for what was read from somewhere."""
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+
+
+def kept_json(card: Card, where: str, fingerprint: str, make: Callable[[], Any]) -> Any:
+    """What `make` says, kept in the cache of `datasets` under this name; the card and `where` are for errors."""
+    from datasets import Dataset, Features, Value
+
+    rows = _Once(lambda: iter([{"json": json.dumps(make())}]))
+    with explained(card, where):
+        kept = Dataset.from_generator(rows, features=Features({"json": Value("string")}), fingerprint=fingerprint)
+    return json.loads(kept[0]["json"])
+
+
+class _Once:
+    """A generator function for `Dataset.from_generator`, which is named by the fingerprint and so need not be hashed."""
+
+    def __init__(self, starts: Callable[[], Iterator[dict[str, Any]]]) -> None:
+        self._starts = starts
+
+    def __call__(self) -> Iterator[dict[str, Any]]:
+        return self._starts()
+
+
+def from_files(card: Card, files: Files) -> Source:
+    """A split on this disk. Raises BadData where a file is damaged."""
+    import datasets
+
+    where = str(files.files[0]) + (f" and {len(files.files) - 1} more" if len(files.files) > 1 else "")
+    if files.builder == "disk":
+        with explained(card, where):
+            return Mapped(where, files.base, datasets.load_from_disk(str(files.files[0])))
+    if files.builder == "arrow":
+        with explained(card, where):
+            parts = [datasets.Dataset.from_file(str(f)) for f in files.files]
+            return Mapped(where, files.base, datasets.concatenate_datasets(parts))
+    names = [str(f) for f in files.files]
+    stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files.files]
+    chosen = {"path": files.builder, "data_files": names, "split": "train"}
+    return Streamed(card, where, files.base, ["files", stamps], partial(_stream, chosen))
+
+
+def from_hub(card: Card, hub: str, config: str, revision: str | None, split: str) -> Source:
+    """A split on the Hub, of one commit. Raises MissingFile, BadInput, RunFailed as `benchmarks.hub.explained` says."""
+    commit = commit_of(card, hub, revision)
+    chosen = {"path": hub, "name": config or None, "split": split, "revision": commit}
+    return Streamed(card, f"{hub} (split {split})", None, ["hub", hub, commit, config, split], partial(_stream, chosen))
+
+
+def split_names(card: Card, hub: str, config: str, commit: str) -> list[str]:
+    """The splits of a Hub data set."""
+    import datasets
+
+    def ask() -> list[str]:
+        return list(datasets.get_dataset_split_names(hub, config_name=config or None, revision=commit))
+
+    return list(kept_json(card, hub, fingerprint("splits", hub, config, commit), ask))
+
+
+def _field(cells: Any, name: str) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.struct_field(cells, name)
+
+
+def _stream(chosen: dict[str, Any], columns: list[str] | None) -> Any:
+    import datasets
+
+    if columns is None:
+        return datasets.load_dataset(**chosen, streaming=True)
+    if chosen["path"] not in set(BUILDERS.values()) - {
+        "parquet"
+    }:  # parquet can leave out columns while reading: no byte of other pictures is fetched
+        try:
+            return datasets.load_dataset(**chosen, streaming=True, columns=columns)
+        except (TypeError, ValueError) as error:
+            if "columns" not in str(error):
+                raise
+    return datasets.load_dataset(**chosen, streaming=True).select_columns(columns)
+
+
+def _as_stored(feature: Any) -> Any:
+    from datasets import Image
+
+    return Image(decode=False) if isinstance(feature, Image) else feature
+
+
+def _undecoded(table: Any) -> Any:
+    from datasets import Image
+
+    for name, feature in table.features.items():
+        if isinstance(feature, Image):
+            table = table.cast_column(name, Image(decode=False))
+    return table
+
+
+def _carried(cell: Any) -> Any:
+    """A streamed picture with its bytes, also where the stream only says where they are."""
+    if isinstance(cell, dict) and cell.get("bytes") is None and cell.get("path"):
+        import fsspec
+
+        with fsspec.open(cell["path"], "rb") as file:
+            return {"bytes": file.read(), "path": None}
+    return cell
+
+
+__all__ = ["Mapped", "Source", "Streamed", "from_files", "from_hub", "split_names"]
