@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks import emu_edit, folder, magicbrush, psr, realedit, ultraedit
+from benchmarks import (
+    complex_edit,
+    emu_edit,
+    folder,
+    gedit,
+    imgedit,
+    magicbrush,
+    mice_sessions,
+    psr,
+    realedit,
+    risebench,
+    ultraedit,
+)
 from benchmarks.errors import BadInput
 from benchmarks.item import Benchmark, Card
 from benchmarks.options import Options
@@ -15,6 +27,11 @@ _ALL: dict[str, tuple[Card, Callable[[Options], Benchmark]]] = {
     "ultraedit": (ultraedit.CARD, ultraedit.load),
     "magicbrush": (magicbrush.CARD, magicbrush.load),
     "emu_edit": (emu_edit.CARD, emu_edit.load),
+    "gedit": (gedit.CARD, gedit.load),
+    "imgedit": (imgedit.CARD, imgedit.load),
+    "complex_edit": (complex_edit.CARD, complex_edit.load),
+    "mice": (mice_sessions.CARD, mice_sessions.load),
+    "risebench": (risebench.CARD, risebench.load),
     "folder": (folder.CARD, folder.load),
 }
 NAMES = tuple(_ALL)

@@ -35,6 +35,11 @@ class Listed:
         return self._make(i)
 
 
+def listed(card: Card, units: Sequence[Unit]) -> Listed:
+    """A `Benchmark` of units that are at hand already; a session's id is its unit's."""
+    return Listed(card, [unit[0].session or unit[0].id for unit in units], lambda i: units[i])
+
+
 def one_of(card: Card, key: str, value: str, allowed: Sequence[str]) -> str:
     """`value`, or the first of `allowed` where it is empty; BadInput names the key and the choices."""
     if value and value not in allowed:
@@ -42,4 +47,4 @@ def one_of(card: Card, key: str, value: str, allowed: Sequence[str]) -> str:
     return value or allowed[0]
 
 
-__all__ = ["Listed", "one_of"]
+__all__ = ["Listed", "listed", "one_of"]

@@ -33,7 +33,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,8 @@ class Unmapped(BadInput):
 
 
 @dataclass(frozen=True)
-class _Record:
-    """One line of a file: its category, where it stood, and the three parallel lists."""
+class Record:
+    """One line of a file: its category, where it stood, and the three parallel lists; `row` is the line whole."""
 
     category: str
     stem: str
@@ -87,6 +87,17 @@ class _Record:
     instruction: tuple[str, ...]
     task_type: tuple[str, ...]
     formatted: tuple[str, ...]
+    row: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        return f"{self.category}-{self.stem}-{self.line:05d}"
+
+    @property
+    def rule(self) -> str | None:
+        """The lasting rule said in turn 1."""
+        found = _RULE.match(self.instruction[0])
+        return found[1] if found else None
 
     @property
     def key(self) -> str:
@@ -118,8 +129,8 @@ class MiceText(Sequence[EditSample]):
         unmapped: Counter[str] = Counter()
         turns: Counter[str] = Counter()
         sessions: list[EditSession] = []
-        records = [r for file, category in _files(self.folder) for r in _records(file, category)]
-        published = _published_test(records)
+        records = read_records(self.folder)
+        published = published_test(records)
         for record in records:
             part = "test" if record.key in published else part_of(record.key)
             if record.category not in categories or split not in ("all", part):
@@ -182,7 +193,7 @@ def part_of(key: str) -> str:
     return "train" if place < 80 else "validation" if place < 85 else "test"
 
 
-def _published_test(records: Sequence[_Record]) -> frozenset[str]:
+def published_test(records: Sequence[Record]) -> frozenset[str]:
     """Sessions of files named "test": where there are others too, nobody should train on these, whatever their hash."""
     test = {r.key for r in records if "test" in r.stem.lower()}
     return frozenset() if all("test" in r.stem.lower() for r in records) else frozenset(test)
@@ -204,6 +215,11 @@ def find_folder(path: str | os.PathLike[str] | None = None) -> Path:
     raise MissingFile(f"mice_text: no *.jsonl in {root} (nor in its mice_bench/, cm/, cu/). {_SOURCE}.")
 
 
+def read_records(folder: Path) -> list[Record]:
+    """All records of `find_folder`'s folder, in a fixed order; BadData names file and line of the first bad one."""
+    return [r for file, category in _files(folder) for r in _records(file, category)]
+
+
 def _files(folder: Path) -> list[tuple[Path, str]]:
     """(file, category or "") in a fixed order; cm/ and cu/ below the folder is how the records are published."""
     if folder.is_file():
@@ -217,7 +233,7 @@ def _category_of(name: str) -> str:
     return next((c for c in CATEGORIES if name.lower().startswith(c)), "")
 
 
-def _records(file: Path, category: str) -> Iterator[_Record]:
+def _records(file: Path, category: str) -> Iterator[Record]:
     try:
         lines = file.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")  # not splitlines: U+2028 is no line end
     except OSError as error:
@@ -227,7 +243,7 @@ def _records(file: Path, category: str) -> Iterator[_Record]:
             yield _record(line, category, file, number)
 
 
-def _record(line: bytes, category: str, file: Path, number: int) -> _Record:
+def _record(line: bytes, category: str, file: Path, number: int) -> Record:
     def bad(what: str) -> BadData:
         return BadData(f"{file}:{number}: {what}. Correct or delete this line, or download the file again")
 
@@ -237,13 +253,13 @@ def _record(line: bytes, category: str, file: Path, number: int) -> _Record:
         raise bad(f"not a line of UTF-8 JSON ({error})") from error
     if not isinstance(row, dict):
         raise bad(f"expected a JSON object, found {type(row).__name__}")
-    lists = [_strings(row, key, bad) for key in ("instruction", "task_type", "formatted_instruction")]
-    if len({len(items) for items in lists}) != 1 or not lists[0]:
+    said, tasks, formatted = (_strings(row, key, bad) for key in ("instruction", "task_type", "formatted_instruction"))
+    if not len(said) == len(tasks) == len(formatted) or not said:
         raise bad("instruction, task_type and formatted_instruction must be equally long and not empty")
-    if "turns" in row and row["turns"] != len(lists[0]):
-        raise bad(f"turns is {row['turns']!r} but there are {len(lists[0])} instructions")
-    guess = "cm" if _RULE.match(lists[0][0]) else "cu"
-    return _Record(category or guess, file.stem, number, *lists)
+    if "turns" in row and row["turns"] != len(said):
+        raise bad(f"turns is {row['turns']!r} but there are {len(said)} instructions")
+    guess = "cm" if _RULE.match(said[0]) else "cu"
+    return Record(category or guess, file.stem, number, said, tasks, formatted, row)
 
 
 def _strings(row: Mapping[str, Any], key: str, bad: Any) -> tuple[str, ...]:
@@ -255,9 +271,8 @@ def _strings(row: Mapping[str, Any], key: str, bad: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
-def _session(record: _Record) -> tuple[EditSession, list[str]]:
+def _session(record: Record) -> tuple[EditSession, list[str]]:
     """The record's turns that have gold, and one reason for each of the others."""
-    id_ = f"{record.category}-{record.stem}-{record.line:05d}"
     turns: list[EditSample] = []
     left_out: list[str] = []
     for k, (said, task, formatted) in enumerate(
@@ -271,12 +286,11 @@ def _session(record: _Record) -> tuple[EditSession, list[str]]:
         except Unmapped as error:
             left_out.append(error.reason)
             continue
-        turns.append(EditSample(f"{id_}-{k + 1}", said, (gold,), record.category, record.instruction[:k]))
+        turns.append(EditSample(f"{record.id}-{k + 1}", said, (gold,), record.category, record.instruction[:k]))
     if NO_PATTERN in left_out:
         left_out += [DAMAGED] * len(turns)
         turns = []
-    rule = _RULE.match(record.instruction[0])
-    return EditSession(id_, tuple(turns), rule[1] if rule else None), left_out
+    return EditSession(record.id, tuple(turns), record.rule), left_out
 
 
 def _edit(kind: str, args: list[str], text: str) -> Edit:
@@ -296,4 +310,16 @@ def _edit(kind: str, args: list[str], text: str) -> Edit:
             return Edit(kind, args[0], args[1] if len(args) > 1 else None)
 
 
-__all__ = ["ENV", "SPLITS", "MiceText", "Unmapped", "find_folder", "gold_edit", "part_of"]
+__all__ = [
+    "ENV",
+    "NO_PATTERN",
+    "SPLITS",
+    "MiceText",
+    "Record",
+    "Unmapped",
+    "find_folder",
+    "gold_edit",
+    "part_of",
+    "published_test",
+    "read_records",
+]

@@ -1,46 +1,75 @@
-"""`python -m benchmarks.sandbox show seed=0 n=16 out=grid.png [split=test] [size=192]`: samples to look at."""
+"""`python -m benchmarks.sandbox show …`: samples to look at; `… mice …`: sessions as MICE-Bench records (see USAGE)."""
 
 from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.base import Edit
 from benchmarks.errors import BadInput, ImageEditError, SaveFailed
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
+from benchmarks.sandbox.mice_export import write_sessions
 from benchmarks.sandbox.render import render
 
-USAGE = "python -m benchmarks.sandbox show [seed=0] [n=16] [out=grid.png] [split=train|validation|test] [size=192]"
+SHOW = {"seed": "0", "n": "16", "out": "grid.png", "split": "train", "size": "192"}
+MICE = {"seed": "0", "n": "40", "out": "mice_sandbox", "split": "test", "size": "64", "turns": "3"}
+USAGE = """
+  python -m benchmarks.sandbox show [seed=0] [n=16] [out=grid.png] [split=train|validation|test] [size=192]
+  python -m benchmarks.sandbox mice [seed=0] [n=40] [out=mice_sandbox] [split=test] [size=64] [turns=3]"""
 COLUMNS, GAP, TEXT_WIDTH = 2, 14, 330
 INK, SOFT, PAPER = (28, 30, 36), (110, 114, 124), (255, 255, 255)
 
 
 def main(argv: Sequence[str]) -> None:
-    options = {"seed": "0", "n": "16", "out": "grid.png", "split": "train", "size": "192"}
-    if not argv or argv[0] != "show":
-        raise BadInput(f"what to do? usage: {USAGE}")
-    for word in argv[1:]:
+    match argv:
+        case ["show", *words]:
+            show(**_options(SHOW, words))
+        case ["mice", *words]:
+            mice(**_options(MICE, words))
+        case _:
+            raise BadInput(f"what to do? usage: {USAGE}")
+
+
+def _options(defaults: Mapping[str, str], words: Sequence[str]) -> dict[str, Any]:
+    """The defaults with what `words` ("key=value") say; values whose default is a number are numbers."""
+    options: dict[str, Any] = dict(defaults)
+    for word in words:
         key, found, value = word.partition("=")
         if not found or key not in options:
             raise BadInput(f"cannot read '{word}'; usage: {USAGE}")
         options[key] = value
-    try:
-        seed, n, size = (int(options[k]) for k in ("seed", "n", "size"))
-    except ValueError as error:
-        raise BadInput(f"seed, n and size are whole numbers ({error}); usage: {USAGE}") from error
+    for key, default in defaults.items():
+        if default.isdigit():
+            try:
+                options[key] = int(options[key])
+            except ValueError as error:
+                raise BadInput(f"{key} is a whole number, not '{options[key]}'; usage: {USAGE}") from error
+    return options
+
+
+def show(seed: int, n: int, out: str, split: str, size: int) -> None:
     if not 1 <= n <= 400 or not 16 <= size <= 1024:
         raise BadInput(f"n must be 1..400 and size 16..1024, not n={n} size={size}")
-    bench = SandboxBenchmark(options["split"], seed)
+    bench = SandboxBenchmark(split, seed)
     picture = grid([bench.sample(i) for i in range(n)], size)
     try:
-        picture.save(Path(options["out"]))
+        picture.save(Path(out))
     except (OSError, ValueError) as error:
-        raise SaveFailed(f"could not write {options['out']}: {error}; give a path ending in .png") from error
-    print(f"{n} samples of the {options['split']} split in {options['out']} ({picture.width}x{picture.height})")
+        raise SaveFailed(f"could not write {out}: {error}; give a path ending in .png") from error
+    print(f"{n} samples of the {split} split in {out} ({picture.width}x{picture.height})")
+
+
+def mice(seed: int, n: int, out: str, split: str, size: int, turns: int) -> None:
+    written = write_sessions(out, n, seed, split=split, turns=turns, size=size)
+    print(
+        f"{written['cm']} CM and {written['cu']} CU sessions of {turns} turns, in MICE-Bench's format, in {out}; "
+        f"use them with benchmark=mice benchmark.path={out}"
+    )
 
 
 def grid(samples: Sequence[SandboxSample], size: int) -> Image.Image:
