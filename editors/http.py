@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from benchmarks.errors import BadInput
 from editors.connections import Broken, Connections
-from editors.replies import KeyRejected, Reader, Refused, Rejected, TryLater, Unusable, understand
+from editors.replies import AllRejected, KeyRejected, Reader, Refused, Rejected, TryLater, Unusable, understand
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class HttpSettings:
     """How to reach a service and how patient to be with it. Holds the name of the key's variable, never the key."""
 
     base_url: str  # scheme, host and version, e.g. https://api.openai.com/v1; another one for a proxy
-    key_env: str  # the environment variable that holds the key, read when a request is made
+    key_env: str  # the environment variable that holds the key, read when a request is made; "": a service without keys
     timeout_s: float = 180.0  # for one whole exchange
     connect_timeout_s: float = 10.0
     tries: int = 5  # requests per question, the first included
@@ -54,7 +54,10 @@ class ApiKey:
     env: str
 
     def value(self) -> str:
-        """Raises BadInput where the variable is unset or cannot be a key (spaces or line breaks from copying)."""
+        """Raises BadInput where the variable is unset or cannot be a key (spaces or line breaks from copying). "" for a
+        service without keys."""
+        if not self.env:
+            return ""
         key = os.environ.get(self.env, "").strip()
         if not key:
             raise BadInput(f"there is no key in the environment variable {self.env}; set it to use this service")
@@ -64,9 +67,13 @@ class ApiKey:
 
     def redact(self, text: str) -> str:
         """`text` without the key, and without the half-masked keys that services like to quote."""
-        key = os.environ.get(self.env, "").strip()
-        text = text.replace(key, "<key>") if key else text
+        text = self.hide(text)
         return re.sub(r"[^\s'\",:]*\*{3,}[^\s'\",]*", "<key>", text)
+
+    def hide(self, text: str) -> str:
+        """`text` without the key alone: for words that may hold asterisks of their own."""
+        key = os.environ.get(self.env, "").strip() if self.env else ""
+        return text.replace(key, "<key>") if key else text
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class Answer(Generic[T]):
     tries: int
     refused: bool = False
     reason: str = ""
+    status: int = 0  # of HTTP, where the service rejected the request
 
 
 class JsonClient:
@@ -100,17 +108,28 @@ class JsonClient:
             limit=settings.concurrency,
         )
 
-    def post(self, path: str, body: bytes, content_type: str, reader: Reader[T]) -> Answer[T]:
-        """One question with up to `tries` requests. Asked again: 408, 409, 425, 429, 5xx, timeouts, dropped connections,
-        replies that are cut short, no JSON or unusable. Not asked again: refusals, other statuses, a spent quota.
+    def post(
+        self,
+        path: str,
+        body: bytes,
+        content_type: str,
+        reader: Reader[T],
+        before: Callable[[], object] | None = None,
+    ) -> Answer[T]:
+        """One question with up to `tries` requests, each of which `before` may hold back. Asked again: 408, 409, 425, 429,
+        5xx, timeouts, dropped connections, replies that are cut short, no JSON or unusable. Not asked again: refusals,
+        other statuses, a spent quota.
 
-        Raises BadInput where the key is missing (before any request) or the service rejects it (401, 403).
+        Raises BadInput where the key is missing (before any request), the service rejects it (401, 403), or the reader
+        says that it would reject every other request too.
         """
         headers = {**self._auth(self.key.value()), "Content-Type": content_type, "Accept": "application/json"}
-        jitter = Random(f"{self.settings.wait_seed}:{hashlib.sha256(body).hexdigest()}")  # whatever the threads' order
+        jitter: Random | None = None
         tries, reason = self.settings.tries, ""
         for k in range(1, tries + 1):
             after_s = 0.0
+            if before is not None:
+                before()
             try:
                 return Answer(understand(self._connections.post(path, headers, body), reader), k)
             except Refused as refused:
@@ -120,8 +139,10 @@ class JsonClient:
                     f"{self._connections.host} does not accept the key in {self.key.env} for this "
                     f"({self._clean(rejected)}); check {self.key.env} and what its account may use"
                 ) from None
+            except AllRejected as rejected:
+                raise BadInput(f"{self._connections.host}: {self._clean(rejected)}") from None
             except Rejected as rejected:
-                return Answer(None, k, False, self._clean(rejected))
+                return Answer(None, k, False, self._clean(rejected), rejected.status)
             except TryLater as later:
                 reason, after_s = self._clean(later), later.after_s
             except Unusable as unusable:
@@ -131,6 +152,8 @@ class JsonClient:
                 if not broken.again:
                     return Answer(None, k, False, reason)
             if k < tries:
+                # by the question, so that the waits do not depend on the order of the threads
+                jitter = jitter or Random(f"{self.settings.wait_seed}:{hashlib.sha256(body).hexdigest()}")
                 wait = self.wait_s(k, after_s, jitter.random())
                 logger.info("%s, try %d of %d: %s; next in %.1f s", self._connections.host, k, tries, reason, wait)
                 self._sleep(wait)

@@ -37,9 +37,17 @@ class TryLater(RunFailed):
 class Rejected(RunFailed):
     """The service will not take this request, however often it is asked."""
 
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
 
 class KeyRejected(Rejected):
     """Nor any other request with this key."""
+
+
+class AllRejected(Rejected):
+    """Nor any other request of this kind (no such model, spent quota); the text says what to do."""
 
 
 class Reader(Protocol[T_co]):
@@ -50,12 +58,12 @@ class Reader(Protocol[T_co]):
         ...
 
     def refusal(self, reply: dict[str, Any]) -> str:
-        """Why a content filter refused, from an error's reply; "" where the error is another."""
+        """Why a content filter refused, from an error's reply; "" where the error is another. May raise AllRejected."""
         ...
 
 
 def understand(response: Response, reader: Reader[T]) -> T:
-    """The value in a response. Raises one of the five kinds above; their texts may quote the service at any length."""
+    """The value in a response. Raises one of the kinds above; their texts may quote the service at any length."""
     try:
         reply = json.loads(response.body)
     except (ValueError, RecursionError):  # the latter of thousands of brackets
@@ -78,7 +86,7 @@ def understand(response: Response, reader: Reader[T]) -> T:
         raise KeyRejected(text)
     if (response.status in AGAIN or response.status >= 500) and "insufficient_quota" not in causes:
         raise TryLater(text, _retry_after(response, said))
-    raise Rejected(text)
+    raise Rejected(text, response.status)
 
 
 def _error(reply: dict[str, Any]) -> dict[str, Any]:
@@ -114,4 +122,4 @@ def _number(text: str) -> float:
     return float(text) if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else 0.0
 
 
-__all__ = ["KeyRejected", "Reader", "Refused", "Rejected", "TryLater", "Unusable", "understand"]
+__all__ = ["AllRejected", "KeyRejected", "Reader", "Refused", "Rejected", "TryLater", "Unusable", "understand"]

@@ -65,11 +65,13 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reply:
-    """`text` is None where `reason` says why: refused by a content filter, given up after bounded retries."""
+    """`text` is None where `reason` says why: refused by a content filter, given up after bounded retries, or `cut` off by
+    max_tokens (such a reply counts as unreadable: it may be asked for once more)."""
 
     text: str | None
     reason: str = ""
     refused: bool = False
+    cut: bool = False
     usage: Usage = Usage()
 
 

@@ -1,0 +1,137 @@
+"""Asks a chat model behind the OpenAI-compatible protocol: patiently, within limits and budget, never twice for the same."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from benchmarks.errors import BadInput
+from editors.http import HttpSettings, JsonClient
+from judges.cache import ReplyCache, new_key
+from judges.client import KeepingClient
+from judges.completions import ReplyReader, Said, check_extra, request_body, request_head
+from judges.question import Question, Reply, Sampling, Usage
+from judges.rate import RateLimiter
+from judges.spending import Ledger, Prices
+
+PATH = "/chat/completions"
+CHARS_PER_TOKEN, PICTURE_TOKENS = 4, 1000  # guesses before the first reply says more
+VERSION = 1  # raised when other bytes are sent for the same question
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatSettings(HttpSettings):
+    """One chat model. Holds the name of the key's variable, never the key."""
+
+    model: str  # the service's own name, pinned where it has dated ones: part of the cache's keys
+    structured: bool = True  # send a question's JSON schema
+    extra: Mapping[str, Any] = field(default_factory=dict)  # further request fields; null takes a field out
+    requests_per_minute: float = 0.0  # 0: no limit of our own
+    tokens_per_minute: float = 0.0
+    prices: Prices = Prices()
+    budget: float | None = None  # dollars for the calls of this client; what the cache answers is free
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_extra(self.extra)
+        if not self.model:
+            raise BadInput("a chat judge needs the name of a model")
+        if self.budget is not None and self.prices == Prices():
+            raise BadInput("a budget needs the model's prices: give dollars per million tokens for input and output")
+
+
+class ChatClient(KeepingClient):
+    """`judges.question.Client` over one service. `sleep` and `clock` are for tests."""
+
+    def __init__(
+        self,
+        settings: ChatSettings,
+        cache: ReplyCache | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(cache)
+        self.settings, self.model, self.concurrency = settings, settings.model, settings.concurrency
+        self._http = JsonClient(settings, lambda key: {"Authorization": f"Bearer {key}"} if key else {}, sleep)
+        self._limiter = RateLimiter(settings.requests_per_minute, settings.tokens_per_minute, clock, sleep)
+        self._ledger = Ledger(settings.budget)
+        url = urlsplit(settings.base_url)
+        self._service = f"chat {VERSION} {url.hostname}:{url.port} {url.path.rstrip('/')} ".encode()
+        self._heads: dict[tuple[Any, ...], tuple[Any, bytes]] = {}
+
+    def close(self) -> None:
+        """Close idle connections; the client stays usable."""
+        self._http.close()
+
+    def _key(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+        """Service, model and all request fields, the pictures by their pixels and how they are encoded, and the repeat. By
+        pixels rather than by encoded files: encoding costs far more than all the rest of a cached reply."""
+        key = new_key()
+        key.update(self._service + self._head(question, sampling, repeat))
+        key.update(repr((repeat, question.system, question.encoding)).encode())
+        for part in question.parts:
+            if isinstance(part, Image.Image):
+                key.update(b"\0picture " + self._pictures.digest(part))
+            else:
+                key.update(b"\0text " + part.encode("utf-8", "surrogatepass"))
+        return key.digest()
+
+    def _head(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+        """The same few heads serve all items; a schema is told apart by identity and kept alive here."""
+        name = (question.name, sampling, repeat, id(question.schema))
+        known = self._heads.get(name)
+        if known is None:
+            if len(self._heads) > 1000:  # a rubric that makes a schema per item
+                self._heads.clear()
+            s = self.settings
+            head = request_head(s.model, question, sampling, repeat, s.structured, s.extra)
+            known = self._heads[name] = (question.schema, head)
+        return known[1]
+
+    def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
+        texts = [part for part in question.parts if isinstance(part, str)]
+        pictures = len(question.parts) - len(texts)
+        given = (len(question.system) + sum(map(len, texts))) // CHARS_PER_TOKEN + pictures * PICTURE_TOKENS
+        guessed = given + sampling.max_tokens
+        parts = [
+            self._pictures.part(part, question.encoding)
+            if isinstance(part, Image.Image)
+            else json.dumps({"type": "text", "text": part}).encode()
+            for part in question.parts
+        ]
+        body = request_body(self._head(question, sampling, repeat), question.system, parts)
+        reader = ReplyReader(self.settings.structured and question.schema is not None)
+        reserved, dollars = self._ledger.reserve(self.settings.prices.dollars(given, sampling.max_tokens)), None
+        try:
+            answer = self._http.post(PATH, body, "application/json", reader, lambda: self._limiter.wait(guessed))
+            if answer.value is not None:
+                dollars = self.settings.prices.dollars(answer.value.input_tokens, answer.value.output_tokens)
+        finally:
+            self._ledger.settle(reserved, dollars)
+        said = answer.value
+        if answer.status == 404:
+            raise BadInput(f"{answer.reason}; check the base URL {self.settings.base_url} and the model {self.model}")
+        if said is None:
+            return Reply(None, answer.reason, answer.refused, False, Usage(calls=answer.tries)), {}
+        self._limiter.correct(guessed, said.input_tokens + said.output_tokens)
+        usage = Usage(answer.tries, 0, said.input_tokens, said.output_tokens, dollars or 0.0)
+        facts = {"answered_by": said.model, "fingerprint": said.fingerprint}
+        if said.cut:
+            facts["cut_text"] = self._http.key.hide(said.text or "")
+        return self._reply(said, usage, sampling), facts
+
+    def _reply(self, said: Said, usage: Usage, sampling: Sampling) -> Reply:
+        if said.refusal:
+            return Reply(None, self._http.key.redact(said.refusal), True, False, usage)
+        if said.cut:
+            return Reply(None, f"the reply was cut off after max_tokens={sampling.max_tokens}", False, True, usage)
+        return Reply(self._http.key.hide(said.text or ""), "", False, False, usage)
+
+
+__all__ = ["ChatClient", "ChatSettings"]

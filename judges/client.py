@@ -1,0 +1,110 @@
+"""What every client shares: each question is asked once, its reply is kept, and what was used is counted."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.errors import BadData, BadInput
+from judges.cache import ReplyCache
+from judges.encoding import Pictures
+from judges.question import Question, Reply, Sampling, Usage
+
+FROM_CACHE = Usage(cached=1)
+
+
+class KeepingClient(ABC):
+    """`judges.question.Client`; safe to use from many threads.
+
+    Kept: replies, refusals and replies that were cut off, all of which were paid for; not kept: what was given up. A question
+    that is asked again while its first ask is under way waits for that one's reply.
+    """
+
+    model: str
+    concurrency: int
+
+    def __init__(self, cache: ReplyCache | None) -> None:
+        self._cache = cache
+        self._pictures = Pictures()
+        self._lock = threading.Lock()
+        self._under_way: dict[bytes, Future[Reply]] = {}
+        self._cached, self._spent = 0, Usage()
+        self._broken: BadInput | None = None
+
+    @property
+    def usage(self) -> Usage:
+        with self._lock:
+            return replace(self._spent, cached=self._cached)
+
+    def ask(self, question: Question, sampling: Sampling, repeat: int = 0) -> Reply:
+        """The reply, from the cache where it is kept. A `repeat` above 0 also moves the seed on by as much, so that repeats
+        are different draws. A picture that cannot be decoded is a reply with its reason.
+
+        Raises BadInput for what concerns all questions alike (once said, for every later question too), BudgetSpent, and
+        SaveFailed where replies cannot be kept.
+        """
+        try:
+            key = self._key(question, sampling, repeat)
+        except BadData as error:
+            return Reply(None, str(error))
+        if (kept := self._kept(key)) is not None:
+            return kept
+        if self._broken is not None:
+            raise self._broken
+        with self._lock:
+            first = self._under_way.get(key)
+            mine: Future[Reply] = Future()
+            if first is None:
+                self._under_way[key] = mine
+        if first is not None:
+            reply = replace(first.result(), usage=FROM_CACHE)
+            with self._lock:
+                self._cached += 1
+            return reply
+        try:
+            reply = self._kept(key) or self._asked(key, question, sampling, repeat)
+            mine.set_result(reply)
+            return reply
+        except BaseException as error:
+            mine.set_exception(error)
+            if isinstance(error, BadInput):
+                self._broken = error
+            raise
+        finally:
+            with self._lock:
+                del self._under_way[key]
+
+    @abstractmethod
+    def _key(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+        """A `judges.cache.new_key` of everything that determines the reply. Raises BadData for an unreadable picture."""
+
+    @abstractmethod
+    def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
+        """The model's reply, and further facts to keep with it (plain JSON, nothing secret)."""
+
+    def _kept(self, key: bytes) -> Reply | None:
+        entry = None if self._cache is None else self._cache.get(key)
+        if entry is None:
+            return None
+        with self._lock:
+            self._cached += 1
+        return Reply(entry["text"], entry["reason"], entry["refused"], entry["cut"], FROM_CACHE)
+
+    def _asked(self, key: bytes, question: Question, sampling: Sampling, repeat: int) -> Reply:
+        if self._cache is not None:
+            self._cache.check_writable()
+        reply, facts = self._call(question, sampling, repeat)
+        with self._lock:
+            self._spent += reply.usage
+        if self._cache is not None and (reply.text is not None or reply.refused or reply.cut):
+            entry = {"text": reply.text, "reason": reply.reason, "refused": reply.refused, "cut": reply.cut}
+            used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
+            asked = {"model": self.model, "question": question.name, "repeat": repeat}
+            self._cache.put(key, entry | used | asked | facts)
+        return reply
+
+
+__all__ = ["FROM_CACHE", "KeepingClient"]

@@ -1,0 +1,114 @@
+"""Pictures as protocols send them: resized, encoded, named by what they show; each once while it is in use."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import threading
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from agents.backends.memo import Memo
+from benchmarks.errors import BadData, BadInput
+from editors.geometry import to_rgb
+from judges.question import Encoding
+
+FORMATS = ("png", "jpeg")
+HELD = 256  # pictures whose encoded files are held, so that a caller who keeps all its pictures pays no second copy
+VERSION = 1  # raised when the same picture and encoding come to give other pixels: part of the cache's keys
+
+
+def prepare(image: Image.Image, encoding: Encoding) -> Image.Image:
+    """The RGB picture that is shown: transparency over white, at most `longest` pixels on its longer side (never enlarged).
+
+    Raises BadData for a picture that cannot be decoded.
+    """
+    image = _seen(image)
+    if encoding.longest is not None and max(image.size) > encoding.longest:
+        scale = encoding.longest / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return image
+
+
+def encode(image: Image.Image, encoding: Encoding) -> tuple[str, bytes]:
+    """(MIME type, file). Raises BadInput for an unknown format, BadData for a picture that cannot be decoded."""
+    if encoding.format not in FORMATS:
+        raise BadInput(f"pictures are sent as {' or '.join(FORMATS)}, not {encoding.format!r}")
+    file, shown = io.BytesIO(), prepare(image, encoding)
+    if encoding.format == "png":
+        shown.save(file, "PNG", compress_level=1)  # lossless at any level; higher ones only cost time
+    else:
+        shown.save(file, "JPEG", quality=encoding.quality)
+    return f"image/{encoding.format}", file.getvalue()
+
+
+def content_part(image: Image.Image, encoding: Encoding) -> bytes:
+    """JSON of the part of a chat message that holds the picture as a data: URL."""
+    mime, data = encode(image, encoding)
+    detail = "" if encoding.detail is None else f', "detail": {json.dumps(encoding.detail)}'
+    url = f"data:{mime};base64,{base64.b64encode(data).decode()}"  # plain ASCII: needs no escaping, which takes time
+    return f'{{"type": "image_url", "image_url": {{"url": "{url}"{detail}}}}}'.encode()
+
+
+@dataclass
+class Picture:
+    """`digest` names the pixels; `parts` are its files so far, as `content_part` gives them."""
+
+    digest: bytes
+    parts: dict[Encoding, bytes] = field(default_factory=dict)
+
+
+class Pictures:
+    """Knows each picture object while it lives; safe to use from many threads. Pictures must not be drawn on while they
+    are in use: they are told apart by identity."""
+
+    def __init__(self, held: int = HELD) -> None:
+        self._memo: Memo[Image.Image, Picture] = Memo()
+        self._held, self._recent = held, OrderedDict[int, weakref.ref[Picture]]()
+        self._lock = threading.Lock()
+
+    def digest(self, image: Image.Image) -> bytes:
+        """Of the pixels that are seen and their size; nothing is resized or encoded for it. Raises BadData."""
+        return self._picture(image).digest
+
+    def part(self, image: Image.Image, encoding: Encoding) -> bytes:
+        """As `content_part`."""
+        picture = self._picture(image)
+        part = picture.parts.get(encoding)
+        if part is None:
+            part = picture.parts[encoding] = content_part(image, encoding)
+            with self._lock:
+                self._recent[id(picture)] = weakref.ref(picture)
+                self._recent.move_to_end(id(picture))
+                while len(self._recent) > self._held:
+                    old = self._recent.popitem(last=False)[1]()
+                    if old is not None:
+                        old.parts = {}
+        return part
+
+    def _picture(self, image: Image.Image) -> Picture:
+        return self._memo.many([image], lambda images: [Picture(_digest(i)) for i in images])[0]
+
+
+def _digest(image: Image.Image) -> bytes:
+    seen = _seen(image)
+    digest = hashlib.blake2b(f"{VERSION} {seen.width} {seen.height} ".encode(), digest_size=16)
+    digest.update(seen.tobytes())
+    return digest.digest()
+
+
+def _seen(image: Image.Image) -> Image.Image:
+    try:
+        image.load()
+        return image if image.mode == "RGB" else to_rgb(image)
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for broken PNG chunks
+        raise BadData(f"a picture cannot be decoded: {error}") from error
+
+
+__all__ = ["Picture", "Pictures", "content_part", "encode", "prepare"]
