@@ -106,6 +106,7 @@ class Rubric(Protocol):
     scales: Mapping[str, float]  # highest value of each score (10, or 5 where the protocol says so)
     sampling: Sampling  # the protocol's own
     repeats: int  # the protocol's own number of passes over all questions
+    version: str  # changes with any word of its prompts; shown in reports beside the scores
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
         """Asked for one edit. Raises BadInput where the item lacks what the protocol needs (item.facts)."""
