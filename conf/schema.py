@@ -290,6 +290,18 @@ class BenchmarkConfig:
 
 
 @dataclass
+class MetricsConfig:
+    """What is measured on edited pictures without a judge (judges/metrics/names.py); weights are never fetched."""
+
+    name: str = MISSING  # none | basic | full
+    names: list[str] = field(default_factory=list)  # e.g. l1, l1@source, clip_dir; drift is added to any of them
+    clip: str = "openai/clip-vit-base-patch32"  # folder or Hub id, likewise dino
+    dino: str = "facebook/dino-vits16"  # facebook/dinov2-small: DINOv2
+    lpips: str = "alex"  # alex | vgg | squeeze
+    device: str = "auto"  # auto | cpu | cuda
+
+
+@dataclass
 class TrackerConfig:
     name: str = MISSING  # jsonl | wandb (metrics.jsonl is written always)
     project: str = "imageedit-r1"

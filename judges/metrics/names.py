@@ -1,0 +1,87 @@
+"""Every metric by its name: what it is compared with, its unit, and which way is better.
+
+`l1` follows its own convention, named in the table below; `l1@source` and `l1@reference` say it. Conventions:
+
+* MagicBrush (arXiv 2306.10012): against the published target (`reference`), the edited picture resized to its size;
+* Emu Edit (arXiv 2311.10089): against the picture that was to be edited (`source`);
+* CompBench (arXiv 2505.12200): PSNR, SSIM and LPIPS outside the mask; here against the source.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks.errors import BadInput
+
+PICTURES = ("reference", "source")
+
+
+@dataclass(frozen=True)
+class Info:
+    """For tables: `better` is "higher", "lower" or "zero"."""
+
+    family: str  # pixels | background | lpips | clip | dino | drift
+    against: str  # reference | source | captions
+    better: str
+    unit: str
+    what: str
+    free: bool = True  # whether `@source` and `@reference` may choose another picture to compare with
+
+
+TABLE: dict[str, Info] = {
+    "l1": Info("pixels", "reference", "lower", "of 0..1", "mean absolute difference"),
+    "l2": Info("pixels", "reference", "lower", "of 0..1", "mean squared difference"),
+    "psnr": Info("pixels", "reference", "higher", "dB, at most 100", "peak signal-to-noise ratio"),
+    "ssim": Info("pixels", "reference", "higher", "-1..1", "structural similarity"),
+    "lpips": Info("lpips", "reference", "lower", "from 0", "learned perceptual distance"),
+    "bg_l1": Info("background", "source", "lower", "of 0..1", "mean absolute difference outside the mask"),
+    "bg_psnr": Info("background", "source", "higher", "dB, at most 100", "peak signal-to-noise ratio outside the mask"),
+    "bg_ssim": Info("background", "source", "higher", "-1..1", "structural similarity outside the mask"),
+    "bg_lpips": Info("lpips", "source", "lower", "from 0", "learned perceptual distance outside the mask"),
+    "clip_i": Info("clip", "reference", "higher", "-1..1", "cosine of CLIP's image embeddings"),
+    "clip_t": Info("clip", "captions", "higher", "-1..1", "cosine of picture and target caption in CLIP", False),
+    "clip_dir": Info("clip", "captions", "higher", "-1..1", "cosine of the ways that picture and caption went", False),
+    "dino": Info("dino", "reference", "higher", "-1..1", "cosine of DINO's image embeddings"),
+    "drift": Info("drift", "source", "zero", "pixels of the source", "motion of the whole picture", False),
+}
+NAMES = tuple(TABLE)
+ALWAYS = ("drift",)  # measured for every edit as soon as anything is
+CHEAP = ("l1", "psnr", "ssim", "l1@source", "psnr@source", "ssim@source")  # no weights, no mask
+
+
+@dataclass(frozen=True)
+class Name:
+    """A metric as it was asked for; `key` is what its numbers are reported under."""
+
+    key: str
+    base: str
+    against: str
+
+    @property
+    def info(self) -> Info:
+        return TABLE[self.base]
+
+
+def parse(names: Iterable[str]) -> tuple[Name, ...]:
+    """The metrics asked for. Raises BadInput for an unknown name, a wrong `@…`, or one metric asked for twice."""
+    found: dict[tuple[str, str], Name] = {}
+    for key in names:
+        base, at, against = key.partition("@")
+        info = TABLE.get(base)
+        if info is None:
+            close = difflib.get_close_matches(base, NAMES, 1)
+            hint = f"did you mean {close[0]!r}? All: " if close else "choose from "
+            raise BadInput(f"there is no metric {base!r}; {hint}{', '.join(NAMES)}")
+        if at and (not info.free or against not in PICTURES):
+            choice = " or ".join(f"{base}@{p}" for p in PICTURES) if info.free else f"{base} alone"
+            raise BadInput(f"metric {key!r} cannot be compared with {against!r}; write {choice}")
+        name = Name(key, base, against or info.against)
+        if (twice := found.get((name.base, name.against))) is not None:
+            raise BadInput(f"metrics {twice.key!r} and {key!r} are the same; leave one out")
+        found[name.base, name.against] = name
+    return tuple(found.values())
+
+
+__all__ = ["ALWAYS", "CHEAP", "NAMES", "TABLE", "Info", "Name", "parse"]
