@@ -1,0 +1,43 @@
+"""Preference data by name: what people said of edits, to measure judges by. To add a set: a file with CARD and
+load(options), and its line in `_ALL`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.errors import BadInput
+from benchmarks.item import Card
+from benchmarks.options import Options
+from benchmarks.preferences import editscore, genai_bench, imagenhub, table, tiger
+from benchmarks.preferences.base import Candidate, Comparison, Group, PreferenceSet
+
+_ALL: dict[str, tuple[Card, Callable[[Options], PreferenceSet]]] = {
+    "tiger": (tiger.CARD, tiger.load),
+    "editscore": (editscore.CARD, editscore.load),
+    "genai_bench": (genai_bench.CARD, genai_bench.load),
+    "imagenhub": (imagenhub.CARD, imagenhub.load),
+    "csv": (table.CARD, table.load),
+}
+NAMES = tuple(_ALL)
+
+
+def load(
+    name: str,
+    *,
+    path: str | None = None,
+    hub: str = "",
+    revision: str | None = None,
+    split: str = "",
+    config: str = "",
+    samples: int | None = None,
+    seed: int = 0,
+) -> PreferenceSet:
+    """A set by name. Reads text, but no picture. Raises BadInput (unknown name or choice), MissingFile (no data, gated, no
+    network, and how to get it), BadData (a column, type or value that is not as published)."""
+    if name not in _ALL:
+        raise BadInput(f"data={name} is unknown; choose one of {', '.join(NAMES)}")
+    options = Options(path, hub, revision, split, config, samples, seed)
+    return _ALL[name][1](options)
+
+
+__all__ = ["NAMES", "Candidate", "Comparison", "Group", "PreferenceSet", "load"]

@@ -1,0 +1,126 @@
+"""What a judge said beside what people said, one row per comparison."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.preferences.base import SWAPPED, Candidate, Group, PreferenceSet
+from judges.base import OVERALL
+from judges.ties import SIGN
+
+Scores = Mapping[str, Mapping[str, float] | None]  # by a candidate's key; None: invalid; absent: not judged yet
+Votes = Mapping[tuple[str, int, int], str | None]  # by group id and the two candidates, of a judge that compares
+
+# Names of one aspect in different rubrics: EditScore's, the paper's, Complex-Edit's.
+ALIASES = {
+    "prompt_following": ("prompt_following", "request_fulfilled", "instruction_following"),
+    "consistency": ("consistency", "content_preserved", "identity_preservation"),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`margin` is score(a) − score(b), or 1, 0, −1 of a judge that compares, whose label is then `said`. None: no valid
+    verdict, or with `missing` none yet."""
+
+    group: str
+    human: str
+    margin: float | None
+    said: str = ""
+    missing: bool = False
+    kind: str = ""
+    cluster: str = ""
+    ways: int = 2  # candidates in the group
+    models: tuple[str, str] = ("", "")
+    votes: tuple[str, ...] = ()
+
+    @property
+    def swapped(self) -> Answer:
+        """The same comparison with a and b exchanged."""
+        flip = lambda label: SWAPPED.get(label, label)  # noqa: E731
+        return replace(
+            self,
+            human=flip(self.human),
+            margin=None if self.margin is None else -self.margin,
+            said=flip(self.said),
+            models=(self.models[1], self.models[0]),
+            votes=tuple(flip(v) for v in self.votes),
+        )
+
+
+def aspect_score(scores: Mapping[str, float], aspect: str) -> tuple[float | None, str]:
+    """(score, the key it came from) of an aspect or of one of its names; else the overall score."""
+    key = next((k for k in ALIASES.get(aspect, (aspect,)) if k in scores), OVERALL)
+    return scores.get(key), key
+
+
+def answers_from_scores(data: PreferenceSet, scores: Scores) -> tuple[list[Answer], list[str]]:
+    """A row per comparison, and notes on aspects for which a judge's overall score had to stand in."""
+    rows, stood_in = [], Counter[str]()
+
+    def of(group: Group, candidate: Candidate) -> float | None:
+        found = scores.get(candidate.key)
+        if found is None:
+            return None
+        value, key = aspect_score(found, group.aspect)
+        if key == OVERALL != group.aspect:
+            stood_in[group.aspect] += 1
+        return value
+
+    for group in data.groups:
+        for pair in group.comparisons:
+            a, b = group.candidates[pair.a], group.candidates[pair.b]
+            left, right = of(group, a), of(group, b)
+            margin = None if left is None or right is None else left - right
+            missing = a.key not in scores or b.key not in scores
+            rows.append(_row(group, pair.a, pair.b, pair.human, pair.votes, margin, "", missing))
+    notes = [f"the judge has no score {k!r}: its overall score stands in ({n} edits)" for k, n in stood_in.items()]
+    return rows, notes
+
+
+def answers_from_votes(data: PreferenceSet, votes: Votes) -> list[Answer]:
+    """A row per comparison, of a judge that was shown both edits."""
+    rows = []
+    for group in data.groups:
+        for pair in group.comparisons:
+            key = (group.id, pair.a, pair.b)
+            said = votes.get(key)
+            margin = None if said is None else SIGN[said]
+            rows.append(_row(group, pair.a, pair.b, pair.human, pair.votes, margin, said or "", key not in votes))
+    return rows
+
+
+def _row(
+    group: Group, a: int, b: int, human: str, votes: tuple[str, ...], margin: float | None, said: str, missing: bool
+) -> Answer:
+    return Answer(
+        group=group.id,
+        human=human,
+        margin=margin,
+        said=said,
+        missing=missing,
+        kind=group.kind,
+        cluster=group.cluster or group.id,
+        ways=len(group.candidates),
+        models=(group.candidates[a].model, group.candidates[b].model),
+        votes=votes,
+    )
+
+
+def mirrored(answers: Sequence[Answer]) -> list[Answer]:
+    """Every comparison from both sides, so that it does not matter which edit a data set calls a."""
+    return [side for answer in answers for side in (answer, answer.swapped)]
+
+
+__all__ = [
+    "ALIASES",
+    "Answer",
+    "Scores",
+    "Votes",
+    "answers_from_scores",
+    "answers_from_votes",
+    "aspect_score",
+    "mirrored",
+]
