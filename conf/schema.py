@@ -342,23 +342,13 @@ class RunConfig:
 
 
 @dataclass
-class MetricsConfig:
-    """What is measured on pictures without a judge (judges/metrics)."""
-
-    names: list[str] = field(default_factory=list)
-
-
-@dataclass
 class EvaluateConfig:
     """`python -m experiments.evaluate`: arms and judges on any benchmark, or a finished run's decompositions. With a run the
     parts come from it, and what is given here replaces them."""
 
     run: str = "none"  # the run's folder; none: the configured decomposer as it is, with scale, editor, ... from here
     out: str = MISSING  # folder; further benchmarks, judges and arms with the same out are added to its table
-    arms: Any = (
-        "none"  # all | none | some of editor,agents,agents_rl. none: what is there is judged; of a run alone its
-    )
-    # decompositions are scored
+    arms: Any = "none"  # all | none (what is there is judged; of a run alone decompositions) | editor,agents,agents_rl
     pictures: str = ""  # folder of pictures edited elsewhere, <id>.png; an arm with the folder's name
     label: str = ""  # before the arms' names, so that several editors or runs stand in one table
     samples: int | None = None  # at most so many units; all of a data set, or the scale's test_samples of the sandbox
@@ -372,8 +362,8 @@ class EvaluateConfig:
     gallery: int = 4  # best, worst and most disputed items on the page, so many of each
     verbose: bool = False
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)  # with arms=all the run's own, if none is given
-    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)  # likewise
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     launcher: LauncherConfig = field(default_factory=LauncherConfig)  # in how many processes, each with its shard
     # of these an empty name means the run's own; a key alone (editor.steps=4) changes that key of it
     editor: EditorConfig = field(default_factory=lambda: EditorConfig(name=""))

@@ -121,7 +121,10 @@ def in_words(said: Any) -> str:
     """A judge's reply as text, whatever its shape: every text in it, or else its measurements."""
     if said is None:
         return ""
-    texts = list(_texts(said))
+    if isinstance(said, Mapping) and "replies" in said:  # a model's: what it answered to each question
+        texts = [f"{r.get('question', '')}: {r['text']}" for r in said["replies"] if r.get("text")]
+    else:
+        texts = list(_texts(said))
     text = " / ".join(texts) if texts else json.dumps(said, ensure_ascii=False)
     return text if len(text) <= LONGEST_SAID else text[:LONGEST_SAID] + " …"
 

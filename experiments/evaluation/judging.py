@@ -168,7 +168,7 @@ class _Files:
         if self.ledger is None:
             if self.items == 0:
                 return
-            path = self.judging.place.verdicts(self.judging.label, "").parent / f"usage-{self.judging.share.name}.jsonl"
+            path = self.judging.place.judge(self.judging.label) / f"usage-{self.judging.share.name}.jsonl"
             self.ledger = RowFile(path)
         now, used = time.monotonic(), self.judging.judge.usage
         spent = {k: round(v - getattr(self.noted, k), 9) for k, v in vars(used).items()}

@@ -47,8 +47,11 @@ class Place:
     def edits(self, arm: str) -> Path:
         return self.folder / EDITS / folder_name(arm)
 
+    def judge(self, label: str) -> Path:
+        return self.folder / VERDICTS / folder_name(label)
+
     def verdicts(self, judge: str, arm: str) -> Path:
-        return self.folder / VERDICTS / folder_name(judge) / folder_name(arm)
+        return self.judge(judge) / folder_name(arm)
 
     def metrics(self, arm: str) -> Path:
         return self.folder / METRICS / folder_name(arm)

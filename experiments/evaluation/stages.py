@@ -16,8 +16,8 @@ from experiments.evaluation.asked import Asked, benchmark_identity, open_benchma
 from experiments.evaluation.editing import FolderMaker, Maker, TeamMaker, check_pictures, edit, missing_turns
 from experiments.evaluation.judging import Judging, PictureJudge, open_tasks
 from experiments.evaluation.listing import Listing, claim_benchmark
-from experiments.evaluation.measuring import Measure, measure, unmeasured
-from experiments.evaluation.places import EDITS, LIMITS, LOCKS, VERDICTS, Key, Place, Share, claim, held
+from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
+from experiments.evaluation.places import EDITS, LIMITS, LOCKS, METRICS, Key, Place, Share, claim, held
 from experiments.progress import bar, console
 from experiments.store import read_json, write_json
 from judges.question import Usage
@@ -51,6 +51,10 @@ class Stages:
                     f"there is nothing to judge in {self.place.folder}: name arms=…, or pictures=<folder of edited pictures>"
                 )
             self._claim_judge()
+            if self.measure_of is not None:
+                m = self.asked.config.metrics
+                models = {"clip": m.clip, "dino": m.dino, "lpips": m.lpips}
+                claim(self.place.folder / METRICS, models, "metrics", "choose another out=<folder>")
 
     @property
     def lengths(self) -> list[int]:
@@ -91,7 +95,7 @@ class Stages:
                 f"judge={judge.name} compares with exact answers, which benchmark={self.asked.benchmark_name} does not have; "
                 "choose another judge, or judge=none for pictures alone"
             )
-        folder = self.place.folder / VERDICTS / self.label
+        folder = self.place.judge(self.label)
         claim(
             folder, {"label": self.label, **judge_settings(judge, self.rubric)}, "verdicts", "give judge.name=<another>"
         )
@@ -112,9 +116,6 @@ class Stages:
         """Of the arms that were asked for: units and their first turn without a picture."""
         retry, lengths = self.asked.config.retry, self.lengths
         return {arm: missing_turns(self.place, arm, lengths, retry) for arm in self._maker}
-
-    def chunk_of(self, arm: str) -> int:
-        return self.asked.config.chunk
 
     def edit(self, share: Share) -> None:
         missing = self.missing()
@@ -182,7 +183,7 @@ class Stages:
         for arm, keys in todo.items():
             if keys:
                 with bar(f"metrics, {arm}", len(keys)) as b:
-                    measure(self.place, arm, self.benchmark, measured, keys, share, b.update)
+                    measure(self.place, arm, self.benchmark, measured, names, keys, share, b.update)
 
 
 def spent(done: int, usage: Usage, seconds: float) -> str:
@@ -247,11 +248,13 @@ def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
 
 def open_stages(asked: Asked) -> Stages:
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
-    from experiments.evaluation.measuring import make_measure
     from experiments.evaluation.parts import judge_for
 
     judge = lambda rubric, share: judge_for(asked, rubric, share)  # noqa: E731
-    metrics = (lambda: make_measure(asked.config)) if asked.config.metrics.names else None
+    metrics = None
+    if asked.config.metrics.names:
+        check_metrics(asked.config.metrics)
+        metrics = lambda: make_measure(asked.config.metrics)  # noqa: E731
     return Stages(asked, open_benchmark(asked.used.benchmark, asked.used), judge, metrics)
 
 
