@@ -20,6 +20,7 @@ from experiments.store import write_json
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 
+WHOLE = Share()
 CARD = Card("little", "Little", "here", "", "none", "test", "small", "all of it", "nothing to get")
 
 
@@ -119,13 +120,13 @@ class Grader:
         return Verdict({"overall": (value(after) - value(before)) / 10, "kept": 5.0}, raw={"said": f"about {item.id}"})
 
 
-def edited(place: Place, arm: str, benchmark: Little, maker: Maker, share: Share = Share(), chunk: int = 3) -> None:
+def edited(place: Place, arm: str, benchmark: Little, maker: Maker, share: Share = WHOLE, chunk: int = 3) -> None:
     turns = [benchmark.turns] * benchmark.units
     edit(place, arm, benchmark, lambda: maker, missing_turns(place, arm, turns), share, chunk)
 
 
 def judged(
-    place: Place, label: str, benchmark: Little, judge: Grader, arms: Sequence[str], share: Share = Share()
+    place: Place, label: str, benchmark: Little, judge: Grader, arms: Sequence[str], share: Share = WHOLE
 ) -> bool:
     tasks: list[Task] = open_tasks(place, label, arms, share, 3, False)
     return Judging(place, label, benchmark, judge, share).run(tasks)
