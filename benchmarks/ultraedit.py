@@ -97,9 +97,9 @@ def shares(sizes: Sequence[int], n: int | None) -> list[int]:
     given = [0] * len(sizes)
     while (left := n - sum(given)) > 0:
         open_ = [k for k in range(len(sizes)) if given[k] < sizes[k]]
-        each, rest = divmod(left, len(open_))
-        for place, k in enumerate(open_):
-            given[k] += min(each + (place < rest), sizes[k] - given[k])
+        each = left // len(open_)
+        for k in open_ if each else open_[:left]:
+            given[k] += min(each or 1, sizes[k] - given[k])
     return given
 
 

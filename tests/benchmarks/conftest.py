@@ -1,0 +1,79 @@
+"""Fixtures of the loaders' tests: the cache of `datasets` under tmp_path, a count of opened pictures, a Hub that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+COMMIT = "c" * 40
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where `datasets` keeps what was streamed."""
+    import datasets
+
+    kept = tmp_path / "cache"
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", kept)
+    return kept
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """One entry for every picture that is opened."""
+    calls: list[str] = []
+    real = Image.open
+
+    def counted(*args: Any, **kwargs: Any) -> Image.Image:
+        calls.append("open")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(Image, "open", counted)
+    yield calls
+
+
+@dataclass
+class Hub:
+    """Stands in for the Hub: its data sets are folders of parquet files on this disk; every call is noted."""
+
+    sets: dict[str, Path] = field(default_factory=dict)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Hub:
+    """The library's own streaming of parquet, with the files taken from a folder instead of the Hub."""
+    import datasets
+    import huggingface_hub
+
+    world = Hub()
+    real: Callable[..., Any] = datasets.load_dataset
+
+    def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
+        if path not in world.sets:
+            return real(path, name, **kwargs)
+        world.calls.append({"path": path, "name": name, **kwargs})
+        assert kwargs["revision"] == COMMIT and kwargs["streaming"]
+        files = sorted(str(f) for f in (world.sets[path] / "data").glob(f"{kwargs['split']}-*.parquet"))
+        columns = {"columns": kwargs["columns"]} if "columns" in kwargs else {}
+        return real("parquet", data_files=files, split="train", streaming=True, **columns)
+
+    def dataset_info(self: Any, repo_id: str, revision: str | None = None, **_: Any) -> Any:
+        world.asked.append((repo_id, revision))
+        return SimpleNamespace(sha=COMMIT)
+
+    def splits(path: str, config_name: str | None = None, revision: str | None = None, **_: Any) -> list[str]:
+        assert revision == COMMIT
+        return sorted({f.name.split("-")[0] for f in (world.sets[path] / "data").glob("*.parquet")})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets, "get_dataset_split_names", splits)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+    return world
