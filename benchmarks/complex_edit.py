@@ -55,7 +55,7 @@ def load(options: Options) -> Benchmark:
     split = one_of(CARD, "split", options.split, SPLITS)
     table = open_table(CARD, options, COLUMNS, split)
     pictures = None if options.samples is None else -(-options.samples // len(chosen))
-    used = table.only(sample_ids(len(table), pictures, options.seed))
+    used = table.only(sample_ids(len(table), pictures, options.seed)).check()
     places = [(i, c) for i in range(len(used)) for c in chosen][: options.samples]
     short = split.removeprefix("test_")
     ids = [f"{short}/{used.number(i):04d}/c{c}" for i, c in places]
@@ -70,7 +70,7 @@ def load(options: Options) -> Benchmark:
 
 def _item(table: Table, i: int, complexity: int, name: str, kind: str) -> Item:
     edit = table.row(i)["edit"]
-    where = f"{CARD.name}: {table.at(i)}"
+    where = f"{CARD.name}: {table.where}, row {table.number(i)}"
     compound = texts(edit, "compound", ("compound_instruction",), where)
     if len(compound) < complexity:
         raise BadData(f"{where}: no instruction of complexity {complexity}; edit['compound'] holds {len(compound)}")

@@ -74,9 +74,11 @@ def load(options: Options) -> Benchmark:
     spoken = table.column("instruction_language")
     for i, language in enumerate(spoken):
         if language not in LANGUAGES:
-            raise BadData(f"{CARD.name}: {table.at(i)}: language {language!r} is neither en nor cn")
+            raise BadData(
+                f"{CARD.name}: {table.where}, row {table.number(i)}: language {language!r} is neither en nor cn"
+            )
     rows = [i for i, language in enumerate(spoken) if chosen in (language, "all")]
-    used = table.only([rows[k] for k in sample_ids(len(rows), options.samples, options.seed)])
+    used = table.only([rows[k] for k in sample_ids(len(rows), options.samples, options.seed)]).check()
     what = "requests" if chosen == "all" else f"{chosen} requests"
     card = replace(
         CARD,
@@ -92,7 +94,9 @@ def _item(table: Table, i: int, name: str) -> Item:
     row = table.row(i)
     task, language = row["task_type"], row["instruction_language"]
     if task not in TASKS:
-        raise BadData(f"{CARD.name}: {table.at(i)}: task_type {task!r} is none of {', '.join(TASKS)}")
+        raise BadData(
+            f"{CARD.name}: {table.where}, row {table.number(i)}: task_type {task!r} is none of {', '.join(TASKS)}"
+        )
     subsets = [EVERYTHING, f"{language}/full"]
     if row["Intersection_exist"]:
         subsets.append(f"{language}/intersection")

@@ -13,7 +13,7 @@ Which of them is a benchmark's own number:
     risebench     micro of the weighted score, and accuracy: the share of items with 5 in all scores that apply
                   (arXiv 2504.02826); by category as kinds.
     mice          by turn, for cm and cu as subsets (arXiv 2606.05950); `final` is the last turn of each session.
-    magicbrush    single turn: micro over turns. Multi-turn: `final` (arXiv 2306.10012).
+    magicbrush    single turn: micro over turns. Multi-turn: `final`, which is also a subset there (arXiv 2306.10012).
 """
 
 from __future__ import annotations
