@@ -13,9 +13,9 @@ from PIL import Image
 
 from benchmarks.errors import BadInput
 from editors.http import HttpSettings, JsonClient
-from judges.cache import ReplyCache, new_key
-from judges.client import KeepingClient
-from judges.completions import ReplyReader, Said, check_extra, request_body, request_head
+from judges.cache import ReplyCache
+from judges.client import KeepingClient, cut_reply
+from judges.completions import ReplyReader, check_extra, request_body, request_head
 from judges.question import Question, Reply, Sampling, Usage
 from judges.rate import RateLimiter
 from judges.spending import Ledger, Prices
@@ -69,21 +69,9 @@ class ChatClient(KeepingClient):
         """Close idle connections; the client stays usable."""
         self._http.close()
 
-    def _key(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
-        """Service, model and all request fields, the pictures by their pixels and how they are encoded, and the repeat. By
-        pixels rather than by encoded files: encoding costs far more than all the rest of a cached reply."""
-        key = new_key()
-        key.update(self._service + self._head(question, sampling, repeat))
-        key.update(repr((repeat, question.system, question.encoding)).encode())
-        for part in question.parts:
-            if isinstance(part, Image.Image):
-                key.update(b"\0picture " + self._pictures.digest(part))
-            else:
-                key.update(b"\0text " + part.encode("utf-8", "surrogatepass"))
-        return key.digest()
-
     def _head(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
-        """The same few heads serve all items; a schema is told apart by identity and kept alive here."""
+        """All request fields but the messages. The same few heads serve all items; a schema is told apart by identity and
+        kept alive here."""
         name = (question.name, sampling, repeat, id(question.schema))
         known = self._heads.get(name)
         if known is None:
@@ -93,6 +81,9 @@ class ChatClient(KeepingClient):
             head = request_head(s.model, question, sampling, repeat, s.structured, s.extra)
             known = self._heads[name] = (question.schema, head)
         return known[1]
+
+    def _settings(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+        return self._service + self._head(question, sampling, repeat)
 
     def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
         texts = [part for part in question.parts if isinstance(part, str)]
@@ -121,17 +112,15 @@ class ChatClient(KeepingClient):
             return Reply(None, answer.reason, answer.refused, False, Usage(calls=answer.tries)), {}
         self._limiter.correct(guessed, said.input_tokens + said.output_tokens)
         usage = Usage(answer.tries, 0, said.input_tokens, said.output_tokens, dollars or 0.0)
-        facts = {"answered_by": said.model, "fingerprint": said.fingerprint}
-        if said.cut:
-            facts["cut_text"] = self._http.key.hide(said.text or "")
-        return self._reply(said, usage, sampling), facts
-
-    def _reply(self, said: Said, usage: Usage, sampling: Sampling) -> Reply:
+        hide = self._http.key.hide
+        facts: dict[str, Any] = {"answered_by": hide(said.model), "fingerprint": hide(said.fingerprint)}
         if said.refusal:
-            return Reply(None, self._http.key.redact(said.refusal), True, False, usage)
+            return Reply(None, self._http.key.redact(said.refusal), True, False, usage), facts
+        text = hide(said.text or "")
         if said.cut:
-            return Reply(None, f"the reply was cut off after max_tokens={sampling.max_tokens}", False, True, usage)
-        return Reply(self._http.key.hide(said.text or ""), "", False, False, usage)
+            reply, cut_text = cut_reply(text, sampling.max_tokens, usage)
+            return reply, facts | cut_text
+        return Reply(text, usage=usage), facts
 
 
 __all__ = ["ChatClient", "ChatSettings"]

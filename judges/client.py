@@ -8,12 +8,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+from PIL import Image
+
 from benchmarks.errors import BadData, BadInput
-from judges.cache import ReplyCache
+from judges.cache import ReplyCache, new_key
 from judges.encoding import Pictures
 from judges.question import Question, Reply, Sampling, Usage
 
 FROM_CACHE = Usage(cached=1)
+BEGINNING = 100  # characters of a reply that was cut off, told in its reason
 
 
 class KeepingClient(ABC):
@@ -78,12 +81,25 @@ class KeepingClient(ABC):
                 del self._under_way[key]
 
     @abstractmethod
-    def _key(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
-        """A `judges.cache.new_key` of everything that determines the reply. Raises BadData for an unreadable picture."""
+    def _settings(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+        """What determines the reply besides the repeat, texts and pictures: service, model, request fields."""
 
     @abstractmethod
     def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
         """The model's reply, and further facts to keep with it (plain JSON, nothing secret)."""
+
+    def _key(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+        """Of everything that determines the reply. Pictures count by their pixels and how they are encoded, not by their
+        encoded files: encoding costs far more than all the rest of a kept reply. Raises BadData for an unreadable one."""
+        key = new_key()
+        key.update(self._settings(question, sampling, repeat))
+        key.update(repr((repeat, question.system, question.encoding)).encode())
+        for part in question.parts:
+            if isinstance(part, Image.Image):
+                key.update(b"\0picture " + self._pictures.digest(part))
+            else:
+                key.update(b"\0text " + part.encode("utf-8", "surrogatepass"))
+        return key.digest()
 
     def _kept(self, key: bytes) -> Reply | None:
         entry = None if self._cache is None else self._cache.get(key)
@@ -107,4 +123,10 @@ class KeepingClient(ABC):
         return reply
 
 
-__all__ = ["FROM_CACHE", "KeepingClient"]
+def cut_reply(text: str, max_tokens: int, usage: Usage) -> tuple[Reply, dict[str, Any]]:
+    """What a client gives back for a reply that max_tokens ended; the whole of it is kept."""
+    reason = f"the reply was cut off after max_tokens={max_tokens}; it begins {text[:BEGINNING]!r}"
+    return Reply(None, reason, False, True, usage), {"cut_text": text}
+
+
+__all__ = ["FROM_CACHE", "KeepingClient", "cut_reply"]

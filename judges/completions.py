@@ -23,6 +23,7 @@ FOR_ALL = {
     "404": "name a model that this service has, and check its base URL",
     "insufficient_quota": "the account has no money left, or its limit is reached",
 }
+OWN_WORDS = ("unsupported_parameter", "unsupported_value", "unknown_parameter", "unknown name", "unrecognized request")
 SCHEMA_WORDS = ("json_schema", "response_format", "response_schema")
 
 
@@ -122,6 +123,11 @@ class ReplyReader:
             raise AllRejected(
                 f"the service does not take the JSON schema of structured output ({message}); ask without it: "
                 "structured=false (judge.structured=false)"
+            )
+        if any(word in f"{said} {' '.join(causes)}" for word in OWN_WORDS):
+            raise AllRejected(
+                f"the service does not know a field of the request, or not its value ({message}); a null among the extra "
+                "fields takes it out (judge.extra.<field>=null), another value there replaces it"
             )
         return ""
 

@@ -16,10 +16,21 @@ from benchmarks.errors import BadInput
 
 @dataclass(frozen=True)
 class Request:
-    """One user turn, already a full user message (the prompt file filled in), with its pictures (RGB) before the text."""
+    """One user turn, already a full user message (the prompt file filled in), with its pictures (RGB) before the text; or
+    with text and pictures in the order of `parts`, which then are the whole message."""
 
-    text: str
+    text: str = ""
     images: tuple[Image.Image, ...] = ()
+    parts: tuple[str | Image.Image, ...] = ()
+    system: str = ""  # "": no system turn but the chat template's own
+
+    def __post_init__(self) -> None:
+        if self.parts and (self.text or self.images):
+            raise BadInput("a request has either text and images, or parts")
+
+    @property
+    def content(self) -> tuple[str | Image.Image, ...]:
+        return self.parts or (*self.images, self.text)
 
 
 @dataclass(frozen=True)

@@ -86,18 +86,19 @@ class VLM:
         return PromptStore(self)
 
     def _encode(self, request: Request) -> Encoded:
-        content: list[dict] = [{"type": "image"} for _ in request.images]
-        content.append({"type": "text", "text": request.text})
+        content = [{"type": "text", "text": p} if isinstance(p, str) else {"type": "image"} for p in request.content]
+        images = [p for p in request.content if not isinstance(p, str)]
+        system = [{"role": "system", "content": request.system}] if request.system else []
         text = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            [*system, {"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
-        if not request.images:
+        if not images:
             return Encoded(self._ids(text))
-        pixels, grids = self.preprocess(request.images)
+        pixels, grids = self.preprocess(images)
         merge = self.image_processor.merge_size**2
         ids, place = self._ids(text), self.image_token_id
-        if (n := int((ids == place).sum())) != len(request.images):
-            raise BadInput(f"the prompt has {n} image marks for {len(request.images)} images; check the chat template")
+        if (n := int((ids == place).sum())) != len(images):
+            raise BadInput(f"the prompt has {n} image marks for {len(images)} images; check the chat template")
         widths = (grids.prod(-1) // merge).tolist()
         repeats = torch.ones_like(ids)
         repeats[ids == place] = torch.tensor(widths)

@@ -230,6 +230,8 @@ def test_other_forms_of_a_reply_are_understood():
             cs.error(400, "Invalid parameter: 'response_format' of type 'json_schema' is not supported"),
             "structured=false",
         ),
+        (cs.value([{"error": {"code": 400, "message": 'Unknown name "seed": Cannot find field.'}}], 400), "=null"),
+        (cs.error(400, "Unsupported parameter: 'max_tokens'", code="unsupported_parameter"), "extra"),
     ],
 )
 def test_what_concerns_all_questions_is_an_error_and_asked_once(step, words):

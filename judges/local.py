@@ -1,0 +1,173 @@
+"""Asks a vision-language model in this process: questions of many threads are gathered and generated together."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import torch
+from PIL import Image
+
+from agents.backends import base as backends
+from benchmarks.errors import BadInput, ImageEditError
+from judges.cache import ReplyCache
+from judges.client import KeepingClient, cut_reply
+from judges.encoding import prepare
+from judges.question import Question, Reply, Sampling, Usage
+
+ROWS = 256  # of a backend's draws; a question's row depends on its text, never on who else is in the batch
+VERSION = 1  # raised when the same question comes to be shown otherwise
+
+
+@dataclass(frozen=True)
+class _Job:
+    request: backends.Request
+    sampling: backends.Sampling
+    row: int
+    completion: Future[backends.Completion | str] = field(default_factory=Future)  # or why there is none
+
+
+class LocalClient(KeepingClient):
+    """`judges.question.Client` over a rollout backend, which is loaded when the first question is not in the cache.
+
+    A batch is asked as soon as it has `batch_size` questions, or `wait_s` after its first one. Greedy at temperature 0; what
+    a sampling leaves open is the model's whole distribution at temperature 1. Pictures are resized as the question says;
+    how they would be compressed is a matter of sending them. `identity` names the weights (`folder_identity`).
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], backends.Backend],
+        model: str,
+        identity: str,
+        cache: ReplyCache | None = None,
+        batch_size: int = 16,
+        wait_s: float = 0.02,
+    ) -> None:
+        super().__init__(cache)
+        if batch_size < 1 or not wait_s >= 0:
+            raise BadInput(f"batch_size must be at least 1 and wait_s not negative, not {batch_size} and {wait_s}")
+        self.model, self.concurrency = model, batch_size
+        self._load, self._wait_s = load, wait_s
+        self._backend: backends.Backend | None = None
+        self._identity = f"local {VERSION} {identity} ".encode()
+        self._jobs: Queue[_Job | None] = Queue()
+        self._worker: threading.Thread | None = None
+
+    def close(self) -> None:
+        """End the thread that asks the model; the next question starts another one."""
+        with self._lock:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            self._jobs.put(None)
+            worker.join()
+
+    def _settings(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+        return self._identity + repr(astuple(sampling)).encode()
+
+    def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
+        parts = tuple(
+            prepare(part, question.encoding) if isinstance(part, Image.Image) else harmless(part)
+            for part in question.parts
+        )
+        text = "\0".join(part for part in parts if isinstance(part, str))
+        job = _Job(
+            backends.Request(parts=parts, system=harmless(question.system)),
+            backends.Sampling(
+                sampling.max_tokens,
+                1.0 if sampling.temperature is None else sampling.temperature,
+                1.0 if sampling.top_p is None else sampling.top_p,
+                -1 if sampling.top_k is None else sampling.top_k,
+                (sampling.seed or 0) + repeat,
+            ),
+            zlib.crc32(text.encode("utf-8", "surrogatepass")) % ROWS,
+        )
+        with self._lock:
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._serve, name="local judge", daemon=True)
+                self._worker.start()
+        self._jobs.put(job)
+        completion = job.completion.result()
+        if isinstance(completion, str):
+            return Reply(None, completion, usage=Usage(calls=1)), {}
+        usage = Usage(calls=1, output_tokens=len(completion.token_ids))
+        if completion.finish_reason == "length":
+            return cut_reply(completion.text, sampling.max_tokens, usage)
+        return Reply(completion.text, usage=usage), {}
+
+    def _serve(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            batch, ended = self._gather(first)
+            for sampling in dict.fromkeys(job.sampling for job in batch):  # one call of a backend has one sampling
+                self._answer([job for job in batch if job.sampling == sampling])
+            if ended:
+                return
+
+    def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
+        """Whole batch, and whether the thread is to end after it."""
+        batch, deadline = [first], time.monotonic() + self._wait_s
+        while len(batch) < self.concurrency:
+            try:
+                job = self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                break
+            if job is None:
+                return batch, True
+            batch.append(job)
+        return batch, False
+
+    def _answer(self, batch: Sequence[_Job]) -> None:
+        """Every job gets a completion, a reason or an error. Where a batch fails, its questions are asked one by one, so
+        that one picture too large for the memory costs its own question alone."""
+        try:
+            if self._backend is None:
+                self._backend = self._load()
+        except BaseException as error:
+            for job in batch:
+                job.completion.set_exception(error)
+            return
+        sampling = backends.Sampling(**vars(batch[0].sampling) | {"rows": tuple(job.row for job in batch)})
+        try:
+            found = self._backend.generate([job.request for job in batch], 1, sampling)
+        except (ImageEditError, torch.OutOfMemoryError) as error:
+            if len(batch) > 1:
+                for job in batch:
+                    self._answer([job])
+            else:
+                batch[0].completion.set_result(f"the model could not answer ({type(error).__name__}: {error})")
+            return
+        except BaseException as error:
+            for job in batch:
+                job.completion.set_exception(error)
+            return
+        for job, (completion,) in zip(batch, found, strict=True):
+            job.completion.set_result(completion)
+
+
+def harmless(text: str) -> str:
+    """`text` in which nothing is a control token of the model: a request may say "<|im_end|>"."""
+    return re.sub(r"<(?=\|)", "< ", text)
+
+
+def folder_identity(folder: Path) -> str:
+    """Of a checkpoint: its small files by content, its weights by name, size and time of writing (hashing them would take
+    longer than many a judgement)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".jinja", ".safetensors")):
+        facts = path.stat()
+        small = path.suffix != ".safetensors"
+        known = path.read_bytes() if small else f"{facts.st_size} {facts.st_mtime_ns}".encode()
+        digest.update(f"{path.name} {len(known)} ".encode() + known)
+    return digest.hexdigest()
+
+
+__all__ = ["LocalClient", "folder_identity", "harmless"]
