@@ -485,12 +485,36 @@ class PretrainConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
+@dataclass
+class AgreementConfig:
+    """`python -m experiments.agreement`: how well a judge agrees with people."""
+
+    data: str = MISSING  # tiger | editscore | genai_bench | imagenhub | csv | sandbox (written for the purpose)
+    out: str = MISSING  # verdicts, agreement.json, .md and .html
+    path: str | None = None  # folder or file with the data; null: the Hub
+    hub: str = ""  # Hub id in place of the set's own
+    revision: str | None = None  # commit of the Hub data set
+    split: str = ""
+    subset: str = ""  # configuration of the Hub data set
+    scores: str = "judge"  # judge: score every edit | csv: the columns score_a and score_b
+    rubric: str = "paper"  # where judge.rubric names none; pairwise: shown both edits, in both orders
+    samples: int | None = None  # at most so many requests, by the seed; null: all
+    seed: int = 0  # of the sample, of the halves for epsilon, of intervals
+    own: str = ""  # name (or part of it) of the model that judges, marked in the self-preference table
+    budget: float | None = None  # dollars; null: no limit
+    verbose: bool = False
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
 ROOTS: dict[str, type] = {
     "run": RunConfig,
     "evaluate": EvaluateConfig,
     "edit": EditConfig,
     "plan": PlanConfig,
     "pretrain": PretrainConfig,
+    "agreement": AgreementConfig,
 }
 
 

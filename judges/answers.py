@@ -73,7 +73,7 @@ def answers_from_scores(data: PreferenceSet, scores: Scores) -> tuple[list[Answe
         for pair in group.comparisons:
             a, b = group.candidates[pair.a], group.candidates[pair.b]
             left, right = of(group, a), of(group, b)
-            margin = None if left is None or right is None else left - right
+            margin = None if left is None or right is None else float(left - right)
             missing = a.key not in scores or b.key not in scores
             rows.append(_row(group, pair.a, pair.b, pair.human, pair.votes, margin, "", missing))
     notes = [f"the judge has no score {k!r}: its overall score stands in ({n} edits)" for k, n in stood_in.items()]

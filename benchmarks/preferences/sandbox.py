@@ -60,7 +60,8 @@ def write(folder: Path, rows: int = 40, seed: int = 0) -> Path:
 
 def clear(benchmark: SandboxBenchmark) -> Iterator[SandboxSample]:
     """Samples on which doing nothing is surely wrong: a move "to the left of" something may be there already."""
-    return (s for i in count() if all(e.action != "move" for e in (s := benchmark.sample(i)).gold))
+    samples = map(benchmark.sample, count())
+    return (s for s in samples if all(e.action != "move" for e in s.gold))
 
 
 def wrong(sample: SandboxSample, rng: Random) -> Image.Image:

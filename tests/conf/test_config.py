@@ -14,7 +14,7 @@ from experiments import cli
 from rewards.compose import VARIANTS, RewardSpec
 
 OPTIONS = [(g, o) for g, options in cli.groups_of("run").items() if g != "hydra" for o in options]
-REQUIRED = {"evaluate": ["run=a", "out=b"], "edit": ["image=a.png", "instruction=b"]}
+REQUIRED = {"evaluate": ["run=a", "out=b"], "edit": ["image=a.png", "instruction=b"], "agreement": ["data=a", "out=b"]}
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda v: str(v))

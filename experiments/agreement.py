@@ -1,0 +1,211 @@
+"""`python -m experiments.agreement data=… path=… judge=… out=<folder>`: how well a judge agrees with people.
+
+Scores every edit of a set of preference data (or takes the scores that a CSV carries: scores=csv) and writes
+agreement.json, agreement.md and agreement.html: accuracy by the set's own rule, tie-aware accuracy, rank correlations,
+kappas and a self-preference check, each with its interval. Rows are kept as they come, in verdicts.jsonl; the same command
+again goes on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conf.schema import AgreementConfig
+from experiments.cli import command
+
+if TYPE_CHECKING:
+    from benchmarks.preferences import PreferenceSet
+
+FREE_TEXT = ("path", "out")  # keys whose values are taken as they are
+SOURCES = ("judge", "csv")
+SANDBOX = "sandbox"
+IDENTITY = (
+    "name",
+    "kind",
+    "model",
+    "base_url",
+    "repeats",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "seed",
+    "extra",
+    "dtype",
+)
+
+
+def main(config: AgreementConfig) -> None:
+    from benchmarks.errors import BadInput, RunFailed
+    from experiments.agreement_page import write_reports
+    from experiments.agreement_verdicts import Verdicts
+    from experiments.progress import console
+    from experiments.run import quiet_libraries
+    from experiments.store import locked, write_json
+    from judges.findings import Findings, findings_from_scores, findings_from_votes
+
+    if config.scores not in SOURCES:
+        raise BadInput(f"scores={config.scores} is unknown; choose {' or '.join(SOURCES)}")
+    if config.samples is not None and config.samples < 1:
+        raise BadInput(f"samples={config.samples} cannot be used; give 1 or more")
+    quiet_libraries(config.verbose)
+    out = Path(config.out)
+    with locked(out):
+        data = load_data(config, out)
+        check_judge(config, data)
+        keep_settings(out, settings_of(config, data))
+        stopped, spent = "", {}
+        found: Findings
+        if config.scores == "csv":
+            found = findings_from_scores(data, carried_scores(data), config.seed)
+        else:
+            verdicts = Verdicts(out / "verdicts.jsonl")
+            judge = make_judge(config)
+            compares = hasattr(judge, "compare")
+            stopped = verdicts.compare_all(data, judge) if compares else verdicts.score_all(data, judge)
+            find: Any = findings_from_votes if compares else findings_from_scores
+            found = find(data, verdicts.votes if compares else verdicts.scores, config.seed)
+            spent = verdicts.summary(judge)
+        write_json(out / "agreement.json", document(config, data, found, spent))
+        paths = write_reports(out, config, data, found, spent)
+    for line in summary_lines(data, found):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print("\n".join(f"written: {p}" for p in [out / "agreement.json", *paths]), markup=False, soft_wrap=True)
+    if stopped:
+        raise RunFailed(f"{stopped}. The numbers above are partial; the same command goes on after what is judged")
+    if spent.get("invalid_share", 0.0) > config.judge.max_invalid_share:
+        raise RunFailed(
+            f"{spent['invalid']} of {spent['judged']} verdicts are invalid, more than judge.max_invalid_share="
+            f"{config.judge.max_invalid_share:g} (the first: {spent['first_reason']}). What was left out may be what is hard: "
+            "mend the cause, or allow it with a larger share"
+        )
+
+
+def load_data(config: AgreementConfig, out: Path) -> PreferenceSet:
+    """The set; that of the sandbox is written first."""
+    from benchmarks.preferences import load, sandbox
+
+    given = {"hub": config.hub, "revision": config.revision, "split": config.split, "config": config.subset}
+    if config.data == SANDBOX:
+        path = sandbox.write(out / "data", config.samples or 40, config.seed)
+        return load("csv", path=str(path))
+    return load(config.data, path=config.path, samples=config.samples, seed=config.seed, **given)  # type: ignore[arg-type]
+
+
+def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
+    """What can be known to be wrong before the first verdict is paid for."""
+    from benchmarks.errors import BadInput
+    from benchmarks.preferences.base import RATINGS
+
+    if config.scores == "csv":
+        if all(c.score is None for g in data.groups for c in g.candidates):
+            raise BadInput("scores=csv takes the columns score_a and score_b of data=csv, and there are none")
+        return
+    if config.judge.name == SANDBOX and not any(g.item.gold for g in data.groups):
+        raise BadInput(
+            "judge=sandbox compares with the wanted edits, which these data do not carry (column gold of a CSV)"
+        )
+    if config.judge.rubric == "pairwise" and data.rule == RATINGS:
+        raise BadInput(f"data={config.data} rates single edits: judge.rubric=pairwise has no score for one")
+    bare = next((k for k, (g, c) in data.candidates.items() if c.picture is None or g.item.source is None), None)
+    if bare is not None:
+        raise BadInput(f"edit {bare} has no pictures to judge; give them, or take the scores of the file: scores=csv")
+
+
+def make_judge(config: AgreementConfig) -> Any:
+    """A judge of single edits (`judge`), or of pairs (`compare`) with judge.rubric=pairwise."""
+    from benchmarks.errors import BadInput
+
+    if config.judge.name == SANDBOX:
+        from judges.sandbox import SandboxJudge
+
+        return SandboxJudge()
+    from experiments.judges import make_judge_of  # the services and models are only imported where one is chosen
+
+    pairwise = config.judge.rubric == "pairwise"
+    rubric = "paper" if pairwise else config.judge.rubric or config.rubric
+    cache = config.judge.cache or str(Path(config.paths.outputs) / "cache" / "judge")
+    judge = make_judge_of(config.judge, config.engine, rubric, cache, config.budget)
+    if not pairwise:
+        return judge
+    from judges.comparing import LLMComparison
+    from judges.rubrics.pairwise import PairRubric
+
+    if not hasattr(judge, "client"):
+        raise BadInput(
+            f"judge={config.judge.name} asks no model, so it cannot compare: judge.rubric=pairwise needs one"
+        )
+    return LLMComparison(judge.client, PairRubric(config.seed), repeats=config.judge.repeats)
+
+
+def settings_of(config: AgreementConfig, data: PreferenceSet) -> dict[str, Any]:
+    """What the verdicts in a folder depend on; the same in every run that goes on with them."""
+    judge = {k: getattr(config.judge, k) for k in IDENTITY}
+    if config.scores == "csv":
+        judge = {}
+    return {
+        "data": config.data,
+        "source": data.card.source,
+        "revision": config.revision,
+        "sampling": data.card.sampling,
+        "scores": config.scores,
+        "rubric": config.judge.rubric or config.rubric,
+        "judge": judge,
+    }
+
+
+def keep_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Raises BadInput where the folder holds verdicts under other settings."""
+    from benchmarks.errors import BadInput
+    from experiments.store import read_json, write_json
+
+    path = out / "settings.json"
+    if path.is_file():
+        known = read_json(path)
+        if other := [k for k in settings if known.get(k) != settings[k]]:
+            raise BadInput(
+                f"{out} holds verdicts under another {', '.join(other)}; choose another out=<folder>, or delete it"
+            )
+    else:
+        write_json(path, settings)
+
+
+def carried_scores(data: PreferenceSet) -> dict[str, dict[str, float] | None]:
+    """The scores of a CSV; an empty one is an invalid verdict."""
+    found = {k: c.score for k, (_, c) in data.candidates.items()}
+    return {k: None if s is None else {"overall": s} for k, s in found.items()}
+
+
+def document(config: AgreementConfig, data: PreferenceSet, found: Any, spent: dict[str, Any]) -> dict[str, Any]:
+    """What agreement.json holds."""
+    from dataclasses import asdict
+
+    return {
+        "data": {"name": config.data, "rule": data.rule, **asdict(data.card)},
+        "judge": {"name": config.judge.name if config.scores == "judge" else "scores of the file", **spent},
+        "rubric": config.judge.rubric or config.rubric,
+        "seed": config.seed,
+        **found.as_dict(),
+    }
+
+
+def summary_lines(data: PreferenceSet, found: Any) -> list[str]:
+    """The table on the terminal: within 110 columns."""
+    title = f"{data.card.title}: {len(data.groups)} requests, {found.comparisons['all']} rows"
+    lines = [title, ""]
+    for m in found.measures:
+        lines.append(f"  {m.title:<38}{m.text():>24}   {m.cell.counts()}")
+    if found.ties is not None and found.ties.epsilon is not None:
+        lines.append(f"  epsilon {found.ties.epsilon:.4g}, chosen on {found.ties.half}")
+    for s in found.shares:
+        if not s.excess.cell.partial and s.excess.cell.value is not None:
+            p = s.excess.adjusted
+            lines.append(
+                f"  wins of {s.model}: judge {s.judge.text(1, percent=True)}, people {s.people.text(1, percent=True)}, "
+                f"excess {s.excess.cell.text(1, True, True)}" + (f", p {p:.3g} (Holm)" if p is not None else "")
+            )
+    return [*lines, *(f"  note: {n}" for n in found.notes)]
+
+
+if __name__ == "__main__":
+    command("agreement", main, FREE_TEXT)

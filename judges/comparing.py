@@ -1,0 +1,86 @@
+"""A model that is shown both edits: asks `pairwise`'s questions, and never makes up a winner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from PIL import Image
+
+from benchmarks.base import EditSample
+from benchmarks.errors import BadInput
+from judges.question import Client, Question, Sampling, Unreadable, Usage
+from judges.rubrics.pairwise import FIRST, SECOND, PairRubric, PairVerdict
+
+ASKS = 2  # of a question whose reply cannot be read
+LABELS = {FIRST: "a", SECOND: "b"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`label`: a, b or tie for the first and second edit; None where `reason` says why there is no verdict."""
+
+    label: str | None
+    reason: str = ""
+    consistent: bool = True  # both orders, where asked, named the same winner
+    favoured_side: str = ""  # A or B where both orders named the same side
+
+
+class PairwiseJudge(Protocol):
+    """Blocks until the verdict is there; safe to call from `concurrency` threads."""
+
+    concurrency: int
+
+    def compare(self, before: Image.Image, a: Image.Image, b: Image.Image, item: EditSample) -> Compared: ...
+
+
+class LLMComparison:
+    """`PairwiseJudge` by any client. A reply that cannot be read is asked for once more, then the verdict is invalid; so it
+    is where the service refuses one of the orders. Raises BadInput for what concerns all pairs alike, BudgetSpent."""
+
+    def __init__(
+        self, client: Client, rubric: PairRubric, sampling: Sampling | None = None, repeats: int | None = None
+    ) -> None:
+        self.client, self.rubric = client, rubric
+        self.sampling = rubric.sampling if sampling is None else sampling
+        self.repeats = rubric.repeats if repeats is None else repeats
+        if self.repeats < 1:
+            raise BadInput(f"a judge needs at least 1 pass over its questions, not {self.repeats}")
+
+    @property
+    def concurrency(self) -> int:
+        return self.client.concurrency
+
+    @property
+    def usage(self) -> Usage:
+        return self.client.usage
+
+    def compare(self, before: Image.Image, a: Image.Image, b: Image.Image, item: EditSample) -> Compared:
+        passes: list[PairVerdict] = []
+        for number in range(self.repeats):
+            answers: dict[str, Mapping[str, Any]] = {}
+            for question in self.rubric.questions(item, before, a, b):
+                found, reason = self._answer(question, number)
+                if found is None:
+                    return Compared(None, reason)
+                answers[question.name] = found
+            passes.append(self.rubric.verdict(answers, item))
+        verdict = self.rubric.combine(passes)
+        label = LABELS.get(verdict.winner, "tie")
+        return Compared(label, consistent=verdict.consistent, favoured_side=verdict.favoured_side)
+
+    def _answer(self, question: Question, number: int) -> tuple[Mapping[str, Any] | None, str]:
+        reason = ""
+        for again in range(ASKS):
+            reply = self.client.ask(question, self.sampling, ASKS * number + again)
+            if reply.text is None:
+                return None, reply.reason or "no reply"
+            try:
+                return question.read(reply.text), ""
+            except Unreadable as error:
+                reason = f"unreadable reply to {question.name}: {error}"
+        return None, reason
+
+
+__all__ = ["Compared", "LLMComparison", "PairwiseJudge"]
