@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.evaluation.listing import Listed, Listing, read_listing
-from experiments.evaluation.places import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Place
+from experiments.evaluation.places import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Place, has_rows
 from experiments.evaluation.rows import Row, fine, fingerprint, read_rows
 from experiments.results import ARMS
 from experiments.store import read_json
@@ -73,11 +73,13 @@ def load(out: Path) -> list[Section]:
     for path in sorted(p.parent for p in out.glob(f"*/{CLAIM}")):
         name = read_json(path / CLAIM)["config"]["place"]
         place = Place(out, name)
-        claims = {c["arm"]: c for p in path.glob(f"{EDITS}/*/{CLAIM}") if (c := read_json(p))}
+        claims = {c["arm"]: c for p in path.glob(f"{EDITS}/*/{CLAIM}") if has_rows(p.parent) and (c := read_json(p))}
         arms = tuple(sorted(claims, key=arm_order))
         edits = {arm: read_rows(place.edits(arm)) for arm in arms}
         columns = []
         for judge in sorted(p.parent for p in path.glob(f"{VERDICTS}/*/{CLAIM}")):
+            if not has_rows(judge):
+                continue
             claimed = read_json(judge / CLAIM) | read_json(judge / LIMITS)
             rows = {arm: judged_rows(edits[arm], read_rows(place.verdicts(claimed["label"], arm))) for arm in arms}
             columns.append(Column(claimed["label"], claimed, rows, usage_of(judge)))

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.errors import BadData, BadInput
 from benchmarks.item import Benchmark, Card
-from experiments.evaluation.places import CLAIM, Key, Place
-from experiments.store import read_json, write_json, write_text
+from experiments.evaluation.places import CLAIM, Key, Place, has_rows, write_changed
+from experiments.store import read_json, write_text
 from rl.journal import read_jsonl
 
 ITEMS = "items.jsonl"
@@ -57,13 +57,12 @@ def claim_benchmark(place: Place, benchmark: Benchmark, config: Mapping[str, Any
     lines = "".join(json.dumps(_written(i), ensure_ascii=False) + "\n" for i in items)
     digest = hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     path = place.folder / ITEMS
-    if (place.folder / CLAIM).is_file():
+    if (place.folder / CLAIM).is_file() and has_rows(place.folder):
         _compare(place, dict(config), digest)
     else:
         card = json.loads(json.dumps(asdict(benchmark.card)))
         asked = {"card": card, "config": dict(config), "items": digest, "units": len(benchmark)}
-        write_json(place.folder / CLAIM, asked)
-    if not path.is_file():
+        write_changed(place.folder / CLAIM, asked)
         write_text(path, lines.encode("utf-8", "replace").decode())
     return Listing(benchmark.card, tuple(items), dict(config))
 

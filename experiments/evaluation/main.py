@@ -34,8 +34,11 @@ def evaluate(asked: Asked) -> dict[str, Any]:
         + (f", shard {share.name}" if share.shards > 1 else "")
     )
     say_shares(stages, share)
+    covered = True
     try:
-        if asked.used.launcher.processes > 1:
+        if not stages.check():
+            pass
+        elif asked.used.launcher.processes > 1:
             from experiments.evaluation.shards import run_shards
 
             covered = run_shards(asked)
@@ -57,7 +60,7 @@ def evaluate(asked: Asked) -> dict[str, Any]:
 
 def work(stages: Stages, share: Share) -> bool:
     """This process's share; False where the budget was spent."""
-    with share.working(stages.asked.out):
+    with share.working(stages.asked.out):  # in a worker what is missing was checked by its launcher
         stages.edit(share)
         covered = stages.judge(share)
         stages.measure(share)

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
-from benchmarks.item import Item
-from conf.schema import JudgeConfig
+from benchmarks.errors import ImageEditError
+from conf.schema import JudgeConfig, TrackerConfig
 from experiments.evaluation.asked import Asked
 from experiments.evaluation.judging import PictureJudge
 from experiments.evaluation.places import Share
-from judges.base import Verdict
-from judges.question import Usage
-from judges.sandbox import SandboxJudge
-
-
-@dataclass(frozen=True)
-class SandboxPictures:
-    """The sandbox's judge as a judge of items: pixels against gold edits. It computes, so one thread is enough."""
-
-    concurrency: int = 1
-
-    @property
-    def usage(self) -> Usage:
-        return Usage()
-
-    def judge(self, before: Image.Image, after: Image.Image, item: Item) -> Verdict:
-        return SandboxJudge().judge(before, after, item.gold)
 
 
 def judge_for(asked: Asked, rubric: str, share: Share) -> PictureJudge:
+    """Raises BadInput for settings that cannot work, MissingFile for a checkpoint that is not there."""
+    from experiments.judges import SandboxPictures, make_judge_of
+    from judges.rubrics import make_rubric
+
     judge = shared(asked.used.judge, share.shards)
     if judge.kind == "sandbox":
         return SandboxPictures()
-    from experiments.judges import make_judge_of
-
     budget = None if asked.config.budget is None else asked.config.budget / share.shards
     cache = Path(judge.cache or Path(asked.used.paths.outputs) / "cache" / "judge")
-    return make_judge_of(judge, asked.used.engine, rubric, cache, budget)
+    return make_judge_of(judge, asked.used.engine, make_rubric(rubric), cache, budget)
+
+
+def missing_for_judge(judge: JudgeConfig) -> list[str]:
+    """Keys and checkpoints that are not there; nothing is loaded or asked."""
+    from experiments.preflight import missing_keys
+
+    found = list(missing_keys(judge, TrackerConfig(name="jsonl")))
+    if judge.kind in ("vlm", "rrm"):
+        from experiments.judges import checkpoint_of
+
+        try:
+            checkpoint_of(judge)
+        except ImageEditError as error:
+            found.append(str(error))
+    return found
 
 
 def shared(judge: JudgeConfig, shards: int) -> JudgeConfig:
@@ -52,4 +50,4 @@ def shared(judge: JudgeConfig, shards: int) -> JudgeConfig:
     )
 
 
-__all__ = ["SandboxPictures", "judge_for", "shared"]
+__all__ = ["judge_for", "missing_for_judge", "shared"]

@@ -62,15 +62,25 @@ def picture_name(key: Key) -> str:
 
 
 def claim(folder: Path, asked: Mapping[str, Any], what: str, way_out: str) -> None:
-    """Note what defines the rows of a folder; BadInput where it holds others."""
+    """Note what defines the rows of a folder; BadInput where it holds others. A claim without any row binds nobody."""
     path = folder / CLAIM
-    if path.is_file():
+    if path.is_file() and has_rows(folder):
         known = read_json(path)
         other = sorted(k for k in {*known, *asked} if known.get(k) != asked.get(k))
         if other:
             raise BadInput(f"{folder} holds {what} of another evaluation (other {', '.join(other)}); {way_out}")
         return
-    write_json(path, dict(asked))
+    write_changed(path, asked)
+
+
+def has_rows(folder: Path) -> bool:
+    return any(p.stat().st_size for p in folder.glob("**/*-of-*.jsonl"))
+
+
+def write_changed(path: Path, value: Mapping[str, Any]) -> None:
+    """A file that says this already is left alone."""
+    if not path.is_file() or read_json(path) != dict(value):
+        write_json(path, dict(value))
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:
@@ -157,5 +167,18 @@ class Share:
             yield
 
 
-__all__ = ["CLAIM", "EDITS", "LIMITS", "LOCKS", "METRICS", "PICTURES", "VERDICTS", "Key", "Place", "Share", "claim"]
-__all__ += ["held", "open_picture", "picture_name", "save_picture"]
+__all__ = [
+    "CLAIM",
+    "EDITS",
+    "LIMITS",
+    "LOCKS",
+    "METRICS",
+    "PICTURES",
+    "VERDICTS",
+    "Key",
+    "Place",
+    "Share",
+    "claim",
+    "has_rows",
+]
+__all__ += ["held", "open_picture", "picture_name", "save_picture", "write_changed"]

@@ -11,15 +11,31 @@ from typing import Any
 
 from benchmarks.errors import BadInput, MissingFile
 from benchmarks.item import Benchmark
-from conf.schema import JudgeConfig, RunConfig, TrackerConfig
+from conf.schema import JudgeConfig, RunConfig
 from experiments.evaluation.asked import Asked, benchmark_identity, open_benchmark
 from experiments.evaluation.editing import FolderMaker, Maker, TeamMaker, check_pictures, edit, missing_turns
+from experiments.evaluation.found import arm_order
 from experiments.evaluation.judging import Judging, PictureJudge, open_tasks
 from experiments.evaluation.listing import Listing, claim_benchmark
 from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
-from experiments.evaluation.places import EDITS, LIMITS, LOCKS, METRICS, Key, Place, Share, claim, held
+from experiments.evaluation.parts import judge_for, missing_for_judge
+from experiments.evaluation.places import (
+    CLAIM,
+    EDITS,
+    LIMITS,
+    LOCKS,
+    METRICS,
+    Key,
+    Place,
+    Share,
+    claim,
+    has_rows,
+    held,
+    write_changed,
+)
 from experiments.progress import bar, console
-from experiments.store import read_json, write_json
+from experiments.results import ARMS
+from experiments.store import read_json
 from judges.question import Usage
 
 ANOTHER = "choose another out=<folder>, or label=<name> to have both in one table"
@@ -44,8 +60,8 @@ class Stages:
         with held(self.asked.out / LOCKS / "claims.lock", wait=True):
             self.listing = claim_benchmark(self.place, self.benchmark, benchmark_identity(self.asked))
             self._claim_arms()
-            folder = self.place.folder / EDITS
-            self.arms = tuple(sorted(read_json(p)["arm"] for p in folder.glob("*/claim.json")))
+            there = {read_json(p)["arm"] for p in (self.place.folder / EDITS).glob(f"*/{CLAIM}") if has_rows(p.parent)}
+            self.arms = tuple(sorted({*there, *self._maker}, key=arm_order))
             if not self.arms:
                 raise BadInput(
                     f"there is nothing to judge in {self.place.folder}: name arms=…, or pictures=<folder of edited pictures>"
@@ -99,7 +115,7 @@ class Stages:
         claim(
             folder, {"label": self.label, **judge_settings(judge, self.rubric)}, "verdicts", "give judge.name=<another>"
         )
-        write_json(folder / LIMITS, {"max_invalid_share": judge.max_invalid_share})
+        write_changed(folder / LIMITS, {"max_invalid_share": judge.max_invalid_share})
 
     @property
     def rubric(self) -> str:
@@ -119,7 +135,6 @@ class Stages:
 
     def edit(self, share: Share) -> None:
         missing = self.missing()
-        self.check_editing([arm for arm, units in missing.items() if units])
         lengths, chunk = self.lengths, self.asked.config.chunk
         for arm, units in missing.items():
             mine = {u: t for u, t in units.items() if share.has(u, chunk)}
@@ -135,37 +150,30 @@ class Stages:
 
                 edit(self.place, arm, self.benchmark, self._maker[arm], mine, share, chunk, told)
 
-    def check_editing(self, arms: Sequence[str]) -> None:
-        """What editing needs and this machine lacks, in one message. Judging what is there needs none of it."""
-        kinds = {a.rpartition("/")[2] for a in arms} & {"editor", "agents", "agents_rl"}
-        if not kinds:
-            return
-        from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
-        from experiments.preflight import missing_rollouts, missing_weights
-
-        used = self.asked.used
-        found = [*missing_editor(used.editor), *missing_editor_memory(used), *missing_cache_room(used)]
-        if kinds - {"editor"}:
-            found = [
-                *missing_weights(replace(used.decomposer, checkpoint=str(self.asked.start))),
-                *missing_rollouts(used.rollouts),
-                *found,
-            ]
+    def check(self) -> bool:
+        """Whether anything is left to do. Raises MissingFile, in one message, for what that needs and this machine lacks:
+        judging what is there needs no editor, and showing what was judged needs nothing."""
+        whole, config = Share(), self.asked.config
+        arms = [arm for arm, units in self.missing().items() if units]
+        tasks = self.asked.judged and open_tasks(self.place, self.label, self.arms, whole, config.chunk, config.retry)
+        found = missing_for_arms(self.asked, arms)
+        if self.asked.judged and (arms or tasks):
+            found += missing_for_judge(self.asked.used.judge)
         if found:
-            raise MissingFile("the arms cannot start here; missing:\n" + "\n".join(f"  - {line}" for line in found))
+            raise MissingFile("the evaluation cannot start here; missing:\n" + "\n".join(f"  - {f}" for f in found))
+        if arms or tasks:
+            return True
+        names = config.metrics.names
+        return any(unmeasured(self.place, arm, names, whole, config.chunk) for arm in self.arms if names)
 
     def judge(self, share: Share) -> bool:
         """False where the budget was spent before the end."""
         if not self.asked.judged:
             return True
-        config, judge = self.asked.config, self.asked.used.judge
+        config = self.asked.config
         tasks = open_tasks(self.place, self.label, self.arms, share, config.chunk, config.retry)
         if not tasks:
             return True
-        from experiments.preflight import missing_keys
-
-        if found := list(missing_keys(judge, TrackerConfig(name="jsonl"))):
-            raise MissingFile("the judge cannot be asked; missing:\n" + "\n".join(f"  - {line}" for line in found))
         asked = self.judge_of(self.rubric, share)
         began = time.monotonic()
         with bar(f"verdicts, {self.label}", len(tasks)) as b:
@@ -184,6 +192,21 @@ class Stages:
             if keys:
                 with bar(f"metrics, {arm}", len(keys)) as b:
                     measure(self.place, arm, self.benchmark, measured, names, keys, share, b.update)
+
+
+def missing_for_arms(asked: Asked, arms: Sequence[str]) -> list[str]:
+    """What editing needs and is not there; pictures made elsewhere need nothing."""
+    kinds = {a.rpartition("/")[2] for a in arms} & set(ARMS)
+    if not kinds:
+        return []
+    from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
+    from experiments.preflight import missing_rollouts, missing_weights
+
+    used, found = asked.used, []
+    if kinds - {"editor"}:
+        found += missing_weights(replace(used.decomposer, checkpoint=str(asked.start)))
+        found += missing_rollouts(used.rollouts)
+    return [*found, *missing_editor(used.editor), *missing_editor_memory(used), *missing_cache_room(used)]
 
 
 def spent(done: int, usage: Usage, seconds: float) -> str:
@@ -248,8 +271,6 @@ def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
 
 def open_stages(asked: Asked) -> Stages:
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
-    from experiments.evaluation.parts import judge_for
-
     judge = lambda rubric, share: judge_for(asked, rubric, share)  # noqa: E731
     metrics = None
     if asked.config.metrics.names:

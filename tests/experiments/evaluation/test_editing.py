@@ -112,6 +112,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
 
 def test_other_items_in_the_same_folder_and_equal_ids_are_refused(tmp_path: Path) -> None:
     place = set_up(tmp_path, Little(4))
+    edited(place, "editor", Little(4), Brighter())
     claim_benchmark(place, Little(4), {"place": "little"})
     with pytest.raises(BadInput, match=r"other items of little \(other benchmark\.samples\)"):
         claim_benchmark(place, Little(5), {"place": "little", "samples": 5})

@@ -82,7 +82,10 @@ def test_the_same_shard_twice_and_other_numbers_of_shards_are_refused(tmp_path: 
 
 
 def test_a_folder_takes_no_other_claim(tmp_path: Path) -> None:
-    claim(tmp_path / "a", {"model": "x", "seed": 0}, "verdicts", "choose another")
+    claim(tmp_path / "a", {"model": "w", "seed": 0}, "verdicts", "choose another")
+    claim(tmp_path / "a", {"model": "x", "seed": 0}, "verdicts", "choose another")  # there was no row yet
+    with RowFile(tmp_path / "a" / "0-of-1.jsonl") as file:
+        file.append([row(0)])
     claim(tmp_path / "a", {"model": "x", "seed": 0}, "verdicts", "choose another")
     with pytest.raises(BadInput, match=r"other model.*choose another"):
         claim(tmp_path / "a", {"model": "y", "seed": 0}, "verdicts", "choose another")
