@@ -98,7 +98,7 @@ def _row(file: Path, line: int, values: Mapping[str, Any]) -> _Row:
         value = values.get(column)
         if value is None:
             return ""
-        if isinstance(value, bool) or not isinstance(value, str | int) or (column == "instruction" and value == 0):
+        if isinstance(value, bool) or not isinstance(value, str if column == "instruction" else str | int):
             raise BadData(f"{where}: {column} should be text but is {value!r}")
         return str(value).strip()
 

@@ -10,8 +10,8 @@ from benchmarks.errors import BadInput, MissingFile
 from benchmarks.item import Card
 
 # How the files of a split are read: by the packaged builders of `datasets`, or memory-mapped as they are.
-BUILDERS = {".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv"}
-_SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}(-[0-9a-f]+)?")
+BUILDERS = {".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}(-[0-9a-f]+)?")
 _USUAL = {"train", "test", "validation", "dev", "val"}
 
 
@@ -74,9 +74,9 @@ def _splits_in(folder: Path) -> dict[str, Files]:
             continue
         named: dict[str, list[Path]] = {}
         for file in files:
-            shard = _SHARD.fullmatch(file.stem)
+            shard = SHARD.fullmatch(file.stem)
             named.setdefault(shard["split"] if shard else file.stem, []).append(file)
-        if any(_SHARD.fullmatch(f.stem) for f in files) or _USUAL & set(named):
+        if any(SHARD.fullmatch(f.stem) for f in files) or _USUAL & set(named):
             return {name: Files(builder, tuple(of), folder) for name, of in sorted(named.items())}
         return {"folder:" + folder.name: Files(builder, tuple(files), folder)}
     return {}
@@ -92,4 +92,4 @@ def beside(base: Path, name: str) -> Path:
     return there if there.is_file() or not (below := base / "images" / name).is_file() else below
 
 
-__all__ = ["BUILDERS", "Files", "all_splits", "beside", "find"]
+__all__ = ["BUILDERS", "SHARD", "Files", "all_splits", "beside", "find"]

@@ -27,7 +27,7 @@ CARD = Card(
     sampling="all turns",
     get=(
         "https://huggingface.co/datasets/osunlp/MagicBrush; the test split is only in a zip with a password from "
-        "github.com/OSU-NLP-Group/MagicBrush: give it as benchmark.path, a CSV or JSONL with the dev split's columns and paths"
+        "github.com/OSU-NLP-Group/MagicBrush: give it as benchmark.path, a JSONL with the dev split's columns and paths"
     ),
     notes=(
         "single: every turn is edited from its own published source picture. multi: a session starts from its first picture and "

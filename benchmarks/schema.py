@@ -101,6 +101,8 @@ def check_value(value: Any, column: Column, where: str) -> Any:
         if column.required:
             raise BadData(f"{where} is empty")
         return None
+    if column.required and isinstance(value, str) and not value.strip():
+        raise BadData(f"{where} is empty")
     wanted = _TYPES.get(column.kind)
     if wanted is not None and (not isinstance(value, wanted) or (isinstance(value, bool) and column.kind != FLAG.kind)):
         raise BadData(f"{where} should be {column.kind} but is {value!r}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.hub import commit_of, explained
 from benchmarks.item import Card
-from benchmarks.local import BUILDERS, Files, beside
+from benchmarks.local import BUILDERS, SHARD, Files, beside
 
 
 class Source(Protocol):
@@ -91,7 +92,7 @@ class Streamed:
 
         if self.base is None or not isinstance(self.features[column], Value):
             return None
-        paths = self.plain([column])[column]
+        paths = self.plain([column])[column][:]
         if not all(p is None or isinstance(p, str) for p in paths):
             return None
         return next(
@@ -142,6 +143,20 @@ class Streamed:
         return fingerprint(self.identity, *what)
 
 
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """One row needs no progress bar."""
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
 def fingerprint(*what: Any) -> str:
     """A name for what was read from somewhere."""
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
@@ -152,7 +167,7 @@ def kept_json(card: Card, where: str, fingerprint: str, make: Callable[[], Any])
     from datasets import Dataset, Features, Value
 
     rows = _Once(lambda: iter([{"json": json.dumps(make())}]))
-    with explained(card, where):
+    with explained(card, where), _no_bar():
         kept = Dataset.from_generator(rows, features=Features({"json": Value("string")}), fingerprint=fingerprint)
     return json.loads(kept[0]["json"])
 
@@ -181,25 +196,35 @@ def from_files(card: Card, files: Files) -> Source:
             return Mapped(where, files.base, datasets.concatenate_datasets(parts))
     names = [str(f) for f in files.files]
     stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files.files]
-    chosen = {"path": files.builder, "data_files": names, "split": "train"}
+    chosen: dict[str, Any] = {"path": files.builder, "data_files": names, "split": "train"}
+    if files.builder == "csv":  # only an empty cell is empty: a request may well say "None" or "NA"
+        chosen |= {"keep_default_na": False, "na_values": [""]}
     return Streamed(card, where, files.base, ["files", stamps], partial(_stream, chosen))
 
 
-def from_hub(card: Card, hub: str, config: str, revision: str | None, split: str) -> Source:
-    """A split on the Hub, of one commit. Raises MissingFile, BadInput, RunFailed as `benchmarks.hub.explained` says."""
+def from_hub(card: Card, hub: str, config: str, revision: str | None, split: str, files: str = "") -> Source:
+    """A split on the Hub, of one commit. `files` says which they are (e.g. data/FreeForm_3-*), so that the library need not
+    sort all files of the set into splits, which takes long where there are thousands.
+
+    Raises MissingFile, BadInput, RunFailed as `benchmarks.hub.explained` says.
+    """
     commit = commit_of(card, hub, revision)
-    chosen = {"path": hub, "name": config or None, "split": split, "revision": commit}
+    chosen: dict[str, Any] = {"path": hub, "name": config or None, "split": split, "revision": commit}
+    if files:
+        chosen["data_files"] = {split: [files]}
     return Streamed(card, f"{hub} (split {split})", None, ["hub", hub, commit, config, split], partial(_stream, chosen))
 
 
-def split_names(card: Card, hub: str, config: str, commit: str) -> list[str]:
-    """The splits of a Hub data set."""
-    import datasets
+def split_names(card: Card, hub: str, commit: str) -> list[str]:
+    """The splits of a Hub data set by the names of the parquet files in its data/, sorted."""
+    from huggingface_hub import HfApi
 
     def ask() -> list[str]:
-        return list(datasets.get_dataset_split_names(hub, config_name=config or None, revision=commit))
+        paths = [Path(f) for f in HfApi().list_repo_files(hub, repo_type="dataset", revision=commit)]
+        shards = [SHARD.fullmatch(p.stem) for p in paths if p.suffix == ".parquet" and p.parent == Path("data")]
+        return sorted({shard["split"] for shard in shards if shard})
 
-    return list(kept_json(card, hub, fingerprint("splits", hub, config, commit), ask))
+    return list(kept_json(card, hub, fingerprint("splits", hub, commit), ask))
 
 
 def _field(cells: Any, name: str) -> Any:

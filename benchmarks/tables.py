@@ -25,8 +25,11 @@ from benchmarks.schema import PICTURE, Column, check_schema, check_value, names_
 from benchmarks.sources import Source, from_files, from_hub
 
 
-def open_table(card: Card, options: Options, columns: Mapping[str, Column], split: str | None = None) -> Table:
-    """The table of `options` (its path, else its hub) with these columns; `split` overrides the options' and the card's.
+def open_table(
+    card: Card, options: Options, columns: Mapping[str, Column], split: str | None = None, files: str = ""
+) -> Table:
+    """The table of `options` (its path, else its hub) with these columns; `split` overrides the options' and the card's, and
+    `files` says which files on the Hub are that split, where listing them all would take long.
 
     Reads no picture. Raises MissingFile (nothing there, gated, no network), BadInput (no such split), BadData (schema).
     """
@@ -34,7 +37,7 @@ def open_table(card: Card, options: Options, columns: Mapping[str, Column], spli
     if options.path:
         source: Source = from_files(card, find(card, options.path, split, options.config))
     elif hub := options.hub or card.source:
-        source = from_hub(card, hub, options.config, options.revision, split)
+        source = from_hub(card, hub, options.config, options.revision, split, files)
     else:
         raise BadInput(f"{card.name} has no Hub id: give benchmark.path. How to get it: {card.get}")
     return Table(card, source, columns)
@@ -91,7 +94,7 @@ class Table:
         """All values of a column without pictures (None everywhere, where an optional one is absent)."""
         if name not in self.names:
             return [None] * len(self)
-        values = self._text[self.names[name]]
+        values = self._text[self.names[name]][:]  # a list at once; the column by itself reads value by value
         return [self._checked(r, name, values[r]) for r in self._rows]
 
     def row(self, i: int) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def load(options: Options) -> Benchmark:
     if not options.path:  # asked once, so that all splits are of one commit
         options = replace(options, revision=commit_of(CARD, options.hub or CARD.source, options.revision))
     splits = _chosen(options)
-    tables = [open_table(CARD, options, COLUMNS, split) for split in splits]
+    tables = [open_table(CARD, options, COLUMNS, split, files=f"data/{split}-*") for split in splits]
     counts = shares([len(t) for t in tables], options.samples)
     used: list[tuple[str, Table]] = []
     for split, table, count in zip(splits, tables, counts, strict=True):
@@ -128,7 +128,7 @@ def _available(options: Options) -> list[str]:
     hub = options.hub or CARD.source
     if not options.revision:
         raise BadInput("ultraedit: the commit must be known before its splits are listed")
-    return split_names(CARD, hub, options.config, options.revision)
+    return split_names(CARD, hub, options.revision)
 
 
 def _number(split: str) -> tuple[int, str]:

@@ -61,7 +61,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Hub:
             return real(path, name, **kwargs)
         world.calls.append({"path": path, "name": name, **kwargs})
         assert kwargs["revision"] == COMMIT and kwargs["streaming"]
-        files = sorted(str(f) for f in (world.sets[path] / "data").glob(f"{kwargs['split']}-*.parquet"))
+        patterns = kwargs.get("data_files", {kwargs["split"]: [f"data/{kwargs['split']}-*"]})[kwargs["split"]]
+        files = sorted(str(f) for pattern in patterns for f in world.sets[path].glob(pattern))
         columns = {"columns": kwargs["columns"]} if "columns" in kwargs else {}
         return real("parquet", data_files=files, split="train", streaming=True, **columns)
 
@@ -69,11 +70,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Hub:
         world.asked.append((repo_id, revision))
         return SimpleNamespace(sha=COMMIT)
 
-    def splits(path: str, config_name: str | None = None, revision: str | None = None, **_: Any) -> list[str]:
-        assert revision == COMMIT
-        return sorted({f.name.split("-")[0] for f in (world.sets[path] / "data").glob("*.parquet")})
+    def list_repo_files(self: Any, repo_id: str, *, repo_type: str, revision: str) -> list[str]:
+        assert (repo_type, revision) == ("dataset", COMMIT)
+        found = [str(f.relative_to(world.sets[repo_id])) for f in world.sets[repo_id].rglob("*") if f.is_file()]
+        return [".gitattributes", "README.md", *found]
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    monkeypatch.setattr(datasets, "get_dataset_split_names", splits)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", list_repo_files)
     return world

@@ -201,6 +201,14 @@ def test_an_empty_cell_is_said_by_row_and_column(tmp_path: Path) -> None:
         table.column("text")
 
 
+def test_in_a_csv_only_an_empty_cell_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,n\nNone,1\nNA,2\n,3\n")
+    table = open_table(CARD, Options(path=str(tmp_path)), {"text": TEXT, "n": INTEGER})
+    assert [table.row(i)["text"] for i in range(2)] == ["None", "NA"]
+    with pytest.raises(BadData, match="row 2, column 'text' is empty"):
+        table.row(2)
+
+
 def test_a_null_picture_is_found_before_it_is_opened_where_that_costs_nothing(tmp_path: Path) -> None:
     holed = rows()
     holed[4]["p"] = None

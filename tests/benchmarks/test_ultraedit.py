@@ -55,6 +55,7 @@ def test_from_the_hub_only_the_splits_picked_are_read(
     found = load("ultraedit", samples=3, seed=0)
     picked = found.card.split.split(", ")
     assert {c["split"] for c in hub.calls} == set(picked) and len(picked) == 2
+    assert {c["data_files"][c["split"]][0] for c in hub.calls} == {f"data/{s}-*" for s in picked}
     assert picked == sorted(picked, key=lambda s: int(s.split("_")[1]))  # FreeForm_2 before FreeForm_10
     assert len(found) == 3 and hub.asked == [("BleachNick/UltraEdit", None)]  # one commit for all splits
     assert load("ultraedit", samples=3, seed=1).card.split != found.card.split
