@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from judges.question import Unreadable
@@ -89,9 +90,9 @@ class Form:
 
     fields: Mapping[str, Field]
 
-    @property
+    @cached_property
     def schema(self) -> dict[str, Any]:
-        """JSON schema; with every key required and no other allowed, as strict structured outputs want it."""
+        """JSON schema, the same object for every question of a kind, so that clients can tell kinds apart by it; with every key required and no other allowed, as strict structured outputs want it."""
         return {
             "type": "object",
             "properties": {name: field.schema for name, field in self.fields.items()},
