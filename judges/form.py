@@ -92,7 +92,10 @@ class Form:
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """JSON schema, the same object for every question of a kind, so that clients can tell kinds apart by it; with every key required and no other allowed, as strict structured outputs want it."""
+        """JSON schema with every key required and no other allowed, as strict structured outputs want it.
+
+        One object for all questions of a kind, so that a client can tell kinds apart by it.
+        """
         return {
             "type": "object",
             "properties": {name: field.schema for name, field in self.fields.items()},
