@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from judges.question import Unreadable
@@ -89,9 +90,12 @@ class Form:
 
     fields: Mapping[str, Field]
 
-    @property
+    @cached_property
     def schema(self) -> dict[str, Any]:
-        """JSON schema; with every key required and no other allowed, as strict structured outputs want it."""
+        """JSON schema with every key required and no other allowed, as strict structured outputs want it.
+
+        One object for all questions of a kind, so that a client can tell kinds apart by it.
+        """
         return {
             "type": "object",
             "properties": {name: field.schema for name, field in self.fields.items()},

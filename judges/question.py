@@ -102,7 +102,7 @@ class Rubric(Protocol):
     """A judging protocol: which questions, how replies are read, how they make scores."""
 
     name: str
-    scores: tuple[str, ...]  # keys of a verdict's scores; "overall" (0 to 10) is always one of them
+    scores: tuple[str, ...]  # keys of a verdict's scores; "overall" (0 to 10) is always there, others where they apply
     scales: Mapping[str, float]  # highest value of each score (10, or 5 where the protocol says so)
     sampling: Sampling  # the protocol's own
     repeats: int  # the protocol's own number of passes over all questions

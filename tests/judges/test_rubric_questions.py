@@ -138,6 +138,13 @@ def test_every_prompt_shows_the_reply_it_wants_with_its_keys_in_the_schemas_orde
         assert set(question.read(json.dumps(reply))) == set(reply)
 
 
+def test_questions_of_a_kind_share_one_schema_so_that_a_client_keeps_few() -> None:
+    for name, of in CASES:
+        rubric = make_rubric(name)
+        one, other = ask(rubric, of), ask(make_rubric(name), replace(of, id="another"))
+        assert all(one[key].schema is other[key].schema for key in one)
+
+
 def keys_of(question: Question) -> Sequence[str]:
     assert question.schema is not None
     return list(question.schema["properties"])

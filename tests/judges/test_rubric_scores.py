@@ -51,6 +51,8 @@ def test_editscore_comes_from_25_and_is_averaged_over_passes() -> None:
     # avg@2: (8 + 10) / 2, (4 + 10) / 2, (9 + 0) / 2, (6 + 0) / 2 = 3; not the root of the averages
     both = rubric.combine([one, two])
     assert both == {"prompt_following": 9.0, "consistency": 7.0, "perceptual_quality": 4.5, "overall": 3.0}
+    # avg@3 of overall 6, 0, 0: the mean is 2, the median would be 0
+    assert rubric.combine([one, two, two])["overall"] == 2.0
     with pytest.raises(Unreadable, match="0 to 25"):
         scored(rubric, item(), {"sc": {"score": [26, 10]}, "pq": {"score": [25, 25]}})
 
@@ -70,6 +72,8 @@ def test_complex_edit_is_the_mean_of_three_and_averaged_over_samples() -> None:
         "perceptual_quality": 3.0,
         "overall": 5.0,
     }
+    # of 8, 2, 2: the mean is 4, the median would be 2
+    assert rubric.combine([sample(8, 10, 6), sample(2, 4, 0), sample(2, 4, 0)])["overall"] == 4.0
     assert rubric.repeats == 20
 
 
