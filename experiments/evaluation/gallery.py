@@ -58,10 +58,12 @@ def groups(section: Section, count: int) -> dict[str, list[Seen]]:
         keys = [i.key for i in section.listing.items if any(i.key in section.edits[a] for a in section.arms)]
         spaced = [keys[i * len(keys) // min(count, len(keys))] for i in range(min(count, len(keys)))]
         return {"shown": [Seen(k, ()) for k in spaced]}
+    count = min(count, -(-len(items) // 3))
     disputed = sorted((s for s in items if s.dispute > 0), key=lambda s: (-s.dispute, s.key))[:count]
-    rest = sorted((s for s in items if s not in disputed), key=lambda s: (-s.mean, s.key))
+    taken = {s.key for s in disputed}
+    rest = sorted((s for s in items if s.key not in taken), key=lambda s: (-s.mean, s.key))
     half = min(count, (len(rest) + 1) // 2)
-    return {BEST: rest[:half], WORST: rest[half:][-count:][::-1], DISPUTED: disputed}
+    return {BEST: rest[:half], WORST: rest[half:][-count:][::-1] if count else [], DISPUTED: disputed}
 
 
 def chosen(section: Section, count: int) -> list[Key]:

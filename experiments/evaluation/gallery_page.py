@@ -76,9 +76,10 @@ def marks(section: Section, arm: str, item: Listed) -> str:
     out = []
     for column in section.columns:
         row = column.rows[arm].get(item.key)
-        mark = "not judged" if row is None else f"{row['scores'].get(OVERALL, 0):.1f}" if row["valid"] else "invalid"
-        out.append(mark if len(section.columns) == 1 else f"{column.title} {mark}")
-    return ", ".join(out)
+        mark = "not judged" if row is None else f"{row['scores'][OVERALL]:.1f}" if row["valid"] else "invalid"
+        whose = "" if len(section.columns) == 1 else f"{escape(column.title)} "
+        out.append(f'{whose}<span class="score">{mark}</span>')
+    return "<br>".join(["", *out] if len(out) > 1 else out)
 
 
 def plan(edit: Mapping[str, Any]) -> str:
@@ -138,6 +139,7 @@ def _texts(said: Any) -> Sequence[str]:
 
 
 def picture(section: Section, path: Path, name: str, score: str, below: str) -> str:
+    """`score` and `below` are HTML."""
     link = path.relative_to(section.place.out).as_posix()
     shown = (
         f'<a href="{escape(link)}">{thumbnail(path)}</a>' if path.is_file() else '<div class="none">no picture</div>'

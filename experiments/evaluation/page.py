@@ -143,7 +143,7 @@ def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> l
     title = about["card"]["title"] or section.name
     turns = f", {about['items']} turns" if about["items"] != about["units"] else ""
     out = [
-        f"<h2>{escape(title)}</h2>",
+        f"<h2>{escape(title)} <small>{escape(section.name)}</small></h2>",
         f'<p class="muted">{about["units"]} units{turns}. {escape(about["card"]["sampling"])}</p>',
     ]
     for label, column in values["judges"][section.name].items():
@@ -176,6 +176,8 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
             f"{arm_name(a)}: micro {cell_of(f['micro']).text()}, macro {cell_of(f['macro']).text()}"
             for a, f in arms.items()
         ]
+        notes = sorted({f[m]["note"] for f in arms.values() for m in ("micro", "macro") if f[m].get("note")})
+        text += [f"* {note}" for note in notes]
         both = f'<p class="muted">Overall as micro mean (over items) and macro mean (over kinds): {escape("; ".join(text))}.</p>'
     judge = column["judge"]
     settings = ("model", "rubric", "repeats", "temperature", "seed")
@@ -225,19 +227,48 @@ def split_part(arms: Mapping[str, Any], key: str, what: str) -> list[str]:
 
 def metrics_part(found: Mapping[str, Any]) -> list[str]:
     """Without a judge; drift is how far the whole picture moved."""
-    names = list(dict.fromkeys(n for cells in found.values() for n in cells))
-    if not names:
+    arms = found.get("arms", {})
+    names = list(dict.fromkeys(n for cells in arms.values() for n in cells))
+    if not names and not found.get("drift"):
         return []
-    rows = []
+    rows, without = [], []
     for name in names:
-        cells = [c.get(name, Cell.empty().as_dict()) for c in found.values()]
-        rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
-    note = metric_notes(names)
+        cells = [c.get(name, Cell.empty().as_dict()) for c in arms.values()]
+        if any(c["n"] for c in cells):
+            rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
+        else:
+            without.append(name)
+    notes = [metric_notes([n for n in names if n not in without])]
+    notes += [f"not to be had for any item (no target, no mask): {', '.join(without)}"] if without else []
     return [
         "<h3>Metrics without a judge</h3>",
-        f'<div class="wide">{table(["metric", "n", *(arm_name(a) for a in found)], rows)}</div>',
-        f'<p class="muted">{escape(note)}</p>' if note else "",
+        f'<div class="wide">{table(["metric", "n", *(arm_name(a) for a in arms)], rows)}</div>' if rows else "",
+        f'<p class="muted">{escape(". ".join(filter(None, notes)))}</p>',
+        *drift_part(found.get("drift", {})),
     ]
+
+
+def drift_part(drift: Mapping[str, Any]) -> list[str]:
+    def share(x: float | None) -> str:
+        return "–" if x is None else f"{100 * x:.0f} %"
+
+    def pixels(x: float | None) -> str:
+        return "–" if x is None else f"{x:.2f}"
+
+    rows = [
+        (
+            [
+                escape(arm_name(arm)),
+                f"{d['measured']} of {d['n']}",
+                *(share(d[k]) for k in ("drifted", "shifted", "zoomed", "turned")),
+                *(pixels(d[k]) for k in ("median_px", "largest_px")),
+            ],
+            False,
+        )
+        for arm, d in drift.items()
+    ]
+    head = ["drift of the whole picture", "measured", "any", "shifted", "zoomed", "turned", "median px", "largest px"]
+    return [f'<div class="wide">{table(head, rows)}</div>'] if rows else []
 
 
 def metric_notes(names: Sequence[str]) -> str:

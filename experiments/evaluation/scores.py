@@ -9,8 +9,12 @@ from typing import Any
 from benchmarks.item import EVERYTHING
 from experiments.evaluation.found import OVERALL, Column, Section, arm_name, arm_order, cell, clusters_of, last_turns
 from experiments.evaluation.listing import Listed
+from experiments.evaluation.rows import fine
 from experiments.results import average
+from judges.metrics.summary import summarise_drift
 from judges.statistics import Cell, holm_adjusted, micro, paired
+
+DRIFT = "drift_"  # the keys of one metric with several numbers, which mean something together
 
 
 def scores(sections: Sequence[Section], made_from: str = "", about: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -150,19 +154,21 @@ def row_mean(cells: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def metrics_section(section: Section) -> dict[str, Any]:
-    """{arm: {metric: cell}}; a metric that cannot be had for an item (no mask, no target) is left out there, not counted as
-    invalid."""
-    out: dict[str, Any] = {}
+    """{arm: {metric: cell}}, and drift as {"drift": {arm: shares of edits that moved the whole picture}}. A metric that cannot
+    be had for an item (no mask, no target) is left out there, not counted as invalid."""
+    out: dict[str, Any] = {"arms": {}, "drift": {}}
     for arm, rows in section.metrics.items():
-        names = list(dict.fromkeys(n for values in rows.values() for n in values))
-        edited = [i for i in section.listing.items if not (section.edits[arm].get(i.key) or {}).get("failure")]
+        names = [n for n in dict.fromkeys(n for values in rows.values() for n in values) if not n.startswith(DRIFT)]
+        edited = [i for i in section.listing.items if fine(section.edits[arm].get(i.key, {}))]
         cells = {}
         for name in names:
             known = [i for i in edited if rows.get(i.key, {}).get(name) is not None]
             missing = sum(name not in rows.get(i.key, {}) for i in edited)
             values = [rows[i.key][name] for i in known]
             cells[name] = micro(values, clusters=clusters_of(known), missing=missing).as_dict()
-        out[arm] = cells
+        out["arms"][arm] = cells
+        if any(n.startswith(DRIFT) for values in rows.values() for n in values):
+            out["drift"][arm] = vars(summarise_drift(list(rows.values())))
     return out
 
 

@@ -191,7 +191,7 @@ def difference(gap: Mapping[str, Any]) -> str:
     """'team before RL − editor alone: +0.61 [+0.39, +0.99], p 0.001'."""
     from experiments.evaluation.found import arm_name
 
-    p = "" if gap["p_holm"] is None else f", p {gap['p_holm']:.2g}"
+    p = "" if gap["p_holm"] is None else f", p {gap['p_holm']:.2g} (Holm)"
     return f"{arm_name(gap['second'])} − {arm_name(gap['first'])}: {cell_of(gap).text(sign=True)}{p}"
 
 

@@ -87,7 +87,8 @@ def test_a_label_and_a_second_benchmark_extend_the_table(command, tmp_path: Path
     found = read_json(out / "results.json")
     assert list(found["arms"]) == ["again/editor", "editor"] or list(found["arms"]) == ["editor", "again/editor"]
     assert found["arms"]["editor"]["sandbox"] == found["arms"]["again/editor"]["sandbox"]
-    assert found["metrics"]["sandbox"]["editor"]["l1@source"]["n"] == 5
+    assert found["metrics"]["sandbox"]["arms"]["editor"]["l1@source"]["n"] == 5
+    assert found["metrics"]["sandbox"]["drift"]["again/editor"]["n"] == 5
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "again: editor alone" in page and "Metrics without a judge" in page
 
