@@ -343,25 +343,38 @@ class RunConfig:
 
 @dataclass
 class EvaluateConfig:
-    """`python -m experiments.evaluate`: a finished run's decomposer on any benchmark, or its arms. Parts come from the run."""
+    """`python -m experiments.evaluate`: arms and judges on any benchmark, or a finished run's decompositions. With a run the
+    parts come from it, and what is given here replaces them."""
 
-    run: str = MISSING  # the run's folder
-    out: str = MISSING  # where results.json goes
-    arms: str = (
-        "none"  # none: decompositions alone | all: the run's arms too, with what is given below in place of its own
-    )
-    samples: int | None = None  # at most so many; all of a data set, or the run's test_samples of the sandbox
+    run: str = "none"  # the run's folder; none: the configured decomposer as it is, with scale, editor, ... from here
+    out: str = MISSING  # folder; further benchmarks, judges and arms with the same out are added to its table
+    arms: Any = "none"  # all | none (what is there is judged; of a run alone decompositions) | editor,agents,agents_rl
+    pictures: str = ""  # folder of pictures edited elsewhere, <id>.png; an arm with the folder's name
+    label: str = ""  # before the arms' names, so that several editors or runs stand in one table
+    samples: int | None = None  # at most so many units; all of a data set, or the scale's test_samples of the sandbox
     part: str = "all"  # mice_text, prepared: all | train | test (the run's held-out part)
-    editor_calls: int | None = None  # as scale.editor_calls; null: as the run had it
+    editor_calls: int | None = None  # arms=all of a run on the sandbox: as scale.editor_calls; null: as the run had it
+    chunk: int = 8  # units edited together and saved at a time; they decide the last bits of a picture
+    shard: int = 0  # which part of the work this process does ...
+    shards: int = 1  # ... of so many; all parts write to the same out, and the last one to end reports
+    budget: float | None = None  # dollars for the judge's calls; the evaluation stops cleanly before it spends more
+    retry: bool = False  # do again what failed: edits without a picture, invalid verdicts
+    gallery: int = 4  # best, worst and most disputed items on the page, so many of each
     verbose: bool = False
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)  # with arms=all the run's own, if none is given
     engine: EngineConfig = field(default_factory=EngineConfig)  # likewise
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)  # in how many processes, each with its shard
     # of these an empty name means the run's own; a key alone (editor.steps=4) changes that key of it
     editor: EditorConfig = field(default_factory=lambda: EditorConfig(name=""))
     execution: ExecutionConfig = field(default_factory=lambda: ExecutionConfig(name=""))
     sequencer: SequencerConfig = field(default_factory=lambda: SequencerConfig(name=""))
     judge: JudgeConfig = field(default_factory=lambda: JudgeConfig(name=""))
+    scale: ScaleConfig = field(default_factory=ScaleConfig)  # with run=none, likewise the next two
+    decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
+    rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)  # where the tiny checkpoints of an editor given here lie
+    algo: dict[str, Any] = field(default_factory=dict)  # a scale's training numbers, which nothing here uses
 
 
 @dataclass

@@ -46,7 +46,8 @@ def command(name: str, main: Callable[[Any], None], free_text: Sequence[str] = (
     OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(name, argv), replace=True)
     texts: list[str] = []
     OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
-    sys.argv[1:] = hide_texts(argv, free_text, texts)
+    several = {"-m", "--multirun"} & set(argv)  # jobs of a cluster compose anew, where nobody knows the texts
+    sys.argv[1:] = argv if several else hide_texts(argv, free_text, texts)
     failures: list[str] = []
 
     def task(cfg: DictConfig) -> None:

@@ -1,7 +1,9 @@
-"""`python -m experiments.evaluate run=<folder> benchmark=… out=<folder>`: a run's decomposer, before and after its
-training, on any benchmark; with `arms=all` its arms too, with another editor, execution, sequencer or judge where one is
-given and everything else as the run had it. Writes `<out>/results.json` and the rows it is made of, with arms also
-`config.yaml` and `report.html` as a run has them; the same command again goes on.
+"""`python -m experiments.evaluate run=<folder or none> benchmark=… judge=… arms=… out=<folder>`.
+
+Arms and judges on any benchmark are `experiments/evaluation/`. Here is what it shares with a run's evaluation of itself: its
+decomposer, before and after its training (`arms=none`), and its arms on the sandbox (`arms=all`), with another editor,
+execution, sequencer or judge where one is given and everything else as the run had it. That writes `<out>/results.json` and
+the rows it is made of, with arms also `config.yaml` and `report.html` as a run has them; the same command again goes on.
 """
 
 from __future__ import annotations
@@ -15,11 +17,30 @@ from typing import Any
 from conf.schema import EvaluateConfig, RunConfig, TrackerConfig
 from experiments.cli import command
 
-FREE_TEXT = ("run", "out", "benchmark.path")  # keys whose values are taken as they are
+FREE_TEXT = ("run", "out", "arms", "label", "pictures", "benchmark.path")  # keys whose values are taken as they are
 SWAPPED = ("editor", "execution", "sequencer", "judge", "benchmark", "engine")  # of a run, by the command line
 
 
 def main(config: EvaluateConfig) -> None:
+    from experiments.evaluation.asked import as_before, resolve
+
+    words = given_words()
+    if as_before(config, words):
+        again(config)
+        return
+    from experiments import build
+    from experiments.evaluation.main import evaluate
+    from experiments.run import quiet_libraries
+
+    asked = resolve(config, words)
+    quiet_libraries(config.verbose)
+    build.one_process(asked.used.engine, "experiments.evaluate")
+    build.use_threads(asked.used.engine)
+    evaluate(asked)
+
+
+def again(config: EvaluateConfig) -> None:
+    """A run's own evaluation once more."""
     from benchmarks.errors import BadInput, MissingFile
     from experiments import build
     from experiments.identity import config_text, load_config

@@ -1,0 +1,102 @@
+"""What a benchmark's items are, written beside the rows, so that a report needs no data set and a sample can be repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.errors import BadData, BadInput
+from benchmarks.item import Benchmark, Card
+from experiments.evaluation.places import CLAIM, Key, Place, has_rows, write_changed
+from experiments.store import read_json, write_text
+from rl.journal import read_jsonl
+
+ITEMS = "items.jsonl"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One item as the report knows it."""
+
+    key: Key
+    id: str
+    request: str
+    kind: str
+    session: str
+    subsets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    card: Card
+    items: tuple[Listed, ...]  # in the benchmark's order
+    config: Mapping[str, Any]
+
+    @property
+    def keys(self) -> list[Key]:
+        return [i.key for i in self.items]
+
+
+def claim_benchmark(place: Place, benchmark: Benchmark, config: Mapping[str, Any]) -> Listing:
+    """Write the list of items, or compare with the one that is there. Raises BadInput where the folder holds other items,
+    BadData for items that have the same id: rows and seeds are told apart by it."""
+    items = []
+    for i in range(len(benchmark)):
+        for turn, item in enumerate(benchmark.unit(i)):
+            items.append(Listed((i, turn), item.id, item.request, item.kind, item.session, tuple(item.subsets)))
+    if not items:
+        raise BadInput(f"benchmark={place.benchmark} has no items with these settings")
+    ids = {i.id for i in items}
+    if len(ids) < len(items):
+        seen: set[str] = set()
+        twice = next(i.id for i in items if i.id in seen or seen.add(i.id))  # type: ignore[func-returns-value]
+        raise BadData(f"benchmark={place.benchmark}: two items have the id {twice!r}; ids must differ")
+    lines = "".join(json.dumps(_written(i), ensure_ascii=False) + "\n" for i in items)
+    digest = hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    path = place.folder / ITEMS
+    if (place.folder / CLAIM).is_file() and has_rows(place.folder):
+        _compare(place, dict(config), digest)
+    else:
+        card = json.loads(json.dumps(asdict(benchmark.card)))
+        asked = {"card": card, "config": dict(config), "items": digest, "units": len(benchmark)}
+        write_changed(place.folder / CLAIM, asked)
+        write_text(path, lines.encode("utf-8", "replace").decode())
+    return Listing(benchmark.card, tuple(items), dict(config))
+
+
+def _compare(place: Place, config: Mapping[str, Any], digest: str) -> None:
+    """A card's words may be mended; its items may not change."""
+    known = read_json(place.folder / CLAIM)
+    if known.get("items") != digest:
+        its = known["config"]
+        settings = sorted(k for k in {*its, *config} if its.get(k) != config.get(k))
+        why = f"other {', '.join(f'benchmark.{k}' for k in settings)}" if settings else "the data changed"
+        raise BadInput(f"{place.folder} holds other items of {place.benchmark} ({why}); choose another out=<folder>")
+
+
+def read_listing(place: Place) -> Listing:
+    known = read_json(place.folder / CLAIM)
+    items = tuple(
+        Listed((r["unit"], r["turn"]), r["id"], r["request"], r["kind"], r["session"], tuple(r["subsets"]))
+        for r in read_jsonl(place.folder / ITEMS)
+    )
+    card = {k: tuple(v) if isinstance(v, list) else v for k, v in known["card"].items()}
+    return Listing(Card(**card), items, known["config"])
+
+
+def _written(item: Listed) -> dict[str, Any]:
+    return {
+        "unit": item.key[0],
+        "turn": item.key[1],
+        "id": item.id,
+        "request": item.request,
+        "kind": item.kind,
+        "session": item.session,
+        "subsets": list(item.subsets),
+    }
+
+
+__all__ = ["ITEMS", "Listed", "Listing", "claim_benchmark", "read_listing"]

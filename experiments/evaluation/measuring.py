@@ -1,0 +1,82 @@
+"""The third stage: metrics that need no judge, of every edited picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from PIL import Image
+
+from benchmarks.errors import MissingFile
+from benchmarks.item import Benchmark, Item
+from conf.schema import MetricsConfig
+from experiments.evaluation.places import Key, Place, Share, open_picture
+from experiments.evaluation.rows import RowFile, fine, key_of, read_rows
+from rl.journal import read_jsonl
+
+if TYPE_CHECKING:
+    from judges.metrics import Weights
+
+
+class Measure(Protocol):
+    """{metric: value} of one edit; None for a metric that this item does not have (no mask, no target)."""
+
+    def measure(self, item: Item, edited: Image.Image) -> Mapping[str, float | None]: ...
+
+
+def unmeasured(place: Place, arm: str, names: Sequence[str], share: Share, chunk: int) -> list[Key]:
+    """This share's pictures that lack one of the metrics."""
+    known: dict[Key, set[str]] = {}
+    for path in place.metrics(arm).glob("*.jsonl"):
+        for row in read_jsonl(path):
+            known.setdefault(key_of(row), set()).update(row["names"])
+    wanted, none = set(names), set[str]()
+    edits = read_rows(place.edits(arm))
+    return [k for k, r in edits.items() if fine(r) and share.has(k[0], chunk) and not wanted <= known.get(k, none)]
+
+
+def measure(
+    place: Place,
+    arm: str,
+    benchmark: Benchmark,
+    measured: Measure,
+    names: Sequence[str],
+    keys: Sequence[Key],
+    share: Share,
+    told: Callable[[int], Any],
+) -> None:
+    """A row for each picture, kept as soon as it is measured. The picture before a later turn is the turn's before it."""
+    with RowFile(place.metrics(arm) / f"{share.name}.jsonl") as file:
+        for done, (unit, turn) in enumerate(keys, 1):
+            item = benchmark.unit(unit)[turn]
+            if turn:
+                item = replace(item, picture=open_picture(place.picture(arm, (unit, turn - 1))))
+            values = dict(measured.measure(item, open_picture(place.picture(arm, (unit, turn)))))
+            file.append([{"unit": unit, "turn": turn, "id": item.id, "names": list(names), "values": values}])
+            told(done)
+
+
+def make_measure(config: MetricsConfig) -> Measure:
+    """The metrics of the configuration. Raises MissingFile for weights that are not there."""
+    from judges.metrics import make_metrics
+
+    return make_metrics(config.names, config.device, weights(config))
+
+
+def check_metrics(config: MetricsConfig) -> None:
+    """Raises BadInput for an unknown metric, MissingFile for weights that are not there; nothing is loaded."""
+    from judges.metrics import missing_metric_weights
+
+    if found := missing_metric_weights(config.names, weights(config)):
+        lines = "\n".join(f"  - {line}" for line in found)
+        raise MissingFile(f"metrics={config.name} cannot be measured here; missing:\n{lines}")
+
+
+def weights(config: MetricsConfig) -> Weights:
+    from judges.metrics import Weights
+
+    return Weights(config.clip, config.dino, config.lpips)
+
+
+__all__ = ["Measure", "check_metrics", "make_measure", "measure", "unmeasured"]

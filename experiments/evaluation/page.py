@@ -1,0 +1,308 @@
+"""report.html of an evaluation: the paper's table, what lies behind each of its columns, and items to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from experiments.evaluation.found import Section, arm_name
+from experiments.evaluation.gallery_page import gallery
+from experiments.evaluation.table import AVERAGE, cell_of, shown, state
+from experiments.html import card, page, table
+from experiments.plots import ARM_COLOURS, COLOURS, whiskers
+from experiments.progress import clock
+from experiments.stats import Mean
+from experiments.store import write_text
+from judges.statistics import Cell
+
+EXPORTS = ("table.csv", "table.md", "table.tex", "results.json")
+
+
+def write_page(out: Path, values: Mapping[str, Any], sections: Sequence[Section], count: int) -> Path:
+    """One file: pictures are inside it, smaller where they are large, and lead to the whole ones beside it."""
+    title = f"Evaluation: {out.name}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="lead">{escape(headline(values))}</p>',
+        partial_note(values),
+        f'<div class="cards">{"".join(cards(values))}</div>',
+        *main_table(values),
+        *(part for section in sections for part in benchmark_part(values, section, count)),
+        *cost_part(values),
+    ]
+    return write_text(out / "report.html", page(title, body))
+
+
+def headline(values: Mapping[str, Any]) -> str:
+    names = ", ".join(values["benchmarks"]) or "no benchmark"
+    judges = sorted({c["title"] for c in values["table"]["columns"]})
+    run = "" if str(values.get("run", "none")).lower() in ("", "none", "null") else f", run {values['run']}"
+    return (
+        f"{names}; judged by {', '.join(judges) or 'nobody'}; last command: editor {values.get('editor', '')}, "
+        f"{values.get('execution', '')} execution, scale {values.get('scale', '')}{run}. Intervals are 95 % bootstrap over items "
+        "(over sessions, where there are several turns); invalid verdicts are left out of means and counted."
+    )
+
+
+def partial_note(values: Mapping[str, Any]) -> str:
+    if not values["partial"]:
+        return ""
+    return '<p class="warning"><b>Partial.</b> Not everything is judged yet: cells that say so are no results.</p>'
+
+
+def cards(values: Mapping[str, Any]) -> list[str]:
+    out = []
+    for row in values["table"]["rows"]:
+        if row[AVERAGE] is not None:
+            out.append(card(f"{row[AVERAGE]:.2f}", f"average, {row['name']}"))
+    items = sum(b["items"] for b in values["benchmarks"].values())
+    out.append(card(f"{items:,}", "items" + (f" of {n} benchmarks" if (n := len(values["benchmarks"])) > 1 else "")))
+    dollars = sum(j.get("dollars", 0.0) for b in values["cost"].values() for j in b["judges"].values())
+    return [*out, *([card(f"${dollars:.2f}", "spent on judges")] if dollars else [])]
+
+
+def main_table(values: Mapping[str, Any]) -> list[str]:
+    found = values["table"]
+    if not found["columns"]:
+        return []
+    spans: list[tuple[str, int]] = []
+    for column in found["columns"]:
+        name = f"{column['benchmark']} · {column['mean']} mean"
+        spans = [*spans[:-1], (name, spans[-1][1] + 1)] if spans and spans[-1][0] == name else [*spans, (name, 1)]
+    top = "".join(f'<th class="group" colspan="{n}">{escape(name)}</th>' for name, n in spans)
+    heads = "".join(f"<th>{escape(c['title'])}</th>" for c in found["columns"])
+    best = [max((r["cells"][i]["value"] for r in found["rows"] if state(r["cells"][i]) == "complete"), default=None)
+            for i in range(len(found["columns"]))]  # fmt: skip
+    top_mean = max((r[AVERAGE] for r in found["rows"] if r[AVERAGE] is not None), default=None)
+    lines = []
+    for row in found["rows"]:
+        cells = "".join(
+            f"<td>{big(c, state(c) == 'complete' and c['value'] == top)}</td>"
+            for c, top in zip(row["cells"], best, strict=True)
+        )
+        mean = "–" if row[AVERAGE] is None else f"{row[AVERAGE]:.2f}"
+        mean = f"<b>{mean}</b>" if row[AVERAGE] is not None and row[AVERAGE] == top_mean else mean
+        lines.append(f"<tr><td>{escape(row['name'])}</td>{cells}<td>{mean}</td></tr>")
+    links = ", ".join(f'<a href="{name}">{name}</a>' for name in EXPORTS)
+    return [
+        "<h2>Results</h2>",
+        '<p class="muted">Overall, 0–10. The average is over all columns, and only there where each of them is complete.</p>',
+        f'<div class="wide"><table><thead><tr><th></th>{top}<th></th></tr><tr><th>arm</th>{heads}<th>average</th></tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>",
+        f'<p class="muted">The same table as {links}.</p>',
+        *plot(values),
+    ]
+
+
+def plot(values: Mapping[str, Any]) -> list[str]:
+    found = values["table"]
+    rows = found["rows"]
+    colours = {r["arm"]: colour_of(r["arm"], i) for i, r in enumerate(rows)}
+    points = []
+    for i, column in enumerate(found["columns"]):
+        marks = [
+            (r["name"], mean_of(r["cells"][i]), colours[r["arm"]]) for r in rows if state(r["cells"][i]) == "complete"
+        ]
+        if marks:
+            points.append((f"{column['benchmark']}\n{column['title']}", marks))
+    if not points:
+        return []
+    return [f"<figure>{whiskers(points, 'Overall by benchmark and judge (0–10)', figsize=(9.6, 3.0))}</figure>"]
+
+
+def colour_of(arm: str, number: int) -> str:
+    return ARM_COLOURS.get(arm, COLOURS[number % len(COLOURS)])
+
+
+def mean_of(found: Mapping[str, Any]) -> Mean:
+    value = found["value"]
+    low, high = (value if found[k] is None else found[k] for k in ("low", "high"))
+    return Mean(value, low, high, found["n"])
+
+
+def big(found: Mapping[str, Any], best: bool = False) -> str:
+    """The value, its interval under it, and what a reader must know besides."""
+    text = shown(found)
+    value, bracket, rest = text.partition(" [")
+    value = f"<b>{escape(value)}</b>" if best else escape(value)
+    notes = [f"n {found['n']}"] if state(found) == "complete" else []
+    small = (f"[{escape(rest)}" if bracket else "") + (f"<br>{', '.join(notes)}" if notes else "")
+    star = f' title="{escape(found["note"])}"' if found.get("note") else ""
+    return f"<span{star}>{value}</span><br><small>{small}</small>" if small else value
+
+
+def interval(found: Mapping[str, Any], digits: int = 2, sign: bool = False) -> str:
+    value, bracket, rest = cell_of(found).text(digits, sign).partition(" [")
+    return escape(value) + (f" <small>[{escape(rest)}</small>" if bracket else "")
+
+
+def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> list[str]:
+    about = values["benchmarks"][section.name]
+    title = about["card"]["title"] or section.name
+    turns = f", {about['items']} turns" if about["items"] != about["units"] else ""
+    out = [
+        f"<h2>{escape(title)} <small>{escape(section.name)}</small></h2>",
+        f'<p class="muted">{about["units"]} units{turns}. {escape(about["card"]["sampling"])}</p>',
+    ]
+    for label, column in values["judges"][section.name].items():
+        out += column_part(label, column)
+    out += metrics_part(values["metrics"].get(section.name, {}))
+    out += [card_part(about["card"])]
+    return [*out, *gallery(section, count)]
+
+
+def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
+    arms = column["arms"]
+    names = column["aspects"]
+    rows = [
+        (
+            [
+                escape(arm_name(arm)),
+                *(interval(found["aspects"][n]) for n in names),
+                str(found["n"]),
+                str(found["invalid"]),
+            ],
+            False,
+        )
+        for arm, found in arms.items()
+    ]
+    head = ["arm", *(n.replace("_", " ") for n in names), "judged", "invalid"]
+    first = next(iter(arms.values()))
+    both = ""
+    if first["by_kind"]:
+        text = [
+            f"{arm_name(a)}: micro {cell_of(f['micro']).text()}, macro {cell_of(f['macro']).text()}"
+            for a, f in arms.items()
+        ]
+        notes = sorted({f[m]["note"] for f in arms.values() for m in ("micro", "macro") if f[m].get("note")})
+        text += [f"* {note}" for note in notes]
+        both = f'<p class="muted">Overall as micro mean (over items) and macro mean (over kinds): {escape("; ".join(text))}.</p>'
+    judge = column["judge"]
+    settings = ("model", "rubric", "repeats", "temperature", "seed")
+    said = ", ".join(f"{k} {judge[k]}" for k in settings if judge.get(k) not in ("", None))
+    out = [
+        f"<h3>Judge: {escape(column['title'])}</h3>",
+        f'<p class="muted">{escape(said)}</p>' if said else "",
+        f'<div class="wide">{table(head, rows)}</div>',
+        both,
+    ]
+    if column["differences"]:
+        lines = []
+        for d in column["differences"]:
+            name = f"{escape(arm_name(d['second']))} − {escape(arm_name(d['first']))}"
+            lines.append(([name, interval(d, sign=True), p_text(d["p"]), p_text(d["p_holm"])], (d["low"] or 0) > 0))
+        out.append(table(["paired difference in overall", "mean", "p", "p, Holm"], lines, narrow=True))
+        tests = sorted({d["test"] for d in column["differences"]} - {""})
+        out.append(
+            f'<p class="muted">{escape("; ".join(tests))}; Holm’s correction over the differences of this table.</p>'
+        )
+    for key, what in (("by_kind", "kind"), ("by_turn", "turn"), ("subsets", "part")):
+        out += split_part(arms, key, what)
+    return out
+
+
+def p_text(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def split_part(arms: Mapping[str, Any], key: str, what: str) -> list[str]:
+    groups = list(dict.fromkeys(g for found in arms.values() for g in found[key]))
+    if not groups:
+        return []
+    rows = []
+    for group in groups:
+        cells = [found[key].get(group, Cell.empty().as_dict()) for found in arms.values()]
+        shown_name = str(int(group) + 1) if what == "turn" else group.replace("_", " ")
+        rows.append(
+            ([escape(shown_name) or "–", str(max(c["n"] for c in cells)), *(interval(c) for c in cells)], False)
+        )
+    head = [what, "n", *(arm_name(a) for a in arms)]
+    return [f'<details{" open" if len(groups) <= 12 else ""}><summary>Overall by {what}</summary>'
+            f'<div class="wide">{table(head, rows)}</div></details>']  # fmt: skip
+
+
+def metrics_part(found: Mapping[str, Any]) -> list[str]:
+    """Without a judge; drift is how far the whole picture moved."""
+    arms = found.get("arms", {})
+    names = list(dict.fromkeys(n for cells in arms.values() for n in cells))
+    if not names and not found.get("drift"):
+        return []
+    rows, without = [], []
+    for name in names:
+        cells = [c.get(name, Cell.empty().as_dict()) for c in arms.values()]
+        if any(c["n"] for c in cells):
+            rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
+        else:
+            without.append(name)
+    notes = [metric_notes([n for n in names if n not in without])]
+    notes += [f"not to be had for any item (no target, no mask): {', '.join(without)}"] if without else []
+    return [
+        "<h3>Metrics without a judge</h3>",
+        f'<div class="wide">{table(["metric", "n", *(arm_name(a) for a in arms)], rows)}</div>' if rows else "",
+        f'<p class="muted">{escape(". ".join(filter(None, notes)))}</p>',
+        *drift_part(found.get("drift", {})),
+    ]
+
+
+def drift_part(drift: Mapping[str, Any]) -> list[str]:
+    def share(x: float | None) -> str:
+        return "–" if x is None else f"{100 * x:.0f} %"
+
+    def pixels(x: float | None) -> str:
+        return "–" if x is None else f"{x:.2f}"
+
+    rows = [
+        (
+            [
+                escape(arm_name(arm)),
+                f"{d['measured']} of {d['n']}",
+                *(share(d[k]) for k in ("drifted", "shifted", "zoomed", "turned")),
+                *(pixels(d[k]) for k in ("median_px", "largest_px")),
+            ],
+            False,
+        )
+        for arm, d in drift.items()
+    ]
+    head = ["drift of the whole picture", "measured", "any", "shifted", "zoomed", "turned", "median px", "largest px"]
+    return [f'<div class="wide">{table(head, rows)}</div>'] if rows else []
+
+
+def metric_notes(names: Sequence[str]) -> str:
+    """What is compared with what, where the metrics' own table knows."""
+    try:
+        from judges.metrics.names import TABLE
+    except ImportError:
+        return ""
+    known = [(n, TABLE[b]) for n in names if (b := n.partition("@")[0]) in TABLE]
+    return "; ".join(f"{n}: {i.what}, {i.unit}, better {i.better}" for n, i in known)
+
+
+def card_part(found: Mapping[str, Any]) -> str:
+    names = ("source", "paper", "licence", "split", "size", "sampling", "rubric", "mean")
+    lines = "".join(f"<dt>{n}</dt><dd>{escape(str(found[n]))}</dd>" for n in names if found[n])
+    notes = "".join(f"<dt>note</dt><dd>{escape(n)}</dd>" for n in found["notes"])
+    return f'<details open><summary>Card</summary><dl class="config">{lines}{notes}</dl></details>'
+
+
+def cost_part(values: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for name, cost in values["cost"].items():
+        for arm, seconds in cost["edit_seconds"].items():
+            rows.append(
+                ([escape(name), f"pictures, {escape(arm_name(arm))}", "–", "–", "–", "–", clock(seconds)], False)
+            )
+        for label, used in cost["judges"].items():
+            if used:
+                counts = [f"{used.get(k, 0):,.0f}" for k in ("calls", "cached")]
+                tokens = f"{used.get('input_tokens', 0):,.0f} + {used.get('output_tokens', 0):,.0f}"
+                line = [escape(name), f"judge, {escape(label)}", *counts, tokens, f"${used.get('dollars', 0.0):.2f}"]
+                rows.append(([*line, clock(used.get("seconds", 0.0))], False))
+    head = ["benchmark", "for", "calls", "cached", "tokens in + out", "dollars", "time"]
+    return ["<h2>Cost</h2>", f'<div class="wide">{table(head, rows)}</div>'] if rows else []
+
+
+__all__ = ["EXPORTS", "write_page"]

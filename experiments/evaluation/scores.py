@@ -1,0 +1,191 @@
+"""results.json of an evaluation: every number that a table or the page shows, with n, invalid and what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from benchmarks.item import EVERYTHING
+from experiments.evaluation.found import OVERALL, Column, Section, arm_name, arm_order, cell, clusters_of, last_turns
+from experiments.evaluation.listing import Listed
+from experiments.evaluation.rows import fine
+from experiments.results import average
+from judges.metrics.summary import summarise_drift
+from judges.statistics import Cell, holm_adjusted, micro, paired
+
+DRIFT = "drift_"  # the keys of one metric with several numbers, which mean something together
+
+
+def scores(sections: Sequence[Section], made_from: str = "", about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`arms.<arm>.<benchmark>` are means over the judges of what is complete (design: one format for every command);
+    `judges.<benchmark>.<judge>` has every cell; `table` is the paper's: arms by benchmarks and judges, and their mean."""
+    judges = {s.name: {c.label: column_scores(s, c) for c in s.columns} for s in sections}
+    return {
+        **(about or {}),
+        "partial": any(
+            a["partial"] for columns in judges.values() for c in columns.values() for a in c["arms"].values()
+        )
+        or any(len(s.edits[arm]) < s.total for s in sections for arm in s.arms),
+        "arms": arms_section(sections, judges),
+        "table": table(sections, judges),
+        "judges": judges,
+        "metrics": {s.name: metrics_section(s) for s in sections if s.metrics},
+        "cost": {s.name: cost_section(s) for s in sections},
+        "benchmarks": {s.name: benchmark_section(s) for s in sections},
+        "made_from": made_from,
+    }
+
+
+def column_scores(section: Section, column: Column) -> dict[str, Any]:
+    aspects = column.aspects()
+    items, own = section.listing.items, section.listing.card.mean
+    arms = {}
+    for arm in section.arms:
+        rows = column.rows[arm]
+        micro_means = {a: cell(items, rows, a).as_dict() for a in aspects}
+        means = micro_means if own == "micro" else {a: cell(items, rows, a, own).as_dict() for a in aspects}
+        bad = sum(not r["valid"] for r in rows.values())
+        arms[arm] = {
+            "partial": len(rows) < len(items),
+            "n": len(rows),
+            "invalid": bad,
+            "missing": len(items) - len(rows),
+            "mean": own,
+            "overall": means[OVERALL],
+            "aspects": means,  # by the benchmark's own mean
+            "micro": micro_means[OVERALL],
+            "macro": means[OVERALL] if own == "macro" else cell(items, rows, OVERALL, "macro").as_dict(),
+            "by_kind": grouped(items, rows, [i.kind for i in items]),
+            "by_turn": grouped(items, rows, [str(i.key[1]) for i in items]),
+            "subsets": subsets(items, rows, own),
+        }
+    return {
+        "title": column.title,
+        "judge": {k: v for k, v in column.claim.items() if k != "label"},
+        "aspects": aspects,
+        "arms": arms,
+        "differences": differences(section, column),
+    }
+
+
+def grouped(items: Sequence[Listed], rows: Mapping[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
+    """Overall by kind or by turn; nothing where there is only one of them."""
+    names = list(dict.fromkeys(labels))
+    if len(names) < 2:
+        return {}
+    parts: dict[str, list[Listed]] = {n: [] for n in names}
+    for item, label in zip(items, labels, strict=True):
+        parts[label].append(item)
+    return {n: cell(part, rows, OVERALL).as_dict() for n, part in sorted(parts.items())}
+
+
+def subsets(items: Sequence[Listed], rows: Mapping[Any, Any], mean: str) -> dict[str, Any]:
+    names = sorted({s for i in items for s in i.subsets} - {EVERYTHING})
+    return {n: cell([i for i in items if n in i.subsets], rows, OVERALL, mean).as_dict() for n in names}
+
+
+def differences(section: Section, column: Column) -> list[dict[str, Any]]:
+    """Later arm − earlier arm in overall, over the items that both have; p-values of all pairs are one family."""
+    mean = section.listing.card.mean
+    items = last_turns(section.listing.items) if mean == "final" else section.listing.items
+    pairs, found = [], []
+    for first, second in combinations(section.arms, 2):
+        rows = column.rows[first], column.rows[second]
+        both = [i for i in items if all(i.key in r for r in rows)]
+        values = [[r[i.key]["scores"].get(OVERALL) if r[i.key]["valid"] else None for i in both] for r in rows]
+        kinds = [i.kind for i in both] if mean == "macro" else None
+        gap = paired(*values, kinds=kinds, clusters=clusters_of(both), missing=len(items) - len(both))
+        pairs.append((first, second))
+        found.append(gap)
+    return [
+        {"first": a, "second": b, **d.as_dict()}
+        for (a, b), d in zip(pairs, holm_adjusted(found) if found else [], strict=True)
+    ]
+
+
+def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
+    """Means over judges whose verdicts are all there; a benchmark of which nothing is complete is left out."""
+    out: dict[str, Any] = {}
+    for section in sections:
+        for arm in section.arms:
+            done = {label: c["arms"][arm] for label, c in judges[section.name].items()}
+            done = {label: a for label, a in done.items() if not a["partial"] and a["overall"]["value"] is not None}
+            if not done:
+                out.setdefault(arm, {})
+                continue
+            shared = [n for n in next(iter(done.values()))["aspects"] if all(n in a["aspects"] for a in done.values())]
+            values = {n: average([a["aspects"][n]["value"] for a in done.values()]) for n in shared}
+            counts = {k: max(a[k] for a in done.values()) for k in ("n", "invalid")}
+            out.setdefault(arm, {})[section.name] = values | counts | {"judges": sorted(done)}
+    return out
+
+
+def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
+    """The paper's layout (arXiv 2603.08059): a row for each arm, a column for each benchmark and judge, and the mean of a
+    row's columns. The mean is only there where every column is complete and within its share of invalid verdicts, so that
+    no two rows average different things."""
+    columns = [
+        {"benchmark": s.name, "judge": c.label, "title": c.title, "mean": s.listing.card.mean}
+        for s in sections
+        for c in s.columns
+    ]
+    arms = sorted({arm for s in sections for arm in s.arms}, key=arm_order)
+    rows = []
+    for arm in arms:
+        cells = []
+        for column in columns:
+            found = judges[column["benchmark"]][column["judge"]]
+            entry = found["arms"].get(arm)
+            if entry is None:
+                cells.append(Cell.empty().as_dict() | {"absent": True})
+                continue
+            allowed = found["judge"].get("max_invalid_share", 1.0)
+            over = entry["invalid"] > allowed * (entry["n"] + entry["missing"])
+            cells.append(entry["overall"] | ({"too_many_invalid": True} if over and not entry["partial"] else {}))
+        rows.append({"arm": arm, "name": arm_name(arm), "cells": cells, "average": row_mean(cells)})
+    return {"columns": columns, "rows": rows}
+
+
+def row_mean(cells: Sequence[Mapping[str, Any]]) -> float | None:
+    if not cells or any(c["value"] is None or c.get("partial") or c.get("too_many_invalid") for c in cells):
+        return None
+    return average([c["value"] for c in cells])
+
+
+def metrics_section(section: Section) -> dict[str, Any]:
+    """{arm: {metric: cell}}, and drift as {"drift": {arm: shares of edits that moved the whole picture}}. A metric that cannot
+    be had for an item (no mask, no target) is left out there, not counted as invalid."""
+    out: dict[str, Any] = {"arms": {}, "drift": {}}
+    for arm, rows in section.metrics.items():
+        names = [n for n in dict.fromkeys(n for values in rows.values() for n in values) if not n.startswith(DRIFT)]
+        edited = [i for i in section.listing.items if fine(section.edits[arm].get(i.key, {}))]
+        cells = {}
+        for name in names:
+            known = [i for i in edited if rows.get(i.key, {}).get(name) is not None]
+            missing = sum(name not in rows.get(i.key, {}) for i in edited)
+            values = [rows[i.key][name] for i in known]
+            cells[name] = micro(values, clusters=clusters_of(known), missing=missing).as_dict()
+        out["arms"][arm] = cells
+        if any(n.startswith(DRIFT) for values in rows.values() for n in values):
+            out["drift"][arm] = vars(summarise_drift(list(rows.values())))
+    return out
+
+
+def cost_section(section: Section) -> dict[str, Any]:
+    edit = {arm: round(sum(r.get("seconds", 0.0) for r in rows.values()), 1) for arm, rows in section.edits.items()}
+    return {"edit_seconds": edit, "judges": {c.label: dict(c.usage) for c in section.columns}}
+
+
+def benchmark_section(section: Section) -> dict[str, Any]:
+    listing = section.listing
+    return {
+        "card": vars(listing.card) | {"notes": list(listing.card.notes)},
+        "config": dict(listing.config),
+        "units": len({k[0] for k in listing.keys}),
+        "items": len(listing.items),
+        "ids": [i.id for i in listing.items],
+    }
+
+
+__all__ = ["row_mean", "scores", "table"]

@@ -1,0 +1,150 @@
+"""An evaluation in several processes of this machine: each does its shard of the items and appends to files of its own.
+
+What was asked is resolved once, here, and written to the folder, where the workers (`experiments/evaluation/worker.py`) read
+it. They need not know of each other: one that is lost costs nothing but its part, which the same command does again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from benchmarks.errors import RunFailed
+from conf.schema import EvaluateConfig, RunConfig
+from experiments.evaluation.asked import Asked
+from experiments.evaluation.places import LOCKS, Place
+from experiments.launch import tail
+from experiments.progress import bar
+from experiments.store import write_text
+from rl.signals import StopWish
+
+POLL_S = 0.3
+SPENT, STOPPED = 3, 130  # exit codes of a worker: the budget is spent; somebody stopped it
+
+
+def run_shards(asked: Asked) -> bool:
+    """This share in `launcher.processes` processes; False where one of them had spent its part of the budget. Raises
+    KeyboardInterrupt where it was stopped, RunFailed with the message of a worker that failed, or the end of its log."""
+    processes = asked.used.launcher.processes
+    folder = asked.out / LOCKS
+    write_asked(asked, folder / f"{asked.share.name}.yaml")
+    place = Place(asked.out, asked.benchmark_name)
+    counted = lines_below(place.folder)
+    already = next(counted)
+    with ExitStack() as stack:
+        logs = [folder / f"{share.name}.log" for share in asked.share.split(processes)]
+        outs = [stack.enter_context(log.open("a", encoding="utf-8")) for log in logs]
+        starts = [out.tell() for out in outs]
+        stop = stack.enter_context(StopWish())
+        workers = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "experiments.evaluation.worker",
+                    str(folder / f"{asked.share.name}.yaml"),
+                    str(j),
+                ],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches this process only, which tells the workers
+                env=environment(asked, j),
+            )
+            for j, out in enumerate(outs)
+        ]
+        try:
+            told = False
+            began, rows = time.monotonic(), 0
+            with bar(f"{processes} processes, rows", 0) as b:
+                while any(w.poll() is None for w in workers):
+                    time.sleep(POLL_S)
+                    rows = next(counted) - already
+                    b.update(rows, f"{rows / (time.monotonic() - began):.1f}/s")
+                    if stop.wanted and not told:
+                        told = True
+                        for worker in workers:
+                            worker.terminate()
+        finally:
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.terminate()
+                    worker.wait()
+    codes = [w.returncode for w in workers]
+    for code, log, start in zip(codes, logs, starts, strict=True):
+        if code not in (0, SPENT, STOPPED) and not stop.wanted:
+            raise RunFailed(
+                f"a process of the evaluation failed (exit code {code}). What was done is kept: the same command goes on. The "
+                f"end of {log}:\n{tail(log, start)}"
+            )
+    if stop.wanted or STOPPED in codes:
+        raise KeyboardInterrupt("stopped; what was done is kept, and the same command goes on after it")
+    return SPENT not in codes
+
+
+def lines_below(folder: Path) -> Iterator[int]:
+    """Each `next` gives the rows of edits, verdicts and metrics that are there by now."""
+    places: dict[Path, tuple[int, int]] = {}
+    while True:
+        for path in folder.glob("*/**/*-of-*.jsonl"):
+            if path.parent.name == "words" or path.name.startswith("usage-"):
+                continue
+            at, lines = places.get(path, (0, 0))
+            with path.open("rb") as f:
+                f.seek(at)
+                new = f.read()
+            places[path] = (at + len(new), lines + new.count(b"\n"))
+        yield sum(lines for _, lines in places.values())
+
+
+def environment(asked: Asked, worker: int) -> dict[str, str]:
+    """Of a worker: it finds the code wherever it is started, and has one of the GPUs, where there are any."""
+    code = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    mine = {"PYTHONPATH": code, "OMP_NUM_THREADS": str(asked.used.engine.threads)}
+    if asked.used.engine.device != "cpu" and torch.cuda.device_count():
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        gpus = [g for g in given.split(",") if g] or [str(i) for i in range(torch.cuda.device_count())]
+        mine["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
+    return os.environ | mine
+
+
+def write_asked(asked: Asked, path: Path) -> None:
+    values = {
+        "config": OmegaConf.structured(asked.config),
+        "used": OmegaConf.structured(asked.used),
+        "start": str(asked.start),
+        "trained": None if asked.trained is None else str(asked.trained),
+        "arms": list(asked.arms),
+        "pictures": None if asked.pictures is None else str(asked.pictures),
+    }
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(values), resolve=True))
+
+
+def read_asked(path: Path, worker: int) -> Asked:
+    """What worker number `worker` is to do."""
+    values = OmegaConf.load(path)
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), values.config))
+    used = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), values.used))
+    assert isinstance(config, EvaluateConfig) and isinstance(used, RunConfig)
+    asked = Asked(
+        config,
+        used,
+        Path(values.start),
+        None if values.trained is None else Path(values.trained),
+        tuple(values.arms),
+        None if values.pictures is None else Path(values.pictures),
+    )
+    mine = asked.share.split(used.launcher.processes)[worker]
+    return replace(asked, config=replace(config, shard=mine.shard, shards=mine.shards))
+
+
+__all__ = ["SPENT", "STOPPED", "read_asked", "run_shards", "write_asked"]

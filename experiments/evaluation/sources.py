@@ -1,0 +1,31 @@
+"""The pictures that were given, kept for the items of the gallery, so that a report needs no data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.item import Benchmark
+from experiments.evaluation.found import Section
+from experiments.evaluation.gallery import chosen
+from experiments.evaluation.places import Key, Place, save_picture
+
+SOURCE = "source"  # beside the arms' folders of pictures
+
+
+def keep_sources(benchmark: Benchmark, sections: Sequence[Section], place: Place, gallery: int) -> None:
+    """Of the benchmark that is open; other benchmarks of the folder had theirs kept when they were."""
+    for section in sections:
+        if section.name == place.benchmark:
+            for key in chosen(section, gallery):
+                keep(benchmark, place, key)
+
+
+def keep(benchmark: Benchmark, place: Place, key: Key) -> None:
+    path = place.picture(SOURCE, key)
+    if not path.is_file():
+        picture = benchmark.unit(key[0])[key[1]].image
+        if picture is not None:
+            save_picture(path, picture.convert("RGB"))
+
+
+__all__ = ["SOURCE", "keep", "keep_sources"]

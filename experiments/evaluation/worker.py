@@ -1,0 +1,50 @@
+"""`python -m experiments.evaluation.worker <file> <number>`: one shard. Started by `shards.py`, never by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from benchmarks.errors import ImageEditError
+
+
+def main(path: Path, worker: int) -> int:
+    from experiments import build
+    from experiments.evaluation.main import work
+    from experiments.evaluation.shards import SPENT, STOPPED, read_asked
+    from experiments.evaluation.stages import open_stages
+    from experiments.run import quiet_libraries
+
+    signal.signal(signal.SIGTERM, interrupt)
+    threading.Thread(target=stop_when_alone, args=(os.getppid(),), daemon=True).start()
+    try:
+        asked = read_asked(path, worker)
+        quiet_libraries(asked.config.verbose)
+        build.use_threads(asked.used.engine)
+        return 0 if work(open_stages(asked), asked.share) else SPENT
+    except ImageEditError as error:
+        print(f"error: {error}", flush=True)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(stop or "stopped", flush=True)
+        return STOPPED
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(f"stopped by {signal.Signals(number).name}")
+
+
+def stop_when_alone(parent: int) -> None:
+    """A launcher that was killed cannot end its workers: they stop by themselves."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,130 @@
+"""The command itself, on the tiny models and 64-pixel sandbox pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import cli, evaluate
+from experiments.evaluation.rows import read_rows
+from experiments.store import read_json
+
+BASE = ("run=none", "benchmark=sandbox", "editor=sandbox", "samples=5", "chunk=2", "arms=all")
+
+
+@pytest.fixture
+def command(tiny_vlm_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    def call(*words: str) -> None:
+        own = [f"decomposer.checkpoint={tiny_vlm_path}", "decomposer.max_new_tokens=8"]
+        monkeypatch.setattr(sys, "argv", ["evaluate", *words, *own])
+        cli.command("evaluate", evaluate.main, evaluate.FREE_TEXT)
+
+    return call
+
+
+def contents(out: Path) -> dict[str, object]:
+    """Everything that an evaluation decided: pictures, edits, verdicts, numbers. Not who did it and how long it took."""
+    found: dict[str, object] = {}
+    for kind in ("edits", "verdicts/sandbox"):
+        for arm in ("editor", "agents"):
+            rows = read_rows(out / "sandbox" / kind / arm)
+            found[f"{kind} {arm}"] = [{k: v for k, v in r.items() if k != "seconds"} for r in rows.values()]
+            lines = [
+                line for f in (out / "sandbox" / kind / arm).glob("*.jsonl") for line in f.read_text().splitlines()
+            ]
+            assert len(lines) == len(rows) == 5
+    found |= {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.glob("sandbox/pictures/*/*.png"))}
+    results = read_json(out / "results.json")
+    return found | {k: results[k] for k in ("arms", "table", "partial")}
+
+
+def test_any_number_of_shards_ends_in_the_same_evaluation(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    one, three, mixed = (tmp_path / n for n in ("one", "three", "mixed"))
+    command(*BASE, f"out={one}")
+    for i in range(3):
+        command(*BASE, f"out={three}", f"shard={i}", "shards=3")
+        assert read_json(three / "results.json")["partial"] == (i < 2)  # the last one to end sees everything
+    command(*BASE, f"out={mixed}", "shard=1", "shards=2")
+    for i in range(3):
+        command(*BASE, f"out={mixed}", f"shard={i}", "shards=3")
+    assert contents(one) == contents(three) == contents(mixed)
+    (row, _) = read_json(one / "results.json")["table"]["rows"]
+    assert row["arm"] == "editor" and row["cells"][0]["n"] == 5 and row["average"] == row["cells"][0]["value"]
+    assert {"report.html", "table.csv", "table.md", "table.tex"} <= {p.name for p in one.iterdir()}
+
+
+def test_the_same_command_again_does_nothing_and_pictures_from_elsewhere_are_another_arm(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out"
+    words = [*BASE[:-1], f"out={out}"]
+    command(*words, "arms=editor")
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and ".shards" not in p.parts}
+    with monkeypatch.context() as nothing:
+        nothing.setattr("experiments.evaluation.stages.team_maker", None)
+        nothing.setattr("experiments.evaluation.stages.judge_for", None)
+        command(*words, "arms=editor")
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    mine = tmp_path / "my_editor"
+    (out / "sandbox" / "pictures" / "editor").rename(mine)
+    mine.joinpath("4-0.png").unlink()
+    with pytest.raises(SystemExit):  # 1 of 5 without a picture is more than the sandbox judge's 0.05
+        command(*words, f"pictures={mine}")
+    assert "1 of 5 verdicts are invalid" in capsys.readouterr().err.replace("\n", " ")
+    command(*words, f"pictures={mine}", "judge.max_invalid_share=0.5")
+    found = read_json(out / "results.json")["arms"]
+    assert found["my_editor"]["sandbox"]["invalid"] == 1 and found["my_editor"]["sandbox"]["n"] == 5
+
+
+def test_a_label_and_a_second_benchmark_extend_the_table(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out"
+    words = [*BASE[:-1], f"out={out}", "arms=editor"]
+    command(*words)
+    command(*words, "label=again", "execution=multi", "metrics=basic")
+    found = read_json(out / "results.json")
+    assert list(found["arms"]) == ["again/editor", "editor"] or list(found["arms"]) == ["editor", "again/editor"]
+    assert found["arms"]["editor"]["sandbox"] == found["arms"]["again/editor"]["sandbox"]
+    assert found["metrics"]["sandbox"]["arms"]["editor"]["l1@source"]["n"] == 5
+    assert found["metrics"]["sandbox"]["drift"]["again/editor"]["n"] == 5
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "again: editor alone" in page and "Metrics without a judge" in page
+
+
+def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
+    command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out"
+    for words, needle in (
+        (["arms=editor,agents_rl"], "needs run="),
+        (["arms=editors"], "arms=editors is unknown"),
+        (["arms=editor", "shard=2", "shards=2"], "shard=2 shards=2"),
+        (["arms=editor", "benchmark=mice_text"], "no pictures to edit"),
+        (["arms=editor", f"pictures={tmp_path / 'nowhere'}"], "no folder pictures="),
+        (["arms=editor", "budget=-1"], "budget=-1"),
+        (["arms=editor", "metrics.names=[l3]"], "no metric 'l3'"),
+        (["arms=editor", "editor=qwen", f"paths.assets={tmp_path}"], "cannot start here"),
+        (["arms=editor", "label=a/b"], "no / in it"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            command(*BASE[:4], f"out={out}", *words)
+        assert stop.value.code == 2
+        assert needle in capsys.readouterr().err.replace("\n", " "), words
+        assert not list(out.rglob("*-of-*.jsonl")) and not list(out.rglob("*.png"))
+    with pytest.raises(SystemExit):
+        command("run=none", "benchmark=sandbox", "samples=2", f"out={out}")
+    assert "nothing to judge" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_another_configuration_of_an_arm_needs_a_label(
+    command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    words = [*BASE[:-1], f"out={tmp_path / 'out'}", "arms=agents"]
+    command(*words)
+    with pytest.raises(SystemExit):
+        command(*words, "execution=multi")
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "other execution" in said and "label=<name>" in said
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["execution"] == "single"

@@ -1,0 +1,180 @@
+"""The second stage: every picture gets one verdict, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.errors import BadInput
+from experiments.evaluation.judging import open_tasks, usage_of, words_of
+from experiments.evaluation.places import Place, Share
+from experiments.evaluation.rows import read_rows
+from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up
+
+ARMS = ("editor", "agents")
+
+
+def ready(out: Path, benchmark: Little) -> Place:
+    place = set_up(out, benchmark, ARMS)
+    edited(place, "editor", benchmark, Brighter(10))
+    edited(place, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
+    return place
+
+
+def verdicts(place: Place, label: str = "grader") -> dict[tuple[str, int], object]:
+    return {
+        (arm, k[0]): (r["valid"], r["scores"], r["reason"])
+        for arm in ARMS
+        for k, r in read_rows(place.verdicts(label, arm)).items()
+    }
+
+
+def lines(place: Place, label: str = "grader") -> int:
+    return sum(f.read_text().count("\n") for a in ARMS for f in place.verdicts(label, a).glob("*.jsonl"))
+
+
+def test_every_picture_is_judged_once_against_what_was_given(tmp_path: Path) -> None:
+    benchmark = Little(9)
+    place = ready(tmp_path, benchmark)
+    judge = Grader(invalid=frozenset({"item-5-0"}))
+    assert judged(place, "grader", benchmark, judge, ARMS)
+    found = verdicts(place)
+    assert len(found) == 9 + 8 and judge.calls == 17  # the edit that failed has no picture to judge
+    assert found["editor", 0] == (True, {"overall": 1.0, "kept": 5.0}, "")
+    assert found["agents", 8] == (True, {"overall": 2.0, "kept": 5.0}, "")
+    assert found["editor", 5] == (False, {}, "content filter")
+    assert judged(place, "grader", benchmark, judge, ARMS) and judge.calls == 17  # nothing is asked twice
+    words = dict(words_of(place.verdicts("grader", "editor"), {(3, 0), (5, 0)}))
+    assert words == {(3, 0): {"said": "about item-3-0"}, (5, 0): "no"}
+
+
+def test_turns_are_judged_against_the_picture_that_the_turn_began_with(tmp_path: Path) -> None:
+    benchmark = Little(2, turns=3)
+    place = set_up(tmp_path, benchmark)
+    edited(place, "editor", benchmark, Brighter(10))
+    assert judged(place, "grader", benchmark, Grader(), ["editor"])
+    scores = [r["scores"]["overall"] for r in read_rows(place.verdicts("grader", "editor")).values()]
+    assert scores == [1.0] * 6
+
+
+def test_a_spent_budget_keeps_what_was_judged_and_the_rest_follows(tmp_path: Path) -> None:
+    benchmark = Little(12)
+    place = ready(tmp_path, benchmark)
+    poor, rich = Grader(budget=7), Grader()
+    assert not judged(place, "grader", benchmark, poor, ARMS)
+    assert lines(place) == 7
+    assert judged(place, "grader", benchmark, rich, ARMS)
+    assert rich.calls == 23 - 7 and lines(place) == 23 == len(verdicts(place))
+    # 23 verdicts at half a dollar and ten tokens each, over both starts
+    spent = usage_of(place.judge("grader"))
+    assert (spent["items"], spent["calls"], spent["dollars"], spent["input_tokens"]) == (23, 23, 11.5, 230)
+
+
+def test_what_concerns_all_items_stops_everything_and_is_told(tmp_path: Path) -> None:
+    benchmark = Little(12)
+    place = ready(tmp_path, benchmark)
+    with pytest.raises(BadInput, match="key rejected"):
+        judged(place, "grader", benchmark, Grader(error=BadInput("key rejected"), after=5), ARMS)
+    assert lines(place) == 5
+    assert judged(place, "grader", benchmark, Grader(), ARMS) and lines(place) == 23
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    stops=st.lists(st.integers(0, 9), max_size=3),
+    shards=st.lists(st.integers(1, 3), min_size=4, max_size=4),
+    threads=st.integers(1, 8),
+)
+def test_any_failures_and_any_shards_end_in_the_same_verdicts(
+    tmp_path_factory: pytest.TempPathFactory, stops: list[int], shards: list[int], threads: int
+) -> None:
+    benchmark, bad = Little(10), frozenset({"item-1-0", "item-7-0"})
+    once, often = (ready(tmp_path_factory.mktemp(n), benchmark) for n in ("once", "often"))
+    judged(once, "grader", benchmark, Grader(1, invalid=bad), ARMS)
+    for n, stop in zip(shards, [*stops, 10**6, 10**6, 10**6], strict=False):
+        for i in range(n):
+            judge = Grader(threads, bad, error=OSError("gone"), after=stop, delay_s=0.002, shuffle=random.Random(i))
+            try:
+                judged(often, "grader", benchmark, judge, ARMS, Share(i, n))
+            except OSError:
+                continue
+    judged(often, "grader", benchmark, Grader(threads, bad), ARMS)
+    assert verdicts(often) == verdicts(once) and lines(often) == lines(once) == 19
+
+
+def test_no_more_pictures_are_open_than_calls_are_under_way(tmp_path: Path) -> None:
+    benchmark = Little(60)
+    place = ready(tmp_path, benchmark)
+    benchmark.opened = 0
+    judge = Grader(concurrency=5, delay_s=0.001, error=BadInput("enough"), after=20)
+    with pytest.raises(BadInput):
+        judged(place, "grader", benchmark, judge, ARMS)
+    assert judge.most_at_once == 5  # all threads work, and no picture is opened before a thread is free for it
+    assert benchmark.opened <= 20 + 5
+
+
+def test_a_second_judge_reads_the_same_pictures(tmp_path: Path) -> None:
+    benchmark = Little(6)
+    place = ready(tmp_path, benchmark)
+    judged(place, "grader", benchmark, Grader(), ARMS)
+    before = verdicts(place)
+    judged(place, "other", benchmark, Grader(), ARMS)
+    assert verdicts(place) == before and len(verdicts(place, "other")) == 11
+
+
+def test_invalid_verdicts_are_asked_again_only_when_told_to(tmp_path: Path) -> None:
+    benchmark = Little(6)
+    place = ready(tmp_path, benchmark)
+    judged(place, "grader", benchmark, Grader(invalid=frozenset({"item-3-0"})), ARMS)
+    assert open_tasks(place, "grader", ARMS, Share(), 3, False) == []
+    assert [(t.arm, t.key) for t in open_tasks(place, "grader", ARMS, Share(), 3, True)] == [
+        ("editor", (3, 0)),
+        ("agents", (3, 0)),
+    ]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.experiments.evaluation.little import Grader, Little, judged, set_up
+out, benchmark = Path({out!r}), Little(100)
+place = set_up(out, benchmark, ("editor", "agents"))
+judged(place, "grader", benchmark, Grader(8, frozenset({{"item-9-0"}}), delay_s={delay}), ("editor", "agents"))
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, sign: signal.Signals) -> None:
+    benchmark = Little(100)
+    once, place = ready(tmp_path / "once", benchmark), ready(tmp_path / "killed", benchmark)
+    judged(once, "grader", benchmark, Grader(8, frozenset({"item-9-0"})), ARMS)
+    root = str(Path(__file__).parents[3])
+    code = KILLED.format(root=root, out=str(tmp_path / "killed"), delay=0.05)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    while process.poll() is None and lines(place) < 40:
+        time.sleep(0.01)
+    process.send_signal(sign)
+    _, told = process.communicate(timeout=60)
+    kept = lines(place)
+    assert 40 <= kept < 199
+    if sign != signal.SIGKILL:
+        assert b"the same command goes on" in told
+    judge = Grader(8, frozenset({"item-9-0"}))
+    judged(place, "grader", benchmark, judge, ARMS)
+    assert lines(place) == 199
+    assert judge.calls == 199 - kept and verdicts(place) == verdicts(once)
+    for path in place.verdicts("grader", "editor").glob("*.jsonl"):
+        assert all(json.loads(line) for line in path.read_text().splitlines())

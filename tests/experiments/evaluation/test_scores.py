@@ -1,0 +1,144 @@
+"""Numbers of a table against means worked by hand; what is not complete is never a result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.evaluation.found import cell, load, made_from
+from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
+from experiments.evaluation.listing import Listed
+from experiments.evaluation.page import write_page
+from experiments.evaluation.places import Place
+from experiments.evaluation.scores import scores
+from experiments.evaluation.sources import keep_sources
+from experiments.evaluation.table import as_csv, as_latex, as_markdown, state
+from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up
+
+ARMS = ("editor", "agents")
+
+
+def evaluated(out: Path, judges: tuple[str, ...] = ("grader",), budget: int | None = None, most: float = 0.2) -> Place:
+    """Six items; the editor adds 10, the team 20 and has no picture of item 2. With a budget some verdicts are missing."""
+    benchmark = Little(6)
+    place = set_up(out, benchmark, ARMS, dict.fromkeys(judges, most))
+    edited(place, "editor", benchmark, Brighter(10))
+    edited(place, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
+    for label in judges:
+        judged(place, label, benchmark, Grader(1, invalid=frozenset({"item-5-0"}), budget=budget), ARMS)
+    keep_sources(benchmark, load(out), place, 2)
+    return place
+
+
+def test_means_by_hand(tmp_path: Path) -> None:
+    evaluated(tmp_path, most=0.5)
+    found = scores(load(tmp_path))
+    # editor: 1.0 on five items, item 5 invalid. team: 2.0 on items 0, 1, 3, 4; item 2 has no picture, item 5 is invalid
+    editor, team = found["arms"]["editor"]["little"], found["arms"]["agents"]["little"]
+    assert editor == {"overall": 1.0, "kept": 5.0, "n": 6, "invalid": 1, "judges": ["grader"]}
+    assert team == {"overall": 2.0, "kept": 5.0, "n": 6, "invalid": 2, "judges": ["grader"]}
+    (gap,) = found["judges"]["little"]["grader"]["differences"]
+    assert (gap["first"], gap["second"], gap["value"], gap["n"]) == ("editor", "agents", 1.0, 4)
+    assert gap["p"] == pytest.approx(2 / 2**4)  # all 16 patterns of signs: +1 on each of four items is one end of two
+    kinds = found["judges"]["little"]["grader"]["arms"]["agents"]["by_kind"]
+    assert [kinds[k]["n"] for k in ("kind0", "kind1")] == [2, 2]
+    assert found["benchmarks"]["little"]["ids"] == [f"item-{i}-0" for i in range(6)]
+    assert found["table"]["rows"][0]["average"] == 1.0 and not found["partial"]
+
+
+def item(unit: int, kind: str, turn: int = 0, session: str = "") -> Listed:
+    return Listed((unit, turn), f"{unit}-{turn}", "", kind, session, ("all",))
+
+
+def test_micro_macro_and_final_means_by_hand() -> None:
+    items = [item(0, "a"), item(1, "a"), item(2, "a"), item(3, "b")]
+    rows = {(i, 0): {"valid": True, "scores": {"overall": v}} for i, v in enumerate([1.0, 2.0, 3.0, 8.0])}
+    assert cell(items, rows, "overall").value == 3.5  # (1 + 2 + 3 + 8) / 4
+    assert cell(items, rows, "overall", "macro").value == 5.0  # ((1 + 2 + 3) / 3 + 8) / 2
+    turns = [item(0, "a", k, "s0") for k in range(2)] + [item(1, "a", k, "s1") for k in range(3)]
+    rows = {i.key: {"valid": True, "scores": {"overall": float(10 * i.key[0] + i.key[1])}} for i in turns}
+    assert cell(turns, rows, "overall", "final").value == 6.5  # last turns: 1 and 12
+    del rows[1, 2]
+    found = cell(turns, rows, "overall", "final")
+    assert (found.n, found.missing) == (1, 1) and found.partial  # an earlier turn does not stand in for the last one
+
+
+def test_partial_results_say_so_everywhere(tmp_path: Path) -> None:
+    evaluated(tmp_path, budget=5)  # of eleven verdicts
+    found = scores(load(tmp_path))
+    assert found["partial"] and found["arms"] == {"editor": {}, "agents": {}}
+    cells = [row["cells"][0] for row in found["table"]["rows"]]
+    assert [state(c) for c in cells] == ["partial", "partial"] and [r["average"] for r in found["table"]["rows"]] == [
+        None
+    ] * 2
+    # judged so far: units first, arms within them, so items 0, 1, 2 of the editor and 0, 1 of the team, which has no picture
+    # of item 2 (invalid, and known)
+    assert [(c["n"], c["invalid"], c["missing"]) for c in cells] == [(3, 0, 3), (2, 1, 3)]
+    for text in (as_markdown(found["table"]), as_latex(found["table"])):
+        assert "partial (3 of 6)" in text and "1.00" not in text and "2.00" not in text
+    assert {line["value"] for line in csv.DictReader(io.StringIO(as_csv(found["table"])))} == {""}
+    page = write_page(tmp_path, found, load(tmp_path), 2).read_text(encoding="utf-8")
+    assert "<b>Partial.</b>" in page and "average, " not in page
+
+
+def test_a_second_judge_is_a_column_and_the_average_is_over_both(tmp_path: Path) -> None:
+    place = evaluated(tmp_path, ("grader", "other"), most=0.5)
+    found = scores(load(tmp_path))
+    assert [c["judge"] for c in found["table"]["columns"]] == ["grader", "other"]
+    assert [r["average"] for r in found["table"]["rows"]] == [1.0, 2.0]
+    next(place.verdicts("other", "agents").glob("*.jsonl")).unlink()
+    again = scores(load(tmp_path))
+    assert [r["average"] for r in again["table"]["rows"]] == [1.0, None]  # never over other columns than the row above
+    assert again["arms"]["agents"]["little"]["judges"] == ["grader"]
+
+
+def test_too_many_invalid_verdicts_are_no_result(tmp_path: Path) -> None:
+    evaluated(tmp_path, most=0.2)  # allowed 1.2 of 6: the editor has one, the team two
+    rows = scores(load(tmp_path))["table"]["rows"]
+    assert [state(r["cells"][0]) for r in rows] == ["complete", "too many invalid"]
+    assert [r["average"] for r in rows] == [1.0, None]
+    assert "invalid (2 of 6)" in as_markdown(scores(load(tmp_path))["table"])
+
+
+def test_exports_say_the_same_numbers(tmp_path: Path) -> None:
+    evaluated(tmp_path, ("grader", "other_one"), most=0.5)
+    found = scores(load(tmp_path))
+    lines = list(csv.DictReader(io.StringIO(as_csv(found["table"]))))
+    by_arm: dict[str, list[float]] = {}
+    for line in lines:
+        assert line["state"] == "complete"
+        by_arm.setdefault(line["name"], []).append(float(line["value"]))
+    for text, split in ((as_markdown(found["table"]), " | "), (as_latex(found["table"]), " & ")):
+        for name, numbers in by_arm.items():
+            (row,) = [r for r in text.splitlines() if name in r]
+            shown = [float(re.findall(r"\d+\.\d\d", c)[0]) for c in row.strip("| ").split(split)[1:]]
+            assert shown == [round(n, 2) for n in numbers]
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    tex = as_latex(found["table"])
+    assert r"other\_one" in tex and tex.count(r"\toprule") == 1 == tex.count(r"\bottomrule")
+    assert r"\multicolumn{2}{c}{little}" in tex and r"\cmidrule(lr){2-3}" in tex
+
+
+def test_the_gallery_shows_best_worst_and_disputed_once_each(tmp_path: Path) -> None:
+    place = evaluated(tmp_path, most=0.5)
+    (section,) = load(tmp_path)
+    found = groups(section, 1)
+    # arms differ by 1.0 on items 0, 1, 3, 4 (the first is shown); item 2 has the editor's 1.0 alone, so the lowest mean
+    assert [s.key for s in found[DISPUTED]] == [(0, 0)] and [s.key for s in found[WORST]] == [(2, 0)]
+    assert [s.key for s in found[BEST]] == [(1, 0)]
+    page = write_page(tmp_path, scores([section]), [section], 1).read_text(encoding="utf-8")
+    assert page.count('class="strip"') == 3 and "no picture: refused" in page and "about item-0-0" in page
+    assert place.picture("source", (0, 0)).is_file() and not re.search(r'(src|href)="(https?:)?//', page)
+
+
+def test_what_is_new_is_noticed(tmp_path: Path) -> None:
+    place = evaluated(tmp_path, budget=3)
+    before = made_from(tmp_path)
+    assert made_from(tmp_path) == before
+    judged(place, "grader", Little(6), Grader(), ARMS)
+    assert made_from(tmp_path) != before
