@@ -87,13 +87,19 @@ def main(config: AgreementConfig) -> None:
 
 def load_data(config: AgreementConfig, out: Path) -> PreferenceSet:
     """The set; that of the sandbox is written first."""
+    from dataclasses import replace
+
     from benchmarks.errors import ImageEditError
     from benchmarks.preferences import load, sandbox
 
     given = {"hub": config.hub, "revision": config.revision, "split": config.split, "config": config.subset}
     if config.data == SANDBOX:
-        path = sandbox.write(out / "data", config.samples or 40, config.seed)
-        return load("csv", path=str(path))
+        rows = config.samples or 40
+        path = sandbox.write(out / f"data-{rows}-{config.seed}", rows, config.seed)
+        data = load("csv", path=str(path))
+        return replace(
+            data, card=replace(data.card, title="the sandbox's comparisons", source=f"sandbox, seed {config.seed}")
+        )
     try:
         return load(config.data, path=config.path, samples=config.samples, seed=config.seed, **given)  # type: ignore[arg-type]
     except ImageEditError as error:  # what reads tables names the keys of benchmark=…; here they are the command's own
@@ -188,10 +194,11 @@ def document(config: AgreementConfig, data: PreferenceSet, found: Any, spent: di
     """What agreement.json holds."""
     from dataclasses import asdict
 
+    rubric = None if config.judge.kind == SANDBOX else config.judge.rubric or config.rubric
+    judge = {"name": config.judge.name, "model": config.judge.model, "rubric": rubric}
     return {
         "data": {"name": config.data, "rule": data.rule, **asdict(data.card)},
-        "judge": {"name": config.judge.name if config.scores == "judge" else "scores of the file", **spent},
-        "rubric": config.judge.rubric or config.rubric,
+        "judge": {"name": "scores of the file"} if config.scores == "csv" else judge | spent,
         "seed": config.seed,
         **found.as_dict(),
     }
