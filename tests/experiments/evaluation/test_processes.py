@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.errors import RunFailed
+from conf.schema import EvaluateConfig
 from experiments import cli
 from experiments.evaluate import given_words
 from experiments.evaluation import shards
-from experiments.evaluation.asked import resolve
+from experiments.evaluation.asked import arms_of, resolve
 from experiments.evaluation.rows import read_rows
 from experiments.store import read_json
 
@@ -97,3 +98,10 @@ def test_a_worker_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path, monk
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(RunFailed, match=r"(?s)exit code 2.*the same command goes on.*no memory left"):
         shards.run_shards(asked)
+
+
+def test_arms_are_named_one_by_one_in_either_spelling() -> None:
+    for said in ("editor,agents", "[agents, editor]", ["agents", "editor"], "all"):
+        assert arms_of(EvaluateConfig(arms=said), has_run=False) == ("editor", "agents")
+    assert arms_of(EvaluateConfig(arms="all"), has_run=True) == ("editor", "agents", "agents_rl")
+    assert arms_of(EvaluateConfig(), has_run=True) == ()
