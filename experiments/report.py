@@ -3,6 +3,7 @@
 python -m experiments.report outputs/<run>               write its report.html anew, print its tables
 python -m experiments.report outputs/<run> outputs/…     one table and one page over several runs
 python -m experiments.report outputs/sweeps/<sweep>      the same over a sweep (or any folder of runs)
+python -m experiments.report <out of an evaluation>      its tables and page anew
 """
 
 from __future__ import annotations
@@ -254,8 +255,12 @@ def interval(m: Mean, form: str = ".2f") -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """One finished run: write its report anew. Several, or a sweep's folder: one table and one page over all of them."""
+    from experiments.evaluation.main import is_evaluation, rewrite
     from experiments.sweep import find_runs, report_sweep
 
+    if len(arguments) == 1 and is_evaluation(Path(arguments[0])):
+        print(f"report: {rewrite(Path(arguments[0]))}")
+        return
     runs, out = find_runs(arguments)
     if len(runs) == 1:
         from experiments.tables import print_results

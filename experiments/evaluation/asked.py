@@ -59,7 +59,8 @@ def run_of(config: EvaluateConfig) -> Path | None:
 
 def arms_of(config: EvaluateConfig, has_run: bool) -> tuple[str, ...]:
     """`all`, `none`, or names with commas between them."""
-    words = [w.strip() for w in str(config.arms).strip("[]() ").split(",") if w.strip()]
+    given = config.arms if isinstance(config.arms, list) else str(config.arms).strip("[]() ").split(",")
+    words = [str(w).strip() for w in given if str(w).strip()]
     if words in ([], ["none"]):
         return ()
     if words == ["all"]:

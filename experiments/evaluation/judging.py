@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from benchmarks.errors import RunFailed
 from benchmarks.item import Benchmark, Item
 from experiments.evaluation.places import Key, Place, Share, open_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
+from experiments.judges import PictureJudge
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 from rl.signals import StopWish
@@ -25,18 +25,6 @@ GRACE_S = 30.0  # for calls under way when somebody wants to stop; they are paid
 LEDGER_S = 10.0  # between two notes of what was spent
 
 
-class PictureJudge(Protocol):
-    """Blocks until the verdict is there; safe to call from `concurrency` threads. Raises BadInput for what concerns all
-    items alike (a rejected key), BudgetSpent."""
-
-    concurrency: int
-
-    @property
-    def usage(self) -> Usage: ...
-
-    def judge(self, before: Any, after: Any, item: Item) -> Verdict: ...
-
-
 @dataclass(frozen=True)
 class Task:
     arm: str
@@ -45,13 +33,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Judging:
-    """`tasks` of one judge on one benchmark, over all arms: one pool, so that no arm's end leaves threads idle."""
+    """`tasks` of one judge on one benchmark, over all arms: one pool, so that no arm's end leaves threads idle.
+
+    A judge sees the picture that a turn began with, which is the arm's own from turn 2 on. With `from_start` it compares the
+    session so far with exact answers: the picture given in turn 1, and the gold edits of all turns until this one (an edit may
+    be impossible on what an arm made of the turn before, never on what it should have made)."""
 
     place: Place
     label: str  # the judge's folder
     benchmark: Benchmark
     judge: PictureJudge
     share: Share
+    from_start: bool = False
 
     def run(self, tasks: Iterable[Task], told: Callable[[int, Usage], None] | None = None) -> bool:
         """Whether all tasks were done; False where the budget was spent. Raises KeyboardInterrupt where somebody stopped
@@ -104,8 +97,11 @@ class Judging:
 
     def _judge(self, task: Task) -> tuple[Item, Verdict]:
         unit, turn = task.key
-        item = self.benchmark.unit(unit)[turn]
-        if turn:
+        turns = self.benchmark.unit(unit)
+        item = turns[turn]
+        if turn and self.from_start:
+            item = replace(item, picture=turns[0].image, gold=tuple(e for t in turns[: turn + 1] for e in t.gold))
+        elif turn:
             item = replace(item, picture=open_picture(self.place.picture(task.arm, (unit, turn - 1))))
         before = item.image
         assert before is not None  # check_pictures
@@ -117,7 +113,7 @@ def _drain(
     found: queue.SimpleQueue[Any], failure: BaseException | None
 ) -> tuple[list[tuple[Task, Item, Verdict]], BaseException | None]:
     """Everything in the queue, and the first thing that went wrong; a spent budget is the mildest."""
-    new = []
+    new: list[tuple[Task, Item, Verdict]] = []
     while True:
         try:
             thing = found.get_nowait()
@@ -233,4 +229,4 @@ def words_of(folder: Path, keys: set[Key]) -> Iterator[tuple[Key, Any]]:
                     yield key, json.loads(line)["words"]
 
 
-__all__ = ["Judging", "PictureJudge", "RunFailed", "Task", "check_share", "open_tasks", "usage_of", "words_of"]
+__all__ = ["Judging", "Task", "check_share", "open_tasks", "usage_of", "words_of"]

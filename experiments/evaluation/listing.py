@@ -83,7 +83,7 @@ def read_listing(place: Place) -> Listing:
         Listed((r["unit"], r["turn"]), r["id"], r["request"], r["kind"], r["session"], tuple(r["subsets"]))
         for r in read_jsonl(place.folder / ITEMS)
     )
-    card = {k: tuple(v) if isinstance(v, list) else v for k, v in known["card"].items()}
+    card: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known["card"].items()}
     return Listing(Card(**card), items, known["config"])
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import RunFailed
 from experiments.evaluation.asked import Asked
 from experiments.evaluation.found import load, made_from
 from experiments.evaluation.judging import check_share
+from experiments.evaluation.page import write_page
 from experiments.evaluation.places import LOCKS, Share, held
 from experiments.evaluation.scores import scores
+from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.stages import Stages, open_stages, say_shares
+from experiments.evaluation.table import print_table, write_tables
 from experiments.progress import clock, console
 from experiments.results import editor_settings
 from experiments.store import read_json, write_json
@@ -36,7 +40,7 @@ def evaluate(asked: Asked) -> dict[str, Any]:
     say_shares(stages, share)
     covered = True
     try:
-        if not stages.check():
+        if settled(stages) or not stages.check():
             pass
         elif asked.used.launcher.processes > 1:
             from experiments.evaluation.shards import run_shards
@@ -58,6 +62,19 @@ def evaluate(asked: Asked) -> dict[str, Any]:
     return values
 
 
+def settled(stages: Stages) -> bool:
+    """Whether results.json was made from all rows that are there and says that none is missing: then no row need be read."""
+    asked = stages.asked
+    path = asked.out / RESULTS
+    if asked.config.retry or asked.config.metrics.names or not asked.judged or not path.is_file():
+        return False
+    values = read_json(path)
+    if values.get("made_from") != made_from(asked.out):
+        return False
+    known = values["judges"].get(stages.place.benchmark, {}).get(stages.label, {"arms": {}})["arms"]
+    return all(arm in known and not known[arm]["partial"] for arm in stages.arms)
+
+
 def work(stages: Stages, share: Share) -> bool:
     """This process's share; False where the budget was spent."""
     with share.working(stages.asked.out):  # in a worker what is missing was checked by its launcher
@@ -70,10 +87,6 @@ def work(stages: Stages, share: Share) -> bool:
 def report(stages: Stages) -> dict[str, Any]:
     """Write results.json, the tables and the page from all rows that are there, whoever made them. One process at a time: the
     last one to finish sees everything."""
-    from experiments.evaluation.page import write_page
-    from experiments.evaluation.sources import keep_sources
-    from experiments.evaluation.table import print_table, write_tables
-
     asked = stages.asked
     with held(asked.out / LOCKS / "report.lock", wait=True):
         made = made_from(asked.out)
@@ -102,7 +115,28 @@ def about(asked: Asked) -> Mapping[str, Any]:
         "execution": used.execution.name,
         "seed": used.scale.test_seed,
         "run": asked.config.run,
+        "gallery": asked.config.gallery,
     }
+
+
+ABOUT = ("scale", "editor", "editor_settings", "execution", "seed", "run", "gallery")
+
+
+def rewrite(out: Path) -> Path:
+    """Results, tables and page of an evaluation's folder anew, from its rows alone."""
+    with held(out / LOCKS / "report.lock", wait=True):
+        known = read_json(out / RESULTS)
+        sections = load(out)
+        values = scores(sections, made_from(out), {k: known[k] for k in ABOUT if k in known})
+        write_tables(out, values)
+        page = write_page(out, values, sections, values.get("gallery", 4))
+        write_json(out / RESULTS, values)
+    print_table(values)
+    return page
+
+
+def is_evaluation(out: Path) -> bool:
+    return (out / RESULTS).is_file() and "table" in read_json(out / RESULTS)
 
 
 def fail_on_invalid(stages: Stages, values: Mapping[str, Any]) -> None:
@@ -122,4 +156,4 @@ def fail_on_invalid(stages: Stages, values: Mapping[str, Any]) -> None:
         raise RunFailed("\n".join(wrong))
 
 
-__all__ = ["RESULTS", "evaluate", "report", "work"]
+__all__ = ["RESULTS", "evaluate", "is_evaluation", "report", "rewrite", "work"]

@@ -8,15 +8,14 @@ from pathlib import Path
 from benchmarks.errors import ImageEditError
 from conf.schema import JudgeConfig, TrackerConfig
 from experiments.evaluation.asked import Asked
-from experiments.evaluation.judging import PictureJudge
 from experiments.evaluation.places import Share
+from experiments.judges import PictureJudge, SandboxPictures, checkpoint_of, make_judge_of
+from experiments.preflight import missing_keys
+from judges.rubrics import make_rubric
 
 
 def judge_for(asked: Asked, rubric: str, share: Share) -> PictureJudge:
     """Raises BadInput for settings that cannot work, MissingFile for a checkpoint that is not there."""
-    from experiments.judges import SandboxPictures, make_judge_of
-    from judges.rubrics import make_rubric
-
     judge = shared(asked.used.judge, share.shards)
     if judge.kind == "sandbox":
         return SandboxPictures()
@@ -27,12 +26,8 @@ def judge_for(asked: Asked, rubric: str, share: Share) -> PictureJudge:
 
 def missing_for_judge(judge: JudgeConfig) -> list[str]:
     """Keys and checkpoints that are not there; nothing is loaded or asked."""
-    from experiments.preflight import missing_keys
-
     found = list(missing_keys(judge, TrackerConfig(name="jsonl")))
     if judge.kind in ("vlm", "rrm"):
-        from experiments.judges import checkpoint_of
-
         try:
             checkpoint_of(judge)
         except ImageEditError as error:

@@ -22,7 +22,7 @@ CARD = Card(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class SandboxItems:
     """`count` samples of the test split, never trained on; the same for every run."""
 

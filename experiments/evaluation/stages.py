@@ -15,7 +15,7 @@ from conf.schema import JudgeConfig, RunConfig
 from experiments.evaluation.asked import Asked, benchmark_identity, open_benchmark
 from experiments.evaluation.editing import FolderMaker, Maker, TeamMaker, check_pictures, edit, missing_turns
 from experiments.evaluation.found import arm_order
-from experiments.evaluation.judging import Judging, PictureJudge, open_tasks
+from experiments.evaluation.judging import Judging, open_tasks
 from experiments.evaluation.listing import Listing, claim_benchmark
 from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
 from experiments.evaluation.parts import judge_for, missing_for_judge
@@ -33,6 +33,7 @@ from experiments.evaluation.places import (
     held,
     write_changed,
 )
+from experiments.judges import PictureJudge
 from experiments.progress import bar, console
 from experiments.results import ARMS
 from experiments.store import read_json
@@ -178,7 +179,8 @@ class Stages:
         began = time.monotonic()
         with bar(f"verdicts, {self.label}", len(tasks)) as b:
             told = lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))  # noqa: E731
-            return Judging(self.place, self.label, self.benchmark, asked, share).run(tasks, told)
+            exact = self.asked.used.judge.kind == "sandbox"
+            return Judging(self.place, self.label, self.benchmark, asked, share, exact).run(tasks, told)
 
     def measure(self, share: Share) -> None:
         if self.measure_of is None:
@@ -202,7 +204,8 @@ def missing_for_arms(asked: Asked, arms: Sequence[str]) -> list[str]:
     from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
     from experiments.preflight import missing_rollouts, missing_weights
 
-    used, found = asked.used, []
+    used = asked.used
+    found: list[str] = []
     if kinds - {"editor"}:
         found += missing_weights(replace(used.decomposer, checkpoint=str(asked.start)))
         found += missing_rollouts(used.rollouts)

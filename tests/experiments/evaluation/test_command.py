@@ -128,3 +128,15 @@ def test_another_configuration_of_an_arm_needs_a_label(
     said = capsys.readouterr().err.replace("\n", " ")
     assert "other execution" in said and "label=<name>" in said
     assert json.loads((tmp_path / "out" / "results.json").read_text())["execution"] == "single"
+
+
+def test_a_report_is_written_anew_from_the_rows_alone(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from experiments.report import main as report
+
+    out = tmp_path / "out"
+    command(*BASE[:-1], f"out={out}", "arms=editor")
+    before = {n: (out / n).read_bytes() for n in ("report.html", "results.json", "table.csv", "table.md", "table.tex")}
+    for name in ("report.html", "table.csv"):
+        (out / name).unlink()
+    report([str(out)])
+    assert {n: (out / n).read_bytes() for n in before} == before

@@ -9,17 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from benchmarks.base import Edit
 from benchmarks.errors import BadInput
-from experiments.evaluation.judging import open_tasks, usage_of, words_of
+from benchmarks.item import Item, Unit
+from experiments.evaluation.judging import Judging, open_tasks, usage_of, words_of
 from experiments.evaluation.places import Place, Share
 from experiments.evaluation.rows import read_rows
-from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up
+from judges.base import Verdict
+from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up, value
 
 ARMS = ("editor", "agents")
 
@@ -65,6 +70,24 @@ def test_turns_are_judged_against_the_picture_that_the_turn_began_with(tmp_path:
     assert judged(place, "grader", benchmark, Grader(), ["editor"])
     scores = [r["scores"]["overall"] for r in read_rows(place.verdicts("grader", "editor")).values()]
     assert scores == [1.0] * 6
+
+
+def test_a_judge_with_exact_answers_sees_the_session_from_its_start(tmp_path: Path) -> None:
+    class Golden(Little):
+        def unit(self, i: int) -> Unit:
+            return tuple(replace(t, gold=(Edit("add", f"thing {t.turn}"),)) for t in super().unit(i))
+
+    class Exact(Grader):
+        def judge(self, before: Image.Image, after: Image.Image, item: Item) -> Verdict:
+            return Verdict({"overall": float(len(item.gold)), "before": value(before), "after": value(after)})
+
+    benchmark = Golden(2, turns=3)
+    place = set_up(tmp_path, benchmark)
+    edited(place, "editor", benchmark, Brighter(10))
+    tasks = open_tasks(place, "grader", ["editor"], Share(), 3, False)
+    assert Judging(place, "grader", benchmark, Exact(), Share(), from_start=True).run(tasks)
+    scores = [r["scores"] for k, r in read_rows(place.verdicts("grader", "editor")).items() if k[0] == 1]
+    assert [(s["overall"], s["before"], s["after"]) for s in scores] == [(1, 1, 11), (2, 1, 21), (3, 1, 31)]
 
 
 def test_a_spent_budget_keeps_what_was_judged_and_the_rest_follows(tmp_path: Path) -> None:
