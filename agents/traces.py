@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from agents.editing import Call, execute
 from agents.plan import decomposition_from_dict
 from benchmarks.base import Decomposition
 from benchmarks.errors import BadData, BadInput, MissingFile, SaveFailed
+from benchmarks.filenames import folder_name
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -126,14 +126,6 @@ def digest(image: Image.Image) -> str:
     """A hash of mode, size and pixels."""
     head = f"{image.mode} {image.size} ".encode()
     return hashlib.sha256(head + image.tobytes()).hexdigest()[:32]
-
-
-def folder_name(sample_id: str) -> str:
-    """A file name for a sample: readable, and different for different ids."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", sample_id).strip("._")[:80]
-    if plain and plain == sample_id:
-        return plain
-    return f"{plain or 'sample'}-{hashlib.sha256(sample_id.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def _open(path: Path, expected: str) -> Image.Image:

@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.errors import BadData, BadInput, MissingFile
+
+if TYPE_CHECKING:
+    from torch import nn
 
 CLASSES = {  # the pipelines of each kind of editor
     "qwen": ("QwenImageEditPipeline", "QwenImageEditPlusPipeline"),

@@ -122,9 +122,10 @@ class Connections:
             sock.settimeout(left)
 
         hurry()
-        connection.request("POST", target, body, dict(headers))
+        sock.sendall(self._head(target, headers, len(body)) + body)  # in one piece: half the calls, no wait between two
         hurry()
-        reply = connection.getresponse()
+        reply = http.client.HTTPResponse(sock, method="POST")
+        reply.begin()
         parts, got, length = (
             [],
             0,
@@ -144,6 +145,13 @@ class Connections:
         reply.close()
         names = {name.lower(): value for name, value in reply.getheaders()}
         return Response(reply.status, names, b"".join(parts)), not reply.will_close
+
+    def _head(self, target: str, headers: Mapping[str, str], length: int) -> bytes:
+        lines = [f"POST {target} HTTP/1.1", f"Host: {self._netloc}", "Accept-Encoding: identity"]
+        lines += [f"Content-Length: {length}", *(f"{name}: {value}" for name, value in headers.items())]
+        if any("\r" in line or "\n" in line for line in lines):
+            raise BadInput("a line break in the address or a header of a request; mend base_url or the key")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def _take(self) -> http.client.HTTPConnection:
         with self._lock:

@@ -69,12 +69,6 @@ def use_threads(config: EngineConfig) -> None:
     torch.set_flush_denormal(True)  # subnormal numbers are slow on many CPUs
 
 
-def one_process(config: EngineConfig, command: str) -> None:
-    """Refuse an engine for several processes where there is only one."""
-    if config.name != "torch":
-        raise BadInput(f"engine={config.name} trains the main job only; {command} runs with engine=torch")
-
-
 def device_of(config: EngineConfig) -> str:
     if config.device not in ("auto", "cpu", "cuda"):
         raise BadInput(f"engine.device={config.device} is unknown; choose auto, cpu or cuda")

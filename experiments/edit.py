@@ -24,6 +24,7 @@ def main(config: EditConfig) -> None:
     from editors.geometry import load_image
     from experiments import build
     from experiments.editor_preflight import missing_editor, missing_editor_memory
+    from experiments.machine import one_process
     from experiments.preflight import missing_weights
     from experiments.progress import console
     from experiments.run import quiet_libraries
@@ -39,7 +40,7 @@ def main(config: EditConfig) -> None:
     if lacking := [*missing_weights(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
         raise MissingFile("; ".join(lacking))
     quiet_libraries(config.verbose)
-    build.one_process(config.engine, "experiments.edit")
+    one_process(config.engine, "experiments.edit")
     build.use_threads(config.engine)
     backend = build.make_backend(config.rollouts, build.make_vlm(settings, config.engine))
     sequencer: Sequencer = build.make_sequencer(
@@ -76,8 +77,7 @@ def trained(config: EditConfig) -> DecomposerConfig:
     from dataclasses import replace
 
     from benchmarks.errors import MissingFile
-    from experiments.identity import load_config
-    from experiments.job import TRAINED
+    from experiments.identity import TRAINED, load_config
 
     folder = Path(config.run) / TRAINED
     settings = load_config(config.run).decomposer

@@ -28,14 +28,12 @@ def main(config: EvaluateConfig) -> None:
     if as_before(config, words):
         again(config)
         return
-    from experiments import build
     from experiments.evaluation.main import evaluate
-    from experiments.run import quiet_libraries
+    from experiments.machine import one_process
 
     asked = resolve(config, words)
-    quiet_libraries(config.verbose)
-    build.one_process(asked.used.engine, "experiments.evaluate")
-    build.use_threads(asked.used.engine)
+    one_process(asked.used.engine, "experiments.evaluate")
+    asked.ready()
     evaluate(asked)
 
 
@@ -43,8 +41,8 @@ def again(config: EvaluateConfig) -> None:
     """A run's own evaluation once more."""
     from benchmarks.errors import BadInput, MissingFile
     from experiments import build
-    from experiments.identity import config_text, load_config
-    from experiments.job import START, TRAINED
+    from experiments.identity import START, TRAINED, config_text, load_config
+    from experiments.machine import one_process
     from experiments.progress import clock, console
     from experiments.run import quiet_libraries
     from experiments.store import locked, write_text
@@ -68,7 +66,7 @@ def again(config: EvaluateConfig) -> None:
     if pictured:
         check_arms(used, start)
     quiet_libraries(config.verbose)
-    build.one_process(used.engine, "experiments.evaluate")
+    one_process(used.engine, "experiments.evaluate")
     build.use_threads(used.engine)
     count = (
         config.samples if config.samples is not None or used.benchmark.name != "sandbox" else trained.scale.test_samples

@@ -17,6 +17,7 @@ from benchmarks.errors import BadData, MissingFile
 from conf.schema import BenchmarkConfig, JudgeConfig, RunConfig
 from experiments.machine import chosen_rollouts
 
+START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised phase, after GRPO
 # Where things lie, how they are watched, and what cannot change a result. Everything else defines the run.
 EXCLUDED = (
     "name",

@@ -21,6 +21,7 @@ from benchmarks.errors import SaveFailed
 from conf.schema import RunConfig
 from experiments import build
 from experiments.arms import Arms, Timed, backend, decomposer, run_arms, timed
+from experiments.identity import START, TRAINED
 from experiments.launch import Log, Show, launch
 from experiments.preflight import TEXT_ONLY
 from experiments.progress import Bar, bar
@@ -34,8 +35,6 @@ from rl.engine.process_group import leave
 from rl.grpo import train_grpo
 from rl.journal import Journal, read_jsonl
 from rl.sft import SFTExample, train_sft
-
-START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised phase, after GRPO
 
 
 @dataclass

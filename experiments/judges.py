@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
-from agents.backends.base import Backend
 from benchmarks.base import EditSample
 from benchmarks.errors import BadInput, MissingFile
 from conf.schema import EngineConfig, JudgeConfig, RolloutsConfig
-from experiments import build
 from judges.base import Verdict
 from judges.cache import ReplyCache
 from judges.chat import ChatClient, ChatSettings
 from judges.llm import LLMJudge
 from judges.question import Client, Rubric, Sampling, Usage
 from judges.spending import Prices
+
+if TYPE_CHECKING:
+    from agents.backends.base import Backend
 
 KINDS = ("sandbox", "chat", "vlm", "rrm")
 VLLM_TOKENS, VLLM_CACHE_GIB = 16384, 8.0  # two large pictures, a rubric and its answer; keys and values of a batch
@@ -124,6 +125,7 @@ def checkpoint_of(config: JudgeConfig) -> Path:
 
 
 def _local(config: JudgeConfig, engine: EngineConfig, cache: Path) -> Client:
+    from experiments import build  # which loads the libraries of models
     from judges.local import LocalClient, folder_identity
 
     if config.dtype not in ("float32", "bfloat16", "float16"):

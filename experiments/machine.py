@@ -6,7 +6,8 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from conf.schema import RolloutsConfig
+from benchmarks.errors import BadInput
+from conf.schema import EngineConfig, RolloutsConfig
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
@@ -15,6 +16,12 @@ KEY_HELP = {
     "GEMINI_API_KEY": "make one in Google AI Studio",
     "WANDB_API_KEY": "it is shown on your W&B user page; or tracker.mode=offline",
 }
+
+
+def one_process(config: EngineConfig, command: str) -> None:
+    """Refuse an engine for several processes where there is only one."""
+    if config.name != "torch":
+        raise BadInput(f"engine={config.name} trains the main job only; {command} runs with engine=torch")
 
 
 def gpu_memories() -> list[int]:

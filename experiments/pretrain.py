@@ -27,8 +27,9 @@ from agents.decomposer import build_request, load_prompt
 from benchmarks.sandbox.generate import KINDS, SandboxBenchmark, random_scene
 from benchmarks.sandbox.render import render
 from conf.schema import PretrainConfig, VisionWarmupConfig
-from experiments.build import one_process, use_threads
+from experiments.build import use_threads
 from experiments.cli import command
+from experiments.machine import one_process
 from experiments.progress import bar, console
 from rewards.compose import RewardSpec
 from rl.checkpoint import Checkpoints

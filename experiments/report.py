@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from agents.traces import folder_name
+from benchmarks.filenames import folder_name
 from conf.schema import RunConfig
 from experiments.html import card, image, page, table
 from experiments.identity import load_config

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.traces import Trace, folder_name
+from agents.traces import Trace
 from benchmarks.base import EditSample
 from benchmarks.errors import SaveFailed
+from benchmarks.filenames import folder_name
 
 
 def strip_numbers(n: int, strips: int) -> list[int]:

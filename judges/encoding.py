@@ -22,6 +22,17 @@ HELD = 256  # pictures whose encoded files are held, so that a caller who keeps 
 VERSION = 1  # raised when the same picture and encoding come to give other pixels: part of the cache's keys
 
 
+def with_file(image: Image.Image, data: bytes) -> Image.Image:
+    """`image`, which is what the PNG file `data` shows and nothing has changed since: sent as that file and named by it,
+    neither decoded nor encoded where a protocol wants neither."""
+    image.png_file = data  # type: ignore[attr-defined]  # copies and resized versions do not have it
+    return image
+
+
+def file_of(image: Image.Image) -> bytes | None:
+    return getattr(image, "png_file", None)
+
+
 def prepare(image: Image.Image, encoding: Encoding) -> Image.Image:
     """The RGB picture that is shown: transparency over white, at most `longest` pixels on its longer side (never enlarged).
 
@@ -39,6 +50,9 @@ def encode(image: Image.Image, encoding: Encoding) -> tuple[str, bytes]:
     """(MIME type, file). Raises BadInput for an unknown format, BadData for a picture that cannot be decoded."""
     if encoding.format not in FORMATS:
         raise BadInput(f"pictures are sent as {' or '.join(FORMATS)}, not {encoding.format!r}")
+    known = file_of(image)
+    if known is not None and encoding.format == "png" and max(image.size) <= (encoding.longest or max(image.size)):
+        return "image/png", known
     file, shown = io.BytesIO(), prepare(image, encoding)
     if encoding.format == "png":
         shown.save(file, "PNG", compress_level=1)  # lossless at any level; higher ones only cost time
@@ -73,7 +87,8 @@ class Pictures:
         self._lock = threading.Lock()
 
     def digest(self, image: Image.Image) -> bytes:
-        """Of the pixels that are seen and their size; nothing is resized or encoded for it. Raises BadData."""
+        """Of the pixels that are seen and their size, or of the file that `with_file` told; nothing is resized or encoded for
+        it. Raises BadData."""
         return self._picture(image).digest
 
     def part(self, image: Image.Image, encoding: Encoding) -> bytes:
@@ -103,6 +118,8 @@ class Pictures:
 
 
 def _digest(image: Image.Image) -> bytes:
+    if (known := file_of(image)) is not None:
+        return hashlib.blake2b(b"file " + known, digest_size=16).digest()
     seen = _seen(image)
     digest = hashlib.blake2b(f"{VERSION} {seen.width} {seen.height} ".encode(), digest_size=16)
     digest.update(seen.tobytes())
@@ -117,4 +134,4 @@ def _seen(image: Image.Image) -> Image.Image:
         raise BadData(f"a picture cannot be decoded: {error}") from error
 
 
-__all__ = ["Picture", "Pictures", "content_part", "encode", "prepare"]
+__all__ = ["Picture", "Pictures", "content_part", "encode", "file_of", "prepare", "with_file"]

@@ -48,6 +48,15 @@ class Asked:
         parts = [b.name, b.protocol, "" if b.language in ("", "all") else b.language]
         return "-".join(p for p in parts if p)
 
+    def ready(self) -> None:
+        """Prepare the libraries of models, where one runs in this process: loading them takes seconds."""
+        if self.arms or self.used.judge.kind in ("vlm", "rrm") or self.config.metrics.names:
+            from experiments.build import use_threads
+            from experiments.run import quiet_libraries
+
+            quiet_libraries(self.config.verbose)
+            use_threads(self.used.engine)
+
     def named(self, arm: str) -> str:
         """The arm's name in this folder: with `label`, so that several editors can be compared in one table."""
         return f"{self.config.label}/{arm}" if self.config.label else arm
@@ -136,8 +145,7 @@ def benchmark_identity(asked: Asked) -> dict[str, Any]:
 def resolve(config: EvaluateConfig, words: Sequence[str]) -> Asked:
     """Raises BadInput, MissingFile for what cannot be evaluated."""
     from experiments.evaluate import composed, swapped
-    from experiments.identity import load_config
-    from experiments.job import START, TRAINED
+    from experiments.identity import START, TRAINED, load_config
 
     run = run_of(config)
     if run is None:

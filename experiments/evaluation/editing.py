@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
-from agents.team import Team
-from agents.traces import folder_name
 from benchmarks.errors import BadInput, MissingFile
+from benchmarks.filenames import folder_name
 from benchmarks.item import Benchmark, Item, Unit
 from experiments.evaluation.places import Key, Place, Share, open_picture, picture_name, save_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
+
+if TYPE_CHECKING:
+    from agents.team import Team
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 Told = Callable[[int], None]  # items done so far

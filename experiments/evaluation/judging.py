@@ -5,11 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from benchmarks.item import Benchmark, Item
 from experiments.evaluation.places import Key, Place, Share, open_picture
@@ -45,6 +48,7 @@ class Judging:
     judge: PictureJudge
     share: Share
     from_start: bool = False
+    sources: Sources = field(default_factory=lambda: Sources(), repr=False, compare=False)
 
     def run(self, tasks: Iterable[Task], told: Callable[[int, Usage], None] | None = None) -> bool:
         """Whether all tasks were done; False where the budget was spent. Raises KeyboardInterrupt where somebody stopped
@@ -103,10 +107,38 @@ class Judging:
             item = replace(item, picture=turns[0].image, gold=tuple(e for t in turns[: turn + 1] for e in t.gold))
         elif turn:
             item = replace(item, picture=open_picture(self.place.picture(task.arm, (unit, turn - 1))))
-        before = item.image
-        assert before is not None  # check_pictures
+        alike = not turn or self.from_start  # for all arms
+        before = self.sources.picture(task.key, lambda: _opened(item)) if alike else _opened(item)
         after = open_picture(self.place.picture(task.arm, task.key))
-        return item, self.judge.judge(before.convert("RGB"), after, item)
+        return item, self.judge.judge(before, after, item)
+
+
+def _opened(item: Item) -> Image.Image:
+    image = item.image
+    assert image is not None  # check_pictures
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+class Sources:
+    """The pictures before, opened last: the arms of an item are judged one after the other, and what is one object is opened,
+    hashed and encoded once."""
+
+    def __init__(self, held: int = 128) -> None:
+        self._held, self._lock = held, threading.Lock()
+        self._slots: OrderedDict[Key, tuple[threading.Lock, list[Image.Image]]] = OrderedDict()
+
+    def picture(self, key: Key, opens: Callable[[], Image.Image]) -> Image.Image:
+        with self._lock:
+            slot = self._slots.setdefault(key, (threading.Lock(), []))
+            self._slots.move_to_end(key)
+            if len(self._slots) > self._held:
+                self._slots.popitem(last=False)
+        with slot[0]:
+            if not slot[1]:
+                image = opens()
+                image.load()  # which only one thread may do
+                slot[1].append(image)
+            return slot[1][0]
 
 
 def _drain(

@@ -14,16 +14,19 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from agents.traces import folder_name
 from benchmarks.errors import BadData, BadInput, MissingFile, SaveFailed
+from benchmarks.filenames import folder_name
 from experiments.store import read_json, write_json
+from judges.encoding import with_file
 
 CLAIM = "claim.json"
+END_OF_PNG = b"IEND\xaeB`\x82"
 LIMITS = "limits.json"  # beside a judge's claim: what may change from one start to the next
 LOCKS = ".shards"  # folder of lock files
 PICTURES, EDITS, VERDICTS, METRICS = "pictures", "edits", "verdicts", "metrics"
@@ -101,8 +104,11 @@ def save_picture(path: Path, picture: Image.Image) -> None:
 def open_picture(path: Path) -> Image.Image:
     """RGB. Raises MissingFile, or BadData where the file is damaged."""
     try:
-        with Image.open(path) as file:
-            return file.convert("RGB")
+        data = path.read_bytes()
+        image = Image.open(BytesIO(data))
+        if image.mode == "RGB" and data.endswith(END_OF_PNG) and "transparency" not in image.info:
+            return with_file(image, data)  # decoded when somebody looks at it
+        return image.convert("RGB")
     except FileNotFoundError as e:
         raise MissingFile(f"the picture {path} is gone; with its arm named in arms= it is made again") from e
     except OSError as e:

@@ -14,18 +14,15 @@ from benchmarks.errors import ImageEditError
 
 
 def main(path: Path, worker: int) -> int:
-    from experiments import build
     from experiments.evaluation.main import work
     from experiments.evaluation.shards import SPENT, STOPPED, read_asked
     from experiments.evaluation.stages import open_stages
-    from experiments.run import quiet_libraries
 
     signal.signal(signal.SIGTERM, interrupt)
     threading.Thread(target=stop_when_alone, args=(os.getppid(),), daemon=True).start()
     try:
         asked = read_asked(path, worker)
-        quiet_libraries(asked.config.verbose)
-        build.use_threads(asked.used.engine)
+        asked.ready()
         return 0 if work(open_stages(asked), asked.share) else SPENT
     except ImageEditError as error:
         print(f"error: {error}", flush=True)

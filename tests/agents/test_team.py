@@ -14,9 +14,10 @@ from agents.editing import Call, EditingAgent, call_seed
 from agents.plan import write_decomposition
 from agents.sequencer import RulesSequencer
 from agents.team import Team
-from agents.traces import Trace, folder_name, replay
+from agents.traces import Trace, replay
 from benchmarks.base import Decomposition, Edit, EditSample
 from benchmarks.errors import BadData, BadInput, MissingFile, RunFailed, SaveFailed
+from benchmarks.filenames import folder_name
 from editors.outcomes import EditsFailed, Outcome
 
 SIZE = (5, 4)

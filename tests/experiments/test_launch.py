@@ -15,6 +15,7 @@ from experiments import build, preflight
 from experiments.cli import check, compose, typed
 from experiments.identity import config_text, identity, load_config, run_hash
 from experiments.launch import new_rows, torchrun
+from experiments.machine import one_process
 from rl.engine.process_group import leave
 from rl.policies.lora import Lora
 from rl.policies.text import TextPolicy
@@ -87,7 +88,7 @@ def test_an_unknown_key_names_the_nearest() -> None:
 
 def test_commands_of_one_process_refuse_other_engines() -> None:
     with pytest.raises(BadInput, match="engine=torch"):
-        build.one_process(config("engine=deepspeed").engine, "experiments.pretrain")
+        one_process(config("engine=deepspeed").engine, "experiments.pretrain")
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
