@@ -65,8 +65,9 @@ class ReplyCache:
         try:
             with self._lock:
                 line = self._line(number, offset, length)
-            if line[KEY] == key.hex().encode() and line[CRC] == b"%08x" % zlib.crc32(line[REPLY]):
-                return json.loads(line[REPLY])
+            body = line[REPLY]
+            if line[KEY] == key.hex().encode() and line[CRC] == b"%08x" % zlib.crc32(body):
+                return json.loads(body.decode("ascii"))
             problem = "damaged"
         except OSError as error:
             problem = f"unreadable ({error.strerror or error})"

@@ -63,24 +63,14 @@ class ChatClient(KeepingClient):
         self._ledger = Ledger(settings.budget)
         url = urlsplit(settings.base_url)
         self._service = f"chat {VERSION} {url.hostname}:{url.port} {url.path.rstrip('/')} ".encode()
-        self._heads: dict[tuple[Any, ...], tuple[Any, bytes]] = {}
 
     def close(self) -> None:
         """Close idle connections; the client stays usable."""
         self._http.close()
 
     def _head(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
-        """All request fields but the messages. The same few heads serve all items; a schema is told apart by identity and
-        kept alive here."""
-        name = (question.name, sampling, repeat, id(question.schema))
-        known = self._heads.get(name)
-        if known is None:
-            if len(self._heads) > 1000:  # a rubric that makes a schema per item
-                self._heads.clear()
-            s = self.settings
-            head = request_head(s.model, question, sampling, repeat, s.structured, s.extra)
-            known = self._heads[name] = (question.schema, head)
-        return known[1]
+        s = self.settings
+        return request_head(s.model, question, sampling, repeat, s.structured, s.extra)
 
     def _settings(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
         return self._service + self._head(question, sampling, repeat)

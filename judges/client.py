@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from judges.encoding import Pictures
 from judges.question import Question, Reply, Sampling, Usage
 
 FROM_CACHE = Usage(cached=1)
+STARTS = 1000  # of keys; more are only made by a rubric that writes a system prompt or a schema per item
 BEGINNING = 100  # characters of a reply that was cut off, told in its reason
 
 
@@ -33,6 +35,7 @@ class KeepingClient(ABC):
         self._cache = cache
         self._pictures = Pictures()
         self._lock = threading.Lock()
+        self._starts: dict[tuple[Any, ...], tuple[Any, hashlib.blake2b]] = {}
         self._under_way: dict[bytes, Future[Reply]] = {}
         self._cached, self._spent = 0, Usage()
         self._broken: BadInput | None = None
@@ -91,15 +94,27 @@ class KeepingClient(ABC):
     def _key(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
         """Of everything that determines the reply. Pictures count by their pixels and how they are encoded, not by their
         encoded files: encoding costs far more than all the rest of a kept reply. Raises BadData for an unreadable one."""
-        key = new_key()
-        key.update(self._settings(question, sampling, repeat))
-        key.update(repr((repeat, question.system, question.encoding)).encode())
+        key = self._start(question, sampling, repeat).copy()
         for part in question.parts:
             if isinstance(part, Image.Image):
                 key.update(b"\0picture " + self._pictures.digest(part))
             else:
                 key.update(b"\0text " + part.encode("utf-8", "surrogatepass"))
         return key.digest()
+
+    def _start(self, question: Question, sampling: Sampling, repeat: int) -> hashlib.blake2b:
+        """What the keys of a rubric's question have in common over all items. A schema is told apart by identity and kept
+        alive here."""
+        name = (question.name, question.system, id(question.schema), question.encoding, sampling, repeat)
+        known = self._starts.get(name)
+        if known is None:
+            if len(self._starts) >= STARTS:
+                self._starts.clear()
+            key = new_key()
+            key.update(self._settings(question, sampling, repeat))
+            key.update(repr((repeat, question.system, question.encoding)).encode())
+            known = self._starts[name] = (question.schema, key)
+        return known[1]
 
     def _kept(self, key: bytes) -> Reply | None:
         entry = None if self._cache is None else self._cache.get(key)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from agents.backends.memo import Memo
 from benchmarks.errors import BadData, BadInput
 from editors.geometry import to_rgb
 from judges.question import Encoding
@@ -69,7 +68,7 @@ class Pictures:
     are in use: they are told apart by identity."""
 
     def __init__(self, held: int = HELD) -> None:
-        self._memo: Memo[Image.Image, Picture] = Memo()
+        self._known: dict[int, tuple[weakref.ref[Image.Image], Picture]] = {}
         self._held, self._recent = held, OrderedDict[int, weakref.ref[Picture]]()
         self._lock = threading.Lock()
 
@@ -93,7 +92,14 @@ class Pictures:
         return part
 
     def _picture(self, image: Image.Image) -> Picture:
-        return self._memo.many([image], lambda images: [Picture(_digest(i)) for i in images])[0]
+        name = id(image)
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = (
+                weakref.ref(image, lambda _: self._known.pop(name, None)),
+                Picture(_digest(image)),
+            )
+        return known[1]
 
 
 def _digest(image: Image.Image) -> bytes:

@@ -87,4 +87,4 @@ def test_a_picture_is_encoded_once_and_forgotten_with_its_object(monkeypatch):
     assert len(count) == 5
     del image, other, others
     gc.collect()
-    assert len(pictures._memo._held) == 0
+    assert len(pictures._known) == 0
