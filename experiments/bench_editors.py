@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.base import explicit_instruction
-from benchmarks.errors import BadInput, ImageEditError, RunFailed
+from benchmarks.errors import BadInput, RunFailed
 from benchmarks.sandbox.generate import SandboxBenchmark
 from conf.schema import EditorConfig, EngineConfig
 from editors.loading import load_pipeline
@@ -187,8 +187,6 @@ def show(table: dict[str, dict[str, Any]], how: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except ImageEditError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    from experiments.cli import plain_command
+
+    plain_command(main, sys.argv[1:], __doc__, names_needed=False)

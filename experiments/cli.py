@@ -217,10 +217,12 @@ def _die(message: str) -> NoReturn:
     sys.exit(2)
 
 
-def plain_command(main: Callable[[list[str]], None], argv: list[str], about: str) -> None:
-    """A command that takes names instead of key=value; the same errors and exit codes."""
-    if not argv or {"-h", "--help"} & set(argv):
-        print(about)
+def plain_command(
+    main: Callable[[list[str]], None], argv: list[str], about: str | None, names_needed: bool = True
+) -> None:
+    """A command that is no job of its own configuration; the same errors and exit codes. `about` is what --help says."""
+    if (not argv and names_needed) or {"-h", "--help"} & set(argv):
+        print((about or "").strip())
         sys.exit(0 if argv else 2)
     try:
         main(argv)

@@ -274,4 +274,4 @@ def main(arguments: Sequence[str]) -> None:
 if __name__ == "__main__":
     from experiments.cli import plain_command
 
-    plain_command(main, sys.argv[1:], (__doc__ or "").strip())
+    plain_command(main, sys.argv[1:], __doc__)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich import box
 from rich.table import Table
 
-from benchmarks.errors import BadInput, ImageEditError
+from benchmarks.errors import BadInput
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from conf.schema import RunConfig
 from experiments.build import make_editor, use_threads
@@ -152,8 +152,6 @@ def sheet(
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except ImageEditError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    from experiments.cli import plain_command
+
+    plain_command(main, sys.argv[1:], __doc__, names_needed=False)

@@ -191,8 +191,6 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except ImageEditError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    from experiments.cli import plain_command
+
+    plain_command(main, sys.argv[1:], __doc__, names_needed=False)

@@ -130,3 +130,16 @@ def test_free_text_needs_no_second_layer_of_quotes(text: str) -> None:
 def test_the_same_sweep_has_the_same_id_in_any_order() -> None:
     assert cli.sweep_id("run", ["-m", "a=1", "b=2"]) == cli.sweep_id("run", ["b=2", "a=1", "-m"])
     assert cli.sweep_id("run", ["-m", "a=1"]) != cli.sweep_id("run", ["-m", "a=2"])
+
+
+def test_the_papers_experiment_is_the_papers_scale_on_eight_ranks_and_each_choice_can_be_another() -> None:
+    whole = cli.typed(cli.compose("run", ["experiment=paper"]))
+    assert (whole.scale.name, whole.engine.name, whole.rollouts.name, whole.launcher.processes) == (
+        "paper",
+        "deepspeed",
+        "vllm",
+        8,
+    )
+    assert (whole.engine.stage, whole.rollouts.cache_gib) == (3, 16)  # the scale's own settings hold too
+    other = cli.typed(cli.compose("run", ["experiment=paper", "rollouts=hf", "engine.stage=2"]))
+    assert (other.rollouts.name, other.engine.stage, other.decomposer.name) == ("hf", 2, "qwen2_5_vl_7b")

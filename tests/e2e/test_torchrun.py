@@ -20,6 +20,7 @@ from experiments.launch import FIRST, LOG, RESOLVED, torchrun
 from rl.engine.process_group import free_port
 from rl.journal import read_jsonl
 from tests.e2e.test_run import arguments, outcome, the_run
+from tests.tiny_models import build_tiny_vlm
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 900.0
@@ -98,6 +99,21 @@ def test_two_processes_make_the_run_of_one(once: Path, tmp_path: Path, tiny_vlm_
     assert ours["scores"] == theirs["scores"] and ours["samples"] == theirs["samples"]
     for a, b in zip(ours["metrics"], theirs["metrics"], strict=True):
         assert a.keys() == b.keys() and a["update/sequences"] == 4
+        assert all(a[k] == pytest.approx(b[k], abs=1e-4) for k in a if not k.startswith("kl/k") and k != "kl/mean")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs `make extra-vllm`")
+@pytest.mark.parametrize("process", ["inside", "separate"])
+def test_an_engine_of_vllm_on_each_of_two_ranks_makes_the_run_of_one(tmp_path: Path, process: str) -> None:
+    model = build_tiny_vlm(tmp_path / "model", hidden=128)  # the smallest heads that vLLM takes on the CPU
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder, words in ((alone, small), (together, sharded)):
+        folder.mkdir()
+        finish(words(model, "rollouts=vllm", f"rollouts.process={process}"), folder)
+    ours, theirs = outcome(together), outcome(alone)
+    assert ours["scores"] == theirs["scores"] and ours["samples"] == theirs["samples"]
+    for a, b in zip(ours["metrics"], theirs["metrics"], strict=True):
+        assert a.keys() == b.keys()
         assert all(a[k] == pytest.approx(b[k], abs=1e-4) for k in a if not k.startswith("kl/k") and k != "kl/mean")
 
 
