@@ -38,7 +38,9 @@ class EmbeddingMetric:
 
     def _encode(self, cases: Sequence[Case]) -> dict[Any, torch.Tensor]:
         """Embeddings by the picture's identity (`cases` keeps them alive) or the caption's text."""
-        shown = [p for c in cases for p in (c.edited, *(c.target(a) for a in ("source", "reference") if a in self.needs))]
+        shown = [
+            p for c in cases for p in (c.edited, *(c.target(a) for a in ("source", "reference") if a in self.needs))
+        ]
         pictures: dict[Any, Image.Image] = {id(p): p for p in shown if p is not None}
         seen = dict(zip(pictures, self.encoder.pictures(list(pictures.values())), strict=True))
         if any(n.against == "captions" for n in self.names) and isinstance(self.encoder, ClipEncoder):

@@ -30,9 +30,7 @@ class ClipEncoder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadData(f"the tokenizer in {folder} cannot be read ({error}); download the model again") from error
         side = self.model.config.vision_config.image_size
-        self.images_to = CLIPImageProcessorPil(
-            size={"shortest_edge": side}, crop_size={"height": side, "width": side}
-        )
+        self.images_to = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
         self.length = self.model.config.text_config.max_position_embeddings
         self.device = device
 

@@ -55,9 +55,7 @@ def fit(x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray, weight: np.n
     return best
 
 
-def _consensus(
-    x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray, weight: np.ndarray, within: float
-) -> Motion:
+def _consensus(x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray, weight: np.ndarray, within: float) -> Motion:
     """In complex numbers: z -> t + c z, so that two tiles give c = (w1 - w2) / (z1 - z2)."""
     z, w = x + 1j * y, u + 1j * v
     i, j = np.triu_indices(len(z), 1)

@@ -38,7 +38,7 @@ def psnr(edited: torch.Tensor, target: torch.Tensor, where: torch.Tensor | None 
 
 
 def ssim_map(edited: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """float64[H, W], mean over the channels (Wang et al. 2004: 11 x 11 Gaussian window, sigma 1.5, K = 0.01, 0.03).
+    """float[H, W], mean over the channels (Wang et al. 2004: 11 x 11 Gaussian window, sigma 1.5, K = 0.01, 0.03).
 
     Channel by channel, so that a photograph of 12 megapixels fits. Pictures under 6 pixels cannot be padded: RuntimeError.
     """
@@ -52,14 +52,16 @@ def ssim_map(edited: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def ssim(edited: torch.Tensor, target: torch.Tensor, where: torch.Tensor | None = None) -> float:
-    """Mean of the map, border included (scikit-image leaves 5 pixels of it out).
+    """Mean of the map, border included (scikit-image leaves 5 pixels of it out), in single precision: twelve times as fast,
+    and right to four decimals.
 
     With `where`, the map's mean over these pixels alone; what lies elsewhere is made equal first, so that windows that
     reach there see no difference in it.
     """
-    if where is None:
-        return float(ssim_map(edited, target).mean())
-    return float(ssim_map(torch.where(where, edited, target), target)[where].mean())
+    if where is not None:
+        edited = torch.where(where, edited, target)
+    similar = ssim_map(edited.float(), target.float()).double()
+    return float((similar if where is None else similar[where]).mean())
 
 
 FORMULAS: Mapping[str, Callable[..., float]] = {"l1": l1, "l2": l2, "psnr": psnr, "ssim": ssim}

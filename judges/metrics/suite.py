@@ -7,6 +7,7 @@ from functools import cached_property
 
 from PIL import Image
 
+from benchmarks.errors import BadInput
 from benchmarks.item import Item
 from judges.metrics.base import Case, Metric, Reading
 from judges.metrics.names import ALWAYS, Name, parse
@@ -55,7 +56,8 @@ class Metrics:
 def make_metrics(names: Iterable[str], device: str = "auto", weights: Weights | None = None) -> Metrics:
     """The metrics asked for and ALWAYS; none at all for no names. `device`: auto | cpu | cuda, for those with a model.
 
-    Raises BadInput for an unknown name, MissingFile with everything that is missing, BadData for damaged weights.
+    Raises BadInput for an unknown name or a GPU that is not there, MissingFile with everything that is missing, BadData for
+    damaged weights.
     """
     weights = weights or Weights()
     asked = parse(names)
@@ -86,10 +88,12 @@ def _caption(item: Item, keys: Iterable[str]) -> str:
 
 
 def _device(device: str) -> str:
-    if device != "auto":
-        return device
     import torch
 
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadInput(f"metrics.device={device}, but torch sees no GPU; use auto or cpu")
+    if device != "auto":
+        return device
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -81,7 +81,8 @@ def _missing_lpips(net: str, of: str) -> list[str]:
         return [f"{of}: metrics.lpips={net} is unknown; choose {', '.join(BACKBONES)}"]
     lines = []
     if find_spec("torchvision") is None:
-        lines.append(f"torchvision, through which {of.removeprefix('weights of ')} is computed: `pip install torchvision`")
+        metric = of.removeprefix("weights of ")
+        lines.append(f"torchvision, for {metric}: `make extra-vllm` brings it, or `pip install torchvision`")
     file = Path(torch.hub.get_dir()) / "checkpoints" / BACKBONES[net]
     if not file.is_file():
         fetch = f"import torchvision; torchvision.models.{MODEL_NAMES[net]}(weights='DEFAULT')"
