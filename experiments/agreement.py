@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.schema import AgreementConfig
+from conf.schema import AgreementConfig, TrackerConfig
 from experiments.cli import command
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FREE_TEXT = ("path", "out")  # keys whose values are taken as they are
 SOURCES = ("judge", "csv")
 SANDBOX = "sandbox"
+PAIRWISE = "pairwise"
+LOCAL = ("vlm", "rrm")  # kinds of judges that load a model here
 IDENTITY = (
     "name",
     "kind",
@@ -40,7 +42,6 @@ def main(config: AgreementConfig) -> None:
     from experiments.agreement_page import write_reports
     from experiments.agreement_verdicts import Verdicts
     from experiments.progress import console
-    from experiments.run import quiet_libraries
     from experiments.store import locked, write_json
     from judges.findings import Findings, findings_from_scores, findings_from_votes
 
@@ -48,7 +49,10 @@ def main(config: AgreementConfig) -> None:
         raise BadInput(f"scores={config.scores} is unknown; choose {' or '.join(SOURCES)}")
     if config.samples is not None and config.samples < 1:
         raise BadInput(f"samples={config.samples} cannot be used; give 1 or more")
-    quiet_libraries(config.verbose)
+    if config.judge.kind in LOCAL:
+        from experiments.run import quiet_libraries
+
+        quiet_libraries(config.verbose)
     out = Path(config.out)
     with locked(out):
         data = load_data(config, out)
@@ -83,13 +87,23 @@ def main(config: AgreementConfig) -> None:
 
 def load_data(config: AgreementConfig, out: Path) -> PreferenceSet:
     """The set; that of the sandbox is written first."""
+    from dataclasses import replace
+
+    from benchmarks.errors import ImageEditError
     from benchmarks.preferences import load, sandbox
 
     given = {"hub": config.hub, "revision": config.revision, "split": config.split, "config": config.subset}
     if config.data == SANDBOX:
-        path = sandbox.write(out / "data", config.samples or 40, config.seed)
-        return load("csv", path=str(path))
-    return load(config.data, path=config.path, samples=config.samples, seed=config.seed, **given)  # type: ignore[arg-type]
+        rows = config.samples or 40
+        path = sandbox.write(out / f"data-{rows}-{config.seed}", rows, config.seed)
+        data = load("csv", path=str(path))
+        return replace(
+            data, card=replace(data.card, title="the sandbox's comparisons", source=f"sandbox, seed {config.seed}")
+        )
+    try:
+        return load(config.data, path=config.path, samples=config.samples, seed=config.seed, **given)  # type: ignore[arg-type]
+    except ImageEditError as error:  # what reads tables names the keys of benchmark=…; here they are the command's own
+        raise type(error)(str(error).replace("benchmark.config", "subset").replace("benchmark.", "")) from error
 
 
 def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
@@ -101,12 +115,19 @@ def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
         if all(c.score is None for g in data.groups for c in g.candidates):
             raise BadInput("scores=csv takes the columns score_a and score_b of data=csv, and there are none")
         return
-    if config.judge.name == SANDBOX and not any(g.item.gold for g in data.groups):
+    from experiments.preflight import missing_keys
+
+    if lacking := list(missing_keys(config.judge, TrackerConfig(name="jsonl"))):
+        raise BadInput("; ".join(lacking))
+    pairwise = (config.judge.rubric or config.rubric) == PAIRWISE
+    if config.judge.kind == SANDBOX and pairwise:
+        raise BadInput("judge=sandbox scores single edits; rubric=pairwise needs a judge that is a model")
+    if config.judge.kind == SANDBOX and not any(g.item.gold for g in data.groups):
         raise BadInput(
             "judge=sandbox compares with the wanted edits, which these data do not carry (column gold of a CSV)"
         )
-    if config.judge.rubric == "pairwise" and data.rule == RATINGS:
-        raise BadInput(f"data={config.data} rates single edits: judge.rubric=pairwise has no score for one")
+    if pairwise and data.rule == RATINGS:
+        raise BadInput(f"data={config.data} rates single edits, for which rubric=pairwise has no score")
     bare = next((k for k, (g, c) in data.candidates.items() if c.picture is None or g.item.source is None), None)
     if bare is not None:
         raise BadInput(f"edit {bare} has no pictures to judge; give them, or take the scores of the file: scores=csv")
@@ -114,28 +135,21 @@ def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
 
 def make_judge(config: AgreementConfig) -> Any:
     """A judge of single edits (`judge`), or of pairs (`compare`) with judge.rubric=pairwise."""
-    from benchmarks.errors import BadInput
-
-    if config.judge.name == SANDBOX:
+    name = config.judge.rubric or config.rubric
+    if config.judge.kind == SANDBOX and name != PAIRWISE:
         from judges.sandbox import SandboxJudge
 
         return SandboxJudge()
-    from experiments.judges import make_judge_of  # the services and models are only imported where one is chosen
-
-    pairwise = config.judge.rubric == "pairwise"
-    rubric = "paper" if pairwise else config.judge.rubric or config.rubric
-    cache = config.judge.cache or str(Path(config.paths.outputs) / "cache" / "judge")
-    judge = make_judge_of(config.judge, config.engine, rubric, cache, config.budget)
-    if not pairwise:
-        return judge
+    from experiments.judges import make_client, make_judge_of, sampling_of
     from judges.comparing import LLMComparison
-    from judges.rubrics.pairwise import PairRubric
+    from judges.rubrics import PairRubric, make_rubric
 
-    if not hasattr(judge, "client"):
-        raise BadInput(
-            f"judge={config.judge.name} asks no model, so it cannot compare: judge.rubric=pairwise needs one"
-        )
-    return LLMComparison(judge.client, PairRubric(config.seed), repeats=config.judge.repeats)
+    cache = Path(config.judge.cache or Path(config.paths.outputs) / "cache" / "judge")
+    if name != PAIRWISE:
+        return make_judge_of(config.judge, config.engine, make_rubric(name), cache, config.budget)
+    rubric = PairRubric(config.seed)
+    client = make_client(config.judge, config.engine, cache, config.budget)
+    return LLMComparison(client, rubric, sampling_of(config.judge, rubric.sampling), config.judge.repeats)
 
 
 def settings_of(config: AgreementConfig, data: PreferenceSet) -> dict[str, Any]:
@@ -180,10 +194,11 @@ def document(config: AgreementConfig, data: PreferenceSet, found: Any, spent: di
     """What agreement.json holds."""
     from dataclasses import asdict
 
+    rubric = None if config.judge.kind == SANDBOX else config.judge.rubric or config.rubric
+    judge = {"name": config.judge.name, "model": config.judge.model, "rubric": rubric}
     return {
         "data": {"name": config.data, "rule": data.rule, **asdict(data.card)},
-        "judge": {"name": config.judge.name if config.scores == "judge" else "scores of the file", **spent},
-        "rubric": config.judge.rubric or config.rubric,
+        "judge": {"name": "scores of the file"} if config.scores == "csv" else judge | spent,
         "seed": config.seed,
         **found.as_dict(),
     }

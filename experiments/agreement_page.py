@@ -16,7 +16,7 @@ from judges.self_preference import ModelShare
 
 Cells = Sequence[str]
 MEASURES = ("measure", "value [95 %]", "n", "invalid", "missing", "what it is")
-SHARES = ("model", "judge", "people", "judge − people", "p", "p (Holm)", "n")
+SHARES = ("model", "judge, %", "people, %", "judge − people, %", "p", "p (Holm)", "n")
 
 
 def write_reports(
@@ -30,7 +30,11 @@ def write_reports(
 
 
 def judge_name(config: AgreementConfig) -> str:
-    return "Scores of the file" if config.scores == "csv" else f"judge={config.judge.name}"
+    if config.scores == "csv":
+        return "Scores of the file"
+    model = f" ({config.judge.model})" if config.judge.model else ""
+    rubric = "" if config.judge.kind == "sandbox" else f", rubric {config.judge.rubric or config.rubric},"
+    return f"judge={config.judge.name}{model}{rubric}"
 
 
 def measure_rows(found: Findings) -> list[Cells]:
@@ -98,7 +102,8 @@ def html(title: str, config: AgreementConfig, data: PreferenceSet, found: Findin
         return [([escape(c) for c in row], i == stress) for i, row in enumerate(rows)]
 
     body = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _about(data))]
-    body.append(table(MEASURES, cells(measure_rows(found), stress=0)))
+    shown = [([*one[:-1], _HOW.format(one[-1])], stressed) for one, stressed in cells(measure_rows(found), 0)]
+    body.append(table(MEASURES, shown))
     if found.shares:
         body += ["<h2>Self-preference</h2>", f"<p>{escape(_SHARES_SAID)}</p>"]
         body.append(table(SHARES, cells(share_rows(config, found.shares))))
@@ -106,6 +111,7 @@ def html(title: str, config: AgreementConfig, data: PreferenceSet, found: Findin
     return [*body, "<h2>Notes</h2>", f"<ul>{notes}</ul>"]
 
 
+_HOW = '<div class="muted" style="white-space:normal;text-align:left;min-width:240px">{}</div>'  # long: it may wrap
 _SHARES_SAID = (
     "How often each model's edits win their comparisons (a tie is half a win), by the judge and by people on the same "
     "comparisons. A positive difference: the judge likes this model's edits better than people do."

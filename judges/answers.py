@@ -39,7 +39,10 @@ class Answer:
     @property
     def swapped(self) -> Answer:
         """The same comparison with a and b exchanged."""
-        flip = lambda label: SWAPPED.get(label, label)  # noqa: E731
+
+        def flip(label: str) -> str:
+            return SWAPPED.get(label, label)
+
         return replace(
             self,
             human=flip(self.human),

@@ -25,7 +25,8 @@ class Measure:
     percent: bool = True
 
     def text(self) -> str:
-        return self.cell.text(1, percent=True) if self.percent else self.cell.text(3)
+        text = self.cell.text(1, percent=True) if self.percent else self.cell.text(3)
+        return text + (" %" if self.percent and self.cell.value is not None and not self.cell.partial else "")
 
     def as_dict(self) -> dict[str, Any]:
         return {"title": self.title, "how": self.how, **self.cell.as_dict()}

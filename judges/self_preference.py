@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from judges.answers import Answer
@@ -48,10 +48,13 @@ def model_shares(answers: Sequence[Answer], seed: int = 0) -> list[ModelShare]:
         clusters, missing = [r.cluster for r in here], len(rows) - len(here)
         people = [None if r.margin is None else (1 + SIGN[r.human]) / 2 for r in here]
         judge = [None if r.margin is None else (1 + (r.margin > 0) - (r.margin < 0)) / 2 for r in here]
-        shares = [micro(values, clusters=clusters, missing=missing, seed=seed) for values in (judge, people)]
-        found.append((name, *shares, paired(people, judge, clusters=clusters, missing=missing, seed=seed)))
-    adjusted = holm_adjusted([f[3] for f in found])
-    out = [ModelShare(name, judge, people, d) for (name, judge, people, _), d in zip(found, adjusted, strict=True)]
+        by_judge, by_people = (
+            micro(values, clusters=clusters, missing=missing, seed=seed) for values in (judge, people)
+        )
+        excess = paired(people, judge, clusters=clusters, missing=missing, seed=seed)
+        found.append(ModelShare(name, by_judge, by_people, excess))
+    adjusted = holm_adjusted([s.excess for s in found])
+    out = [replace(share, excess=d) for share, d in zip(found, adjusted, strict=True)]
     return sorted(out, key=lambda s: -(s.excess.cell.value or 0.0))
 
 

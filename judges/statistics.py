@@ -20,14 +20,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.errors import BadInput
 from judges.cells import Cell
 from judges.resampling import (
     EXACT_UNITS,
     FLIPS,
-    LEVEL,
     RESAMPLES,
     TAILS,
     Floats,
@@ -112,7 +110,7 @@ def paired(
         kind, count = codes([kinds[i] for i in known])
         x = x / (count * np.bincount(kind)[kind])
     unit, units = codes([clusters[i] for i in known] if clusters is not None else known)
-    parts = np.sort(np.bincount(unit, weights=x, minlength=units))
+    parts = np.sort(np.bincount(unit, weights=x, minlength=units).astype(np.float64))
     exact = np.count_nonzero(parts) <= EXACT_UNITS
     what = "all sign patterns" if exact else f"{FLIPS} random sign patterns"
     over = "items" if clusters is None else "clusters"
@@ -134,12 +132,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def holm_adjusted(differences: Sequence[Difference]) -> list[Difference]:
     """The same differences as one family, each with its adjusted p-value."""
     return [replace(d, adjusted=p) for d, p in zip(differences, holm([d.p for d in differences]), strict=True)]
-
-
-def exact_share(successes: int, n: int) -> tuple[float, float]:
-    """Clopper–Pearson 95 % interval of a share; n at least 1."""
-    found = stats.binomtest(successes, n).proportion_ci(LEVEL, "exact")
-    return float(found.low), float(found.high)
 
 
 def _mean(values: Values, kinds: Labels | None, clusters: Labels | None, missing: int, seed: int) -> Cell:
@@ -205,7 +197,6 @@ __all__ = [
     "Cell",
     "Difference",
     "accuracy",
-    "exact_share",
     "holm",
     "holm_adjusted",
     "macro",

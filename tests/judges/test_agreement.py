@@ -20,7 +20,6 @@ from judges.answers import Answer, answers_from_scores, answers_from_votes, mirr
 from judges.correlation import fisher_mean, spearman
 from judges.findings import findings_from_scores, findings_from_votes
 from judges.self_preference import model_shares
-from judges.statistics import exact_share
 
 CARD = Card("set", "a set", "here", "", "none", "", "", "all", "write it")
 ITEM = Item(id="i", request="do it", gold=())
@@ -336,7 +335,7 @@ def test_findings_of_a_judge_that_compares_need_no_epsilon() -> None:
     votes["g3", 0, 1] = None
     found = findings_from_votes(data, votes)
     assert found.ties is None and found.measures[0].cell.value == 1.0 and found.measures[0].cell.invalid == 1
-    assert found.measures[0].cell.low == pytest.approx(exact_share(19, 19)[0])
+    assert found.measures[0].cell.low == pytest.approx(0.025 ** (1 / 19))
     assert [r.said for r in answers_from_votes(data, {})] == [""] * 20
 
 
