@@ -160,7 +160,9 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> Asked:
             raise MissingFile(
                 f"{run} has no trained decomposer yet (no folder {TRAINED}/ in it); let its training end first"
             )
-        used = replace(swapped(settings, words), launcher=config.launcher, rollouts=config.rollouts)
+        used = replace(swapped(settings, words), launcher=config.launcher)
+        if any(w.partition("=")[0].partition(".")[0] == "rollouts" for w in words):
+            used = replace(used, rollouts=config.rollouts)
         start = run / START if (run / START).is_dir() else Path(settings.decomposer.checkpoint)
         trained = run / TRAINED
     if config.samples is not None:

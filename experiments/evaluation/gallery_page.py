@@ -17,7 +17,6 @@ from experiments.evaluation.gallery import BEST, DISPUTED, WORST, Seen, groups
 from experiments.evaluation.judging import words_of
 from experiments.evaluation.listing import Listed
 from experiments.evaluation.places import Key
-from experiments.evaluation.sources import SOURCE
 
 WHAT = {
     BEST: "Best: the highest mean over judges and arms.",
@@ -58,7 +57,7 @@ def strip(section: Section, item: Listed, found: Seen, group: str, words: Mappin
     turn = f"turn {item.key[1] + 1}" if item.session else ""
     head = " · ".join(filter(None, [group, item.kind.replace("_", " "), item.id, turn]))
     # a later turn is edited from what the arm made of the turn before: every arm then has a given picture of its own
-    given = section.place.picture(SOURCE, (item.key[0], 0) if item.key[1] else item.key)
+    given = section.place.source((item.key[0], 0))
     pictures = [picture(section, given, "given" if not item.key[1] else "given in turn 1", "", "")]
     for arm in section.arms:
         if (edit := section.edits[arm].get(item.key)) is not None:

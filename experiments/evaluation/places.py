@@ -29,7 +29,7 @@ CLAIM = "claim.json"
 END_OF_PNG = b"IEND\xaeB`\x82"
 LIMITS = "limits.json"  # beside a judge's claim: what may change from one start to the next
 LOCKS = ".shards"  # folder of lock files
-PICTURES, EDITS, VERDICTS, METRICS = "pictures", "edits", "verdicts", "metrics"
+PICTURES, SOURCES, EDITS, VERDICTS, METRICS = "pictures", "sources", "edits", "verdicts", "metrics"
 Key = tuple[int, int]  # number of the unit, number of the turn in it
 
 
@@ -46,6 +46,10 @@ class Place:
 
     def picture(self, arm: str, key: Key) -> Path:
         return self.folder / PICTURES / folder_name(arm) / picture_name(key)
+
+    def source(self, key: Key) -> Path:
+        """A picture that was given, where the page shows it."""
+        return self.folder / SOURCES / picture_name(key)
 
     def edits(self, arm: str) -> Path:
         return self.folder / EDITS / folder_name(arm)

@@ -9,23 +9,21 @@ from experiments.evaluation.found import Section
 from experiments.evaluation.gallery import chosen
 from experiments.evaluation.places import Key, Place, save_picture
 
-SOURCE = "source"  # beside the arms' folders of pictures
-
 
 def keep_sources(benchmark: Benchmark, sections: Sequence[Section], place: Place, gallery: int) -> None:
     """Of the benchmark that is open; other benchmarks of the folder had theirs kept when they were."""
     for section in sections:
         if section.name == place.benchmark:
             for key in chosen(section, gallery):
-                keep(benchmark, place, key)
+                keep(benchmark, place, (key[0], 0))  # a session's later turns begin with what each arm made
 
 
 def keep(benchmark: Benchmark, place: Place, key: Key) -> None:
-    path = place.picture(SOURCE, key)
+    path = place.source(key)
     if not path.is_file():
         picture = benchmark.unit(key[0])[key[1]].image
         if picture is not None:
             save_picture(path, picture.convert("RGB"))
 
 
-__all__ = ["SOURCE", "keep", "keep_sources"]
+__all__ = ["keep", "keep_sources"]

@@ -100,6 +100,23 @@ def test_another_editor_is_evaluated_beside_the_run_and_its_folder_takes_no_thir
     assert rows(out) == before
 
 
+def test_arms_named_one_by_one_and_judged_from_their_files_score_as_in_the_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, its = tmp_path / "out", read_json(run / "results.json")["arms"]
+    command(monkeypatch, f"run={run}", "arms=editor,agents_rl", "chunk=2", f"out={out}")
+    mine = read_json(out / "results.json")
+    assert set(mine["arms"]) == {"editor", "agents_rl"} and not mine["partial"]
+    for arm, found in mine["arms"].items():
+        assert found["sandbox"].pop("judges") == ["sandbox"] and found["sandbox"] == pytest.approx(its[arm]["sandbox"])
+    command(monkeypatch, f"run={run}", "arms=agents", "judge=none", "label=unjudged", "chunk=2", f"out={out}")
+    again = read_json(out / "results.json")
+    assert again["arms"]["unjudged/agents"] == {} and again["partial"]  # pictures without verdicts are no result
+    assert again["table"]["rows"][0] == mine["table"]["rows"][0]
+    with pytest.raises(SystemExit):
+        command(monkeypatch, f"run={run}", "arms=agents_rl", "scale=paper", f"out={out}")
+
+
 def test_what_cannot_work_is_refused_before_anything_is_written(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -133,7 +133,7 @@ def test_the_gallery_shows_best_worst_and_disputed_once_each(tmp_path: Path) -> 
     assert [s.key for s in found[BEST]] == [(1, 0)]
     page = write_page(tmp_path, scores([section]), [section], 1).read_text(encoding="utf-8")
     assert page.count('class="strip"') == 3 and "no picture: refused" in page and "about item-0-0" in page
-    assert place.picture("source", (0, 0)).is_file() and not re.search(r'(src|href)="(https?:)?//', page)
+    assert place.source((0, 0)).is_file() and not re.search(r'(src|href)="(https?:)?//', page)
 
 
 def test_what_is_new_is_noticed(tmp_path: Path) -> None:
