@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run test test-all lint format tiny bench bench-editors bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
+.PHONY: run test test-all lint format tiny bench bench-editors bench-evaluate bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
 args ?=
@@ -26,6 +26,9 @@ bench: $(READY) ## measure the sandbox's speed on one core
 
 bench-editors: $(READY) ## editing eight at a time against the diffusers pipeline in a loop
 	@$(PY) -m experiments.bench_editors $(args)
+
+bench-evaluate: $(READY) ## 10,000 items x 3 arms against a judge that answers after 50 ms, and again from the cache
+	@$(PY) -m experiments.bench_evaluate $(args)
 
 bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared prefixes, cost against work (minutes)
 	@$(PY) -m experiments.bench_rl $(args)

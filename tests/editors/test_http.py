@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.errors import BadInput
 from editors import gpt_image, nano_banana
-from editors.connections import Response
+from editors.connections import Connections, Response
 from editors.gpt_image import GptImageEditor
 from editors.http import HttpSettings, JsonClient
 from editors.nano_banana import NanoBananaEditor
@@ -54,3 +55,9 @@ def test_waits_grow_and_stay_bounded(k, after_s, u):
     assert min(after_s, 60) <= wait <= 60
     assert wait >= min(60, 2.0 ** min(k - 1, 10)) / 2
     assert CLIENT.wait_s(k + 1, after_s, u) >= wait
+
+
+def test_a_line_break_in_a_header_never_reaches_the_service():
+    connections = Connections("http://127.0.0.1:9", connect_timeout_s=1, timeout_s=1, limit=1)
+    with pytest.raises(BadInput, match="line break"):
+        connections._head("/v1/x", {"Authorization": "Bearer a\r\nX: b"}, 0)

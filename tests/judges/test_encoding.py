@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.errors import BadInput
-from judges.encoding import Pictures, content_part, encode, prepare
+from judges.encoding import Pictures, content_part, encode, file_of, prepare, with_file
 from judges.question import Encoding
 
 
@@ -88,3 +88,14 @@ def test_a_picture_is_encoded_once_and_forgotten_with_its_object(monkeypatch):
     del image, other, others
     gc.collect()
     assert len(pictures._known) == 0
+
+
+def test_a_file_that_is_known_is_sent_as_it_is_and_only_where_the_protocol_would_send_the_same_pixels() -> None:
+    picture = Image.linear_gradient("L").resize((20, 10)).convert("RGB")
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=9)
+    opened = with_file(Image.open(io.BytesIO(file.getvalue())), file.getvalue())
+    assert encode(opened, Encoding("png")) == ("image/png", file.getvalue())
+    for other in (Encoding("jpeg"), Encoding("png", longest=8)):
+        assert encode(opened, other) == encode(picture, other)
+    assert file_of(opened.resize((5, 5))) is None and file_of(opened.copy()) is None
