@@ -5,11 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from benchmarks.item import Benchmark, Item
 from experiments.evaluation.places import Key, Place, Share, open_picture
@@ -45,6 +48,10 @@ class Judging:
     judge: PictureJudge
     share: Share
     from_start: bool = False
+    _given: Kept = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_given", Kept(max(1, self.judge.concurrency)))
 
     def run(self, tasks: Iterable[Task], told: Callable[[int, Usage], None] | None = None) -> bool:
         """Whether all tasks were done; False where the budget was spent. Raises KeyboardInterrupt where somebody stopped
@@ -99,14 +106,38 @@ class Judging:
         unit, turn = task.key
         turns = self.benchmark.unit(unit)
         item = turns[turn]
-        if turn and self.from_start:
-            item = replace(item, picture=turns[0].image, gold=tuple(e for t in turns[: turn + 1] for e in t.gold))
-        elif turn:
-            item = replace(item, picture=open_picture(self.place.picture(task.arm, (unit, turn - 1))))
-        before = item.image
-        assert before is not None  # check_pictures
+        if turn and not self.from_start:
+            before = open_picture(self.place.picture(task.arm, (unit, turn - 1)))
+        else:
+            before = self._given.get(unit, turns[0])
+            item = replace(item, gold=tuple(e for t in turns[: turn + 1] for e in t.gold))
         after = open_picture(self.place.picture(task.arm, task.key))
-        return item, self.judge.judge(before.convert("RGB"), after, item)
+        return item, self.judge.judge(before, after, replace(item, picture=before))
+
+
+class Kept:
+    """The last `most` pictures that were given: the arms' pictures of an item are judged one after the other, and need its
+    source opened once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._pictures: OrderedDict[int, Image.Image] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, unit: int, item: Item) -> Image.Image:
+        """Read to its end, so that threads may share it."""
+        with self._lock:
+            if unit in self._pictures:
+                self._pictures.move_to_end(unit)
+                return self._pictures[unit]
+        given = item.image
+        assert given is not None  # check_pictures
+        picture = given.convert("RGB")
+        with self._lock:
+            self._pictures[unit] = picture
+            while len(self._pictures) > self.most:
+                self._pictures.popitem(last=False)
+        return picture
 
 
 def _drain(
