@@ -70,7 +70,7 @@ def arms_of(config: EvaluateConfig, has_run: bool) -> tuple[str, ...]:
     """`all`, `none`, or names with commas between them."""
     given = config.arms if isinstance(config.arms, list) else str(config.arms).strip("[]() ").split(",")
     words = [str(w).strip() for w in given if str(w).strip()]
-    if words in ([], ["none"]):
+    if not words or words in (["none"], ["null"]):
         return ()
     if words == ["all"]:
         return ARMS if has_run else ARMS[:2]

@@ -143,7 +143,7 @@ def picture(section: Section, path: Path, name: str, score: str, below: str) -> 
     shown = (
         f'<a href="{escape(link)}">{thumbnail(path)}</a>' if path.is_file() else '<div class="none">no picture</div>'
     )
-    return f'<div class="pic">{shown}<div class="name">{escape(name)} <span class="score">{escape(score)}</span></div>{below}</div>'
+    return f'<div class="pic">{shown}<div class="name">{escape(name)} {score}</div>{below}</div>'
 
 
 def thumbnail(path: Path) -> str:

@@ -48,7 +48,10 @@ class Judging:
     judge: PictureJudge
     share: Share
     from_start: bool = False
-    sources: Sources = field(default_factory=lambda: Sources(), repr=False, compare=False)
+    _given: Kept = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_given", Kept(max(1, self.judge.concurrency)))
 
     def run(self, tasks: Iterable[Task], told: Callable[[int, Usage], None] | None = None) -> bool:
         """Whether all tasks were done; False where the budget was spent. Raises KeyboardInterrupt where somebody stopped
@@ -103,42 +106,38 @@ class Judging:
         unit, turn = task.key
         turns = self.benchmark.unit(unit)
         item = turns[turn]
-        if turn and self.from_start:
-            item = replace(item, picture=turns[0].image, gold=tuple(e for t in turns[: turn + 1] for e in t.gold))
-        elif turn:
-            item = replace(item, picture=open_picture(self.place.picture(task.arm, (unit, turn - 1))))
-        alike = not turn or self.from_start  # for all arms
-        before = self.sources.picture(task.key, lambda: _opened(item)) if alike else _opened(item)
+        if turn and not self.from_start:
+            before = open_picture(self.place.picture(task.arm, (unit, turn - 1)))
+        else:
+            before = self._given.get(unit, turns[0])
+            item = replace(item, gold=tuple(e for t in turns[: turn + 1] for e in t.gold))
         after = open_picture(self.place.picture(task.arm, task.key))
-        return item, self.judge.judge(before, after, item)
+        return item, self.judge.judge(before, after, replace(item, picture=before))
 
 
-def _opened(item: Item) -> Image.Image:
-    image = item.image
-    assert image is not None  # check_pictures
-    return image if image.mode == "RGB" else image.convert("RGB")
+class Kept:
+    """The last `most` pictures that were given: the arms' pictures of an item are judged one after the other, and need its
+    source opened once."""
 
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._pictures: OrderedDict[int, Image.Image] = OrderedDict()
+        self._lock = threading.Lock()
 
-class Sources:
-    """The pictures before, opened last: the arms of an item are judged one after the other, and what is one object is opened,
-    hashed and encoded once."""
-
-    def __init__(self, held: int = 128) -> None:
-        self._held, self._lock = held, threading.Lock()
-        self._slots: OrderedDict[Key, tuple[threading.Lock, list[Image.Image]]] = OrderedDict()
-
-    def picture(self, key: Key, opens: Callable[[], Image.Image]) -> Image.Image:
+    def get(self, unit: int, item: Item) -> Image.Image:
+        """Read to its end, so that threads may share it."""
         with self._lock:
-            slot = self._slots.setdefault(key, (threading.Lock(), []))
-            self._slots.move_to_end(key)
-            if len(self._slots) > self._held:
-                self._slots.popitem(last=False)
-        with slot[0]:
-            if not slot[1]:
-                image = opens()
-                image.load()  # which only one thread may do
-                slot[1].append(image)
-            return slot[1][0]
+            if unit in self._pictures:
+                self._pictures.move_to_end(unit)
+                return self._pictures[unit]
+        given = item.image
+        assert given is not None  # check_pictures
+        picture = given.convert("RGB")
+        with self._lock:
+            self._pictures[unit] = picture
+            while len(self._pictures) > self.most:
+                self._pictures.popitem(last=False)
+        return picture
 
 
 def _drain(

@@ -239,7 +239,7 @@ def metrics_part(found: Mapping[str, Any]) -> list[str]:
         else:
             without.append(name)
     notes = [metric_notes([n for n in names if n not in without])]
-    notes += [f"not to be had for any item (no target, no mask): {', '.join(without)}"] if without else []
+    notes += [f"Not to be had for any item (no target, no mask): {', '.join(without)}"] if without else []
     return [
         "<h3>Metrics without a judge</h3>",
         f'<div class="wide">{table(["metric", "n", *(arm_name(a) for a in arms)], rows)}</div>' if rows else "",

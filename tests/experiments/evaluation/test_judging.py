@@ -146,6 +146,14 @@ def test_no_more_pictures_are_open_than_calls_are_under_way(tmp_path: Path) -> N
     assert benchmark.opened <= 20 + 5
 
 
+def test_a_given_picture_is_opened_once_for_all_arms(tmp_path: Path) -> None:
+    benchmark = Little(30)
+    place = ready(tmp_path, benchmark)
+    benchmark.opened = 0
+    assert judged(place, "grader", benchmark, Grader(concurrency=1), ARMS)
+    assert benchmark.opened == 30  # of 59 verdicts
+
+
 def test_a_second_judge_reads_the_same_pictures(tmp_path: Path) -> None:
     benchmark = Little(6)
     place = ready(tmp_path, benchmark)

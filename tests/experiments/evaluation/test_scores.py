@@ -89,6 +89,8 @@ def test_partial_results_say_so_everywhere(tmp_path: Path) -> None:
 def test_a_second_judge_is_a_column_and_the_average_is_over_both(tmp_path: Path) -> None:
     place = evaluated(tmp_path, ("grader", "other"), most=0.5)
     found = scores(load(tmp_path))
+    page = write_page(tmp_path, found, load(tmp_path), 2).read_text(encoding="utf-8")
+    assert 'other (paper) <span class="score">1.0</span>' in page and "&lt;" not in page
     assert [c["judge"] for c in found["table"]["columns"]] == ["grader", "other"]
     assert [r["average"] for r in found["table"]["rows"]] == [1.0, 2.0]
     next(place.verdicts("other", "agents").glob("*.jsonl")).unlink()
