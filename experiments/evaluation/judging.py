@@ -121,23 +121,22 @@ class Kept:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._pictures: OrderedDict[int, Image.Image] = OrderedDict()
+        self._slots: OrderedDict[int, tuple[threading.Lock, list[Image.Image]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, unit: int, item: Item) -> Image.Image:
-        """Read to its end, so that threads may share it."""
+        """Read to its end, so that threads may share it; by one of those that come for it at the same time."""
         with self._lock:
-            if unit in self._pictures:
-                self._pictures.move_to_end(unit)
-                return self._pictures[unit]
-        given = item.image
-        assert given is not None  # check_pictures
-        picture = given.convert("RGB")
-        with self._lock:
-            self._pictures[unit] = picture
-            while len(self._pictures) > self.most:
-                self._pictures.popitem(last=False)
-        return picture
+            lock, held = self._slots.setdefault(unit, (threading.Lock(), []))
+            self._slots.move_to_end(unit)
+            while len(self._slots) > self.most:
+                self._slots.popitem(last=False)
+        with lock:
+            if not held:
+                given = item.image
+                assert given is not None  # check_pictures
+                held.append(given.convert("RGB"))
+            return held[0]
 
 
 def _drain(
