@@ -60,7 +60,7 @@ class Arms:
 
     @cached_property
     def judge(self) -> build.JudgePictures:
-        return build.make_judge(self.config.judge)
+        return build.make_judge(self.config.judge, self.config.engine, self.config.paths.outputs)
 
     def team(self, checkpoint: Path | None) -> Team:
         """The team with this decomposer; without one the raw request goes straight to the editor."""

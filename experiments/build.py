@@ -203,17 +203,18 @@ def _api_settings(config: ApiConfig) -> dict[str, Any]:
     return given | ({"cache": Path(config.cache)} if config.cache else {})
 
 
-def make_judge(config: JudgeConfig) -> JudgePictures:
-    """A function from samples and their edited pictures to verdicts."""
-    match config.name:
-        case "sandbox":
-            from judges.sandbox import SandboxJudge
+def make_judge(config: JudgeConfig, engine: EngineConfig, outputs: str) -> JudgePictures:
+    """A function from samples and their edited pictures to verdicts. Raises BadInput for a judge that cannot score a run."""
+    if config.kind != "sandbox":
+        from experiments.judges import judge_of_run
 
-            judge = SandboxJudge()
-            return lambda samples, images: [
-                judge.judge(_picture(s), after, s.gold) for s, after in zip(samples, images, strict=True)
-            ]
-    raise BadInput(f"judge={config.name} is unknown; choose sandbox")
+        return judge_of_run(config, engine, Path(outputs))
+    from judges.sandbox import SandboxJudge
+
+    judge = SandboxJudge()
+    return lambda samples, images: [
+        judge.judge(_picture(s), after, s.gold) for s, after in zip(samples, images, strict=True)
+    ]
 
 
 def make_reward(config: RewardConfig) -> RewardSpec:
@@ -225,7 +226,7 @@ def reward_function(spec: RewardSpec, config: RunConfig, sequencer: Sequencer) -
     outcome = None
     if spec.needs_outcome:
         editing = EditingAgent(make_editor(config.editor, config.engine, reward_path=True), config.execution.name)
-        outcome = OutcomeReward(sequencer, editing, make_judge(config.judge))
+        outcome = OutcomeReward(sequencer, editing, make_judge(config.judge, config.engine, config.paths.outputs))
     return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
 
 

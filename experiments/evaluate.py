@@ -154,6 +154,7 @@ def check_arms(config: RunConfig, start: Path) -> None:
     from benchmarks.errors import MissingFile
     from experiments.arms import check_calls
     from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
+    from experiments.judges import missing_judge
     from experiments.preflight import missing_data, missing_keys, missing_weights
 
     check_calls(config.scale.editor_calls)
@@ -163,6 +164,7 @@ def check_arms(config: RunConfig, start: Path) -> None:
         *missing_editor_memory(config),
         *missing_cache_room(config),
         *missing_keys(config.judge, TrackerConfig(name="jsonl")),
+        *missing_judge(config.judge),
         *missing_data(config),
     ]
     if found:

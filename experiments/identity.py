@@ -43,7 +43,11 @@ EXCLUDED = (
     "scale.strips",
     "algo.checkpoint_every",
     *(f"rollouts.{key}" for key in ("max_tokens", "cache_gib", "sleep", "process", "sync_limit_s", "call_limit_s")),
-    "judge.keys",
+    *(
+        f"judge.{key}"
+        for key in ("keys", "source", "base_url", "concurrency", "requests_per_minute", "tokens_per_minute")
+    ),
+    *(f"judge.{key}" for key in ("timeout_s", "tries", "price_in", "price_out", "cache")),
 )
 HASHED_BYTES = 1 << 30  # bigger checkpoints are told apart by file names and sizes alone
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput, MissingFile
+from benchmarks.errors import BadInput, ImageEditError, MissingFile
 from conf.schema import EngineConfig, JudgeConfig, RolloutsConfig
 from judges.base import Verdict
 from judges.cache import ReplyCache
@@ -65,6 +66,50 @@ def make_judge_of(
         return SandboxPictures()
     client = make_client(config, engine, cache, budget)
     return LLMJudge(client, rubric, sampling_of(config, rubric.sampling), config.repeats)
+
+
+def check_judge_of_run(config: JudgeConfig) -> None:
+    """BadInput for what `judge_of_run` refuses, known before anything is trained."""
+    if config.kind not in KINDS or config.rubric not in (None, "paper"):
+        what = f"judge={config.name}" if config.rubric in (None, "paper") else f"judge.rubric={config.rubric}"
+        raise BadInput(
+            f"{what} cannot score a run, whose tables have the aspects of the rubric paper; `python -m experiments.evaluate "
+            "run=<folder> arms=all` takes any judge and rubric"
+        )
+
+
+def judge_of_run(
+    config: JudgeConfig, engine: EngineConfig, outputs: Path
+) -> Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]:
+    """A model as the judge of a run's own arms, or of an outcome reward: by the paper's rubric, whose aspects its tables
+    have. Replies are kept in `judge.cache`, so that a resumed run asks nothing twice.
+
+    Raises BadInput for another rubric or no judge at all, and as `make_judge_of`.
+    """
+    from judges.rubrics import make_rubric
+
+    check_judge_of_run(config)
+    judge = make_judge_of(config, engine, make_rubric("paper"), Path(config.cache or outputs / "cache" / "judge"))
+
+    def judged(samples: Sequence[EditSample], images: Sequence[Image.Image]) -> list[Verdict]:
+        def one(sample: EditSample, after: Image.Image) -> Verdict:
+            assert sample.image is not None  # a run on text alone edits nothing
+            return judge.judge(sample.image.convert("RGB"), after, sample)
+
+        with ThreadPoolExecutor(judge.concurrency) as pool:
+            return list(pool.map(one, samples, images))
+
+    return judged
+
+
+def missing_judge(judge: JudgeConfig) -> list[str]:
+    """Checkpoints that are not there; nothing is loaded or asked."""
+    if judge.kind in ("vlm", "rrm"):
+        try:
+            checkpoint_of(judge)
+        except ImageEditError as error:
+            return [str(error)]
+    return []
 
 
 def make_client(config: JudgeConfig, engine: EngineConfig, cache: Path, budget: float | None = None) -> Client:
@@ -144,4 +189,14 @@ def _local(config: JudgeConfig, engine: EngineConfig, cache: Path) -> Client:
     return LocalClient(load, config.model, identity, ReplyCache(cache), config.concurrency)
 
 
-__all__ = ["KINDS", "PictureJudge", "SandboxPictures", "checkpoint_of", "make_client", "make_judge_of", "sampling_of"]
+__all__ = [
+    "KINDS",
+    "PictureJudge",
+    "SandboxPictures",
+    "checkpoint_of",
+    "judge_of_run",
+    "make_client",
+    "make_judge_of",
+    "missing_judge",
+    "sampling_of",
+]

@@ -11,6 +11,7 @@ from benchmarks.errors import MissingFile
 from conf.schema import DecomposerConfig, JudgeConfig, RolloutsConfig, RunConfig, TrackerConfig
 from editors.costs import BYTES
 from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
+from experiments.judges import missing_judge
 from experiments.machine import GIB, KEY_HELP, free_disk, gpu_memories, has_package, memory_bytes
 
 TEXT_ONLY = ("mice_text", "prepared")  # decompositions alone are scored there: nothing is edited
@@ -22,7 +23,7 @@ def preflight(config: RunConfig) -> None:
     found += missing_rollouts(config.rollouts)
     if config.benchmark.name not in TEXT_ONLY:
         found += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
-    found += [*missing_keys(config.judge, config.tracker), *missing_data(config)]
+    found += [*missing_keys(config.judge, config.tracker), *missing_judge(config.judge), *missing_data(config)]
     if found:
         lines = "\n".join(f"  - {line}" for line in found)
         hint = "\n  scale=tiny needs none of these." if config.scale.name != "tiny" else ""

@@ -74,8 +74,10 @@ def check_training(config: RunConfig) -> None:
         console.print("[dim]loading torch …[/]")  # seconds in which nothing else can be seen
     from experiments import build
     from experiments.arms import check_calls
+    from experiments.judges import check_judge_of_run
 
     check_calls(config.scale.editor_calls)
+    check_judge_of_run(config.judge)
     build.grpo_config(config.algo, config.decomposer.max_new_tokens, config.seed)
     build.sft_config(config.algo)
     build.lora(config.algo)

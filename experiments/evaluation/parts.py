@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.errors import ImageEditError
 from conf.schema import JudgeConfig, TrackerConfig
 from experiments.evaluation.asked import Asked
 from experiments.evaluation.places import Share
-from experiments.judges import PictureJudge, SandboxPictures, checkpoint_of, make_judge_of
+from experiments.judges import PictureJudge, SandboxPictures, make_judge_of, missing_judge
 from experiments.preflight import missing_keys
 from judges.rubrics import make_rubric
 
@@ -26,13 +25,7 @@ def judge_for(asked: Asked, rubric: str, share: Share) -> PictureJudge:
 
 def missing_for_judge(judge: JudgeConfig) -> list[str]:
     """Keys and checkpoints that are not there; nothing is loaded or asked."""
-    found = list(missing_keys(judge, TrackerConfig(name="jsonl")))
-    if judge.kind in ("vlm", "rrm"):
-        try:
-            checkpoint_of(judge)
-        except ImageEditError as error:
-            found.append(str(error))
-    return found
+    return [*missing_keys(judge, TrackerConfig(name="jsonl")), *missing_judge(judge)]
 
 
 def shared(judge: JudgeConfig, shards: int) -> JudgeConfig:

@@ -17,13 +17,17 @@ from benchmarks.base import EditSample
 from benchmarks.errors import BadInput, MissingFile
 from benchmarks.sandbox.generate import SandboxBenchmark
 from conf.schema import EngineConfig, JudgeConfig, TrackerConfig
-from experiments import cli
+from experiments import build, cli
+from experiments.arms import Arms, run_arm
+from experiments.cli import compose, typed
 from experiments.judges import make_judge_of, sampling_of
 from experiments.preflight import missing_keys
+from judges.base import ASPECTS
 from judges.cache import ReplyCache
 from judges.chat import ChatClient
 from judges.llm import LLMJudge
 from judges.question import Sampling
+from rl.journal import read_jsonl
 from tests.judges import chat_server as cs
 from tests.judges.chat_server import ChatServer
 from tests.judges.simple_rubric import SimpleRubric
@@ -156,3 +160,24 @@ def test_the_key_is_in_nothing_that_is_written_or_logged(tmp_path, monkeypatch, 
     told += yaml.safe_dump(OmegaConf.to_container(OmegaConf.structured(config)))
     told += caplog.text + stream.getvalue() + "".join(p.read_text() for p in tmp_path.rglob("*") if p.is_file())
     assert "OPENAI_API_KEY" in told and KEY not in told and KEY[3:] not in told
+
+
+def test_a_model_judges_the_arms_of_a_run_and_what_was_paid_for_is_asked_once(tmp_path: Path) -> None:
+    words = ["judge=gpt4o", "judge.keys=[]", "judge.concurrency=4", f"paths.outputs={tmp_path}", "editor=sandbox"]
+    words += ["scale.test_samples=5", "scale.chunk=2", "scale.strips=1", "engine.device=cpu"]
+    with ChatServer() as service:
+        config = typed(compose("run", [*words, f"judge.base_url={service.url}"]))
+        samples = build.test_samples(config.benchmark, 64, 5, 0)
+        for folder in ("first", "again"):
+            run_arm(Arms(config, tmp_path / folder, samples, Path("no start"), Path("no trained")), "editor", None)
+        assert len(service.calls) == 5
+    first, again = (read_jsonl(tmp_path / folder / "eval" / "editor.jsonl") for folder in ("first", "again"))
+    assert first == again and all(row["valid"] for row in first)
+    assert set(first[0]["scores"]) == {*ASPECTS, "overall"}  # those of a run's tables
+
+
+@pytest.mark.parametrize(("word", "said"), [("judge.rubric=gedit", "judge.rubric=gedit"), ("judge=none", "judge=none")])
+def test_a_run_is_scored_by_the_papers_rubric_alone(word: str, said: str) -> None:
+    config = typed(compose("run", ["judge=gpt4o", word]))
+    with pytest.raises(BadInput, match=f"{said} cannot score a run.*experiments.evaluate"):
+        build.make_judge(config.judge, config.engine, "outputs")
