@@ -85,10 +85,11 @@ def arms_of(config: EvaluateConfig, has_run: bool) -> tuple[str, ...]:
 def as_before(config: EvaluateConfig, words: Sequence[str]) -> bool:
     """Whether this is an evaluation of a run as a run evaluates itself: its decompositions (arms=none), or all its arms on
     the sandbox by the sandbox's judge, with the report of a run."""
-    more = config.pictures or config.label or config.metrics.names or config.shards > 1 or config.launcher.processes > 1
+    given = {w.partition("=")[0]: w.partition("=")[2] for w in words}
+    measured = any(key.partition(".")[0] == "metrics" and value != "none" for key, value in given.items())
+    more = config.pictures or config.label or measured or config.shards > 1 or config.launcher.processes > 1
     if run_of(config) is None or more:
         return False
-    given = {w.partition("=")[0]: w.partition("=")[2] for w in words}
     benchmark = given.get("benchmark", "sandbox") in ("sandbox", *TEXT_ONLY)
     judge = given.get("judge", config.judge.name or "sandbox") == "sandbox"
     return benchmark and judge and str(config.arms).strip() in ("all", "none")
