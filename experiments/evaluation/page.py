@@ -185,6 +185,7 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
     out = [
         f"<h3>Judge: {escape(column['title'])}</h3>",
         f'<p class="muted">{escape(said)}</p>' if said else "",
+        bad_note([arm_name(a) for a, f in arms.items() if f["too_many_invalid"]]),
         f'<div class="wide">{table(head, rows)}</div>',
         both,
     ]
@@ -192,6 +193,9 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
         lines = []
         for d in column["differences"]:
             name = f"{escape(arm_name(d['second']))} − {escape(arm_name(d['first']))}"
+            if state(d) == "too many invalid":
+                lines.append(([name, "– (too many invalid verdicts)", "–", "–"], False))
+                continue
             lines.append(([name, interval(d, sign=True), p_text(d["p"]), p_text(d["p_holm"])], (d["low"] or 0) > 0))
         out.append(table(["paired difference in overall", "mean", "p", "p, Holm"], lines, narrow=True))
         tests = sorted({d["test"] for d in column["differences"]} - {""})
@@ -201,6 +205,15 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
     for key, what in (("by_kind", "kind"), ("by_turn", "turn"), ("subsets", "part")):
         out += split_part(arms, key, what)
     return out
+
+
+def bad_note(arms: Sequence[str]) -> str:
+    if not arms:
+        return ""
+    return (
+        f'<p class="warning">{escape(", ".join(arms))}: more verdicts are invalid than judge.max_invalid_share allows. Means over '
+        "the others are biased and no results.</p>"
+    )
 
 
 def p_text(p: float | None) -> str:
@@ -235,10 +248,12 @@ def metrics_part(found: Mapping[str, Any]) -> list[str]:
     for name in names:
         cells = [c.get(name, Cell.empty().as_dict()) for c in arms.values()]
         if any(c["n"] for c in cells):
-            rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
+            shown_cells = [interval(c, 3) + (f" ({c['invalid']} invalid)" if c["invalid"] else "") for c in cells]
+            rows.append(([escape(name), str(max(c["n"] for c in cells)), *shown_cells], False))
         else:
             without.append(name)
-    notes = [metric_notes([n for n in names if n not in without])]
+    notes = [f"{found['mean']} mean; an edit without a picture is invalid"] if rows else []
+    notes += [metric_notes([n for n in names if n not in without])]
     notes += [f"Not to be had for any item (no target, no mask): {', '.join(without)}"] if without else []
     return [
         "<h3>Metrics without a judge</h3>",

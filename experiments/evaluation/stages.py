@@ -48,7 +48,7 @@ class Stages:
 
     asked: Asked
     benchmark: Benchmark
-    judge_of: Callable[[str, Share], PictureJudge]  # rubric, share
+    judge_of: Callable[[str, str, Share], PictureJudge]  # rubric, label, share
     measure_of: Callable[[], Measure] | None
     place: Place = field(init=False)
     listing: Listing = field(init=False)
@@ -175,7 +175,7 @@ class Stages:
         tasks = open_tasks(self.place, self.label, self.arms, share, config.chunk, config.retry)
         if not tasks:
             return True
-        asked = self.judge_of(self.rubric, share)
+        asked = self.judge_of(self.rubric, self.label, share)
         began = time.monotonic()
         with bar(f"verdicts, {self.label}", len(tasks)) as b:
             told = lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))  # noqa: E731
@@ -274,7 +274,11 @@ def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
 
 def open_stages(asked: Asked) -> Stages:
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
-    judge = lambda rubric, share: judge_for(asked, rubric, share)  # noqa: E731
+    place = Place(asked.out, asked.benchmark_name)
+
+    def judge(rubric: str, label: str, share: Share) -> PictureJudge:
+        return judge_for(asked, rubric, share, place.judge(label))
+
     metrics = None
     if asked.config.metrics.names:
         check_metrics(asked.config.metrics)

@@ -41,6 +41,7 @@ def words(data: Path, server: ChatServer, *more: str) -> list[str]:
         "sources=[requests]",
         f"requests.path={data}",
         "near=0.99",
+        "avoid=[none]",
         "pictures=send",
         *judge,
         *prices,

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from experiments import cli, evaluate
+from experiments.evaluation.parts import budget_left
+from experiments.evaluation.places import Share
 from experiments.evaluation.rows import read_rows
 from experiments.store import read_json
 from tests.judges import chat_server as cs
@@ -113,9 +115,28 @@ def test_a_budget_stops_with_a_report_that_says_partial_and_a_larger_one_goes_on
         assert found["partial"] and done == 4 and found["arms"]["mine"] == {}
         assert "partial" in (out / "table.md").read_text()
         assert len(server.calls) == 4
+        with pytest.raises(SystemExit):  # what was spent before counts: nothing is left of it
+            command(server, *words, "budget=1.7")
+        assert len(server.calls) == 4
+        with pytest.raises(SystemExit):  # 1.6 are spent, 0.9 are left
+            command(server, *words, "budget=2.5")
+        assert len(server.calls) == 6
         command(server, *words, "budget=10")
         found = read_json(out / "results.json")
         assert not found["partial"] and found["arms"]["mine"]["folder"]["n"] == 8
         assert len(server.calls) == 8
         assert found["cost"]["folder"]["judges"]["gpt4o-paper"]["dollars"] == pytest.approx(3.2)
     assert json.loads((out / "results.json").read_text())["benchmarks"]["folder"]["ids"] == [f"p{i}" for i in range(8)]
+
+
+def test_a_budget_is_shared_by_shards_and_starts(tmp_path: Path) -> None:
+    def note(share: str, *dollars: float) -> None:
+        rows = "".join(json.dumps({"items": 1, "dollars": d}) + "\n" for d in dollars)
+        (tmp_path / f"usage-{share}.jsonl").write_text(rows)
+
+    assert [budget_left(8.0, tmp_path, Share(k, 2)) for k in (0, 1)] == [4.0, 4.0]
+    note("0-of-1", 1.0, 1.0)  # before there were two shards: (8 - 2) / 2 are left for each
+    note("0-of-2", 2.5)
+    assert [budget_left(8.0, tmp_path, Share(k, 2)) for k in (0, 1)] == [0.5, 3.0]
+    assert budget_left(8.0, tmp_path, Share()) == 3.5  # 8 - 2.5 - 2
+    assert budget_left(1.0, tmp_path, Share()) == 0.0
