@@ -202,8 +202,16 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
         out.append(
             f'<p class="muted">{escape("; ".join(tests))}; Holm’s correction over the differences of this table.</p>'
         )
+    own = first["mean"]
     for key, what in (("by_kind", "kind"), ("by_turn", "turn"), ("subsets", "part")):
-        out += split_part(arms, key, what)
+        mean = f" ({own} mean)" if what == "part" else ""
+        out += split_part(f"Overall by {what}{mean}", {arm: found[key] for arm, found in arms.items()}, what)
+        if key == "subsets":
+            micro = {arm: found["subsets_micro"] for arm, found in arms.items()}
+            out += split_part("Overall by part (micro mean)", micro, what, False)
+        for aspect in names[1:]:
+            scores = {arm: found["aspects_by"][aspect][key] for arm, found in arms.items()}
+            out += split_part(f"{aspect.replace('_', ' ')} by {what}{mean}", scores, what, False)
     return out
 
 
@@ -222,19 +230,20 @@ def p_text(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def split_part(arms: Mapping[str, Any], key: str, what: str) -> list[str]:
-    groups = list(dict.fromkeys(g for found in arms.values() for g in found[key]))
+def split_part(title: str, arms: Mapping[str, Mapping[str, Any]], what: str, shown: bool = True) -> list[str]:
+    """One score of every arm by kinds, turns or parts; folded up where there are many, or it is not the first to look at."""
+    groups = list(dict.fromkeys(g for found in arms.values() for g in found))
     if not groups:
         return []
     rows = []
     for group in groups:
-        cells = [found[key].get(group, Cell.empty().as_dict()) for found in arms.values()]
+        cells = [found.get(group, Cell.empty().as_dict()) for found in arms.values()]
         shown_name = str(int(group) + 1) if what == "turn" else group.replace("_", " ")
         rows.append(
             ([escape(shown_name) or "–", str(max(c["n"] for c in cells)), *(interval(c) for c in cells)], False)
         )
     head = [what, "n", *(arm_name(a) for a in arms)]
-    return [f'<details{" open" if len(groups) <= 12 else ""}><summary>Overall by {what}</summary>'
+    return [f'<details{" open" if shown and len(groups) <= 12 else ""}><summary>{escape(title)}</summary>'
             f'<div class="wide">{table(head, rows)}</div></details>']  # fmt: skip
 
 

@@ -57,9 +57,9 @@ def column_scores(section: Section, column: Column) -> dict[str, Any]:
             "aspects": means,  # by the benchmark's own mean
             "micro": micro_means[OVERALL],
             "macro": means[OVERALL] if own == "macro" else cell(items, rows, OVERALL, "macro").as_dict(),
-            "by_kind": grouped(items, rows, [i.kind for i in items]),
-            "by_turn": grouped(items, rows, [str(i.key[1]) for i in items]),
-            "subsets": subsets(items, rows, own),
+            **split(items, rows, OVERALL, own),
+            "subsets_micro": subsets(items, rows, OVERALL, "micro") if own != "micro" else {},
+            "aspects_by": {a: split(items, rows, a, own) for a in aspects if a != OVERALL},
         }
     return {
         "title": column.title,
@@ -76,20 +76,29 @@ def too_many_invalid(column: Column, total: int, judged: int, invalid: int) -> b
     return judged == total and invalid > column.claim.get("max_invalid_share", 1.0) * total
 
 
-def grouped(items: Sequence[Listed], rows: Mapping[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
-    """Overall by kind or by turn; nothing where there is only one of them."""
+def split(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, own: str) -> dict[str, Any]:
+    """One score by kind, by turn, and by the parts that a benchmark reports on their own."""
+    return {
+        "by_kind": grouped(items, rows, aspect, [i.kind for i in items]),
+        "by_turn": grouped(items, rows, aspect, [str(i.key[1]) for i in items]),
+        "subsets": subsets(items, rows, aspect, own),
+    }
+
+
+def grouped(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, labels: Sequence[str]) -> dict[str, Any]:
+    """By kind or by turn, each a mean over its items; nothing where there is only one of them."""
     names = list(dict.fromkeys(labels))
     if len(names) < 2:
         return {}
     parts: dict[str, list[Listed]] = {n: [] for n in names}
     for item, label in zip(items, labels, strict=True):
         parts[label].append(item)
-    return {n: cell(part, rows, OVERALL).as_dict() for n, part in sorted(parts.items())}
+    return {n: cell(part, rows, aspect).as_dict() for n, part in sorted(parts.items())}
 
 
-def subsets(items: Sequence[Listed], rows: Mapping[Any, Any], mean: str) -> dict[str, Any]:
+def subsets(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, mean: str) -> dict[str, Any]:
     names = sorted({s for i in items for s in i.subsets} - {EVERYTHING})
-    return {n: cell([i for i in items if n in i.subsets], rows, OVERALL, mean).as_dict() for n in names}
+    return {n: cell([i for i in items if n in i.subsets], rows, aspect, mean).as_dict() for n in names}
 
 
 def differences(section: Section, column: Column) -> list[dict[str, Any]]:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.evaluation.found import Column, cell, load, made_from
+from experiments.evaluation.found import Column, Section, cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
-from experiments.evaluation.listing import Listed
+from experiments.evaluation.listing import Listed, Listing
 from experiments.evaluation.page import write_page
 from experiments.evaluation.places import Place
 from experiments.evaluation.rows import RowFile
-from experiments.evaluation.scores import scores
+from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.table import as_csv, as_latex, as_markdown, state
 from tests.experiments.evaluation.little import CARD, Brighter, Grader, Little, edited, judged, set_up
@@ -207,3 +207,23 @@ def test_metrics_go_by_the_benchmarks_own_mean_and_count_edits_without_a_picture
             0,
             0,
         )  # no item has it
+
+
+def test_every_score_is_split_by_kind_turn_and_part_each_part_by_both_means(tmp_path: Path) -> None:
+    """GEdit's table needs SC and PQ of en/full alone, MICE's the three scores by turn. Four items of two kinds, item 3 not in
+    the part: kind a has 1 and 3, kind b has 8 (and 100)."""
+    items = [replace(item(i, k), subsets=("all", "en") if i < 3 else ("all",)) for i, k in enumerate("aabb")]
+    rows = {
+        (i, 0): {"valid": True, "scores": {"overall": v, "sc": v / 2}} for i, v in enumerate([1.0, 3.0, 8.0, 100.0])
+    }
+    listing = Listing(replace(CARD, mean="macro"), tuple(items), {})
+    column = Column("grader", {}, {"editor": rows}, {})
+    section = Section(Place(tmp_path, "little"), listing, ("editor",), {}, {"editor": {}}, (column,), {})
+    found = column_scores(section, column)["arms"]["editor"]
+    assert found["subsets"]["en"]["value"] == 5.0  # ((1 + 3) / 2 + 8) / 2
+    assert found["subsets_micro"]["en"]["value"] == 4.0  # (1 + 3 + 8) / 3
+    assert found["aspects_by"]["sc"]["subsets"]["en"]["value"] == 2.5
+    assert [found["aspects_by"]["sc"]["by_kind"][k]["value"] for k in "ab"] == [
+        1.0,
+        27.0,
+    ]  # (0.5 + 1.5) / 2, (4 + 50) / 2
