@@ -134,8 +134,11 @@ def big(found: Mapping[str, Any], best: bool = False) -> str:
 
 
 def interval(found: Mapping[str, Any], digits: int = 2, sign: bool = False) -> str:
+    """The counts are said where the pointer rests on it, as they differ from cell to cell; invalid verdicts are also shown."""
     value, bracket, rest = cell_of(found).text(digits, sign).partition(" [")
-    return escape(value) + (f" <small>[{escape(rest)}</small>" if bracket else "")
+    text = escape(value) + (f" <small>[{escape(rest)}</small>" if bracket else "")
+    text += f" <small>({found['invalid']} invalid)</small>" if found["invalid"] and not found.get("partial") else ""
+    return f'<span title="{escape(cell_of(found).counts())}">{text}</span>'
 
 
 def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> list[str]:
@@ -257,8 +260,7 @@ def metrics_part(found: Mapping[str, Any]) -> list[str]:
     for name in names:
         cells = [c.get(name, Cell.empty().as_dict()) for c in arms.values()]
         if any(c["n"] for c in cells):
-            shown_cells = [interval(c, 3) + (f" ({c['invalid']} invalid)" if c["invalid"] else "") for c in cells]
-            rows.append(([escape(name), str(max(c["n"] for c in cells)), *shown_cells], False))
+            rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
         else:
             without.append(name)
     notes = [f"{found['mean']} mean; an edit without a picture is invalid"] if rows else []
