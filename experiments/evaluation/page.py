@@ -183,7 +183,7 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
         text += [f"* {note}" for note in notes]
         both = f'<p class="muted">Overall as micro mean (over items) and macro mean (over kinds): {escape("; ".join(text))}.</p>'
     judge = column["judge"]
-    settings = ("model", "rubric", "repeats", "temperature", "seed")
+    settings = ("model", "rubric", "prompts", "repeats", "temperature", "max_tokens", "seed")
     said = ", ".join(f"{k} {judge[k]}" for k in settings if judge.get(k) not in ("", None))
     out = [
         f"<h3>Judge: {escape(column['title'])}</h3>",

@@ -33,11 +33,12 @@ from experiments.evaluation.places import (
     held,
     write_changed,
 )
-from experiments.judges import PictureJudge
+from experiments.judges import PictureJudge, sampling_of
 from experiments.progress import bar, console
 from experiments.results import ARMS
 from experiments.store import read_json
 from judges.question import Usage
+from judges.rubrics import make_rubric
 
 ANOTHER = "choose another out=<folder>, or label=<name> to have both in one table"
 
@@ -267,9 +268,17 @@ JUDGING = (
 
 
 def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
-    """What decides a verdict. Not how fast or how often a service is asked, nor what it costs."""
+    """What decides a verdict: settings as they are in the end, also where they are the protocol's own, and the hash of its
+    prompts. Not how fast or how often a service is asked, nor what it costs."""
     values = asdict(judge)
-    return {k: values[k] for k in JUDGING} | {"rubric": rubric}
+    found = {k: values[k] for k in JUDGING} | {"rubric": rubric}
+    if not rubric:
+        return found
+    protocol = make_rubric(rubric)
+    sampling = sampling_of(judge, protocol.sampling)
+    own = {k: getattr(sampling, k) for k in ("temperature", "top_p", "top_k", "max_tokens", "seed")}
+    repeats = protocol.repeats if judge.repeats is None else judge.repeats
+    return found | own | {"repeats": repeats, "prompts": protocol.version}
 
 
 def open_stages(asked: Asked) -> Stages:

@@ -16,6 +16,7 @@ from experiments.evaluation.parts import budget_left
 from experiments.evaluation.places import Share
 from experiments.evaluation.rows import read_rows
 from experiments.store import read_json
+from judges.rubrics import make_rubric
 from tests.judges import chat_server as cs
 
 KEY = "sk-a-key-that-must-be-nowhere"
@@ -94,6 +95,14 @@ def test_every_item_ends_scored_or_invalid_with_its_reason_and_the_key_is_nowher
         with pytest.raises(SystemExit):
             command(server, "judge=gpt4o", "judge.seed=1", "judge.max_invalid_share=0.3")
         assert "other seed" in capsys.readouterr().err.replace("\n", " ")
+    judged = {c["judge"]["rubric"]: c["judge"] for c in found["judges"]["folder"].values()}
+    # what was left to the protocol is recorded as the protocol has it: VIEScore sends no temperature
+    assert (judged["paper"]["temperature"], judged["paper"]["repeats"], judged["viescore"]["temperature"]) == (
+        0,
+        1,
+        None,
+    )
+    assert judged["viescore"]["max_tokens"] == 1400 and judged["paper"]["prompts"] == make_rubric("paper").version
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
 
