@@ -77,8 +77,8 @@ class ImgEditRubric(PromptRubric):
         if edit_type(item) == UGE:
             points = float(answers["edit"]["score"])
             return {UGE: points, OVERALL: 10 / _HIGH * points}
-        points = {name: float(answers["edit"][name]) for name in _NAMES}
-        return {**points, OVERALL: 10 / _HIGH * fmean(points.values())}
+        three = {name: float(answers["edit"][name]) for name in _NAMES}
+        return {**three, OVERALL: 10 / _HIGH * fmean(three.values())}
 
 
 def edit_type(item: EditSample) -> str:
