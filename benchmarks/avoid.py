@@ -79,6 +79,7 @@ def _benchmark(name: str, options: dict[str, Any]) -> Avoided:
             continue
         for item in (i for u in range(len(bench)) for i in bench.unit(u)):
             texts |= set(prompts((*item.history, item.request))[-1:])
+            texts |= set(prompts((item.request,)))  # a session's turn is an evaluation item by itself too
             ids.add(item.id)
     if len(absent) == len(variants):
         raise absent[0]

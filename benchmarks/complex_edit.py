@@ -81,6 +81,7 @@ def _item(table: Table, i: int, complexity: int, name: str, kind: str) -> Item:
         (),
         kind,
         source=table.needed(i, "image"),
+        cluster=name.rpartition("/")[0],  # a picture's complexities build on each other
         subsets=(EVERYTHING, f"c{complexity}"),
         facts={"complexity": complexity, "sequence": sequence[:complexity]},
     )

@@ -106,6 +106,7 @@ def _item(table: Table, i: int, name: str) -> Item:
         (),
         task,
         source=table.needed(i, "input_image"),
+        cluster=f"{task}/{row['key']}",  # a request in both languages
         subsets=tuple(subsets),
         facts={"language": language, "intersection": row["Intersection_exist"]},
     )

@@ -27,6 +27,8 @@ class Item(EditSample):
     mask: Opens | None = field(default=None, compare=False, repr=False)  # mode L, 255 where something is to change
     session: str = ""
     turn: int = 0
+    # what depends on each other across units, such as several requests on one picture: drawn together in intervals
+    cluster: str = ""
     subsets: tuple[str, ...] = (EVERYTHING,)  # parts of the benchmark that are reported on their own, e.g. "en/full"
     facts: Mapping[str, Any] = field(
         default_factory=dict, compare=False
@@ -54,7 +56,7 @@ class Card:
     sampling: str  # which items are taken and how, in words, with the seed
     get: str  # how to get the data, said in every error about missing data
     rubric: str = "paper"  # of the benchmark's own protocol
-    mean: str = "micro"  # micro: over items | macro: unweighted over kinds; the protocol's own, both are reported
+    mean: str = "micro"  # the protocol's own. micro: over items | macro: unweighted over kinds | final: over last turns
     notes: tuple[str, ...] = ()  # known defects and differences from others' scripts
 
 

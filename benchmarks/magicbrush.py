@@ -64,6 +64,7 @@ def load(options: Options) -> Benchmark:
     card = replace(
         CARD,
         split=options.split or CARD.split,
+        mean="final" if multi else CARD.mean,
         sampling=sampling_said(options.samples, len(units), options.seed, "sessions" if multi else "turns"),
     )
 
@@ -83,6 +84,7 @@ def load(options: Options) -> Benchmark:
                 mask=_mask(used, i),
                 session=f"magicbrush-{ids[k]}" if multi else "",
                 turn=turn,
+                cluster=f"magicbrush-{row['img_id']}",
                 subsets=(EVERYTHING, FINAL) if multi and turn == len(rows) - 1 else (EVERYTHING,),
                 facts={"row": used.number(i), "turn_index": row["turn_index"]},
             )

@@ -183,7 +183,7 @@ def _unit(session: Session, source: Opens) -> Unit:
             source=source,
             session=session.id,
             turn=k,
-            subsets=(EVERYTHING, session.category),
+            subsets=(EVERYTHING, session.category, f"{session.category}, turn {k + 1}"),
             facts={
                 "task_type": turn.task_type,
                 "formatted_instruction": turn.formatted,

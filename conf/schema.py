@@ -357,8 +357,10 @@ class EvaluateConfig:
     chunk: int = 8  # units edited together and saved at a time; they decide the last bits of a picture
     shard: int = 0  # which part of the work this process does ...
     shards: int = 1  # ... of so many; all parts write to the same out, and the last one to end reports
-    budget: float | None = None  # dollars for the judge's calls; the evaluation stops cleanly before it spends more
-    retry: bool = False  # do again what failed: edits without a picture, invalid verdicts
+    budget: float | None = (
+        None  # dollars for a judge's calls on a benchmark, over all starts; it stops before it spends more
+    )
+    retry: bool = False  # do again what failed: edits without a picture, invalid verdicts (asked anew)
     gallery: int = 4  # best, worst and most disputed items on the page, so many of each
     verbose: bool = False
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)  # with arms=all the run's own, if none is given
@@ -501,7 +503,7 @@ class AgreementConfig:
     samples: int | None = None  # at most so many requests, by the seed; null: all
     seed: int = 0  # of the sample, of the halves for epsilon, of intervals
     own: str = ""  # name (or part of it) of the model that judges, marked in the self-preference table
-    budget: float | None = None  # dollars; null: no limit
+    budget: float | None = None  # dollars for the calls of this start; null: no limit
     verbose: bool = False
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -530,10 +532,10 @@ class PrepareConfig:
 
     out: str = MISSING  # folder of the set
     sources: list[str] = field(default_factory=list)  # some of psr, requests, mice, complex_edit
-    avoid: list[str] = field(default_factory=list)  # evaluation sets: <benchmark>:<path>, <benchmark>, or a file
+    avoid: list[str] = field(default_factory=list)  # evaluation sets: <benchmark>:<path>, <benchmark>, a file; or none
     near: float = 0.7  # Jaccard similarity of shingles from which a text is too near (benchmarks/near.py)
     pictures: str = "keep"  # none: text alone | keep: records name their pictures | send: the labeller sees them too
-    budget: float | None = None  # dollars for labels in this call; what is there by then is kept
+    budget: float | None = None  # dollars for the set's labels, over all starts; what is there by then is kept
     dry_run: bool = False  # only say what it would cost
     verbose: bool = False
     psr: SourceConfig = field(default_factory=SourceConfig)  # PSR's training requests

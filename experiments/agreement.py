@@ -154,16 +154,22 @@ def make_judge(config: AgreementConfig) -> Any:
 
 def settings_of(config: AgreementConfig, data: PreferenceSet) -> dict[str, Any]:
     """What the verdicts in a folder depend on; the same in every run that goes on with them."""
+    from judges.rubrics import PairRubric, make_rubric
+
     judge = {k: getattr(config.judge, k) for k in IDENTITY}
+    name, prompts = config.judge.rubric or config.rubric, ""
     if config.scores == "csv":
         judge = {}
+    elif name == PAIRWISE or config.judge.kind != SANDBOX:
+        prompts = (PairRubric() if name == PAIRWISE else make_rubric(name)).version
     return {
         "data": config.data,
         "source": data.card.source,
         "revision": config.revision,
         "sampling": data.card.sampling,
         "scores": config.scores,
-        "rubric": config.judge.rubric or config.rubric,
+        "rubric": name,
+        "prompts": prompts,
         "judge": judge,
     }
 

@@ -55,17 +55,23 @@ class SandboxPictures:
 
 
 def make_judge_of(
-    config: JudgeConfig, engine: EngineConfig, rubric: Rubric, cache: Path, budget: float | None = None
+    config: JudgeConfig,
+    engine: EngineConfig,
+    rubric: Rubric,
+    cache: Path,
+    budget: float | None = None,
+    retry: bool = False,
 ) -> PictureJudge:
     """The judge with this rubric (the sandbox's has its own). Replies are kept in `cache`; `budget` in dollars is for the
-    calls of this object. A local model is loaded when something is not in the cache.
+    calls of this object; with `retry` replies that made no verdict are asked for anew. A local model is loaded when
+    something is not in the cache.
 
     Raises BadInput for settings that cannot work, MissingFile where a checkpoint is not there.
     """
     if config.kind == "sandbox":
         return SandboxPictures()
     client = make_client(config, engine, cache, budget)
-    return LLMJudge(client, rubric, sampling_of(config, rubric.sampling), config.repeats)
+    return LLMJudge(client, rubric, sampling_of(config, rubric.sampling), config.repeats, retry)
 
 
 def check_judge_of_run(config: JudgeConfig) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SOURCES = ("psr", "requests", "mice", "complex_edit")
 LABELLED = ("psr", "requests")  # sources that bring no labels
 PICTURES = ("none", "keep", "send")
+NO_AVOID = "none"  # the only entry of avoid where nothing is kept apart
 FREE_TEXT = ("out",)
 ASKED = "prepare.json"  # what the folder was begun with
 FORMAT = 1  # of records.jsonl and manifest.json
@@ -62,6 +63,7 @@ def check(config: PrepareConfig) -> None:
             raise BadInput(f"sources: there is no {name!r}; choose from {', '.join(SOURCES)}")
         if name in LABELLED and not config.judge.name:
             raise BadInput(f"the requests of {name} carry no labels: choose a model that labels them, e.g. judge=gpt4o")
+    check_avoid(config)
     if config.pictures not in PICTURES:
         raise BadInput(f"pictures={config.pictures} is unknown; choose {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
     if not 0 < config.near <= 1:
@@ -73,12 +75,35 @@ def check(config: PrepareConfig) -> None:
             raise MissingFile(f"requests cannot be labelled; missing: {'; '.join(missing)}")
 
 
+def check_avoid(config: PrepareConfig) -> None:
+    """BadInput where requests of people would be gathered without a word on what is evaluated: nothing could then be kept
+    apart, and public sets overlap (PSR-328 is of PSR's own subreddit)."""
+    from benchmarks import catalogue
+    from benchmarks.errors import BadInput
+
+    if list(config.avoid) == [NO_AVOID] or not (people := [s for s in config.sources if s in LABELLED]):
+        return
+    way_out = f"avoid=[{NO_AVOID}] goes without, and then no number on these sets means anything"
+    if not config.avoid:
+        raise BadInput(
+            f"sources={people}: name what is evaluated, so that it is not trained on: avoid=[psr,realedit,…] (a benchmark, "
+            f"<benchmark>:<path>, or a file of requests); {way_out}"
+        )
+    names = [entry.partition(":")[0] for entry in config.avoid]
+    if "psr" in people and "psr" not in names and all(n in catalogue.NAMES for n in names):
+        raise BadInput(f"sources=[psr] without psr among avoid: PSR-328 may be in the training set; {way_out}")
+
+
 def labeller(config: PrepareConfig) -> Client:
-    """The model of a judge, asked without its rubric."""
+    """The model of a judge, asked without its rubric. What earlier starts paid for this set counts towards the budget."""
     from experiments.judges import make_client
+    from experiments.labelling import Labels
 
     cache = Path(config.judge.cache or Path(config.paths.outputs) / "cache" / "judge")
-    return make_client(config.judge, config.engine, cache, config.budget)
+    left = config.budget
+    if left is not None:
+        left = max(0.0, left - Labels(Path(config.out), sampling(config), write=False).usage().dollars)
+    return make_client(config.judge, config.engine, cache, left)
 
 
 def sampling(config: PrepareConfig) -> Sampling:
@@ -152,7 +177,8 @@ class Work:
         from benchmarks.avoid import Avoided, load_avoided
         from experiments.progress import say
 
-        made = [load_avoided(entry, evaluated_samples()) for entry in sorted(set(self.config.avoid))]
+        entries = sorted(set(self.config.avoid) - {NO_AVOID})
+        made = [load_avoided(entry, evaluated_samples()) for entry in entries]
         made += [Avoided(f"{n}, published test", r.evaluated, frozenset()) for n, r in reads.items() if r.evaluated]
         for one in made:
             say(f"avoid {one.name}: {len(one.texts)} texts, {len(one.ids)} ids")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from judges.base import OVERALL, Verdict
 from judges.question import Client, Question, Reply, Rubric, Sampling, Usage
 
 ASKS = 2  # of a question whose reply cannot be read
+RETRIES = 1000  # where the repeat numbers of retries begin, and how many a pass has of them
 TOP = 10.0  # of a scale that the rubric does not name
 UNREADABLE = (ValueError, LookupError, TypeError, RecursionError)  # what reading a stranger's JSON can end in
 
@@ -42,12 +43,20 @@ class LLMJudge:
     range, cut off) is asked for once more under another repeat number. A pass in which a question still has no readable
     reply is invalid; the verdict is over the valid passes where they are at least half of all, else invalid. A refusal
     makes the verdict invalid at once.
+
+    `retry`: refusals and unreadable replies that the cache holds do not settle a question: it is asked anew, under repeat
+    numbers of their own, so that a later start finds these replies too. What was readable is not asked again.
     """
 
     def __init__(
-        self, client: Client, rubric: Rubric, sampling: Sampling | None = None, repeats: int | None = None
+        self,
+        client: Client,
+        rubric: Rubric,
+        sampling: Sampling | None = None,
+        repeats: int | None = None,
+        retry: bool = False,
     ) -> None:
-        self.client, self.rubric = client, rubric
+        self.client, self.rubric, self.retry = client, rubric, retry
         self.sampling = rubric.sampling if sampling is None else sampling
         self.repeats = rubric.repeats if repeats is None else repeats
         if self.repeats < 1:
@@ -110,10 +119,11 @@ class LLMJudge:
         return scores
 
     def _answer(self, question: Question, asked: _Asked) -> Mapping[str, Any]:
-        reason = ""
-        for again in range(ASKS):
-            repeat = ASKS * asked.number + again  # so a judge of more passes finds the replies of one with fewer
+        reason, asks = "", 0
+        for repeat in self._numbers(asked.number):
             reply = self.client.ask(question, self.sampling, repeat)
+            kept = self.retry and reply.usage.cached > 0
+            asks += not kept
             asked.replies.append(_told(question, asked.number, repeat, reply))
             if reply.text is not None:
                 try:
@@ -124,9 +134,19 @@ class LLMJudge:
                 reason = f"unreadable reply to {question.name}: {reply.reason}"
             else:
                 what = "refused" if reply.refused else "no reply"
-                raise _Invalid(f"{question.name}: {what}: {reply.reason}", final=reply.refused)
+                reason = f"{question.name}: {what}: {reply.reason}"
+                if not kept:
+                    raise _Invalid(reason, final=reply.refused)
             asked.replies[-1]["reason"] = reason
+            if asks == ASKS:
+                break
         raise _Invalid(f"{reason} (asked {ASKS} times)")
+
+    def _numbers(self, number: int) -> Iterator[int]:
+        """Repeat numbers of a pass: a judge of more passes finds the replies of one with fewer."""
+        yield from range(ASKS * number, ASKS * (number + 1))
+        if self.retry:
+            yield from range(RETRIES * (number + 1), RETRIES * (number + 2))
 
 
 def _words(error: BaseException) -> str:

@@ -34,13 +34,10 @@ class Column:
         return f"{self.claim.get('name', self.label)}" + (f" ({rubric})" if rubric else "")
 
     def aspects(self) -> list[str]:
-        """Overall first, then the judge's scores in its own order."""
-        names: dict[str, None] = {}
-        for rows in self.rows.values():
-            for row in rows.values():
-                names |= dict.fromkeys(row["scores"])
-                if len(names) > 1:
-                    break
+        """Overall first, then the judge's scores in its own order. Some protocols leave scores out where they do not apply to
+        an item, so that no single row has all of them; the fullest one says the order."""
+        kinds = {tuple(row["scores"]): None for rows in self.rows.values() for row in rows.values()}
+        names = dict.fromkeys(n for kind in sorted(kinds, key=len, reverse=True) for n in kind)
         return [OVERALL, *(n for n in names if n != OVERALL)] if names else [OVERALL]
 
 
@@ -133,8 +130,8 @@ def cell(items: Sequence[Listed], rows: Rows, aspect: str, mean: str = "micro") 
 
 
 def clusters_of(items: Sequence[Listed]) -> list[str] | None:
-    """Sessions, where there are any with several turns."""
-    names = [i.session or i.id for i in items]
+    """Sessions, and other items that depend on each other (one picture under several requests), where there are any."""
+    names = [i.cluster or i.session or i.id for i in items]
     return names if len(set(names)) < len(names) else None
 
 

@@ -27,6 +27,7 @@ class Listed:
     kind: str
     session: str
     subsets: tuple[str, ...]
+    cluster: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def claim_benchmark(place: Place, benchmark: Benchmark, config: Mapping[str, Any
     items = []
     for i in range(len(benchmark)):
         for turn, item in enumerate(benchmark.unit(i)):
-            items.append(Listed((i, turn), item.id, item.request, item.kind, item.session, tuple(item.subsets)))
+            said = (item.id, item.request, item.kind, item.session, tuple(item.subsets), item.cluster)
+            items.append(Listed((i, turn), *said))
     if not items:
         raise BadInput(f"benchmark={place.benchmark} has no items with these settings")
     ids = {i.id for i in items}
@@ -80,7 +82,15 @@ def _compare(place: Place, config: Mapping[str, Any], digest: str) -> None:
 def read_listing(place: Place) -> Listing:
     known = read_json(place.folder / CLAIM)
     items = tuple(
-        Listed((r["unit"], r["turn"]), r["id"], r["request"], r["kind"], r["session"], tuple(r["subsets"]))
+        Listed(
+            (r["unit"], r["turn"]),
+            r["id"],
+            r["request"],
+            r["kind"],
+            r["session"],
+            tuple(r["subsets"]),
+            r.get("cluster", ""),
+        )
         for r in read_jsonl(place.folder / ITEMS)
     )
     card: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known["card"].items()}
@@ -96,7 +106,7 @@ def _written(item: Listed) -> dict[str, Any]:
         "kind": item.kind,
         "session": item.session,
         "subsets": list(item.subsets),
-    }
+    } | ({"cluster": item.cluster} if item.cluster else {})
 
 
 __all__ = ["ITEMS", "Listed", "Listing", "claim_benchmark", "read_listing"]

@@ -134,8 +134,11 @@ def big(found: Mapping[str, Any], best: bool = False) -> str:
 
 
 def interval(found: Mapping[str, Any], digits: int = 2, sign: bool = False) -> str:
+    """The counts are said where the pointer rests on it, as they differ from cell to cell; invalid verdicts are also shown."""
     value, bracket, rest = cell_of(found).text(digits, sign).partition(" [")
-    return escape(value) + (f" <small>[{escape(rest)}</small>" if bracket else "")
+    text = escape(value) + (f" <small>[{escape(rest)}</small>" if bracket else "")
+    text += f" <small>({found['invalid']} invalid)</small>" if found["invalid"] and not found.get("partial") else ""
+    return f'<span title="{escape(cell_of(found).counts())}">{text}</span>'
 
 
 def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> list[str]:
@@ -180,11 +183,12 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
         text += [f"* {note}" for note in notes]
         both = f'<p class="muted">Overall as micro mean (over items) and macro mean (over kinds): {escape("; ".join(text))}.</p>'
     judge = column["judge"]
-    settings = ("model", "rubric", "repeats", "temperature", "seed")
+    settings = ("model", "rubric", "prompts", "repeats", "temperature", "max_tokens", "seed")
     said = ", ".join(f"{k} {judge[k]}" for k in settings if judge.get(k) not in ("", None))
     out = [
         f"<h3>Judge: {escape(column['title'])}</h3>",
         f'<p class="muted">{escape(said)}</p>' if said else "",
+        bad_note([arm_name(a) for a, f in arms.items() if f["too_many_invalid"]]),
         f'<div class="wide">{table(head, rows)}</div>',
         both,
     ]
@@ -192,15 +196,35 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
         lines = []
         for d in column["differences"]:
             name = f"{escape(arm_name(d['second']))} − {escape(arm_name(d['first']))}"
+            if state(d) == "too many invalid":
+                lines.append(([name, "– (too many invalid verdicts)", "–", "–"], False))
+                continue
             lines.append(([name, interval(d, sign=True), p_text(d["p"]), p_text(d["p_holm"])], (d["low"] or 0) > 0))
         out.append(table(["paired difference in overall", "mean", "p", "p, Holm"], lines, narrow=True))
         tests = sorted({d["test"] for d in column["differences"]} - {""})
         out.append(
             f'<p class="muted">{escape("; ".join(tests))}; Holm’s correction over the differences of this table.</p>'
         )
+    own = first["mean"]
     for key, what in (("by_kind", "kind"), ("by_turn", "turn"), ("subsets", "part")):
-        out += split_part(arms, key, what)
+        mean = f" ({own} mean)" if what == "part" else ""
+        out += split_part(f"Overall by {what}{mean}", {arm: found[key] for arm, found in arms.items()}, what)
+        if key == "subsets":
+            micro = {arm: found["subsets_micro"] for arm, found in arms.items()}
+            out += split_part("Overall by part (micro mean)", micro, what, False)
+        for aspect in names[1:]:
+            scores = {arm: found["aspects_by"][aspect][key] for arm, found in arms.items()}
+            out += split_part(f"{aspect.replace('_', ' ')} by {what}{mean}", scores, what, False)
     return out
+
+
+def bad_note(arms: Sequence[str]) -> str:
+    if not arms:
+        return ""
+    return (
+        f'<p class="warning">{escape(", ".join(arms))}: more verdicts are invalid than judge.max_invalid_share allows. Means over '
+        "the others are biased and no results.</p>"
+    )
 
 
 def p_text(p: float | None) -> str:
@@ -209,19 +233,20 @@ def p_text(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def split_part(arms: Mapping[str, Any], key: str, what: str) -> list[str]:
-    groups = list(dict.fromkeys(g for found in arms.values() for g in found[key]))
+def split_part(title: str, arms: Mapping[str, Mapping[str, Any]], what: str, shown: bool = True) -> list[str]:
+    """One score of every arm by kinds, turns or parts; folded up where there are many, or it is not the first to look at."""
+    groups = list(dict.fromkeys(g for found in arms.values() for g in found))
     if not groups:
         return []
     rows = []
     for group in groups:
-        cells = [found[key].get(group, Cell.empty().as_dict()) for found in arms.values()]
+        cells = [found.get(group, Cell.empty().as_dict()) for found in arms.values()]
         shown_name = str(int(group) + 1) if what == "turn" else group.replace("_", " ")
         rows.append(
             ([escape(shown_name) or "–", str(max(c["n"] for c in cells)), *(interval(c) for c in cells)], False)
         )
     head = [what, "n", *(arm_name(a) for a in arms)]
-    return [f'<details{" open" if len(groups) <= 12 else ""}><summary>Overall by {what}</summary>'
+    return [f'<details{" open" if shown and len(groups) <= 12 else ""}><summary>{escape(title)}</summary>'
             f'<div class="wide">{table(head, rows)}</div></details>']  # fmt: skip
 
 
@@ -238,7 +263,8 @@ def metrics_part(found: Mapping[str, Any]) -> list[str]:
             rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
         else:
             without.append(name)
-    notes = [metric_notes([n for n in names if n not in without])]
+    notes = [f"{found['mean']} mean; an edit without a picture is invalid"] if rows else []
+    notes += [metric_notes([n for n in names if n not in without])]
     notes += [f"Not to be had for any item (no target, no mask): {', '.join(without)}"] if without else []
     return [
         "<h3>Metrics without a judge</h3>",

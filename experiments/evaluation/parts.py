@@ -11,16 +11,33 @@ from experiments.evaluation.places import Share
 from experiments.judges import PictureJudge, SandboxPictures, make_judge_of, missing_judge
 from experiments.preflight import missing_keys
 from judges.rubrics import make_rubric
+from rl.journal import read_jsonl
 
 
-def judge_for(asked: Asked, rubric: str, share: Share) -> PictureJudge:
-    """Raises BadInput for settings that cannot work, MissingFile for a checkpoint that is not there."""
+def judge_for(asked: Asked, rubric: str, share: Share, folder: Path) -> PictureJudge:
+    """The judge whose rows and ledgers lie in `folder`. Raises BadInput for settings that cannot work, MissingFile for a
+    checkpoint that is not there."""
     judge = shared(asked.used.judge, share.shards)
     if judge.kind == "sandbox":
         return SandboxPictures()
-    budget = None if asked.config.budget is None else asked.config.budget / share.shards
+    budget = None if asked.config.budget is None else budget_left(asked.config.budget, folder, share)
     cache = Path(judge.cache or Path(asked.used.paths.outputs) / "cache" / "judge")
-    return make_judge_of(judge, asked.used.engine, make_rubric(rubric), cache, budget)
+    return make_judge_of(judge, asked.used.engine, make_rubric(rubric), cache, budget, asked.config.retry)
+
+
+def budget_left(budget: float, folder: Path, share: Share) -> float:
+    """Dollars that this share may still spend. The budget is of the whole evaluation, whatever the number of starts: what
+    earlier ones paid for is noted in the judge's folder (at the latest 10 s after it was spent; a kill may lose that). Shards
+    take equal parts of what was left before there were so many of them, and each subtracts its own spending: so it does not
+    matter which of them starts first."""
+    mine, others = 0.0, 0.0
+    for path in sorted(folder.glob("usage-*.jsonl")):
+        dollars = sum(row.get("dollars", 0.0) for row in read_jsonl(path))
+        if path.stem == f"usage-{share.name}":
+            mine = dollars
+        elif not path.stem.endswith(f"-of-{share.shards}"):
+            others += dollars
+    return max(0.0, (budget - others) / share.shards - mine)
 
 
 def missing_for_judge(judge: JudgeConfig) -> list[str]:
@@ -38,4 +55,4 @@ def shared(judge: JudgeConfig, shards: int) -> JudgeConfig:
     )
 
 
-__all__ = ["judge_for", "missing_for_judge", "shared"]
+__all__ = ["budget_left", "judge_for", "missing_for_judge", "shared"]

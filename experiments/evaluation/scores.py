@@ -12,7 +12,7 @@ from experiments.evaluation.listing import Listed
 from experiments.evaluation.rows import fine
 from experiments.results import average
 from judges.metrics.summary import summarise_drift
-from judges.statistics import Cell, holm_adjusted, micro, paired
+from judges.statistics import Cell, holm_adjusted, macro, micro, paired
 
 DRIFT = "drift_"  # the keys of one metric with several numbers, which mean something together
 
@@ -52,13 +52,14 @@ def column_scores(section: Section, column: Column) -> dict[str, Any]:
             "invalid": bad,
             "missing": len(items) - len(rows),
             "mean": own,
+            "too_many_invalid": too_many_invalid(column, len(items), len(rows), bad),
             "overall": means[OVERALL],
             "aspects": means,  # by the benchmark's own mean
             "micro": micro_means[OVERALL],
             "macro": means[OVERALL] if own == "macro" else cell(items, rows, OVERALL, "macro").as_dict(),
-            "by_kind": grouped(items, rows, [i.kind for i in items]),
-            "by_turn": grouped(items, rows, [str(i.key[1]) for i in items]),
-            "subsets": subsets(items, rows, own),
+            **split(items, rows, OVERALL, own),
+            "subsets_micro": subsets(items, rows, OVERALL, "micro") if own != "micro" else {},
+            "aspects_by": {a: split(items, rows, a, own) for a in aspects if a != OVERALL},
         }
     return {
         "title": column.title,
@@ -69,48 +70,74 @@ def column_scores(section: Section, column: Column) -> dict[str, Any]:
     }
 
 
-def grouped(items: Sequence[Listed], rows: Mapping[Any, Any], labels: Sequence[str]) -> dict[str, Any]:
-    """Overall by kind or by turn; nothing where there is only one of them."""
+def too_many_invalid(column: Column, total: int, judged: int, invalid: int) -> bool:
+    """Whether an arm is judged to its end and more verdicts are invalid than the judge allows: what is left would be a biased
+    mean, which is no result."""
+    return judged == total and invalid > column.claim.get("max_invalid_share", 1.0) * total
+
+
+def split(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, own: str) -> dict[str, Any]:
+    """One score by kind, by turn, and by the parts that a benchmark reports on their own."""
+    return {
+        "by_kind": grouped(items, rows, aspect, [i.kind for i in items]),
+        "by_turn": grouped(items, rows, aspect, [str(i.key[1]) for i in items]),
+        "subsets": subsets(items, rows, aspect, own),
+    }
+
+
+def grouped(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, labels: Sequence[str]) -> dict[str, Any]:
+    """By kind or by turn, each a mean over its items; nothing where there is only one of them."""
     names = list(dict.fromkeys(labels))
     if len(names) < 2:
         return {}
     parts: dict[str, list[Listed]] = {n: [] for n in names}
     for item, label in zip(items, labels, strict=True):
         parts[label].append(item)
-    return {n: cell(part, rows, OVERALL).as_dict() for n, part in sorted(parts.items())}
+    return {n: cell(part, rows, aspect).as_dict() for n, part in sorted(parts.items())}
 
 
-def subsets(items: Sequence[Listed], rows: Mapping[Any, Any], mean: str) -> dict[str, Any]:
+def subsets(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, mean: str) -> dict[str, Any]:
     names = sorted({s for i in items for s in i.subsets} - {EVERYTHING})
-    return {n: cell([i for i in items if n in i.subsets], rows, OVERALL, mean).as_dict() for n in names}
+    return {n: cell([i for i in items if n in i.subsets], rows, aspect, mean).as_dict() for n in names}
 
 
 def differences(section: Section, column: Column) -> list[dict[str, Any]]:
-    """Later arm − earlier arm in overall, over the items that both have; p-values of all pairs are one family."""
+    """Later arm − earlier arm in overall, over the items that both have; p-values of all pairs are one family. A pair of which
+    one arm has too many invalid verdicts says so: it is no more a result than that arm's mean."""
     mean = section.listing.card.mean
     items = last_turns(section.listing.items) if mean == "final" else section.listing.items
+    total, bad = len(section.listing.items), set[str]()
+    for arm in section.arms:
+        rows = column.rows[arm].values()
+        if too_many_invalid(column, total, len(rows), sum(not r["valid"] for r in rows)):
+            bad.add(arm)
     pairs, found = [], []
     for first, second in combinations(section.arms, 2):
-        rows = column.rows[first], column.rows[second]
-        both = [i for i in items if all(i.key in r for r in rows)]
-        values = [[r[i.key]["scores"].get(OVERALL) if r[i.key]["valid"] else None for i in both] for r in rows]
+        two = column.rows[first], column.rows[second]
+        both = [i for i in items if all(i.key in r for r in two)]
+        values = [[r[i.key]["scores"].get(OVERALL) if r[i.key]["valid"] else None for i in both] for r in two]
         kinds = [i.kind for i in both] if mean == "macro" else None
         gap = paired(*values, kinds=kinds, clusters=clusters_of(both), missing=len(items) - len(both))
         pairs.append((first, second))
         found.append(gap)
     return [
-        {"first": a, "second": b, **d.as_dict()}
+        {"first": a, "second": b, **d.as_dict(), **({"too_many_invalid": True} if {a, b} & bad else {})}
         for (a, b), d in zip(pairs, holm_adjusted(found) if found else [], strict=True)
     ]
 
 
 def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
-    """Means over judges whose verdicts are all there; a benchmark of which nothing is complete is left out."""
+    """Means over judges whose verdicts are all there, no more of them invalid than allowed; a benchmark of which nothing is
+    complete is left out. `n` counts what was judged, the `invalid` among it (a cell's `n` counts the valid alone)."""
     out: dict[str, Any] = {}
     for section in sections:
         for arm in section.arms:
             done = {label: c["arms"][arm] for label, c in judges[section.name].items()}
-            done = {label: a for label, a in done.items() if not a["partial"] and a["overall"]["value"] is not None}
+            done = {
+                label: a
+                for label, a in done.items()
+                if not (a["partial"] or a["too_many_invalid"]) and a["overall"]["value"] is not None
+            }
             if not done:
                 out.setdefault(arm, {})
                 continue
@@ -140,9 +167,7 @@ def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, A
             if entry is None:
                 cells.append(Cell.empty().as_dict() | {"absent": True})
                 continue
-            allowed = found["judge"].get("max_invalid_share", 1.0)
-            over = entry["invalid"] > allowed * (entry["n"] + entry["missing"])
-            cells.append(entry["overall"] | ({"too_many_invalid": True} if over and not entry["partial"] else {}))
+            cells.append(entry["overall"] | ({"too_many_invalid": True} if entry["too_many_invalid"] else {}))
         rows.append({"arm": arm, "name": arm_name(arm), "cells": cells, "average": row_mean(cells)})
     return {"columns": columns, "rows": rows}
 
@@ -154,18 +179,28 @@ def row_mean(cells: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def metrics_section(section: Section) -> dict[str, Any]:
-    """{arm: {metric: cell}}, and drift as {"drift": {arm: shares of edits that moved the whole picture}}. A metric that cannot
-    be had for an item (no mask, no target) is left out there, not counted as invalid."""
-    out: dict[str, Any] = {"arms": {}, "drift": {}}
+    """{arm: {metric: cell}} by the benchmark's own mean, and drift as {"drift": {arm: shares of edits that moved the whole
+    picture}}. A metric that cannot be had for an item (no mask, no target) is left out there, not counted as invalid; an
+    edit that left no picture is invalid in every metric that some other edit has."""
+    own = section.listing.card.mean
+    out: dict[str, Any] = {"mean": own, "arms": {}, "drift": {}}
+    items = last_turns(section.listing.items) if own == "final" else section.listing.items
     for arm, rows in section.metrics.items():
         names = [n for n in dict.fromkeys(n for values in rows.values() for n in values) if not n.startswith(DRIFT)]
-        edited = [i for i in section.listing.items if fine(section.edits[arm].get(i.key, {}))]
+        failed = {i.key for i in items if not fine(section.edits[arm].get(i.key, {}))}
         cells = {}
         for name in names:
-            known = [i for i in edited if rows.get(i.key, {}).get(name) is not None]
-            missing = sum(name not in rows.get(i.key, {}) for i in edited)
-            values = [rows[i.key][name] for i in known]
-            cells[name] = micro(values, clusters=clusters_of(known), missing=missing).as_dict()
+            measured = [i for i in items if rows.get(i.key, {}).get(name) is not None]
+            missing = sum(i.key not in failed and name not in rows.get(i.key, {}) for i in items)
+            kept = (
+                [i for i in items if i.key in failed or rows.get(i.key, {}).get(name) is not None] if measured else []
+            )
+            values = [None if i.key in failed else rows[i.key][name] for i in kept]
+            clusters = clusters_of(kept)
+            if own == "macro":
+                cells[name] = macro(values, [i.kind for i in kept], clusters=clusters, missing=missing).as_dict()
+            else:
+                cells[name] = micro(values, clusters=clusters, missing=missing).as_dict()
         out["arms"][arm] = cells
         if any(n.startswith(DRIFT) for values in rows.values() for n in values):
             out["drift"][arm] = vars(summarise_drift(list(rows.values())))

@@ -33,11 +33,12 @@ from experiments.evaluation.places import (
     held,
     write_changed,
 )
-from experiments.judges import PictureJudge
+from experiments.judges import PictureJudge, sampling_of
 from experiments.progress import bar, console
 from experiments.results import ARMS
 from experiments.store import read_json
 from judges.question import Usage
+from judges.rubrics import make_rubric
 
 ANOTHER = "choose another out=<folder>, or label=<name> to have both in one table"
 
@@ -48,7 +49,7 @@ class Stages:
 
     asked: Asked
     benchmark: Benchmark
-    judge_of: Callable[[str, Share], PictureJudge]  # rubric, share
+    judge_of: Callable[[str, str, Share], PictureJudge]  # rubric, label, share
     measure_of: Callable[[], Measure] | None
     place: Place = field(init=False)
     listing: Listing = field(init=False)
@@ -175,7 +176,7 @@ class Stages:
         tasks = open_tasks(self.place, self.label, self.arms, share, config.chunk, config.retry)
         if not tasks:
             return True
-        asked = self.judge_of(self.rubric, share)
+        asked = self.judge_of(self.rubric, self.label, share)
         began = time.monotonic()
         with bar(f"verdicts, {self.label}", len(tasks)) as b:
             told = lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))  # noqa: E731
@@ -267,14 +268,26 @@ JUDGING = (
 
 
 def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
-    """What decides a verdict. Not how fast or how often a service is asked, nor what it costs."""
+    """What decides a verdict: settings as they are in the end, also where they are the protocol's own, and the hash of its
+    prompts. Not how fast or how often a service is asked, nor what it costs."""
     values = asdict(judge)
-    return {k: values[k] for k in JUDGING} | {"rubric": rubric}
+    found = {k: values[k] for k in JUDGING} | {"rubric": rubric}
+    if not rubric:
+        return found
+    protocol = make_rubric(rubric)
+    sampling = sampling_of(judge, protocol.sampling)
+    own = {k: getattr(sampling, k) for k in ("temperature", "top_p", "top_k", "max_tokens", "seed")}
+    repeats = protocol.repeats if judge.repeats is None else judge.repeats
+    return found | own | {"repeats": repeats, "prompts": protocol.version}
 
 
 def open_stages(asked: Asked) -> Stages:
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
-    judge = lambda rubric, share: judge_for(asked, rubric, share)  # noqa: E731
+    place = Place(asked.out, asked.benchmark_name)
+
+    def judge(rubric: str, label: str, share: Share) -> PictureJudge:
+        return judge_for(asked, rubric, share, place.judge(label))
+
     metrics = None
     if asked.config.metrics.names:
         check_metrics(asked.config.metrics)

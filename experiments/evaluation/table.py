@@ -181,7 +181,7 @@ def print_table(values: Mapping[str, Any]) -> None:
     for name in names:
         for label, column in values["judges"][name].items():
             for gap in column["differences"]:
-                if not gap.get("partial") and gap["value"] is not None:
+                if state(gap) == "complete":
                     console.print(f"  {name}, {label}: {difference(gap)}")
     if values["partial"]:
         console.print("[bold]partial[/]: not everything is there yet; the same command goes on")

@@ -4,15 +4,15 @@ One call per edit: criteria of the item's edit type (facts["edit_type"], one of 
 scores from 1 to 5: compliance with the prompt, visual naturalness, physical and detail integrity (what the last two mean
 depends on the type: for `style`, whether the content is kept and how well it is rendered).
 
-    second, third = at most the first         overall = 2 * mean of the three: ImgEdit's own 1 to 5 is overall / 2
+    overall = 2 * mean of the three: ImgEdit's own 1 to 5 is overall / 2
 
 Items of the hard part (facts["edit_type"] "uge") have one score from 1 to 5, `uge`, and overall = 2 * uge. Its prompt asks
 for no score in its example, so that many published replies were dropped; here the score is asked for.
 
 Pictures are sent as they are, no temperature is sent. Different: the prompt asks for one JSON object with the reasoning
-first; the published "Name: N" lines are read too, where a reply (ImgEdit-Judge's) holds no JSON. The rule that the
-second and third score must not exceed the first is only told to the judge there; here it is applied as well. A reply
-without all three scores is unreadable; there the mean is taken over whatever was found.
+first; the published "Name: N" lines are read too, where a reply (ImgEdit-Judge's) holds no JSON. A reply without all
+three scores is unreadable; there the mean is taken over whatever was found. As there, the judge is told that the second and
+third score must not exceed the first, and the mean is of what it says: scores are not changed after it.
 """
 
 from __future__ import annotations
@@ -77,9 +77,8 @@ class ImgEditRubric(PromptRubric):
         if edit_type(item) == UGE:
             points = float(answers["edit"]["score"])
             return {UGE: points, OVERALL: 10 / _HIGH * points}
-        first, *others = (float(answers["edit"][name]) for name in _NAMES)
-        capped = (first, *(min(first, other) for other in others))
-        return {**dict(zip(_NAMES, capped, strict=True)), OVERALL: 10 / _HIGH * fmean(capped)}
+        three = {name: float(answers["edit"][name]) for name in _NAMES}
+        return {**three, OVERALL: 10 / _HIGH * fmean(three.values())}
 
 
 def edit_type(item: EditSample) -> str:

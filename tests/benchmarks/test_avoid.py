@@ -18,6 +18,7 @@ from benchmarks.labels import Candidate
 from benchmarks.mice import ENV, MiceText
 from benchmarks.near import jaccard
 from benchmarks.options import Options
+from tests.published import write_requests
 
 WORDS = ["remove", "the", "dog", "dogs", "cat", "add", "a", "red", "hat", "please", "把"]
 TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
@@ -117,6 +118,17 @@ def test_a_lasting_rule_makes_no_two_sessions_alike() -> None:
     rule = "From now on every object that is touched must be made of polished oak wood. With this rule active, "
     one, two = prompts([rule + "Add a cup", "Remove the cat"]), prompts([rule + "Change the background to a beach"])
     assert one == ["Add a cup", "Add a cup Remove the cat"] and two == ["Change the background to a beach"]
+
+
+def test_a_later_turn_of_an_evaluated_session_is_kept_away_from_by_itself_too(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"t{k}", "image": "a.png", "instruction": said, "session": "s", "turn": k}
+        for k, said in enumerate(["Add a wooden bench", "Cover the pond with pink lilies"])
+    ]
+    found = load_avoided(f"folder:{write_requests(tmp_path / 'held', rows)}")
+    leak, other = candidate("a", "cover the pond with pink lilies!"), candidate("b", "give him a haircut")
+    kept, (dropped,) = drop([leak, other], [found], 0.7)
+    assert kept == [other] and dropped.id == leak.id
 
 
 @pytest.mark.skipif(not os.environ.get(ENV), reason=f"{ENV} is not set")

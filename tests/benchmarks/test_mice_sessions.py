@@ -52,7 +52,7 @@ def test_sessions_are_whole_and_carry_what_mice_scores_need(tmp_path):
     unit = bench.unit(0)
     assert [t.turn for t in unit] == [0, 1, 2] and {t.session for t in unit} == {"cm-cm_test-00001"}
     assert [t.gold for t in unit] == [(Edit("add", "hat"),), (), (Edit("remove", "hat"),)]  # a turn without gold stays
-    assert unit[2].history == tuple(CM["instruction"][:2]) and unit[2].subsets == ("all", "cm")
+    assert unit[2].history == tuple(CM["instruction"][:2]) and unit[2].subsets == ("all", "cm", "cm, turn 3")
     assert unit[1].facts == {
         "task_type": "text_change",
         "formatted_instruction": "Add text '[]' on the image",

@@ -41,6 +41,7 @@ def words(data: Path, server: ChatServer, *more: str) -> list[str]:
         "sources=[requests]",
         f"requests.path={data}",
         "near=0.99",
+        "avoid=[none]",
         "pictures=send",
         *judge,
         *prices,
@@ -91,6 +92,8 @@ def test_budget_dry_run_and_mistakes_from_the_command_line(tmp_path: Path) -> No
         ended = command(PREPARE, words(data, server, "budget=0.003"), tmp_path)
         assert ended.code == 2 and "Traceback" not in ended.text and "goes on from here" in ended.text
         assert 0 < len(server.calls) < 35 and not (tmp_path / "set" / RECORDS).exists()
+        ended = command(PREPARE, words(data, server, "budget=0.003"), tmp_path)
+        assert ended.code == 2 and len(server.calls) * 0.00014 <= 0.003  # the first start's spending counts
         ended = command(PREPARE, words(data, server, "budget=1"), tmp_path)
         assert ended.code == 0, ended.text
         ended = command(PREPARE, [*words(data, server), "sources=[request]"], tmp_path)

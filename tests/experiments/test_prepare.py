@@ -37,6 +37,8 @@ def csv(file: Path, rows: list[tuple[str, str]], head: str = "id,instruction") -
 def config(tmp_path: Path, *more: str, source: str = "requests", file: Path | None = None) -> PrepareConfig:
     path = file or csv(tmp_path / "requests.csv", REQUESTS)
     judge = ["judge.name=test", "judge.kind=chat", "judge.model=careful-1", "judge.base_url=http://localhost:1/v1"]
+    if not any(word.startswith("avoid=") for word in more):
+        more = (*more, "avoid=[none]")
     words = [f"out={tmp_path / 'set'}", f"sources=[{source}]", f"{source}.path={path}", "near=0.99", *judge, *more]
     return typed(compose("prepare", words))
 
@@ -185,6 +187,8 @@ def test_mistakes_are_named_before_anything_is_read(tmp_path: Path, monkeypatch:
         (["judge.name="], "carry no labels"),
         (["pictures=all"], "none, keep or send"),
         (["near=0"], "near="),
+        (["avoid=[]"], "name what is evaluated"),
+        (["sources=[psr]", "avoid=[realedit]"], "without psr among avoid"),
     ):
         with pytest.raises(BadInput, match=says):
             check(config(tmp_path, *words))
@@ -192,6 +196,9 @@ def test_mistakes_are_named_before_anything_is_read(tmp_path: Path, monkeypatch:
     with pytest.raises(MissingFile, match="NO_SUCH_KEY"):
         check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]"))
     check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]", "dry_run=true"))
+    for avoid in ("[realedit,psr:there]", "[held_out.csv]", "[none]"):
+        check(config(tmp_path, "sources=[psr]", f"avoid={avoid}"))
+    check(config(tmp_path, "sources=[mice]", "avoid=[]"))  # its own published test is always kept apart
     with pytest.raises(BadInput, match="judge.kind=sandbox asks no model"):
         main(config(tmp_path, "judge.kind=sandbox"))
 

@@ -262,3 +262,25 @@ def test_the_key_is_in_nothing_that_is_logged_or_told(tmp_path, caplog):
     assert "gave up" in told and "JUDGE_KEY" in str(error.value) and caplog.text
     everything = told + str(error.value) + caplog.text + "".join(p.read_text() for p in tmp_path.rglob("*.jsonl"))
     assert KEY not in everything and KEY[:12] not in everything
+
+
+def test_a_retry_asks_again_only_for_what_made_no_verdict(tmp_path):
+    """pq was refused, later unreadable twice. Without retry the cache says the same for ever; each retry asks anew and keeps
+    what it hears, and what was readable (sc) is asked once in all."""
+    rubric = SimpleRubric(names=("sc", "pq"))
+    script = {"pq": [cs.refuse("message"), scored("I like it"), scored("hm"), scored()]}
+    with ChatServer(reply=says, script=script) as server:
+
+        def verdict(retry: bool):
+            made = judge(server, rubric, tmp_path)
+            return LLMJudge(made.client, rubric, retry=retry).judge(BEFORE, after(1), item(8))
+
+        assert "refused" in verdict(False).reason and len(server.calls) == 2
+        assert "refused" in verdict(False).reason and len(server.calls) == 2
+        again = verdict(True)  # the kept refusal does not count, two new replies cannot be read
+        assert not again.valid and "asked 2 times" in again.reason and len(server.calls) == 4
+        last = verdict(True)
+        assert last.valid and last.scores == {"overall": 7.0} and len(server.calls) == 5
+        assert verdict(True).scores == {"overall": 7.0} and len(server.calls) == 5  # found in the cache
+    numbers = [r["repeat"] for r in last.raw["replies"] if r["question"] == "pq"]
+    assert len(set(numbers)) == len(numbers)

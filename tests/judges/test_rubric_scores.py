@@ -77,12 +77,12 @@ def test_complex_edit_is_the_mean_of_three_and_averaged_over_samples() -> None:
     assert rubric.repeats == 20
 
 
-def test_imgedit_caps_the_second_and_third_score_at_the_first() -> None:
+def test_imgedit_is_the_mean_of_what_the_judge_says() -> None:
     rubric, of = RUBRIC["imgedit"], item(edit_type="add")
-    # (3 + min(5, 3) + min(2, 3)) / 3 = 8 / 3 of 5, doubled: 16 / 3
+    # (3 + 5 + 2) / 3 = 10 / 3, doubled: 20 / 3, though the second should not exceed the first
     got = scored(rubric, of, {"edit": {"compliance": 3, "naturalness": 5, "integrity": 2}})
-    assert got == {"compliance": 3, "naturalness": 3, "integrity": 2, "overall": pytest.approx(16 / 3)}
-    # within the rule nothing changes: (5 + 4 + 3) / 3 = 4, doubled: 8
+    assert got == {"compliance": 3, "naturalness": 5, "integrity": 2, "overall": pytest.approx(20 / 3)}
+    # (5 + 4 + 3) / 3 = 4, doubled: 8
     assert scored(rubric, of, {"edit": {"compliance": 5, "naturalness": 4, "integrity": 3}})["overall"] == 8.0
 
 

@@ -6,19 +6,21 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from experiments.evaluation.found import cell, load, made_from
+from experiments.evaluation.found import Column, Section, cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
-from experiments.evaluation.listing import Listed
+from experiments.evaluation.listing import Listed, Listing
 from experiments.evaluation.page import write_page
 from experiments.evaluation.places import Place
-from experiments.evaluation.scores import scores
+from experiments.evaluation.rows import RowFile
+from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.table import as_csv, as_latex, as_markdown, state
-from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up
+from tests.experiments.evaluation.little import CARD, Brighter, Grader, Little, edited, judged, set_up
 
 ARMS = ("editor", "agents")
 
@@ -144,3 +146,84 @@ def test_what_is_new_is_noticed(tmp_path: Path) -> None:
     assert made_from(tmp_path) == before
     judged(place, "grader", Little(6), Grader(), ARMS)
     assert made_from(tmp_path) != before
+
+
+def test_too_many_invalid_verdicts_give_no_mean_and_no_difference_anywhere(tmp_path: Path) -> None:
+    evaluated(tmp_path, most=0.2)
+    found = scores(load(tmp_path))
+    assert "little" in found["arms"]["editor"] and found["arms"]["agents"] == {}
+    (gap,) = found["judges"]["little"]["grader"]["differences"]
+    assert gap["too_many_invalid"] and state(gap) == "too many invalid"
+    page = write_page(tmp_path, found, load(tmp_path), 2).read_text(encoding="utf-8")
+    assert "– (too many invalid verdicts)" in page and "max_invalid_share allows" in page
+
+
+def test_scores_that_some_items_lack_are_all_reported() -> None:
+    """MICE's first turn may leave nothing unchanged, RISEBench's first item may be a logical one."""
+    rows = {
+        (0, 0): {"valid": True, "scores": {"if": 1.0, "ga": 2.0, "overall": 1.5}},
+        (1, 0): {"valid": False, "scores": {}},
+        (2, 0): {"valid": True, "scores": {"if": 3.0, "cc": 9.0, "ga": 4.0, "overall": 5.0}},
+    }
+    column = Column("mice", {}, {"editor": rows}, {})
+    assert column.aspects() == ["overall", "if", "cc", "ga"]
+    items = [item(i, "a") for i in range(3)]
+    found = cell(items, rows, "cc")
+    assert (found.value, found.n, found.invalid) == (9.0, 1, 1)  # item 0 has no such score, item 1 has no verdict
+
+
+def test_requests_on_one_picture_are_drawn_together() -> None:
+    """Eight values of two pictures: 0 four times, 10 four times. The mean of two drawn pictures is 0, 5 or 10."""
+    items = [replace(item(i, "a"), cluster=f"picture {i // 4}") for i in range(8)]
+    rows = {i.key: {"valid": True, "scores": {"overall": 10.0 * (i.key[0] // 4)}} for i in items}
+    assert (cell(items, rows, "overall").low, cell(items, rows, "overall").high) == (0.0, 10.0)
+    apart = [replace(i, cluster="") for i in items]
+    assert (cell(apart, rows, "overall").low or 0) > 0  # as though there were eight pictures
+
+
+def test_metrics_go_by_the_benchmarks_own_mean_and_count_edits_without_a_picture(tmp_path: Path) -> None:
+    """Two sessions of two turns; in session 1 turn 1 has no picture. l1 of the others: 1, 3 in session 0, 5 in session 1."""
+    for mean, value, n in (("micro", 3.0, 3), ("final", 3.0, 1), ("macro", 3.5, 3)):  # macro: ((1 + 3) / 2 + 5) / 2
+        benchmark = Little(2, 2, replace(CARD, mean=mean))
+        out = tmp_path / mean
+        place = set_up(out, benchmark, ("editor",), {"grader": 0.2})
+        edited(place, "editor", benchmark, Brighter(10, fails=frozenset({"item-1-1"})))
+        values = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0}
+        with RowFile(place.metrics("editor") / "0-of-1.jsonl") as file:
+            names = ["l1", "bg_l1"]
+            file.append(
+                {"unit": u, "turn": t, "id": "", "names": names, "values": {"l1": v, "bg_l1": None}}
+                for (u, t), v in values.items()
+            )
+        found = scores(load(out))["metrics"]["little"]
+        cells = found["arms"]["editor"]
+        assert found["mean"] == mean and (cells["l1"]["value"], cells["l1"]["n"], cells["l1"]["invalid"]) == (
+            value,
+            n,
+            1,
+        )
+        assert (cells["bg_l1"]["value"], cells["bg_l1"]["n"], cells["bg_l1"]["invalid"]) == (
+            None,
+            0,
+            0,
+        )  # no item has it
+
+
+def test_every_score_is_split_by_kind_turn_and_part_each_part_by_both_means(tmp_path: Path) -> None:
+    """GEdit's table needs SC and PQ of en/full alone, MICE's the three scores by turn. Four items of two kinds, item 3 not in
+    the part: kind a has 1 and 3, kind b has 8 (and 100)."""
+    items = [replace(item(i, k), subsets=("all", "en") if i < 3 else ("all",)) for i, k in enumerate("aabb")]
+    rows = {
+        (i, 0): {"valid": True, "scores": {"overall": v, "sc": v / 2}} for i, v in enumerate([1.0, 3.0, 8.0, 100.0])
+    }
+    listing = Listing(replace(CARD, mean="macro"), tuple(items), {})
+    column = Column("grader", {}, {"editor": rows}, {})
+    section = Section(Place(tmp_path, "little"), listing, ("editor",), {}, {"editor": {}}, (column,), {})
+    found = column_scores(section, column)["arms"]["editor"]
+    assert found["subsets"]["en"]["value"] == 5.0  # ((1 + 3) / 2 + 8) / 2
+    assert found["subsets_micro"]["en"]["value"] == 4.0  # (1 + 3 + 8) / 3
+    assert found["aspects_by"]["sc"]["subsets"]["en"]["value"] == 2.5
+    assert [found["aspects_by"]["sc"]["by_kind"][k]["value"] for k in "ab"] == [
+        1.0,
+        27.0,
+    ]  # (0.5 + 1.5) / 2, (4 + 50) / 2

@@ -12,8 +12,11 @@ import pytest
 from PIL import Image
 
 from experiments import cli, evaluate
+from experiments.evaluation.parts import budget_left
+from experiments.evaluation.places import Share
 from experiments.evaluation.rows import read_rows
 from experiments.store import read_json
+from judges.rubrics import make_rubric
 from tests.judges import chat_server as cs
 
 KEY = "sk-a-key-that-must-be-nowhere"
@@ -92,6 +95,14 @@ def test_every_item_ends_scored_or_invalid_with_its_reason_and_the_key_is_nowher
         with pytest.raises(SystemExit):
             command(server, "judge=gpt4o", "judge.seed=1", "judge.max_invalid_share=0.3")
         assert "other seed" in capsys.readouterr().err.replace("\n", " ")
+    judged = {c["judge"]["rubric"]: c["judge"] for c in found["judges"]["folder"].values()}
+    # what was left to the protocol is recorded as the protocol has it: VIEScore sends no temperature
+    assert (judged["paper"]["temperature"], judged["paper"]["repeats"], judged["viescore"]["temperature"]) == (
+        0,
+        1,
+        None,
+    )
+    assert judged["viescore"]["max_tokens"] == 1400 and judged["paper"]["prompts"] == make_rubric("paper").version
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
 
@@ -113,9 +124,28 @@ def test_a_budget_stops_with_a_report_that_says_partial_and_a_larger_one_goes_on
         assert found["partial"] and done == 4 and found["arms"]["mine"] == {}
         assert "partial" in (out / "table.md").read_text()
         assert len(server.calls) == 4
+        with pytest.raises(SystemExit):  # what was spent before counts: nothing is left of it
+            command(server, *words, "budget=1.7")
+        assert len(server.calls) == 4
+        with pytest.raises(SystemExit):  # 1.6 are spent, 0.9 are left
+            command(server, *words, "budget=2.5")
+        assert len(server.calls) == 6
         command(server, *words, "budget=10")
         found = read_json(out / "results.json")
         assert not found["partial"] and found["arms"]["mine"]["folder"]["n"] == 8
         assert len(server.calls) == 8
         assert found["cost"]["folder"]["judges"]["gpt4o-paper"]["dollars"] == pytest.approx(3.2)
     assert json.loads((out / "results.json").read_text())["benchmarks"]["folder"]["ids"] == [f"p{i}" for i in range(8)]
+
+
+def test_a_budget_is_shared_by_shards_and_starts(tmp_path: Path) -> None:
+    def note(share: str, *dollars: float) -> None:
+        rows = "".join(json.dumps({"items": 1, "dollars": d}) + "\n" for d in dollars)
+        (tmp_path / f"usage-{share}.jsonl").write_text(rows)
+
+    assert [budget_left(8.0, tmp_path, Share(k, 2)) for k in (0, 1)] == [4.0, 4.0]
+    note("0-of-1", 1.0, 1.0)  # before there were two shards: (8 - 2) / 2 are left for each
+    note("0-of-2", 2.5)
+    assert [budget_left(8.0, tmp_path, Share(k, 2)) for k in (0, 1)] == [0.5, 3.0]
+    assert budget_left(8.0, tmp_path, Share()) == 3.5  # 8 - 2.5 - 2
+    assert budget_left(1.0, tmp_path, Share()) == 0.0
