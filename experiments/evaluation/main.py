@@ -66,10 +66,10 @@ def settled(stages: Stages) -> bool:
     """Whether results.json was made from all rows that are there and says that none is missing: then no row need be read."""
     asked = stages.asked
     path = asked.out / RESULTS
-    if asked.config.retry or asked.config.metrics.names or not asked.judged or not path.is_file():
+    if asked.config.retry or not asked.judged or not path.is_file():
         return False
     values = read_json(path)
-    if values.get("made_from") != made_from(asked.out):
+    if values.get("made_from") != made_from(asked.out) or not stages.measured(values["metrics"]):
         return False
     known = values["judges"].get(stages.place.benchmark, {}).get(stages.label, {"arms": {}})["arms"]
     return all(arm in known and not known[arm]["partial"] for arm in stages.arms)

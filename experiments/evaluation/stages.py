@@ -183,6 +183,15 @@ class Stages:
             exact = self.asked.used.judge.kind == "sandbox"
             return Judging(self.place, self.label, self.benchmark, asked, share, exact).run(tasks, told)
 
+    def measured(self, found: Mapping[str, Any]) -> bool:
+        """Whether the metrics of results.json have all that was asked for, of every picture."""
+        section = found.get(self.place.benchmark, {"arms": {}, "drift": {}})
+        for arm in self.arms:
+            whole = {name for name, cell in section["arms"].get(arm, {}).items() if not cell.get("missing")}
+            if not set(self.asked.config.metrics.names) <= whole | ({"drift"} if arm in section["drift"] else set()):
+                return False
+        return True
+
     def measure(self, share: Share) -> None:
         if self.measure_of is None:
             return

@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.base import EditSample
 from experiments.evaluation.found import Column, Section, cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.listing import Listed, Listing
@@ -20,6 +22,7 @@ from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.table import as_csv, as_latex, as_markdown, state
+from judges.rubrics import make_rubric
 from tests.experiments.evaluation.little import CARD, Brighter, Grader, Little, edited, judged, set_up
 
 ARMS = ("editor", "agents")
@@ -68,6 +71,26 @@ def test_micro_macro_and_final_means_by_hand() -> None:
     del rows[1, 2]
     found = cell(turns, rows, "overall", "final")
     assert (found.n, found.missing) == (1, 1) and found.partial  # an earlier turn does not stand in for the last one
+
+
+def test_a_benchmarks_own_rubric_and_mean_by_hand() -> None:
+    """The overall is taken per item before any mean: sqrt of the means of SC and PQ is another number."""
+    gedit, imgedit = make_rubric("gedit"), make_rubric("imgedit")
+    sample, items = EditSample("x", "do it", ()), [item(0, "text"), item(1, "text"), item(2, "human")]
+
+    def rows(found: list[Mapping[str, float]]) -> dict:
+        return {(i, 0): {"valid": True, "scores": dict(scores)} for i, scores in enumerate(found)}
+
+    pairs = [((9, 9), (1, 1)), ((1, 1), (9, 9)), ((4, 7), (4, 5))]  # O = 3, 3 and sqrt(4 * 4) = 4
+    judged = rows([gedit.score({"sc": {"score": sc}, "pq": {"score": pq}}, sample) for sc, pq in pairs])
+    assert cell(items, judged, "sc", "macro").value == 4.5  # ((9 + 1) / 2 + 4) / 2, and PQ alike; but O:
+    assert cell(items, judged, "overall", "macro").value == 3.5  # ((3 + 3) / 2 + 4) / 2
+    assert cell(items, judged, "overall").value == pytest.approx(10 / 3)
+    names = ("compliance", "naturalness", "integrity")
+    marks = [dict(zip(names, three, strict=True)) for three in ((5, 4, 3), (3, 2, 1), (5, 5, 5))]  # means 4, 2, 5 of 5
+    judged = rows([imgedit.score({"edit": m}, replace(sample, kind="add")) for m in marks])
+    assert cell(items, judged, "overall", "macro").value == 8.0  # twice ((4 + 2) / 2 + 5) / 2
+    assert cell(items, judged, "overall").value == pytest.approx(2 * 11 / 3)
 
 
 def test_partial_results_say_so_everywhere(tmp_path: Path) -> None:
