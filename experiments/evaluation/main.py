@@ -46,7 +46,7 @@ def evaluate(asked: Asked) -> dict[str, Any]:
         elif asked.used.launcher.processes > 1:
             from experiments.evaluation.shards import run_shards
 
-            covered = run_shards(asked)
+            covered = run_shards(asked, stages.remaining(share))
         else:
             covered = work(stages, share)
     except KeyboardInterrupt:

@@ -9,15 +9,18 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from experiments.evaluation import table
 from experiments.evaluation.found import cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.listing import Listed
-from experiments.evaluation.page import write_page
+from experiments.evaluation.page import drift_part, metric_notes, write_page
 from experiments.evaluation.places import Place
+from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import scores
 from experiments.evaluation.sources import keep_sources
-from experiments.evaluation.table import as_csv, as_latex, as_markdown, state
+from experiments.evaluation.table import as_csv, as_latex, as_markdown, shown, state
 from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up
 
 ARMS = ("editor", "agents")
@@ -144,3 +147,56 @@ def test_what_is_new_is_noticed(tmp_path: Path) -> None:
     assert made_from(tmp_path) == before
     judged(place, "grader", Little(6), Grader(), ARMS)
     assert made_from(tmp_path) != before
+
+
+def test_every_cell_of_the_exports_says_how_many_items_it_has(tmp_path: Path) -> None:
+    evaluated(tmp_path, most=0.5)
+    found = scores(load(tmp_path))["table"]
+    # as in the means by hand: five items of the editor and four of the team, one and two verdicts invalid
+    for text in (as_markdown(found), as_latex(found)):
+        assert "(n 5, 1 invalid)" in text and "(n 4, 2 invalid)" in text
+    assert [shown(r["cells"][0]) for r in found["rows"]] == [
+        "1.00 [1.00, 1.00] (1 invalid)",
+        "2.00 [2.00, 2.00] (2 invalid)",
+    ]
+
+
+def test_without_a_judge_the_terminal_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = Little(2)
+    place = set_up(tmp_path, benchmark, ARMS, {})
+    edited(place, "editor", benchmark, Brighter(10))
+    rows = RowFile(place.metrics("editor") / "0-of-1.jsonl")
+    rows.append({"unit": u, "turn": 0, "values": {"l1": 0.25 * (u + 1), "bg_l1": None}} for u in range(2))
+    rows.close()
+    (place.folder / "metrics" / "claim.json").touch()
+    said = io.StringIO()
+    monkeypatch.setattr(table, "console", Console(file=said, width=100))
+    table.print_table(scores(load(tmp_path)))
+    (line,) = [x for x in said.getvalue().splitlines() if "l1" in x]
+    assert line.split()[:2] == ["l1", "0.375"]  # (0.25 + 0.5) / 2; what no item has is left out
+
+
+def test_wide_tables_scroll_by_themselves_and_sizes_are_in_words(tmp_path: Path) -> None:
+    evaluated(tmp_path, most=0.5)
+    page = write_page(tmp_path, scores(load(tmp_path)), load(tmp_path), 2).read_text(encoding="utf-8")
+    assert "6 items: all of it." in page and "Overall by kind" in page
+    before = [page[: m.start()] for m in re.finditer("<table", page)]
+    assert before and all(text.endswith('<div class="wide">') for text in before)
+
+
+def test_drift_that_could_not_be_told_is_a_sentence_and_no_empty_table() -> None:
+    lost = {"n": 3, "measured": 0} | dict.fromkeys(
+        ("drifted", "shifted", "zoomed", "turned", "median_px", "largest_px")
+    )
+    (text,) = drift_part({"editor": lost})
+    assert "<table" not in text and "could be told for no edit" in text
+    shares = {"drifted": 0.5, "shifted": 0.5, "zoomed": 0.0, "turned": 0.0}
+    told = {"n": 3, "measured": 2, "median_px": 1.25, "largest_px": 2.5} | shares
+    text = "".join(drift_part({"editor": told, "agents": lost}))
+    assert "2 of 3" in text and "50 %" in text and "shifted by more than 1 px" in text
+
+
+def test_metrics_say_what_they_are_compared_with() -> None:
+    said = metric_notes(["l1", "l1@source", "clip_t", "something"])
+    assert said.startswith("l1: mean absolute difference (against the target), of 0..1, better lower; l1@source: ")
+    assert "(against the given picture)" in said and "something" not in said
