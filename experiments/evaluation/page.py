@@ -172,7 +172,7 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
         )
         for arm, found in arms.items()
     ]
-    head = ["arm", *(n.replace("_", " ") for n in names), "judged", "invalid"]
+    head = ["arm", *(aspect_name(n) for n in names), "judged", "invalid"]
     first = next(iter(arms.values()))
     both = ""
     if first["by_kind"]:
@@ -220,6 +220,11 @@ def sentence(text: str, end: str = ".") -> str:
     return text[:1].upper() + text[1:].rstrip(".") + end if text else ""
 
 
+def aspect_name(name: str) -> str:
+    """Abbreviations of two letters, as the protocols write them, in capitals."""
+    return name.upper() if len(name) == 2 else name.replace("_", " ")
+
+
 def counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
@@ -238,8 +243,10 @@ def split_part(arms: Mapping[str, Any], key: str, what: str) -> list[str]:
             ([escape(shown_name) or "–", str(max(c["n"] for c in cells)), *(interval(c) for c in cells)], False)
         )
     head = [what, "n", *(arm_name(a) for a in arms)]
+    starred = sorted({c["note"] for found in arms.values() for c in found[key].values() if c.get("note")})
+    notes = f'<p class="muted">{escape("; ".join(f"* {note}" for note in starred))}</p>' if starred else ""
     return [f'<details{" open" if len(groups) <= 12 else ""}><summary>Overall by {what}</summary>'
-            f'<div class="wide">{table(head, rows)}</div></details>']  # fmt: skip
+            f'<div class="wide">{table(head, rows)}</div>{notes}</details>']  # fmt: skip
 
 
 def metrics_part(found: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from experiments.evaluation import table
 from experiments.evaluation.found import cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.listing import Listed
-from experiments.evaluation.page import drift_part, metric_notes, write_page
+from experiments.evaluation.page import aspect_name, drift_part, metric_notes, split_part, write_page
 from experiments.evaluation.places import Place
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import scores
@@ -200,3 +200,12 @@ def test_metrics_say_what_they_are_compared_with() -> None:
     said = metric_notes(["l1", "l1@source", "clip_t", "something"])
     assert said.startswith("l1: mean absolute difference (against the target), of 0..1, better lower; l1@source: ")
     assert "(against the given picture)" in said and "something" not in said
+
+
+def test_a_star_in_a_table_has_its_note_below_it() -> None:
+    noted = {"value": 1.0, "low": 1.0, "high": 1.0, "n": 2, "invalid": 0, "missing": 0, "note": "one item of each kind"}
+    (text,) = split_part({"editor": {"by_kind": {}, "subsets": {"cn": noted}}}, "subsets", "part")
+    assert "1.00*" in text and text.count("* one item of each kind") == 1
+    same = {"editor": {"by_kind": {"cm": noted}, "subsets": {"cm": noted}}}
+    assert split_part(same, "subsets", "part") == [] and split_part(same, "by_kind", "kind")  # not the same table twice
+    assert [aspect_name(n) for n in ("sc", "pq", "image_quality")] == ["SC", "PQ", "image quality"]
