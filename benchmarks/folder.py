@@ -17,7 +17,7 @@ from benchmarks.sampling import sample_ids, sampling_said
 
 CARD = Card(
     name="folder",
-    title="one's own pictures",
+    title="One’s own pictures",
     source="",
     paper="",
     licence="not stated",
@@ -64,7 +64,7 @@ def load(options: Options) -> Benchmark:
     card = replace(
         CARD,
         source=str(file),
-        size=f"{len(rows)} requests in {len(ordered)} units",
+        size=f"{len(rows)} requests" + (f" in {len(ordered)} units" if len(ordered) != len(rows) else ""),
         sampling=sampling_said(options.samples, len(ordered), options.seed, what),
     )
     return Listed(card, [unit[0].session or unit[0].id for unit in taken], lambda i: _unit(taken[i]))

@@ -208,7 +208,7 @@ def find_folder(path: str | os.PathLike[str] | None = None) -> Path:
     """The folder (or single file) with the records, from `path` or the environment; MissingFile says how to get it."""
     given = path if path not in (None, "") else os.environ.get(ENV, "")
     if not given:
-        raise MissingFile(f"mice_text needs its data and no path was given. {_SOURCE}.")
+        raise MissingFile(f"MICE-Bench's records are needed and no path was given. {_SOURCE}.")
     root = Path(given).expanduser()
     if not root.exists():
         raise MissingFile(f"mice_text: there is nothing at {root}. {_SOURCE}.")

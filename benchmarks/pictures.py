@@ -22,7 +22,8 @@ def decode(data: bytes, where: str, mode: str | None = "RGB") -> Image.Image:
             upright.load()
             return upright if mode is None else upright.convert(mode)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadData(f"{where}: not a readable picture ({error}); get this file or row again") from error
+        why = "of no known format" if isinstance(error, UnidentifiedImageError) else error  # which would name a buffer
+        raise BadData(f"{where}: not a readable picture ({why}); get this file or row again") from error
 
 
 @dataclass(frozen=True)

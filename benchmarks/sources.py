@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,7 +116,7 @@ class Streamed:
         from datasets import Dataset, Features
 
         features = Features({c: _as_stored(self.features[c]) for c in columns})
-        with explained(self.card, self.where):
+        with explained(self.card, self.where), nullcontext() if self.base is None else _no_bar():
             return Dataset.from_generator(
                 _Once(lambda: self._some(columns, features, rows)),
                 features=features,
@@ -145,7 +145,7 @@ class Streamed:
 
 @contextmanager
 def _no_bar() -> Iterator[None]:
-    """One row needs no progress bar."""
+    """For what is read at once: one row, or files of this disk."""
     import datasets
 
     shown = not datasets.are_progress_bars_disabled()

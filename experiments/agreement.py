@@ -72,7 +72,8 @@ def main(config: AgreementConfig) -> None:
             spent = verdicts.summary(judge)
         write_json(out / "agreement.json", document(config, data, found, spent))
         paths = write_reports(out, config, data, found, spent)
-    for line in summary_lines(data, found):
+    stars = sorted({m.cell.note for m in found.measures if m.cell.note})
+    for line in [*summary_lines(data, found), *(f"  * {note}" for note in stars)]:
         console.print(line, markup=False, soft_wrap=True)
     console.print("\n".join(f"written: {p}" for p in [out / "agreement.json", *paths]), markup=False, soft_wrap=True)
     if stopped:

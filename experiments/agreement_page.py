@@ -103,10 +103,11 @@ def html(title: str, config: AgreementConfig, data: PreferenceSet, found: Findin
 
     body = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _about(data))]
     shown = [([*one[:-1], _HOW.format(one[-1])], stressed) for one, stressed in cells(measure_rows(found), 0)]
-    body.append(table(MEASURES, shown))
+    body.append(f'<div class="wide textlast">{table(MEASURES, shown)}</div>')
     if found.shares:
         body += ["<h2>Self-preference</h2>", f"<p>{escape(_SHARES_SAID)}</p>"]
-        body.append(table(SHARES, cells(share_rows(config, found.shares))))
+        shares = table(SHARES, cells(share_rows(config, found.shares)))
+        body.append(f'<div class="wide">{shares}</div>')
     notes = "".join(f"<li>{escape(s)}</li>" for s in sentences(data, found, spent))
     return [*body, "<h2>Notes</h2>", f"<ul>{notes}</ul>"]
 

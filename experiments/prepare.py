@@ -300,8 +300,8 @@ class Work:
         write_text(self.out / RECORDS, text)
         write_json(self.out / MANIFEST, manifest)
         console.print(
-            f"{len(records)} records ({', '.join(f'{p} {parts[p]}' for p in PARTS)}), {sum(self.left_out.values())} left out; "
-            f"cost ${self.cost()['dollars']:.2f}"
+            f"{len(records)} records ({', '.join(f'{p} {parts[p]}' for p in PARTS)}), {sum(self.left_out.values())} left out "
+            f"(why: {MANIFEST}); cost ${self.cost()['dollars']:.2f}"
         )
         console.print(
             f"written: [bold]{self.out / RECORDS}[/], {MANIFEST}; to train: benchmark=prepared benchmark.path=…"

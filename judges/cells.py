@@ -54,7 +54,7 @@ class Cell:
         if self.value is None:
             return "–" + star
         scale = 100.0 if percent else 1.0
-        form = f"{'+' if sign else ''}.{digits}f"
+        form = f"{'+' if sign else ''}z.{digits}f"  # z: what rounds to nothing has no minus
         value = f"{format(self.value * scale, form)}{star}"
         if self.low is None or self.high is None:
             return value

@@ -99,8 +99,9 @@ def check(asked: Asked) -> None:
     """Settings that contradict each other. Raises BadInput, MissingFile."""
     c, launcher = asked.config, asked.used.launcher
     _ = asked.share  # raises for a shard that is none
-    if c.chunk < 1 or c.gallery < 0:
-        raise BadInput(f"chunk={c.chunk} must be 1 or more, gallery={c.gallery} 0 or more")
+    for key, value, least in (("chunk", c.chunk, 1), ("gallery", c.gallery, 0)):
+        if value < least:
+            raise BadInput(f"{key}={value} cannot be used; give {least} or more")
     if c.budget is not None and c.budget < 0:
         raise BadInput(f"budget={c.budget} cannot be used; give dollars, 0 or more, or null for no limit")
     if c.editor_calls is not None:

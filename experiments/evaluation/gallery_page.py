@@ -66,7 +66,7 @@ def strip(section: Section, item: Listed, found: Seen, group: str, words: Mappin
     said = judged(section, item, words)
     return (
         f'<div class="strip"><div class="kind">{escape(head)}</div><div class="ask">“{escape(item.request)}”</div>'
-        f'<div class="pics">{"".join(pictures)}</div>{said}</div>'
+        f'<div class="pics few">{"".join(pictures)}</div>{said}</div>'
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import RunFailed
+from benchmarks.errors import BadInput, RunFailed
 from experiments.evaluation.asked import Asked
 from experiments.evaluation.found import load, made_from
 from experiments.evaluation.judging import check_share
@@ -29,12 +29,13 @@ def evaluate(asked: Asked) -> dict[str, Any]:
     """Everything that was asked for; what results.json then holds. Raises KeyboardInterrupt with a message how to go on,
     RunFailed where the budget was spent or too many verdicts are invalid. The report is written in these cases too."""
     began = time.monotonic()
+    check_out(asked.out)
     stages = open_stages(asked)
     share = asked.share
     n, turns = len(stages.benchmark), len(stages.listing.items)
     console.print(
-        f"[bold]{asked.benchmark_name}[/]: {n} units"
-        + (f", {turns} turns" if turns != n else "")
+        f"[bold]{asked.benchmark_name}[/]: "
+        + (f"{n:,} sessions, {turns:,} turns" if turns != n else f"{n:,} item{'' if n == 1 else 's'}")
         + (f", shard {share.name}" if share.shards > 1 else "")
     )
     say_shares(stages, share)
@@ -45,7 +46,7 @@ def evaluate(asked: Asked) -> dict[str, Any]:
         elif asked.used.launcher.processes > 1:
             from experiments.evaluation.shards import run_shards
 
-            covered = run_shards(asked)
+            covered = run_shards(asked, stages.remaining(share))
         else:
             covered = work(stages, share)
     except KeyboardInterrupt:
@@ -60,6 +61,16 @@ def evaluate(asked: Asked) -> dict[str, Any]:
         )
     fail_on_invalid(stages, values)
     return values
+
+
+def check_out(out: Path) -> None:
+    """Raises BadInput where the report would take the place of something else."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"out={out} is a file; choose a folder")
+    names = (RESULTS, "report.html", "table.csv", "table.md", "table.tex", "config.yaml", "evaluation.json")
+    there = [n for n in names if (out / n).exists()]
+    if there and not is_evaluation(out) and not (out / LOCKS).is_dir():
+        raise BadInput(f"{out} holds something else ({', '.join(there)}); choose another out=<folder>")
 
 
 def settled(stages: Stages) -> bool:

@@ -15,6 +15,8 @@ from experiments.plots import ARM_COLOURS, COLOURS, whiskers
 from experiments.progress import clock
 from experiments.stats import Mean
 from experiments.store import write_text
+from judges.metrics.names import TABLE
+from judges.metrics.summary import DEGREES, PIXELS, ZOOM
 from judges.statistics import Cell
 
 EXPORTS = ("table.csv", "table.md", "table.tex", "results.json")
@@ -27,7 +29,7 @@ def write_page(out: Path, values: Mapping[str, Any], sections: Sequence[Section]
         f"<h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(headline(values))}</p>',
         partial_note(values),
-        f'<div class="cards">{"".join(cards(values))}</div>',
+        f'<div class="cards even">{"".join(cards(values))}</div>',
         *main_table(values),
         *(part for section in sections for part in benchmark_part(values, section, count)),
         *cost_part(values),
@@ -40,7 +42,7 @@ def headline(values: Mapping[str, Any]) -> str:
     judges = sorted({c["title"] for c in values["table"]["columns"]})
     run = "" if str(values.get("run", "none")).lower() in ("", "none", "null") else f", run {values['run']}"
     return (
-        f"{names}; judged by {', '.join(judges) or 'nobody'}; last command: editor {values.get('editor', '')}, "
+        f"Benchmarks: {names}. Judges: {', '.join(judges) or 'none'}. Last command: editor {values.get('editor', '')}, "
         f"{values.get('execution', '')} execution, scale {values.get('scale', '')}{run}. Intervals are 95 % bootstrap over items "
         "(over sessions, where there are several turns); invalid verdicts are left out of means and counted."
     )
@@ -109,7 +111,8 @@ def plot(values: Mapping[str, Any]) -> list[str]:
             points.append((f"{column['benchmark']}\n{column['title']}", marks))
     if not points:
         return []
-    return [f"<figure>{whiskers(points, 'Overall by benchmark and judge (0–10)', figsize=(9.6, 3.0))}</figure>"]
+    drawn = whiskers(points, "Overall by benchmark and judge (0–10)", figsize=(9.6, 3.0))
+    return [f'<figure class="wide">{drawn}</figure>']
 
 
 def colour_of(arm: str, number: int) -> str:
@@ -144,10 +147,11 @@ def interval(found: Mapping[str, Any], digits: int = 2, sign: bool = False) -> s
 def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> list[str]:
     about = values["benchmarks"][section.name]
     title = about["card"]["title"] or section.name
-    turns = f", {about['items']} turns" if about["items"] != about["units"] else ""
+    several = about["items"] != about["units"]
+    size = f"{about['units']} sessions, {about['items']} turns" if several else counted(about["units"], "item")
     out = [
         f"<h2>{escape(title)} <small>{escape(section.name)}</small></h2>",
-        f'<p class="muted">{about["units"]} units{turns}. {escape(about["card"]["sampling"])}</p>',
+        f'<p class="muted">{escape(sentence(size + (f": {how}" if (how := about["card"]["sampling"]) else "")))}</p>',
     ]
     for label, column in values["judges"][section.name].items():
         out += column_part(label, column)
@@ -171,7 +175,7 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
         )
         for arm, found in arms.items()
     ]
-    head = ["arm", *(n.replace("_", " ") for n in names), "judged", "invalid"]
+    head = ["arm", *(aspect_name(n) for n in names), "judged", "invalid"]
     first = next(iter(arms.values()))
     both = ""
     if first["by_kind"]:
@@ -185,9 +189,10 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
     judge = column["judge"]
     settings = ("model", "rubric", "prompts", "repeats", "temperature", "max_tokens", "seed")
     said = ", ".join(f"{k} {judge[k]}" for k in settings if judge.get(k) not in ("", None))
+    said = "compares pixels with the exact answers; asks no model" if judge.get("kind") == "sandbox" else said
     out = [
         f"<h3>Judge: {escape(column['title'])}</h3>",
-        f'<p class="muted">{escape(said)}</p>' if said else "",
+        f'<p class="muted">{escape(sentence(said))}</p>' if said else "",
         bad_note([arm_name(a) for a, f in arms.items() if f["too_many_invalid"]]),
         f'<div class="wide">{table(head, rows)}</div>',
         both,
@@ -200,22 +205,13 @@ def column_part(label: str, column: Mapping[str, Any]) -> list[str]:
                 lines.append(([name, "– (too many invalid verdicts)", "–", "–"], False))
                 continue
             lines.append(([name, interval(d, sign=True), p_text(d["p"]), p_text(d["p_holm"])], (d["low"] or 0) > 0))
-        out.append(table(["paired difference in overall", "mean", "p", "p, Holm"], lines, narrow=True))
+        compared = table(["paired difference in overall", "mean", "p", "p, Holm"], lines, narrow=True)
+        out.append(f'<div class="wide">{compared}</div>')
         tests = sorted({d["test"] for d in column["differences"]} - {""})
         out.append(
-            f'<p class="muted">{escape("; ".join(tests))}; Holm’s correction over the differences of this table.</p>'
+            f'<p class="muted">{escape(sentence("; ".join(tests), ""))}; Holm’s correction over the differences of this table.</p>'
         )
-    own = first["mean"]
-    for key, what in (("by_kind", "kind"), ("by_turn", "turn"), ("subsets", "part")):
-        mean = f" ({own} mean)" if what == "part" else ""
-        out += split_part(f"Overall by {what}{mean}", {arm: found[key] for arm, found in arms.items()}, what)
-        if key == "subsets":
-            micro = {arm: found["subsets_micro"] for arm, found in arms.items()}
-            out += split_part("Overall by part (micro mean)", micro, what, False)
-        for aspect in names[1:]:
-            scores = {arm: found["aspects_by"][aspect][key] for arm, found in arms.items()}
-            out += split_part(f"{aspect.replace('_', ' ')} by {what}{mean}", scores, what, False)
-    return out
+    return out + split_parts(names, arms, first["mean"])
 
 
 def bad_note(arms: Sequence[str]) -> str:
@@ -233,6 +229,37 @@ def p_text(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def sentence(text: str, end: str = ".") -> str:
+    """With a capital and a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + end if text else ""
+
+
+def aspect_name(name: str) -> str:
+    """Abbreviations of two letters, as the protocols write them, in capitals."""
+    return name.upper() if len(name) == 2 else name.replace("_", " ")
+
+
+def counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def split_parts(names: Sequence[str], arms: Mapping[str, Any], own: str) -> list[str]:
+    """Every score by kind, turn and part."""
+    out: list[str] = []
+    for key, what in (("by_kind", "kind"), ("by_turn", "turn"), ("subsets", "part")):
+        if key == "subsets" and all(found["subsets"] == found["by_kind"] for found in arms.values()):
+            continue  # the same table again
+        mean = f" ({own} mean)" if what == "part" else ""
+        out += split_part(f"Overall by {what}{mean}", {arm: found[key] for arm, found in arms.items()}, what)
+        if key == "subsets":
+            micro = {arm: found["subsets_micro"] for arm, found in arms.items()}
+            out += split_part("Overall by part (micro mean)", micro, what, False)
+        for aspect in names[1:]:
+            scores = {arm: found["aspects_by"][aspect][key] for arm, found in arms.items()}
+            out += split_part(f"{aspect_name(aspect)} by {what}{mean}", scores, what, False)
+    return out
+
+
 def split_part(title: str, arms: Mapping[str, Mapping[str, Any]], what: str, shown: bool = True) -> list[str]:
     """One score of every arm by kinds, turns or parts; folded up where there are many, or it is not the first to look at."""
     groups = list(dict.fromkeys(g for found in arms.values() for g in found))
@@ -246,8 +273,10 @@ def split_part(title: str, arms: Mapping[str, Mapping[str, Any]], what: str, sho
             ([escape(shown_name) or "–", str(max(c["n"] for c in cells)), *(interval(c) for c in cells)], False)
         )
     head = [what, "n", *(arm_name(a) for a in arms)]
+    starred = sorted({c["note"] for found in arms.values() for c in found.values() if c.get("note")})
+    notes = f'<p class="muted">{escape("; ".join(f"* {note}" for note in starred))}</p>' if starred else ""
     return [f'<details{" open" if shown and len(groups) <= 12 else ""}><summary>{escape(title)}</summary>'
-            f'<div class="wide">{table(head, rows)}</div></details>']  # fmt: skip
+            f'<div class="wide">{table(head, rows)}</div>{notes}</details>']  # fmt: skip
 
 
 def metrics_part(found: Mapping[str, Any]) -> list[str]:
@@ -265,11 +294,11 @@ def metrics_part(found: Mapping[str, Any]) -> list[str]:
             without.append(name)
     notes = [f"{found['mean']} mean; an edit without a picture is invalid"] if rows else []
     notes += [metric_notes([n for n in names if n not in without])]
-    notes += [f"Not to be had for any item (no target, no mask): {', '.join(without)}"] if without else []
+    notes += [f"No item has what these need, a target or a mask: {', '.join(without)}"] if without else []
     return [
         "<h3>Metrics without a judge</h3>",
         f'<div class="wide">{table(["metric", "n", *(arm_name(a) for a in arms)], rows)}</div>' if rows else "",
-        f'<p class="muted">{escape(". ".join(filter(None, notes)))}</p>',
+        f'<p class="muted">{escape(". ".join(filter(None, notes)))}.</p>',
         *drift_part(found.get("drift", {})),
     ]
 
@@ -294,17 +323,24 @@ def drift_part(drift: Mapping[str, Any]) -> list[str]:
         for arm, d in drift.items()
     ]
     head = ["drift of the whole picture", "measured", "any", "shifted", "zoomed", "turned", "median px", "largest px"]
-    return [f'<div class="wide">{table(head, rows)}</div>'] if rows else []
+    if not rows:
+        return []
+    if not any(d["measured"] for d in drift.values()):
+        return [
+            '<p class="muted">Drift of the whole picture could be told for no edit: too much of each picture changed.</p>'
+        ]
+    note = (
+        "How far an edit moved the whole picture, in pixels of the source; measured where enough of it stayed the same. Shares "
+        f"are of those: shifted by more than {PIXELS:g} px, zoomed by more than {100 * ZOOM:g} %, turned by more than {DEGREES:g}°."
+    )
+    return [f'<div class="wide">{table(head, rows)}</div>', f'<p class="muted">{escape(note)}</p>']
 
 
 def metric_notes(names: Sequence[str]) -> str:
-    """What is compared with what, where the metrics' own table knows."""
-    try:
-        from judges.metrics.names import TABLE
-    except ImportError:
-        return ""
-    known = [(n, TABLE[b]) for n in names if (b := n.partition("@")[0]) in TABLE]
-    return "; ".join(f"{n}: {i.what}, {i.unit}, better {i.better}" for n, i in known)
+    """What is compared with what."""
+    to = {"source": " (against the given picture)", "reference": " (against the target)", "captions": ""}
+    parts = [(n, TABLE[b], to[at or TABLE[b].against]) for n in names for b, _, at in [n.partition("@")] if b in TABLE]
+    return "; ".join(f"{n}: {i.what}{compared}, {i.unit}, better {i.better}" for n, i, compared in parts)
 
 
 def card_part(found: Mapping[str, Any]) -> str:

@@ -31,9 +31,10 @@ POLL_S = 0.3
 SPENT, STOPPED = 3, 130  # exit codes of a worker: the budget is spent; somebody stopped it
 
 
-def run_shards(asked: Asked) -> bool:
-    """This share in `launcher.processes` processes; False where one of them had spent its part of the budget. Raises
-    KeyboardInterrupt where it was stopped, RunFailed with the message of a worker that failed, or the end of its log."""
+def run_shards(asked: Asked, total: int) -> bool:
+    """This share, with `total` rows to write, in `launcher.processes` processes; False where one of them had spent its part
+    of the budget. Raises KeyboardInterrupt where it was stopped, RunFailed with the message of a worker that failed, or
+    the end of its log."""
     processes = asked.used.launcher.processes
     folder = asked.out / LOCKS
     write_asked(asked, folder / f"{asked.share.name}.yaml")
@@ -65,7 +66,7 @@ def run_shards(asked: Asked) -> bool:
         try:
             told = False
             began, rows = time.monotonic(), 0
-            with bar(f"{processes} processes, rows", 0) as b:
+            with bar(f"{processes} processes, rows", total) as b:
                 while any(w.poll() is None for w in workers):
                     time.sleep(POLL_S)
                     rows = next(counted) - already

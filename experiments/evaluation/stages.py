@@ -113,6 +113,8 @@ class Stages:
                 f"judge={judge.name} compares with exact answers, which benchmark={self.asked.benchmark_name} does not have; "
                 "choose another judge, or judge=none for pictures alone"
             )
+        if self.rubric:
+            make_rubric(self.rubric)  # an unknown one is told before anything is edited
         folder = self.place.judge(self.label)
         claim(
             folder, {"label": self.label, **judge_settings(judge, self.rubric)}, "verdicts", "give judge.name=<another>"
@@ -167,6 +169,21 @@ class Stages:
             return True
         names = config.metrics.names
         return any(unmeasured(self.place, arm, names, whole, config.chunk) for arm in self.arms if names)
+
+    def remaining(self, share: Share) -> int:
+        """The rows that this share is still to write: edits, verdicts, measurements."""
+        config, lengths = self.asked.config, self.lengths
+        missing = {
+            arm: sum(lengths[u] - t for u, t in units.items() if share.has(u, config.chunk))
+            for arm, units in self.missing().items()
+        }
+        new = sum(missing.values())
+        total = new
+        if self.asked.judged:
+            total += new + len(open_tasks(self.place, self.label, self.arms, share, config.chunk, config.retry))
+        if names := config.metrics.names:
+            total += new + sum(len(unmeasured(self.place, a, names, share, config.chunk)) for a in self.arms)
+        return total
 
     def judge(self, share: Share) -> bool:
         """False where the budget was spent before the end."""

@@ -39,15 +39,19 @@ def state(found: Mapping[str, Any]) -> str:
     return "complete" if found["value"] is not None else "no value"
 
 
-def shown(found: Mapping[str, Any], digits: int = 2) -> str:
-    """A cell in words; no number where there is none that may be cited."""
+def shown(found: Mapping[str, Any], digits: int = 2, n: bool = False) -> str:
+    """A cell in words; no number where there is none that may be cited. With `n` its number of items too."""
     match state(found):
         case "absent":
             return "–"
         case "too many invalid":
             return f"invalid ({found['invalid']} of {found['invalid'] + found['n']})"
     text = cell_of(found).text(digits)
-    return text + (f" ({found['invalid']} invalid)" if found.get("invalid") and state(found) == "complete" else "")
+    if state(found) != "complete":
+        return text
+    counts = [f"n {found['n']}"] if n else []
+    counts += [f"{found['invalid']} invalid"] if found.get("invalid") else []
+    return text + (f" ({', '.join(counts)})" if counts else "")
 
 
 def headers(table: Mapping[str, Any]) -> list[str]:
@@ -56,7 +60,11 @@ def headers(table: Mapping[str, Any]) -> list[str]:
 
 def lines(table: Mapping[str, Any], digits: int = 2) -> list[list[str]]:
     return [
-        [r["name"], *(shown(c, digits) for c in r["cells"]), "–" if r[AVERAGE] is None else f"{r[AVERAGE]:.{digits}f}"]
+        [
+            r["name"],
+            *(shown(c, digits, n=True) for c in r["cells"]),
+            "–" if r[AVERAGE] is None else f"{r[AVERAGE]:.{digits}f}",
+        ]
         for r in table["rows"]
     ]
 
@@ -133,7 +141,7 @@ def as_latex(table: Mapping[str, Any]) -> str:
 
 
 def _latex_cell(found: Mapping[str, Any]) -> str:
-    value, bracket, rest = shown(found).partition(" [")
+    value, bracket, rest = shown(found, n=True).partition(" [")
     text = latex(value.replace("–", "--"))
     return text + (f" {{\\scriptsize [{latex(rest)}}}" if bracket else "")
 
@@ -154,17 +162,11 @@ def latex(text: str) -> str:
 def print_table(values: Mapping[str, Any]) -> None:
     """One block for each benchmark, so that it fits into a terminal."""
     table = values["table"]
-    if not table["columns"]:
-        return
     names = list(dict.fromkeys(c["benchmark"] for c in table["columns"]))
     for name in names:
         found = [(i, c) for i, c in enumerate(table["columns"]) if c["benchmark"] == name]
-        shape = Table(
-            box=box.SIMPLE_HEAD,
-            title_justify="left",
-            padding=(0, 1),
-            title=f"{name}: overall 0–10, {found[0][1]['mean']} mean and 95 % interval",
-        )
+        console.print(f"\n[bold]{name}[/]: overall 0–10, {found[0][1]['mean']} mean and 95 % interval")
+        shape = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
         shape.add_column("arm")
         for _, column in found:
             shape.add_column(column["title"], justify="right")
@@ -175,16 +177,43 @@ def print_table(values: Mapping[str, Any]) -> None:
                 continue
             shape.add_row(row["name"], *(shown(c) for c in cells), str(max(c["n"] for c in cells)))
         console.print(shape)
+    for name, measured in values["metrics"].items():
+        if name not in names:  # nobody judged: what was measured is all there is to show
+            print_metrics(name, measured["arms"])
     for row in table["rows"]:
         if row[AVERAGE] is not None and len(table["columns"]) > 1:
             console.print(f"  {row['name']}: {row[AVERAGE]:.2f} on average over {len(table['columns'])} columns")
     for name in names:
-        for label, column in values["judges"][name].items():
+        for column in values["judges"][name].values():
             for gap in column["differences"]:
                 if state(gap) == "complete":
-                    console.print(f"  {name}, {label}: {difference(gap)}")
+                    console.print(f"  {name}, {column['title']}: {difference(gap)}")
     if values["partial"]:
         console.print("[bold]partial[/]: not everything is there yet; the same command goes on")
+
+
+def print_metrics(name: str, arms: Mapping[str, Any]) -> None:
+    """A line for each metric that some arm has values of."""
+    from experiments.evaluation.found import arm_name
+
+    keys = [
+        k for k in dict.fromkeys(k for cells in arms.values() for k in cells) if any(_n(c, k) for c in arms.values())
+    ]
+    if not keys:
+        return
+    console.print(f"\n[bold]{name}[/]: metrics without a judge, mean and 95 % interval")
+    shape = Table("metric", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for arm in arms:
+        shape.add_column(arm_name(arm), justify="right")
+    shape.add_column("items", justify="right")
+    for key in keys:
+        cells = [cell_of(c[key]).text(3) if _n(c, key) else "–" for c in arms.values()]
+        shape.add_row(key, *cells, str(max(_n(c, key) for c in arms.values())))
+    console.print(shape)
+
+
+def _n(cells: Mapping[str, Any], key: str) -> int:
+    return int(cells[key]["n"]) if key in cells else 0
 
 
 def difference(gap: Mapping[str, Any]) -> str:

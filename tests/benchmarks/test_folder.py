@@ -22,7 +22,7 @@ def test_a_csv_with_the_two_columns_that_are_needed(tmp_path: Path, opened: list
     assert [i.request for i in items] == ["remove the cup,\r\nthen the plate", "brighten it"]
     assert [i.id for i in items] == ["wishes-00002", "wishes-00004"]  # by line: the first request spans two
     assert opened == [] and items[0].image is not None and published.shown(items[0].image)[0] == 1
-    assert found.card.source.endswith("wishes.csv") and found.card.size == "2 requests in 2 units"
+    assert found.card.source.endswith("wishes.csv") and found.card.size == "2 requests"
 
 
 def test_every_column_is_used(tmp_path: Path) -> None:
@@ -115,7 +115,9 @@ def test_a_picture_that_is_none_is_said_with_the_line_that_names_it(tmp_path: Pa
     item = load("folder", path=str(published.write_requests(tmp_path, [{"image": "a.png", "instruction": "x"}]))).unit(
         0
     )[0]
-    with pytest.raises(BadData, match=r"requests\.jsonl:1, column image: .*a\.png: not a readable picture"):
+    with pytest.raises(
+        BadData, match=r"requests\.jsonl:1, column image: .*a\.png: not a readable picture \(of no known format\);"
+    ):
         _ = item.image
 
 

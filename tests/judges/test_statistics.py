@@ -232,3 +232,7 @@ def test_a_family_of_differences_is_adjusted_together() -> None:
     one, two = holm_adjusted(ds)
     assert one.adjusted == pytest.approx(2 * ds[0].p) and two.adjusted == 1.0  # type: ignore[operator]
     assert set(one.as_dict()) >= {"value", "p", "p_holm", "test"}
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_minus() -> None:
+    assert Cell(value=-0.001, low=-0.5, high=0.5, n=3).text(sign=True) == "+0.00 [-0.50, +0.50]"

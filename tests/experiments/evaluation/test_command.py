@@ -108,6 +108,8 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
         (["arms=editor", "metrics.names=[l3]"], "no metric 'l3'"),
         (["arms=editor", "editor=qwen", f"paths.assets={tmp_path}"], "cannot start here"),
         (["arms=editor", "label=a/b"], "no / in it"),
+        (["arms=editor", "gallery=-1"], "gallery=-1 cannot be used"),
+        (["arms=editor", "judge=gpt4o", "judge.keys=[]", "judge.rubric=nope"], "unknown rubric 'nope'"),
     ):
         with pytest.raises(SystemExit) as stop:
             command(*BASE[:4], f"out={out}", *words)
@@ -117,6 +119,16 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
     with pytest.raises(SystemExit):
         command("run=none", "benchmark=sandbox", "samples=2", f"out={out}")
     assert "nothing to judge" in capsys.readouterr().err.replace("\n", " ")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "results.json").write_text('{"accuracy": 1}')
+    for other, needle in (
+        (tmp_path / "mine", "holds something else (results.json)"),
+        (tmp_path / "mine" / "results.json", "is a file"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            command(*BASE, f"out={other}")
+        assert stop.value.code == 2 and needle in capsys.readouterr().err.replace("\n", " ")
+    assert (tmp_path / "mine" / "results.json").read_text() == '{"accuracy": 1}'
 
 
 def test_another_configuration_of_an_arm_needs_a_label(

@@ -97,7 +97,7 @@ def test_a_worker_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path, monk
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(RunFailed, match=r"(?s)exit code 2.*the same command goes on.*no memory left"):
-        shards.run_shards(asked)
+        shards.run_shards(asked, 1)
 
 
 def test_arms_are_named_one_by_one_in_either_spelling() -> None:

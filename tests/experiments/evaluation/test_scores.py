@@ -11,17 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from benchmarks.base import EditSample
+from experiments.evaluation import table
 from experiments.evaluation.found import Column, Section, cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.listing import Listed, Listing
-from experiments.evaluation.page import write_page
+from experiments.evaluation.page import aspect_name, drift_part, metric_notes, split_part, split_parts, write_page
 from experiments.evaluation.places import Place
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
-from experiments.evaluation.table import as_csv, as_latex, as_markdown, state
+from experiments.evaluation.table import as_csv, as_latex, as_markdown, shown, state
 from judges.rubrics import make_rubric
 from tests.experiments.evaluation.little import CARD, Brighter, Grader, Little, edited, judged, set_up
 
@@ -250,3 +252,66 @@ def test_every_score_is_split_by_kind_turn_and_part_each_part_by_both_means(tmp_
         1.0,
         27.0,
     ]  # (0.5 + 1.5) / 2, (4 + 50) / 2
+
+
+def test_every_cell_of_the_exports_says_how_many_items_it_has(tmp_path: Path) -> None:
+    evaluated(tmp_path, most=0.5)
+    found = scores(load(tmp_path))["table"]
+    # as in the means by hand: five items of the editor and four of the team, one and two verdicts invalid
+    for text in (as_markdown(found), as_latex(found)):
+        assert "(n 5, 1 invalid)" in text and "(n 4, 2 invalid)" in text
+    assert [shown(r["cells"][0]) for r in found["rows"]] == [
+        "1.00 [1.00, 1.00] (1 invalid)",
+        "2.00 [2.00, 2.00] (2 invalid)",
+    ]
+
+
+def test_without_a_judge_the_terminal_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = Little(2)
+    place = set_up(tmp_path, benchmark, ARMS, {})
+    edited(place, "editor", benchmark, Brighter(10))
+    rows = RowFile(place.metrics("editor") / "0-of-1.jsonl")
+    rows.append({"unit": u, "turn": 0, "values": {"l1": 0.25 * (u + 1), "bg_l1": None}} for u in range(2))
+    rows.close()
+    (place.folder / "metrics" / "claim.json").touch()
+    said = io.StringIO()
+    monkeypatch.setattr(table, "console", Console(file=said, width=100))
+    table.print_table(scores(load(tmp_path)))
+    (line,) = [x for x in said.getvalue().splitlines() if "l1" in x]
+    assert line.split()[:2] == ["l1", "0.375"]  # (0.25 + 0.5) / 2; what no item has is left out
+
+
+def test_wide_tables_scroll_by_themselves_and_sizes_are_in_words(tmp_path: Path) -> None:
+    evaluated(tmp_path, most=0.5)
+    page = write_page(tmp_path, scores(load(tmp_path)), load(tmp_path), 2).read_text(encoding="utf-8")
+    assert "6 items: all of it." in page and "Overall by kind" in page
+    before = [page[: m.start()] for m in re.finditer("<table", page)]
+    assert before and all(text.endswith('<div class="wide">') for text in before)
+
+
+def test_drift_that_could_not_be_told_is_a_sentence_and_no_empty_table() -> None:
+    lost = {"n": 3, "measured": 0} | dict.fromkeys(
+        ("drifted", "shifted", "zoomed", "turned", "median_px", "largest_px")
+    )
+    (text,) = drift_part({"editor": lost})
+    assert "<table" not in text and "could be told for no edit" in text
+    shares = {"drifted": 0.5, "shifted": 0.5, "zoomed": 0.0, "turned": 0.0}
+    told = {"n": 3, "measured": 2, "median_px": 1.25, "largest_px": 2.5} | shares
+    text = "".join(drift_part({"editor": told, "agents": lost}))
+    assert "2 of 3" in text and "50 %" in text and "shifted by more than 1 px" in text
+
+
+def test_metrics_say_what_they_are_compared_with() -> None:
+    said = metric_notes(["l1", "l1@source", "clip_t", "something"])
+    assert said.startswith("l1: mean absolute difference (against the target), of 0..1, better lower; l1@source: ")
+    assert "(against the given picture)" in said and "something" not in said
+
+
+def test_a_star_in_a_table_has_its_note_below_it() -> None:
+    noted = {"value": 1.0, "low": 1.0, "high": 1.0, "n": 2, "invalid": 0, "missing": 0, "note": "one item of each kind"}
+    (text,) = split_part("Overall by part", {"editor": {"cn": noted}}, "part")
+    assert "1.00*" in text and text.count("* one item of each kind") == 1
+    same = {"editor": {"by_kind": {"cm": noted}, "by_turn": {}, "subsets": {"cm": noted}, "subsets_micro": {}}}
+    (once,) = split_parts(["overall"], same, "micro")  # not the same table twice
+    assert "Overall by kind" in once
+    assert [aspect_name(n) for n in ("sc", "pq", "image_quality")] == ["SC", "PQ", "image quality"]
