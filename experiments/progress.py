@@ -37,7 +37,8 @@ class Bar:
         now = time.monotonic()
         if now - self.last >= QUIET_S and done < self.total:
             self.last = now
-            say(f"  {self.label} {done}/{self.total} · {clock(self._left(now))} left {note}".rstrip())
+            left = f" · {clock(self._left(now))} left" if done > self.first else ""  # nothing is known before the first
+            say(f"  {self.label} {done}/{self.total}{left} {note}".rstrip())
 
     def _left(self, now: float) -> float:
         made = max(1, self.done - self.first)
