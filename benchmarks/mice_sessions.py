@@ -31,6 +31,7 @@ from benchmarks.options import Options
 from benchmarks.pictures import PictureFile
 from benchmarks.sampling import sampling_said, take
 
+RULE_EDIT = "rule_edit"  # a key of the sandbox's records (benchmarks/sandbox/mice_export.py)
 LISTS = ("unchanged_objects", "available_objects", "all_objects")  # per turn, of object names
 
 CARD = Card(
@@ -66,6 +67,7 @@ class Turn:
     task_type: str
     formatted: str
     gold: Edit | None
+    rule_edit: Edit | None  # what the rule does besides; only the sandbox's own records say it
     reason: str
     bg_consistency: bool
     objects: dict[str, tuple[str, ...]]  # by LISTS
@@ -87,7 +89,8 @@ def load(options: Options) -> Benchmark:
 
     Empty takes the files named "test" whole where there are any, else everything; the others split as `mice_text` does.
     facts: task_type, formatted_instruction, bg_consistency, unchanged_objects, available_objects, all_objects, rule, gold
-    ("" or why there is none). `kind` is cm or cu. Raises MissingFile naming a picture that is not there, BadData, BadInput.
+    ("" or why there is none). An item's gold holds the rule's own edit too where a record says it. `kind` is cm or cu.
+    Raises MissingFile naming a picture that is not there, BadData, BadInput.
     """
     folder = find_folder(options.path)
     sessions, left_out = read_sessions(folder, options.split)
@@ -137,6 +140,7 @@ def _session(record: Record) -> Session:
     if not isinstance(image, str) or not image.strip("/"):
         raise BadData(f"{where}: 'image' should be the name of a picture but is {image!r}. How to get it: {CARD.get}")
     flags = _per_turn(record, "bg_consistency", where)
+    ruled = _per_turn(record, RULE_EDIT, where) if RULE_EDIT in record.row else [None] * len(flags)
     lists = {name: [_names(v, name, where) for v in _per_turn(record, name, where)] for name in LISTS}
     turns = []
     for k, said in enumerate(record.instruction):
@@ -144,7 +148,8 @@ def _session(record: Record) -> Session:
         if not isinstance(flags[k], bool):
             raise BadData(f"{where}: 'bg_consistency' should be true or false in turn {k + 1} but is {flags[k]!r}")
         objects = {name: values[k] for name, values in lists.items()}
-        turns.append(Turn(said, record.task_type[k], record.formatted[k], gold, reason, flags[k], objects))
+        besides = _rule_edit(ruled[k], where)
+        turns.append(Turn(said, record.task_type[k], record.formatted[k], gold, besides, reason, flags[k], objects))
     return Session(record.id, record.category, image.replace("\\", "/").rpartition("/")[2], record.rule, tuple(turns))
 
 
@@ -153,6 +158,16 @@ def _gold(task_type: str, formatted: str) -> tuple[Edit | None, str]:
         return gold_edit(task_type, formatted), ""
     except Unmapped as error:
         return None, error.reason
+
+
+def _rule_edit(value: Any, where: str) -> Edit | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 3 or not all(isinstance(v, str) for v in value):
+        raise BadData(
+            f"{where}: {RULE_EDIT!r} should hold [action, subject, goal] or null but holds {str(value)[:80]!r}"
+        )
+    return Edit(*value)
 
 
 def _per_turn(record: Record, name: str, where: str) -> Sequence[Any]:
@@ -177,7 +192,7 @@ def _unit(session: Session, source: Opens) -> Unit:
         Item(
             f"{session.id}-{k + 1}",
             turn.said,
-            () if turn.gold is None else (turn.gold,),
+            () if turn.gold is None else tuple(e for e in (turn.gold, turn.rule_edit) if e is not None),
             session.category,
             tuple(said[:k]),
             source=source,

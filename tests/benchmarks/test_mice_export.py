@@ -44,6 +44,22 @@ def test_every_turn_reads_back_to_the_sandbox_gold():
     assert found == {"add", "remove", "replace", "recolor", "material", "move", "count"}  # what sessions draw
 
 
+def test_gold_and_the_rules_edit_lead_from_each_picture_to_the_next():
+    ruled = 0
+    for session in sessions(60):
+        row = record(session)
+        assert ("rule_edit" in row) == (session.rule is not None)
+        scene = session.turns[0].before
+        for k, sample in enumerate(session.turns):
+            edits = [gold_edit(row["task_type"][k], row["formatted_instruction"][k])]
+            if row.get("rule_edit", [None] * 3)[k]:
+                edits.append(Edit(*row["rule_edit"][k]))
+                ruled += 1
+            scene = apply_edits(scene, edits)
+            assert scene == sample.after
+    assert ruled > 20
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -91,7 +107,7 @@ def test_files_are_of_the_published_schema(tmp_path):
         rows = [json.loads(line) for line in (tmp_path / "m" / f"{category}_sandbox.jsonl").open(encoding="utf-8")]
         assert len(rows) == count
         for row in rows:
-            assert list(row) == KEYS and row["turns"] == 3
+            assert list(row) == [*KEYS, *(["rule_edit"] if category == "cm" else [])] and row["turns"] == 3
             assert all(len(row[key]) == 3 for key in KEYS[1:-1])
             with Image.open(tmp_path / "m" / row["image"]) as picture:
                 assert picture.size == (64, 64) and picture.mode == "RGB"
