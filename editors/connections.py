@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import base64
 import http.client
+import io
+import re
+import socket
 import ssl
 import threading
 import time
@@ -124,7 +127,10 @@ class Connections:
         hurry()
         sock.sendall(self._head(target, headers, len(body)) + body)  # in one piece: half the calls, no wait between two
         hurry()
-        reply = http.client.HTTPResponse(sock, method="POST")
+        first = sock.recv(CHUNK)
+        if (whole := in_one_piece(first)) is not None:
+            return whole
+        reply = http.client.HTTPResponse(_Replayed(first, sock), method="POST")  # type: ignore[arg-type]
         reply.begin()
         parts, got, length = (
             [],
@@ -180,6 +186,41 @@ class Connections:
             return {}
         pair = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
         return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def in_one_piece(data: bytes) -> tuple[Response, bool] | None:
+    """The reply, and whether the connection stays open, where `data` is the whole of it in its plainest form: most replies are,
+    and to read one so takes a tenth of what `http.client` takes. None for everything else."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    status = re.fullmatch(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?", lines[0])
+    if not end or status is None or any(line[:1] in (" ", "\t", "") or ":" not in line for line in lines[1:]):
+        return None
+    names = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    if len(names) < len(lines) - 1 or "transfer-encoding" in names or names.get("content-length") != str(len(body)):
+        return None
+    return Response(int(status[1]), names, body), names.get("connection", "").lower() != "close"
+
+
+class _Replayed(io.RawIOBase):
+    """What was read of a reply, and then its socket: what `http.client` wants to see as one."""
+
+    def __init__(self, first: bytes, sock: socket.socket) -> None:
+        super().__init__()
+        self._first, self._sock = memoryview(first), sock
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self, CHUNK)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        if self._first:
+            n = min(len(buffer), len(self._first))
+            buffer[:n], self._first = self._first[:n], self._first[n:]
+            return n
+        return self._sock.recv_into(buffer)
 
 
 __all__ = ["Broken", "Connections", "Response"]

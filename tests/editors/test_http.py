@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks.errors import BadInput
 from editors import gpt_image, nano_banana
-from editors.connections import Connections, Response
+from editors.connections import Connections, Response, in_one_piece
 from editors.gpt_image import GptImageEditor
 from editors.http import HttpSettings, JsonClient
 from editors.nano_banana import NanoBananaEditor
@@ -61,3 +64,45 @@ def test_a_line_break_in_a_header_never_reaches_the_service():
     connections = Connections("http://127.0.0.1:9", connect_timeout_s=1, timeout_s=1, limit=1)
     with pytest.raises(BadInput, match="line break"):
         connections._head("/v1/x", {"Authorization": "Bearer a\r\nX: b"}, 0)
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def test_a_whole_plain_reply_is_read_at_once_and_nothing_else_is():
+    response, keep = in_one_piece(WHOLE)
+    assert (response.status, response.body, keep) == (200, b"{}", True)
+    assert response.headers == {"content-type": "application/json", "content-length": "2"}
+    assert in_one_piece(WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: Close\r\n\r\n"))[1] is False
+    for other in (
+        *(WHOLE[:n] for n in range(len(WHOLE))),  # cut anywhere
+        WHOLE + b"x",
+        WHOLE.replace(b"200 OK", b"100 Continue"),
+        WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"),  # which closes unless it says otherwise
+        WHOLE.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
+        WHOLE.replace(b"Content-Length: 2", b"Content-Length: 2\r\nContent-Length: 3"),
+        WHOLE.replace(b"Content-Type: ", b"Content-Type: a\r\n folded: "),
+        WHOLE.replace(b"Content-Length: 2", b"Content-Length: +2"),
+        b"",
+    ):
+        assert in_one_piece(other) is None
+
+
+@pytest.mark.parametrize("cut", [1, 10, 40, len(WHOLE) - 1, len(WHOLE)])
+def test_a_reply_in_two_pieces_is_the_same_reply(cut):
+    def answer(server):
+        peer, _ = server.accept()
+        with peer:
+            while not peer.recv(2**16).endswith(b"ask"):
+                pass
+            peer.sendall(WHOLE[:cut])
+            time.sleep(0.05)
+            peer.sendall(WHOLE[cut:])
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        place = f"http://127.0.0.1:{server.getsockname()[1]}"
+        response = Connections(place, connect_timeout_s=5, timeout_s=5, limit=1).post("/v1", {}, b"ask")
+        thread.join()
+    assert (response.status, response.body) == (200, b"{}")
