@@ -140,10 +140,11 @@ def last_turns(items: Sequence[Listed]) -> list[Listed]:
     return list(last.values())
 
 
-def arm_order(arm: str) -> tuple[int, str]:
-    """Editor alone, team before RL, team after it; then pictures made elsewhere. Of several labels side by side."""
-    kind = arm.rpartition("/")[2]
-    return (ARMS.index(kind) if kind in ARMS else len(ARMS), arm)
+def arm_order(arm: str) -> tuple[bool, str, int, str]:
+    """As the paper's table: of each label the editor alone, the team before RL, the team after it; then pictures made
+    elsewhere."""
+    label, _, kind = arm.rpartition("/")
+    return (kind not in ARMS, label, ARMS.index(kind) if kind in ARMS else 0, arm)
 
 
 def arm_name(arm: str) -> str:
