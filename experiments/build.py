@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from editors.base import Editor
     from editors.flow import FlowSettings
 
+TRAINED_ON = ("sandbox", "mice_text", "prepared")  # benchmarks with gold decompositions
 JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]
 
 
@@ -391,7 +392,9 @@ def train_samples(benchmark: BenchmarkConfig, image_size: int, seed: int) -> Tra
 def test_samples(
     benchmark: BenchmarkConfig, image_size: int, count: int | None, seed: int, part: str = "test"
 ) -> list[EditSample]:
-    """`count` samples never trained on, spread evenly over the part where there are more; all of it for None."""
+    """`count` samples never trained on, spread evenly over the part where there are more; all of it for None. Raises
+    BadInput as `check_benchmark`."""
+    check_benchmark(benchmark)
     match benchmark.name:
         case "sandbox":
             sandbox = SandboxBenchmark("test", seed=seed, size=image_size, max_edits=benchmark.max_edits)
@@ -401,7 +404,16 @@ def test_samples(
             data: Sequence[EditSample] = kind(benchmark.path, part)
             n = len(data) if count is None else min(count, len(data))
             return [data[i * len(data) // n] for i in range(n)]
-    raise BadInput(f"benchmark={benchmark.name} is unknown; choose sandbox, mice_text or prepared")
+    raise AssertionError(benchmark.name)  # check_benchmark
+
+
+def check_benchmark(config: BenchmarkConfig) -> None:
+    """BadInput for a benchmark that a run cannot train on."""
+    if config.name not in TRAINED_ON:
+        raise BadInput(
+            f"benchmark={config.name} is there to evaluate on: `python -m experiments.evaluate run=<run> "
+            f"benchmark={config.name} …`; a run trains on {', '.join(TRAINED_ON[:-1])} or {TRAINED_ON[-1]}"
+        )
 
 
 def _picture(sample: EditSample) -> Image.Image:

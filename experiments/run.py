@@ -78,6 +78,7 @@ def check_training(config: RunConfig) -> None:
 
     check_calls(config.scale.editor_calls)
     check_judge_of_run(config.judge)
+    build.check_benchmark(config.benchmark)
     build.grpo_config(config.algo, config.decomposer.max_new_tokens, config.seed)
     build.sft_config(config.algo)
     build.lora(config.algo)

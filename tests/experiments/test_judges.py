@@ -181,3 +181,8 @@ def test_a_run_is_scored_by_the_papers_rubric_alone(word: str, said: str) -> Non
     config = typed(compose("run", ["judge=gpt4o", word]))
     with pytest.raises(BadInput, match=f"{said} cannot score a run.*experiments.evaluate"):
         build.make_judge(config.judge, config.engine, "outputs")
+
+
+def test_a_benchmark_without_gold_is_not_trained_on() -> None:
+    with pytest.raises(BadInput, match="benchmark=gedit is there to evaluate on: .*experiments.evaluate"):
+        build.check_benchmark(typed(compose("run", ["benchmark=gedit"])).benchmark)
