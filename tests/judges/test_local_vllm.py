@@ -1,0 +1,38 @@
+"""A local judge over vLLM: two pictures and a rubric go in, every edit ends in a verdict or its reason."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("vllm", reason="vLLM is not installed (make extra-vllm)")
+
+from agents.backends.vllm import VLLMBackend  # noqa: E402
+from agents.backends.vlm import load_vlm  # noqa: E402
+from benchmarks.base import EditSample  # noqa: E402
+from judges.llm import LLMJudge  # noqa: E402
+from judges.local import LocalClient, folder_identity  # noqa: E402
+from judges.question import Sampling  # noqa: E402
+from judges.rubrics import make_rubric  # noqa: E402
+
+TINY = Path(__file__).parents[2] / "assets" / "tiny" / "decomposer"
+
+
+def test_a_decomposer_is_no_judge_and_says_so_for_every_edit() -> None:
+    """The tiny model answers with a decomposition. In a process of its own, so that no engine is left in this one."""
+
+    def load() -> VLLMBackend:
+        return VLLMBackend(load_vlm(TINY), max_sequences=8, max_tokens=1024, cache_gib=1 / 8, separate=True)
+
+    client = LocalClient(load, str(TINY), folder_identity(TINY), None, 4)
+    judge = LLMJudge(client, make_rubric("paper"), Sampling(max_tokens=48))
+    red = Image.new("RGB", (64, 64), "red")
+    samples = [EditSample(str(k), f"remove star {k}", ()) for k in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        verdicts = list(pool.map(lambda s: judge.judge(red, red, s), samples))
+    assert all(not v.valid and "unreadable reply to aspects" in v.reason for v in verdicts)
+    assert client.usage.calls == 2 * len(samples)  # each was asked once more
+    assert all("<think>" in str(reply) for v in verdicts for reply in v.raw["replies"])
