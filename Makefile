@@ -25,13 +25,13 @@ bench: $(READY) ## measure the sandbox's speed on one core
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.perf.sandbox
 
 bench-editors: $(READY) ## editing eight at a time against the diffusers pipeline in a loop
-	@$(PY) -m experiments.bench_editors $(args)
+	@$(PY) -m experiments.benches.editors $(args)
 
 bench-evaluate: $(READY) ## 10,000 items x 3 arms against a judge that answers after 50 ms, and again from the cache
-	@$(PY) -m experiments.bench_evaluate $(args)
+	@$(PY) -m experiments.benches.evaluate $(args)
 
 bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared prefixes, cost against work (minutes)
-	@$(PY) -m experiments.bench_rl $(args)
+	@$(PY) -m experiments.benches.rl $(args)
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)

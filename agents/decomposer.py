@@ -15,7 +15,7 @@ from pathlib import Path
 from agents.backends.base import Backend, Request, Sampling
 from agents.plan import MalformedDecomposition, parse_decomposition
 from benchmarks.base import Decomposition, EditSample
-from benchmarks.errors import BadInput, MissingFile
+from common.errors import BadInput, MissingFile
 
 PROMPTS = Path(__file__).parent / "prompts"
 MAX_REQUEST_CHARS = 1000

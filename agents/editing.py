@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from agents.sequencer import EXECUTIONS
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
 from editors.base import ChainEditor, Editor
 from editors.outcomes import EditsFailed
 

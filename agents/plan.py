@@ -15,7 +15,7 @@ import re
 from dataclasses import asdict, dataclass
 
 from benchmarks.base import NO_GOAL, Decomposition
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 TAGS = ("think", "action", "subject", "goal")
 _ANY_TAG = re.compile(r"</?(?:think|action|subject|goal)>")

@@ -20,7 +20,7 @@ from typing import Protocol
 from agents.decomposer import clean_request
 from agents.naming import Meaning, key, makes, reference, renamed, resolve, split_place
 from benchmarks.base import Decomposition, Edit, EditSample, explicit_instruction
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 EXECUTIONS = ("single", "multi")
 _RANK = {"background": 1, "relight": 2, "tone": 2, "zoom": 3}  # 0: everything local

@@ -13,7 +13,7 @@ from agents.editing import EditingAgent
 from agents.sequencer import Sequenced, Sequencer
 from agents.traces import Trace, digest, replay
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 Progress = Callable[[int, int], None]  # samples done, samples in all
 

@@ -14,8 +14,8 @@ from PIL import Image
 from agents.editing import Call, execute
 from agents.plan import decomposition_from_dict
 from benchmarks.base import Decomposition
-from benchmarks.errors import BadData, BadInput, MissingFile, SaveFailed
-from benchmarks.filenames import folder_name
+from common.errors import BadData, BadInput, MissingFile, SaveFailed
+from common.filenames import folder_name
 
 if TYPE_CHECKING:
     from editors.base import Editor

@@ -10,7 +10,7 @@ from agents.backends.base import Backend, Request, Sampling
 from agents.decomposer import clean_request
 from agents.sequencer import EXECUTIONS, RulesSequencer, Sequenced
 from benchmarks.base import Decomposition, EditSample, explicit_instruction
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 _LINE = re.compile(r"(\d{1,3})[.)] +(\S.*)")
 NAMING = {

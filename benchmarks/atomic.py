@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput
 from benchmarks.labels import check_writable
+from common.errors import BadInput
 
 _A = r"(?:(?:the|a|an|some)\s+)?"
 _X = r"(?P<x>.+?)"

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import catalogue
-from benchmarks.errors import BadData, MissingFile
 from benchmarks.labels import Candidate
 from benchmarks.mice import find_folder, part_of, published_test, read_records, without_rule
 from benchmarks.near import NearIndex
 from benchmarks.rows import read_rows
+from common.errors import BadData, MissingFile
 
 # Everything a published row may say, also what the evaluation itself does not use (PSR's simplified wording, ...).
 COLUMNS = ("instruction", "simplified_instruction", "request", "prompt", "edit_prompt", "compound_instruction", "text")

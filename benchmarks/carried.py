@@ -9,7 +9,6 @@ from dataclasses import replace
 from benchmarks import catalogue
 from benchmarks.atomic import read_sequence
 from benchmarks.base import Edit, EditSample
-from benchmarks.errors import MissingFile
 from benchmarks.item import Item
 from benchmarks.labels import Candidate, session_key
 from benchmarks.mice import MiceText, published_test, read_records, without_rule
@@ -17,6 +16,7 @@ from benchmarks.options import Options
 from benchmarks.requests import Read
 from benchmarks.sampling import sample_ids
 from benchmarks.tables import Picture
+from common.errors import MissingFile
 
 MICE_SOURCE, MICE_LICENCE = "github.com/yuxiaooye/Edit-R2, dataset/", "not stated"
 COMPLEX_EDIT_SPLITS = ("test_real", "test_syn")

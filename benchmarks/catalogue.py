@@ -17,9 +17,9 @@ from benchmarks import (
     risebench,
     ultraedit,
 )
-from benchmarks.errors import BadInput
 from benchmarks.item import Benchmark, Card
 from benchmarks.options import Options
+from common.errors import BadInput
 
 _ALL: dict[str, tuple[Card, Callable[[Options], Benchmark]]] = {
     "psr": (psr.CARD, psr.load),

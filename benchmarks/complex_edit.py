@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.errors import BadData, BadInput
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
 from benchmarks.listed import Listed, one_of
 from benchmarks.options import Options
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import ANY, PICTURE
 from benchmarks.tables import Table, open_table
+from common.errors import BadData, BadInput
 
 COMPLEXITIES = tuple(range(1, 9))
 SPLITS = ("test_real", "test_syn")

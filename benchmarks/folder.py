@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import Listed
 from benchmarks.options import Options
 from benchmarks.pictures import PictureFile
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sample_ids, sampling_said
+from common.errors import BadData, BadInput, MissingFile
 
 CARD = Card(
     name="folder",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.errors import BadData, BadInput
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
 from benchmarks.listed import Listed, one_of
 from benchmarks.options import Options
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import FLAG, PICTURE, TEXT, optional
 from benchmarks.tables import Table, open_table
+from common.errors import BadData, BadInput
 
 TASKS = (
     "background_change",

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.errors import BadData, BadInput, ImageEditError, MissingFile, RunFailed
 from benchmarks.item import Card
+from common.errors import BadData, BadInput, ImageEditError, MissingFile, RunFailed
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # By name: which of httpx, requests, aiohttp and urllib3 is underneath has changed with the versions of huggingface_hub.

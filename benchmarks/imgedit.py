@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData, MissingFile
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed, one_of
 from benchmarks.options import Options
 from benchmarks.records import Record, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
+from common.errors import BadData, MissingFile
 
 TYPES = ("replace", "add", "adjust", "remove", "style", "action", "extract", "background", "compose")
 ALSO = {"alter": "adjust", "hybrid": "compose"}  # older names of the same types

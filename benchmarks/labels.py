@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import NO_GOAL, Edit
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.mice import part_of
+from common.errors import BadData, BadInput, MissingFile
 
 RECORDS, MANIFEST = "records.jsonl", "manifest.json"
 BY_DATA: Mapping[str, str] = {"by": "data"}  # labels that came with the requests

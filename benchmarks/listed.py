@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.errors import BadData, BadInput
 from benchmarks.item import Card, Unit
+from common.errors import BadData, BadInput
 
 
 class Listed:

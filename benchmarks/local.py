@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import BadInput, MissingFile
 from benchmarks.item import Card
+from common.errors import BadInput, MissingFile
 
 # How the files of a split are read: by the packaged builders of `datasets`, or memory-mapped as they are.
 BUILDERS = {".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".json": "json", ".csv": "csv"}

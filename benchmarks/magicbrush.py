@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageChops
 
-from benchmarks.errors import BadData
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import Listed, one_of
 from benchmarks.options import Options
@@ -14,6 +13,7 @@ from benchmarks.pictures import decode
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import INTEGER, PICTURE, TEXT, optional
 from benchmarks.tables import Picture, Table, open_table
+from common.errors import BadData
 
 FINAL = "final turn"
 CARD = Card(

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import NO_GOAL, Edit, EditSample, EditSession
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 
 ENV = "IMAGEEDIT_DATA"
 SPLITS = ("train", "validation", "test", "all")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed
 from benchmarks.mice import (
@@ -30,6 +29,7 @@ from benchmarks.mice import (
 from benchmarks.options import Options
 from benchmarks.pictures import PictureFile
 from benchmarks.sampling import sampling_said, take
+from common.errors import BadData, BadInput, MissingFile
 
 RULE_EDIT = "rule_edit"  # a key of the sandbox's records (benchmarks/sandbox/mice_export.py)
 LISTS = ("unchanged_objects", "available_objects", "all_objects")  # per turn, of object names

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 import scipy.sparse as sp
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 WIDTH = 4  # characters of a shingle
 THRESHOLD = 0.7

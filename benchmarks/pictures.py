@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchmarks.errors import BadData, MissingFile
+from common.errors import BadData, MissingFile
 
 
 def decode(data: bytes, where: str, mode: str | None = "RGB") -> Image.Image:

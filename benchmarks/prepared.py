@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.item import Item
 from benchmarks.labels import PARTS, RECORDS, Labelled, read_records
 from benchmarks.pictures import PictureFile
+from common.errors import BadData, BadInput, MissingFile
 
 SPLITS = (*PARTS, "all")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.item import Card
 from benchmarks.pictures import PictureFile
+from common.errors import BadData, BadInput, MissingFile
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 

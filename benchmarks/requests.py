@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData, BadInput
 from benchmarks.item import Card
 from benchmarks.labels import Candidate
 from benchmarks.options import Options
@@ -16,6 +15,7 @@ from benchmarks.rows import read_rows
 from benchmarks.sampling import sample_ids
 from benchmarks.schema import ANY, PICTURE, TEXT, Column, called, names_in, optional
 from benchmarks.tables import Table, open_table
+from common.errors import BadData, BadInput
 
 PSR = Card(
     name="psr",

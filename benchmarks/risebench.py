@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import listed
 from benchmarks.options import Options
 from benchmarks.records import Record, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
+from common.errors import BadData
 
 CATEGORIES = ("temporal", "causal", "spatial", "logical")
 FILES = ("datav2_total_w_subtask.json", "datav2_total.json", "data_total.json")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.errors import BadData
 from benchmarks.item import Card
+from common.errors import BadData
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.item import Card
 from benchmarks.local import beside, find
 from benchmarks.options import Options
 from benchmarks.pictures import decode, read
 from benchmarks.schema import PICTURE, Column, check_schema, check_value, names_in
 from benchmarks.sources import Source, from_files, from_hub
+from common.errors import BadData, BadInput, MissingFile
 
 
 def open_table(

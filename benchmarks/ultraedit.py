@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.errors import BadInput, MissingFile
 from benchmarks.hub import commit_of
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import Listed
@@ -16,6 +15,7 @@ from benchmarks.sampling import rank, sample_ids
 from benchmarks.schema import INTEGER, PICTURE, TEXT, optional
 from benchmarks.sources import split_names
 from benchmarks.tables import Table, open_table
+from common.errors import BadInput, MissingFile
 
 SAMPLES, SEED = 1000, 0
 SPLITS_TAKEN = 20  # assumed: a thousand rows from a thousand splits would mean reading a thousand files of 0.4 GB

@@ -404,7 +404,7 @@ class EditConfig:
 class PlanConfig:
     """`python -m experiments.plan`: what an editor and the decomposer's training need, computed without any weights."""
 
-    gpu: str = "h100"  # a name of experiments/gpus.py
+    gpu: str = "h100"  # a name of experiments/preflight/gpus.py
     mfu: float = 0.4  # assumed share of the GPU's peak that is reached
     host_gb_s: float = 25.0  # assumed speed between main memory and GPU, for offloading
     gpus: int = 8  # that share the decomposer's training under ZeRO
@@ -433,7 +433,7 @@ class VisionWarmupConfig:
 
 @dataclass
 class ColdStartConfig:
-    """Then the whole model learns the format, the actions and copying, on part of the grammar (rl/coldstart.py)."""
+    """Then the whole model learns the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
 
     steps: int = 5000
     batch_size: int = 32
@@ -448,7 +448,7 @@ class ColdStartConfig:
 
 @dataclass
 class EditorStartConfig:
-    """A tiny diffusion editor: its VAE, then flow matching (experiments/pretrain_editor.py)."""
+    """A tiny diffusion editor: its VAE, then flow matching (experiments/tiny/editor.py)."""
 
     vae_steps: int = 9000
     vae_batch_size: int = 4
@@ -461,7 +461,9 @@ class EditorStartConfig:
     dropout: float = 0.1  # share of pairs without instruction, for classifier-free guidance
     time_mean: float = 1.5  # of the logits of flow matching's times: most are near the noise, where the edit is decided
     time_std: float = 1.5
-    readout_weight: float = 0.1  # of the read-outs inside the model (rl/editor_readout.py); falls to 0 over the steps
+    readout_weight: float = (
+        0.1  # of the read-outs inside the model (experiments/tiny/editor_readout.py); falls to 0 over the steps
+    )
     ema: float = 0.998
     euler_steps: int = 8  # when judging
     checkpoint_every: int = 250

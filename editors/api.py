@@ -25,14 +25,14 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from benchmarks.errors import BadInput, SaveFailed
+from common.errors import BadInput, SaveFailed
+from common.http import Answer, HttpSettings, JsonClient
+from common.replies import Unusable
 from editors.base import check_batch
 from editors.cache import DiskCache, Entry, content_key
 from editors.canvas import fill, nearest_fit, open_picture
 from editors.geometry import Fit, restore, to_rgb
-from editors.http import Answer, HttpSettings, JsonClient
 from editors.outcomes import EditsFailed, Outcome
-from editors.replies import Unusable
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +87,11 @@ class ApiEditor(ABC):
 
     @abstractmethod
     def read(self, reply: dict[str, Any]) -> bytes:
-        """As in `editors.replies.Reader`: the picture's file. Raises Unusable or Refused."""
+        """As in `common.replies.Reader`: the picture's file. Raises Unusable or Refused."""
 
     @abstractmethod
     def refusal(self, reply: dict[str, Any]) -> str:
-        """As in `editors.replies.Reader`."""
+        """As in `common.replies.Reader`."""
 
     def edit(
         self, images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]

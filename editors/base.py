@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 
 class Editor(Protocol):

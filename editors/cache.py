@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import SaveFailed
+from common.errors import SaveFailed
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from common.replies import Unusable
 from editors.geometry import MAX_PIXELS, Fit, to_rgb
-from editors.replies import Unusable
 
 
 def nearest_fit(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> Fit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from editors.costs import (
     text_encoder_activations,
     text_encoder_flops,

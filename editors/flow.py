@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
 from editors.base import check_batch
 from editors.geometry import Fit, restore, to_rgb
 from editors.steps import SDEStep, Sigma, mean_kl, ode_step, sde_step

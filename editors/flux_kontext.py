@@ -12,7 +12,7 @@ from diffusers.pipelines.flux.pipeline_flux_kontext import PREFERRED_KONTEXT_RES
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from editors.flow import FlowSettings, Text
 from editors.pipeline import Pair, PipelineModel
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from benchmarks.errors import BadInput, MissingFile
+from common.errors import BadInput, MissingFile
 
 MAX_PIXELS = 200_000_000  # above this a file is more likely a mistake (or an attack) than a picture
 MAX_RATIO = 8.0  # of a model's grid; longer pictures are padded on their short side

@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from common.replies import Refused, Unusable
 from editors.api import ApiEditor, ApiSettings, Request
 from editors.canvas import decode_base64
-from editors.replies import Refused, Unusable
 
 FILTERS = {"moderation_blocked", "content_policy_violation", "content_filter"}  # the last from Azure's gateway
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.phrases import parse_look
 from benchmarks.sandbox.scene import BACKGROUNDS, COLOURS, LIGHTS, MATERIALS, RELATIONS, TONES
+from common.errors import BadInput
 
 _VERBS = (
     "add|put|place|draw|insert|write|remove|delete|erase|replace|change|recolou?r|paint|colou?r|make|turn|set|move|shift"

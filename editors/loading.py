@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.errors import BadData, BadInput, ImageEditError, MissingFile
+from common.errors import BadData, BadInput, ImageEditError, MissingFile
 from editors.checkpoint import check_complete, check_pipeline, find_folder, read_header, weight_files
 from editors.processor import vision_processor
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from common.replies import Refused, Unusable
 from editors.api import ApiEditor, ApiSettings, Request
 from editors.canvas import decode_base64
-from editors.replies import Refused, Unusable
 
 # Aspect ratio by (width, height), from the table in the interface's documentation.
 RATIOS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.errors import RunFailed
+from common.errors import RunFailed
 
 
 @dataclass(frozen=True)

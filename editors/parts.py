@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData, MissingFile
+from common.errors import BadData, MissingFile
 from editors.published import PUBLISHED, Part
 
 PIPELINE, MODEL = "model_index.json", "config.json"

@@ -18,7 +18,7 @@ from diffusers.pipelines.flux.pipeline_flux_kontext import calculate_shift  # th
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from editors.flow import FlowSettings, Prepared, Text, check_finite
 from editors.geometry import Fit, fit_to_grid
 from editors.steps import Sigma

@@ -15,7 +15,7 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from editors.flow import FlowSettings, Text
 from editors.frames import single_frame
 from editors.pipeline import Pair, PipelineModel

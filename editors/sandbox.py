@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.perceive import perceive_fully
 from benchmarks.sandbox.phrases import CELL_OF
 from benchmarks.sandbox.render import grade, render, zoom_in
 from benchmarks.sandbox.scene import CELL_NAMES, Scene
+from common.errors import BadInput
 from editors.base import check_batch
 from editors.instructions import parse_instruction
 

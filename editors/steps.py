@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 Sigma: TypeAlias = "float | Tensor"
 Kind = Literal["sde", "cps"]

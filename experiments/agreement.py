@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.schema import AgreementConfig, TrackerConfig
-from experiments.cli import command
+from experiments.runs.cli import command
 
 if TYPE_CHECKING:
     from benchmarks.preferences import PreferenceSet
@@ -38,11 +38,11 @@ IDENTITY = (
 
 
 def main(config: AgreementConfig) -> None:
-    from benchmarks.errors import BadInput, RunFailed
-    from experiments.agreement_page import write_reports
-    from experiments.agreement_verdicts import Verdicts
-    from experiments.progress import console
-    from experiments.store import locked, write_json
+    from common.errors import BadInput, RunFailed
+    from common.files import locked, write_json
+    from common.progress import console
+    from experiments.evaluation.agreement_verdicts import Verdicts
+    from experiments.reports.agreement_page import write_reports
     from judges.findings import Findings, findings_from_scores, findings_from_votes
 
     if config.scores not in SOURCES:
@@ -90,8 +90,8 @@ def load_data(config: AgreementConfig, out: Path) -> PreferenceSet:
     """The set; that of the sandbox is written first."""
     from dataclasses import replace
 
-    from benchmarks.errors import ImageEditError
     from benchmarks.preferences import load, sandbox
+    from common.errors import ImageEditError
 
     given = {"hub": config.hub, "revision": config.revision, "split": config.split, "config": config.subset}
     if config.data == SANDBOX:
@@ -109,14 +109,14 @@ def load_data(config: AgreementConfig, out: Path) -> PreferenceSet:
 
 def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
     """What can be known to be wrong before the first verdict is paid for."""
-    from benchmarks.errors import BadInput
     from benchmarks.preferences.base import RATINGS
+    from common.errors import BadInput
 
     if config.scores == "csv":
         if all(c.score is None for g in data.groups for c in g.candidates):
             raise BadInput("scores=csv takes the columns score_a and score_b of data=csv, and there are none")
         return
-    from experiments.preflight import missing_keys
+    from experiments.preflight.run import missing_keys
 
     if lacking := list(missing_keys(config.judge, TrackerConfig(name="jsonl"))):
         raise BadInput("; ".join(lacking))
@@ -141,7 +141,7 @@ def make_judge(config: AgreementConfig) -> Any:
         from judges.sandbox import SandboxJudge
 
         return SandboxJudge()
-    from experiments.judges import make_client, make_judge_of, sampling_of
+    from experiments.build.judges import make_client, make_judge_of, sampling_of
     from judges.comparing import LLMComparison
     from judges.rubrics import PairRubric, make_rubric
 
@@ -177,8 +177,8 @@ def settings_of(config: AgreementConfig, data: PreferenceSet) -> dict[str, Any]:
 
 def keep_settings(out: Path, settings: dict[str, Any]) -> None:
     """Raises BadInput where the folder holds verdicts under other settings."""
-    from benchmarks.errors import BadInput
-    from experiments.store import read_json, write_json
+    from common.errors import BadInput
+    from common.files import read_json, write_json
 
     path = out / "settings.json"
     if path.is_file():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conf.schema import DecomposerConfig, EditConfig
-from experiments.cli import command
+from experiments.runs.cli import command
 
 FREE_TEXT = ("image", "instruction", "out", "run")  # keys whose values are taken as they are
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -20,13 +20,13 @@ def main(config: EditConfig) -> None:
     from agents.sequencer import Sequencer
     from agents.team import Team
     from benchmarks.base import EditSample
-    from benchmarks.errors import BadInput, MissingFile, RunFailed
+    from common.errors import BadInput, MissingFile, RunFailed
+    from common.progress import console
     from editors.geometry import load_image
     from experiments import build
-    from experiments.editor_preflight import missing_editor, missing_editor_memory
-    from experiments.machine import one_process
-    from experiments.preflight import missing_weights
-    from experiments.progress import console
+    from experiments.preflight.editor import missing_editor, missing_editor_memory
+    from experiments.preflight.machine import one_process
+    from experiments.preflight.run import missing_weights
     from experiments.run import quiet_libraries
 
     out = Path(config.out)
@@ -76,8 +76,8 @@ def trained(config: EditConfig) -> DecomposerConfig:
         return config.decomposer
     from dataclasses import replace
 
-    from benchmarks.errors import MissingFile
-    from experiments.identity import TRAINED, load_config
+    from common.errors import MissingFile
+    from experiments.runs.identity import TRAINED, load_config
 
     folder = Path(config.run) / TRAINED
     settings = load_config(config.run).decomposer
@@ -92,7 +92,7 @@ def save_picture(picture, out: Path) -> None:  # type: ignore[no-untyped-def]
     """Write under another name and rename, so that a full disk leaves no half picture."""
     import os
 
-    from benchmarks.errors import SaveFailed
+    from common.errors import SaveFailed
 
     part = out.with_name(f".{out.stem}.part{out.suffix}")
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conf.schema import EvaluateConfig, RunConfig, TrackerConfig
-from experiments.cli import command
+from experiments.runs.cli import command
 
 FREE_TEXT = ("run", "out", "arms", "label", "pictures", "benchmark.path")  # keys whose values are taken as they are
 SWAPPED = ("editor", "execution", "sequencer", "judge", "benchmark", "engine")  # of a run, by the command line
@@ -29,7 +29,7 @@ def main(config: EvaluateConfig) -> None:
         again(config)
         return
     from experiments.evaluation.main import evaluate
-    from experiments.machine import one_process
+    from experiments.preflight.machine import one_process
 
     asked = resolve(config, words)
     one_process(asked.used.engine, "experiments.evaluate")
@@ -39,13 +39,13 @@ def main(config: EvaluateConfig) -> None:
 
 def again(config: EvaluateConfig) -> None:
     """A run's own evaluation once more."""
-    from benchmarks.errors import BadInput, MissingFile
+    from common.errors import BadInput, MissingFile
+    from common.files import locked, write_text
+    from common.progress import clock, console
     from experiments import build
-    from experiments.identity import START, TRAINED, config_text, load_config
-    from experiments.machine import one_process
-    from experiments.progress import clock, console
+    from experiments.preflight.machine import one_process
     from experiments.run import quiet_libraries
-    from experiments.store import locked, write_text
+    from experiments.runs.identity import START, TRAINED, config_text, load_config
 
     began = time.monotonic()
     run, out = Path(config.run), Path(config.out)
@@ -100,7 +100,7 @@ def given_words() -> list[str]:
 
 def resolved(config: EvaluateConfig, trained: RunConfig, words: Sequence[str]) -> RunConfig:
     """The configuration that is evaluated. Raises BadInput for parts that decompositions alone have no use for."""
-    from benchmarks.errors import BadInput
+    from common.errors import BadInput
 
     if config.arms == "all":
         calls = trained.scale.editor_calls if config.editor_calls is None else config.editor_calls
@@ -138,8 +138,8 @@ def composed(words: Sequence[str]) -> RunConfig:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    from benchmarks.errors import BadInput
-    from experiments.cli import compose, typed
+    from common.errors import BadInput
+    from experiments.runs.cli import compose, typed
 
     if not GlobalHydra.instance().is_initialized():
         return typed(compose("run", list(words)))
@@ -151,11 +151,11 @@ def composed(words: Sequence[str]) -> RunConfig:
 
 def check_arms(config: RunConfig, start: Path) -> None:
     """Everything the arms need that may be missing, in one message. What training needs is not asked for."""
-    from benchmarks.errors import MissingFile
-    from experiments.arms import check_calls
-    from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
-    from experiments.judges import missing_judge
-    from experiments.preflight import missing_data, missing_keys, missing_weights
+    from common.errors import MissingFile
+    from experiments.build.judges import missing_judge
+    from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
+    from experiments.preflight.run import missing_data, missing_keys, missing_weights
+    from experiments.runs.arms import check_calls
 
     check_calls(config.scale.editor_calls)
     found = [
@@ -189,8 +189,8 @@ class Evaluated:
 
     def claim(self) -> None:
         """Note in evaluation.json what was asked; BadInput where the folder holds something else."""
-        from benchmarks.errors import BadInput
-        from experiments.store import read_json, write_json
+        from common.errors import BadInput
+        from common.files import read_json, write_json
 
         path, asked = self.out / "evaluation.json", self.asked()
         if path.is_file():
@@ -206,7 +206,7 @@ class Evaluated:
 
     def asked(self) -> dict[str, Any]:
         """What decides the rows: samples, weights, and for the arms the parts with the content of their checkpoints."""
-        from experiments.identity import digest_folder, identity
+        from experiments.runs.identity import digest_folder, identity
 
         asked: dict[str, Any] = {
             "benchmark": self.config.benchmark.name,
@@ -222,10 +222,10 @@ class Evaluated:
     def decompositions(self) -> None:
         from contextlib import nullcontext
 
-        from experiments.arms import decomposer, timed
-        from experiments.job import decompose_rows
-        from experiments.store import Rows
-        from rl.journal import Journal
+        from common.files import Rows
+        from common.jsonl import Journal
+        from experiments.runs.arms import decomposer, timed
+        from experiments.runs.job import decompose_rows
 
         Journal(self.out / "timing.jsonl").cut_after(0)  # a line that a kill tore
         for when, checkpoint in self.checkpoints.items():
@@ -239,16 +239,16 @@ class Evaluated:
             )
 
     def arms(self) -> None:
-        from experiments.arms import Arms, run_arms
+        from experiments.runs.arms import Arms, run_arms
 
         run_arms(Arms(self.config, self.out, self.samples, self.start, self.trained), lambda phase: None)
 
     def report(self, began: float) -> None:
         """Write results.json and print it; with arms also report.html."""
-        from experiments.progress import console
-        from experiments.results import Evaluation, average, results
-        from experiments.store import write_json
-        from experiments.tables import decomposition_table, print_results
+        from common.files import write_json
+        from common.progress import console
+        from experiments.reports.tables import decomposition_table, print_results
+        from experiments.runs.results import Evaluation, average, results
 
         found = Evaluation.load(self.out)
         values = results(self.out, self.config) | {
@@ -274,7 +274,7 @@ class Evaluated:
 def editor_digest(config: RunConfig) -> str | None:
     """Of an editor's checkpoint, also where it is named by a Hub id; None for an editor without one."""
     from editors.checkpoint import find_folder
-    from experiments.identity import digest_folder
+    from experiments.runs.identity import digest_folder
 
     if not config.editor.checkpoint:
         return None

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from conf.schema import PlanConfig
-from experiments.cli import command
+from experiments.runs.cli import command
 
 FREE_TEXT = ("out",)  # keys whose values are taken as they are
 UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
@@ -19,10 +19,10 @@ SPEEDS = (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6))
 
 
 def main(config: PlanConfig) -> None:
-    from experiments.estimates import compute
-    from experiments.progress import console
+    from common.files import write_json
+    from common.progress import console
+    from experiments.preflight.estimates import compute
     from experiments.run import quiet_libraries
-    from experiments.store import write_json
 
     if console.is_terminal:
         console.print("[dim]loading diffusers …[/]")  # seconds in which nothing else can be seen
@@ -35,7 +35,7 @@ def main(config: PlanConfig) -> None:
 
 def show(plan: Mapping[str, Any]) -> None:
     """Print the tables of a plan."""
-    from experiments.progress import console
+    from common.progress import console
 
     editor, gpu, assumed = plan["editor"], plan["gpu"], plan["assumed"]
     tokens = editor["tokens"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.schema import PrepareConfig, SourceConfig
-from experiments.cli import command
+from experiments.runs.cli import command
 
 if TYPE_CHECKING:
     from benchmarks.avoid import Avoided, Dropped
@@ -35,7 +35,7 @@ NO_LABELLER = "its atomic sequence cannot be read, and no judge was given"
 
 
 def main(config: PrepareConfig) -> None:
-    from experiments.store import locked
+    from common.files import locked
 
     check(config)
     out = Path(config.out)
@@ -53,8 +53,8 @@ def main(config: PrepareConfig) -> None:
 
 def check(config: PrepareConfig) -> None:
     """Refuse what cannot work before anything is read. Raises BadInput, MissingFile."""
-    from benchmarks.errors import BadInput, MissingFile
-    from experiments.preflight import missing_keys
+    from common.errors import BadInput, MissingFile
+    from experiments.preflight.run import missing_keys
 
     if not config.sources:
         raise BadInput(f"sources=[…] names where requests come from: some of {', '.join(SOURCES)}")
@@ -79,7 +79,7 @@ def check_avoid(config: PrepareConfig) -> None:
     """BadInput where requests of people would be gathered without a word on what is evaluated: nothing could then be kept
     apart, and public sets overlap (PSR-328 is of PSR's own subreddit)."""
     from benchmarks import catalogue
-    from benchmarks.errors import BadInput
+    from common.errors import BadInput
 
     if list(config.avoid) == [NO_AVOID] or not (people := [s for s in config.sources if s in LABELLED]):
         return
@@ -96,8 +96,8 @@ def check_avoid(config: PrepareConfig) -> None:
 
 def labeller(config: PrepareConfig) -> Client:
     """The model of a judge, asked without its rubric. What earlier starts paid for this set counts towards the budget."""
-    from experiments.judges import make_client
-    from experiments.labelling import Labels
+    from experiments.build.judges import make_client
+    from experiments.training_data.labelling import Labels
 
     cache = Path(config.judge.cache or Path(config.paths.outputs) / "cache" / "judge")
     left = config.budget
@@ -108,7 +108,7 @@ def labeller(config: PrepareConfig) -> Client:
 
 def sampling(config: PrepareConfig) -> Sampling:
     """The labeller's own settings, with what the judge's configuration names in their place."""
-    from experiments.judges import sampling_of
+    from experiments.build.judges import sampling_of
     from judges.labelling import SAMPLING
 
     return sampling_of(config.judge, SAMPLING)
@@ -125,8 +125,8 @@ class Work:
     left_out_items: list[dict[str, str]] = field(default_factory=list)
 
     def run(self) -> None:
-        from experiments.progress import console, say
-        from experiments.store import write_json
+        from common.files import write_json
+        from common.progress import console, say
 
         dry = self.config.dry_run
         self.check_folder()
@@ -147,8 +147,8 @@ class Work:
 
     def check_folder(self) -> None:
         """BadInput where the folder holds another set."""
-        from benchmarks.errors import BadInput
-        from experiments.store import read_json
+        from common.errors import BadInput
+        from common.files import read_json
 
         if (self.out / ASKED).is_file():
             known, asked = read_json(self.out / ASKED), self.asked()
@@ -175,7 +175,7 @@ class Work:
     def avoided(self, reads: Mapping[str, Read]) -> list[Avoided]:
         """The evaluation sets named, and those that came along with a source."""
         from benchmarks.avoid import Avoided, load_avoided
-        from experiments.progress import say
+        from common.progress import say
 
         entries = sorted(set(self.config.avoid) - {NO_AVOID})
         made = [load_avoided(entry, evaluated_samples()) for entry in entries]
@@ -189,7 +189,7 @@ class Work:
     def apart(self, candidates: list[Candidate], avoided: list[Avoided]) -> tuple[list[Candidate], list[Dropped]]:
         """Without evaluation items and what is too near to one; sorted by id, which must be unique."""
         from benchmarks.avoid import drop, drop_near_held_out
-        from experiments.progress import say
+        from common.progress import say
 
         candidates = sorted(candidates, key=lambda c: c.id)
         kept, evaluation = drop(candidates, avoided, self.config.near)
@@ -203,7 +203,7 @@ class Work:
 
     def pictures(self, candidates: list[Candidate], reads: Mapping[str, Read]) -> list[Candidate]:
         """Candidates with the paths of their pictures; those that a data set holds itself are copied into the folder."""
-        from experiments.pictures import copy_pictures
+        from experiments.reports.pictures import copy_pictures
 
         if self.config.pictures == "none":
             return [replace(c, picture=None, row=None) for c in candidates]
@@ -221,8 +221,8 @@ class Work:
     def labelled(self, candidates: list[Candidate]) -> list[Labelled] | None:
         """The records; None for a dry run. Prints what labels will cost before the first is asked for."""
         from benchmarks.labels import BY_DATA, Labelled
-        from experiments.labelling import Labels, tasks_of
-        from experiments.progress import say
+        from common.progress import say
+        from experiments.training_data.labelling import Labels, tasks_of
         from judges.labelling import prompt_version
         from judges.spending import Prices
 
@@ -268,10 +268,10 @@ class Work:
     def write(
         self, records: list[Labelled], reads: Mapping[str, Read], avoided: list[Avoided], dropped: list[Dropped]
     ) -> None:
-        from benchmarks.errors import BadData
         from benchmarks.labels import MANIFEST, PARTS, RECORDS
-        from experiments.progress import console
-        from experiments.store import write_json, write_text
+        from common.errors import BadData
+        from common.files import write_json, write_text
+        from common.progress import console
 
         if not records:
             why = "; ".join(f"{n} × {reason}" for reason, n in self.left_out.most_common(5))
@@ -338,7 +338,7 @@ def evaluated_samples() -> dict[str, dict[str, Any]]:
     configuration draws (conf/benchmark/)."""
     from omegaconf import OmegaConf
 
-    from experiments.cli import CONF
+    from experiments.runs.cli import CONF
 
     path = CONF / "benchmark" / "ultraedit.yaml"
     if not path.is_file():

@@ -26,16 +26,16 @@ from agents.backends.vlm import VLM, save_vlm
 from agents.decomposer import build_request, load_prompt
 from benchmarks.sandbox.generate import KINDS, SandboxBenchmark, random_scene
 from benchmarks.sandbox.render import render
+from common.progress import bar, console
 from conf.schema import PretrainConfig, VisionWarmupConfig
 from experiments.build import use_threads
-from experiments.cli import command
-from experiments.machine import one_process
-from experiments.progress import bar, console
+from experiments.preflight.machine import one_process
+from experiments.runs.cli import command
+from experiments.tiny.coldstart import SECOND_PART, ColdStart, ColdStartMix, corpus
+from experiments.tiny.vision import Readout, perception_loss
 from rewards.compose import RewardSpec
 from rl.checkpoint import Checkpoints
-from rl.coldstart import SECOND_PART, ColdStart, ColdStartMix, corpus
 from rl.sft import SFTConfig, train_sft
-from rl.vision import Readout, perception_loss
 
 READ_WIDTH = 4  # picture sides in merged tokens: 64 px / (8 px patches x 2)
 
@@ -44,7 +44,7 @@ def main(config: PretrainConfig) -> None:
     one_process(config.engine, "experiments.pretrain")
     use_threads(config.engine)
     if config.editor is not None:
-        from experiments.pretrain_editor import pretrain_editor  # diffusers takes seconds to import
+        from experiments.tiny.editor import pretrain_editor  # diffusers takes seconds to import
 
         return pretrain_editor(config)
     template = load_prompt(config.decomposer.prompt)

@@ -15,16 +15,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from benchmarks.filenames import folder_name
+from common.filenames import folder_name
+from common.files import read_json, write_text
+from common.jsonl import read_jsonl
+from common.means import Mean, mean, paired
 from conf.schema import RunConfig
-from experiments.html import card, image, page, table
-from experiments.identity import load_config
-from experiments.plots import ARM_COLOURS, curves, whiskers
-from experiments.results import ARMS, COMPONENTS, SHOWN, WHEN, Evaluation
-from experiments.stats import Mean, mean, paired
-from experiments.store import read_json, write_text
-from experiments.tables import ARM_NAMES, aspects, calls_note, decomposition_rows, differences, mean_f1, mean_of
-from rl.journal import read_jsonl
+from experiments.reports.html import card, image, page, table
+from experiments.reports.plots import ARM_COLOURS, curves, whiskers
+from experiments.reports.tables import ARM_NAMES, aspects, calls_note, decomposition_rows, differences, mean_f1, mean_of
+from experiments.runs.identity import load_config
+from experiments.runs.results import ARMS, COMPONENTS, SHOWN, WHEN, Evaluation
 
 BEFORE, AFTER = "#d9772b", "#2563a8"
 
@@ -256,14 +256,14 @@ def interval(m: Mean, form: str = ".2f") -> str:
 def main(arguments: Sequence[str]) -> None:
     """One finished run: write its report anew. Several, or a sweep's folder: one table and one page over all of them."""
     from experiments.evaluation.main import is_evaluation, rewrite
-    from experiments.sweep import find_runs, report_sweep
+    from experiments.reports.sweep import find_runs, report_sweep
 
     if len(arguments) == 1 and is_evaluation(Path(arguments[0])):
         print(f"report: {rewrite(Path(arguments[0]))}")
         return
     runs, out = find_runs(arguments)
     if len(runs) == 1:
-        from experiments.tables import print_results
+        from experiments.reports.tables import print_results
 
         print_results(runs[0], read_json(runs[0] / "results.json"))
         print(f"report: {write_report(runs[0])}")
@@ -272,6 +272,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from experiments.cli import plain_command
+    from experiments.runs.cli import plain_command
 
     plain_command(main, sys.argv[1:], __doc__)

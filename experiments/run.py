@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from conf.schema import RunConfig
-from experiments.cli import command
+from experiments.runs.cli import command
 
 
 def main(config: RunConfig) -> None:
-    from experiments.identity import config_text, identity, run_folder
-    from experiments.preflight import preflight
-    from experiments.progress import clock, console
-    from experiments.store import locked, read_json, write_text
-    from experiments.tables import print_results
+    from common.files import locked, read_json, write_text
+    from common.progress import clock, console
+    from experiments.preflight.run import preflight
+    from experiments.reports.tables import print_results
+    from experiments.runs.identity import config_text, identity, run_folder
 
     began = time.monotonic()
     preflight(config)
@@ -48,9 +48,9 @@ def main(config: RunConfig) -> None:
 
 def work(config: RunConfig, folder: Path, values: dict) -> None:
     """The job with its tracker, which is finished whatever happens; an interrupt says where it came to."""
-    from experiments.job import Job
-    from experiments.results import flat
-    from experiments.tracking import make_tracker
+    from experiments.runs.job import Job
+    from experiments.runs.results import flat
+    from experiments.runs.tracking import make_tracker
 
     quiet_libraries(config.verbose)
     tracker = make_tracker(config.tracker, folder, values)
@@ -68,13 +68,13 @@ def work(config: RunConfig, folder: Path, values: dict) -> None:
 
 def check_training(config: RunConfig) -> None:
     """Refuse training numbers that cannot work before the run's folder is there."""
-    from experiments.progress import console
+    from common.progress import console
 
     if console.is_terminal:
         console.print("[dim]loading torch …[/]")  # seconds in which nothing else can be seen
     from experiments import build
-    from experiments.arms import check_calls
-    from experiments.judges import check_judge_of_run
+    from experiments.build.judges import check_judge_of_run
+    from experiments.runs.arms import check_calls
 
     check_calls(config.scale.editor_calls)
     check_judge_of_run(config.judge)
@@ -88,8 +88,8 @@ def check_training(config: RunConfig) -> None:
 
 def clear(folder: Path, force: bool) -> None:
     """With `force`, move what an earlier run left to a sub-folder's name beside it; the lock file stays where it is."""
-    from experiments.progress import console
-    from experiments.store import move_contents_aside
+    from common.files import move_contents_aside
+    from common.progress import console
 
     if force and (folder / "config.yaml").is_file():
         console.print(f"force=true: the earlier run was moved to [bold]{move_contents_aside(folder)}[/]")
@@ -97,7 +97,7 @@ def clear(folder: Path, force: bool) -> None:
 
 def check_numbers(config: RunConfig) -> None:
     """Refuse numbers that cannot work before anything is loaded; parts check their own."""
-    from benchmarks.errors import BadInput
+    from common.errors import BadInput
     from rewards.compose import RewardSpec
 
     RewardSpec.from_weights(asdict(config.reward.weights))
@@ -122,7 +122,7 @@ def check_numbers(config: RunConfig) -> None:
 
 def note_sweep(config: RunConfig, folder: Path) -> None:
     """List the run in its sweep's folder, so that `python -m experiments.report <that folder>` finds it."""
-    from experiments.store import write_text
+    from common.files import write_text
 
     if not config.tracker.group:
         return

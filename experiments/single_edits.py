@@ -17,14 +17,14 @@ from PIL import Image, ImageDraw, ImageFont
 from rich import box
 from rich.table import Table
 
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
+from common.errors import BadInput
+from common.means import Mean, mean
+from common.progress import bar, console
 from conf.schema import RunConfig
 from experiments.build import make_editor, use_threads
-from experiments.cli import compose, typed
-from experiments.progress import bar, console
 from experiments.run import quiet_libraries
-from experiments.stats import Mean, mean
+from experiments.runs.cli import compose, typed
 from judges.sandbox import SandboxJudge
 
 USAGE = "python -m experiments.single_edits [editors=qwen,flux_kontext] [samples=400] [out=outputs/single_edits]"
@@ -152,6 +152,6 @@ def sheet(
 
 
 if __name__ == "__main__":
-    from experiments.cli import plain_command
+    from experiments.runs.cli import plain_command
 
     plain_command(main, sys.argv[1:], __doc__, names_needed=False)

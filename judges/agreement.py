@@ -13,13 +13,13 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.errors import BadInput
 from benchmarks.preferences.base import TIE, TIES, A, B
+from common.cells import Cell
+from common.correlation import cohen_kappa, fisher_mean, fleiss_kappa, kappa_of_table, kendall, spearman
+from common.errors import BadInput
+from common.resampling import RESAMPLES, Ints, codes, percentiles, statistic_draws
+from common.statistics import accuracy, macro
 from judges.answers import Answer, mirrored
-from judges.cells import Cell
-from judges.correlation import cohen_kappa, fisher_mean, fleiss_kappa, kappa_of_table, kendall, spearman
-from judges.resampling import RESAMPLES, Ints, codes, percentiles, statistic_draws
-from judges.statistics import accuracy, macro
 from judges.ties import SIGN, predicted, right, tie_aware_accuracy
 
 SIDES = (B, TIE, A)  # in order of preference for a, which is what weights of a kappa go by

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import SaveFailed
+from common.errors import SaveFailed
 
 logger = logging.getLogger(__name__)
 

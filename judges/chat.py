@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from benchmarks.errors import BadInput
-from editors.http import HttpSettings, JsonClient
+from common.errors import BadInput
+from common.http import HttpSettings, JsonClient
 from judges.cache import ReplyCache
 from judges.client import KeepingClient, cut_reply
 from judges.completions import ReplyReader, check_extra, request_body, request_head

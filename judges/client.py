@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.errors import BadData, BadInput
+from common.errors import BadData, BadInput
 from judges.cache import ReplyCache, new_key
 from judges.encoding import Pictures
 from judges.question import Question, Reply, Sampling, Usage

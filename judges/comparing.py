@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.question import Client, Question, Sampling, Unreadable, Usage
 from judges.rubrics.pairwise import FIRST, SECOND, PairRubric, PairVerdict
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.errors import BadInput
-from editors.replies import AllRejected, Refused, Unusable
+from common.errors import BadInput
+from common.replies import AllRejected, Refused, Unusable
 from judges.question import Question, Sampling
 
 OWN_FIELDS = ("model", "messages", "stream", "n", "response_format")  # never set by `extra`
@@ -75,7 +75,7 @@ def request_body(head: bytes, system: str, parts: Sequence[bytes]) -> bytes:
 
 
 class ReplyReader:
-    """As `editors.replies.Reader`. `structured`: whether the request asked for a schema."""
+    """As `common.replies.Reader`. `structured`: whether the request asked for a schema."""
 
     def __init__(self, structured: bool) -> None:
         self.structured = structured

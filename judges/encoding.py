@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from benchmarks.errors import BadData, BadInput
+from common.errors import BadData, BadInput
 from editors.geometry import to_rgb
 from judges.question import Encoding
 

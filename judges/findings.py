@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.preferences.base import FOUR_WAY, GROUPS, RATINGS, STRICT, TIES, PreferenceSet
+from common.cells import Cell
 from judges import agreement, ratings
 from judges.answers import Answer, Scores, Votes, answers_from_scores, answers_from_votes
-from judges.cells import Cell
 from judges.self_preference import ModelShare, model_shares
 from judges.ties import TieAware, halves, tie_aware_accuracy
 

@@ -15,8 +15,8 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput
 from benchmarks.labels import PSR_ACTIONS, check_writable, psr_action
+from common.errors import BadInput
 from judges.prompt import load_prompt, version_of
 from judges.question import Client, Encoding, Question, Reply, Sampling, Unreadable, Usage
 from judges.reading import the_object

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.base import Edit, EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.base import OVERALL, Verdict
 from judges.question import Client, Question, Reply, Rubric, Sampling, Usage
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from agents.backends import base as backends
-from benchmarks.errors import BadInput, ImageEditError
+from common.errors import BadInput, ImageEditError
 from judges.cache import ReplyCache
 from judges.client import KeepingClient, cut_reply
 from judges.encoding import prepare

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 
 PROMPTS = Path(__file__).parent / "prompts"
 _FIELD = re.compile(r"\{([a-z_]+)\}")

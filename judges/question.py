@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadData
+from common.errors import BadData
 
 
 class Unreadable(BadData):

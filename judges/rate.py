@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 BURST_S = 1.0  # so many seconds' worth may go out at once; services count in short windows too
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.preferences.base import PreferenceSet
+from common.cells import Cell
+from common.correlation import fisher_mean, fleiss_kappa, spearman_rows
+from common.resampling import Floats, Ints, codes, percentiles, statistic_draws
 from judges.answers import Scores, aspect_score
-from judges.cells import Cell
-from judges.correlation import fisher_mean, fleiss_kappa, spearman_rows
-from judges.resampling import Floats, Ints, codes, percentiles, statistic_draws
 
 
 @dataclass(frozen=True)

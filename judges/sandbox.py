@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.base import Edit, EditSample
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.perceive import Perception, perceive_fully
 from benchmarks.sandbox.scene import CELL_NAMES
+from common.errors import BadInput
 from judges.base import ASPECTS, OVERALL, Verdict
 from judges.fulfilment import credits, fulfilled
 from judges.pixels import square

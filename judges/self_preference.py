@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from common.cells import Cell
+from common.statistics import Difference, holm_adjusted, micro, paired
 from judges.answers import Answer
-from judges.cells import Cell
-from judges.statistics import Difference, holm_adjusted, micro, paired
 from judges.ties import SIGN
 
 

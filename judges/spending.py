@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.question import BudgetSpent
 
 

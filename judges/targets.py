@@ -13,10 +13,10 @@ from itertools import combinations
 import numpy as np
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.edits import Work, work_through
 from benchmarks.sandbox.render import render
 from benchmarks.sandbox.scene import Scene
+from common.errors import BadInput
 from judges.pixels import EVERYTHING, distance
 
 Cell = tuple[int, int]

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.errors import BadInput
 from benchmarks.preferences.base import TIE, TIES, A, B
-from judges.cells import Cell
-from judges.resampling import codes
-from judges.statistics import accuracy
+from common.cells import Cell
+from common.errors import BadInput
+from common.resampling import codes
+from common.statistics import accuracy
 
 SIGN = {A: 1.0, B: -1.0} | dict.fromkeys(TIES, 0.0)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.base import Decomposition, Edit, EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rewards.format import read
 from rewards.set_f1 import exact_match, linked_f1, set_f1, soft_set_f1
 

@@ -15,7 +15,7 @@ from PIL import Image
 from agents.editing import EditingAgent
 from agents.sequencer import Sequencer
 from benchmarks.base import Decomposition, EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 if TYPE_CHECKING:
     from judges.base import Verdict

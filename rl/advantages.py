@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 EPS = 1e-6  # verl and EasyR1's constant beside the standard deviation
 NO_SPREAD = 1e-9  # rewards nearer than this are equal: fp noise / 1e-6 must not become a gradient

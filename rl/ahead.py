@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from agents.backends.base import Backend, Completion, Request, Sampling, SyncReport
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rl.clock import Clock
 from rl.rollouts import Collector, Group
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from benchmarks.errors import BadInput, SaveFailed
+from common.errors import BadInput, SaveFailed
 
 log = logging.getLogger(__name__)
 STATE, MANIFEST, DRAFT = "state.pt", "manifest.json", ".draft-"

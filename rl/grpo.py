@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from agents.backends.base import Backend, Sampling, fingerprint
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
+from common.jsonl import Journal, read_jsonl
+from common.signals import StopWish
 from rl.ahead import Ahead, Drawn
 from rl.checkpoint import Checkpoints, rng_state, set_rng_state
 from rl.clock import Clock
 from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine, Evaluate, StepInfo
-from rl.journal import Journal, read_jsonl
 from rl.losses import LossConfig, LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
 from rl.rollouts import Collector, Group, RewardFn, Samples, ToRequest, counter_seed, describe
-from rl.signals import StopWish
 
 logger = logging.getLogger(__name__)
 # What may change between a checkpoint and its resumption; all else defines the run.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.errors import BadData
+from common.errors import BadData
+from common.jsonl import Journal
+from common.signals import StopWish
 from rl.checkpoint import Checkpoints
-from rl.journal import Journal
-from rl.signals import StopWish
 
 
 class Stateful(Protocol):

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 VARIANTS = ("grpo", "dr_grpo", "dapo", "gspo", "cispo")
 AGGREGATION = {"grpo": "token", "dr_grpo": "constant", "dapo": "token", "gspo": "sequence", "cispo": "token"}

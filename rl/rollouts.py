@@ -15,7 +15,7 @@ from torch import Tensor
 from agents.backends.base import Backend, Completion, Request, Sampling
 from agents.backends.vlm import Encoded
 from benchmarks.base import EditSample
-from benchmarks.errors import RunFailed
+from common.errors import RunFailed
 from rl.advantages import group_advantages
 
 

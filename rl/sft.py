@@ -19,10 +19,10 @@ from torch.utils.checkpoint import checkpoint
 from agents.backends.attention import use_grouped_attention
 from agents.backends.base import Request, fingerprint
 from agents.backends.vlm import VLM, Encoded, collate
-from benchmarks.errors import BadData, BadInput
+from common.errors import BadData, BadInput
+from common.jsonl import Journal
+from common.signals import StopWish
 from rl.checkpoint import Checkpoints
-from rl.journal import Journal
-from rl.signals import StopWish
 
 CHUNK = 1024  # tokens whose logits exist at a time
 

@@ -10,13 +10,13 @@ from PIL import Image
 from agents.editing import Call
 from agents.traces import Trace, digest
 from benchmarks.base import EditSample
+from common.files import write_json, write_text
+from common.jsonl import Journal
 from conf.schema import RunConfig
-from experiments.cli import compose, typed
-from experiments.identity import config_text
-from experiments.results import ARMS, WHEN, results
-from experiments.store import write_json, write_text
-from experiments.strips import save_strip, strip_numbers
-from rl.journal import Journal
+from experiments.reports.strips import save_strip, strip_numbers
+from experiments.runs.cli import compose, typed
+from experiments.runs.identity import config_text
+from experiments.runs.results import ARMS, WHEN, results
 
 KINDS = ("direct", "paraphrased", "indirect", "multi_step")
 

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FLOORS = {"benchmarks": 1, "editors": 2, "agents": 3, "judges": 4, "rewards": 5, "rl": 6, "experiments": 7, "conf": 7}
+FLOORS = {
+    "common": 1,
+    "benchmarks": 2,
+    "editors": 3,
+    "agents": 4,
+    "judges": 5,
+    "rewards": 6,
+    "rl": 7,
+    "experiments": 8,
+    "conf": 8,
+}
 CONFIG = {"hydra", "omegaconf", "conf"}
 LONGEST = 600  # lines
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 
 @dataclass(frozen=True)

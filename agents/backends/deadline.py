@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from benchmarks.errors import RunFailed
+from common.errors import RunFailed
 
 T = TypeVar("T")
 

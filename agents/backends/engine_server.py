@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.errors import ImageEditError
+from common.errors import ImageEditError
 
 HEAD = struct.Struct("!Q")
 

@@ -16,7 +16,7 @@ from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Completion, Request, Sampling, SyncReport, fingerprint
 from agents.backends.decode import Decoder, split_rows
 from agents.backends.vlm import VLM, Encoded
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
 from editors.onednn import use_onednn
 
 

@@ -26,8 +26,8 @@ from agents.backends.engine_server import Gone, receive, send
 from agents.backends.vllm_engine import Answer, EngineSettings
 from agents.backends.vllm_weights import settled
 from agents.backends.vlm import Encoded
-from benchmarks import errors
-from benchmarks.errors import RunFailed
+from common import errors
+from common.errors import RunFailed
 
 logger = logging.getLogger(__name__)
 # A launcher's variables would make the engine a member of the trainer's process group.

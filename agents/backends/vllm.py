@@ -12,7 +12,7 @@ from agents.backends.base import Completion, Request, Sampling, SyncReport
 from agents.backends.remote import RemoteEngine
 from agents.backends.vllm_engine import Answer, VLLMEngine, settings_of
 from agents.backends.vlm import VLM, Encoded
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 
 class TokenEngine(Protocol):

@@ -25,7 +25,7 @@ from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
 from agents.backends.vllm_weights import Place, places, read_back, settled
 from agents.backends.vlm import VLM, Encoded
-from benchmarks.errors import BadInput, MissingFile, RunFailed
+from common.errors import BadInput, MissingFile, RunFailed
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine's loop runs in this process

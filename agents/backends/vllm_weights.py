@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.errors import RunFailed
+from common.errors import RunFailed
 
 ROWS = 1024  # of the identity at a time: the product stays small
 

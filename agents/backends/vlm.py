@@ -25,7 +25,7 @@ from transformers import (
 from agents.backends.base import Request
 from agents.backends.memo import Memo
 from agents.backends.prompts import PromptStore
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 
 MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
 

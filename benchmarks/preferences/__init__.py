@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.errors import BadInput
 from benchmarks.item import Card
 from benchmarks.options import Options
 from benchmarks.preferences import editscore, genai_bench, imagenhub, table, tiger
 from benchmarks.preferences.base import Candidate, Comparison, Group, PreferenceSet
+from common.errors import BadInput
 
 _ALL: dict[str, tuple[Card, Callable[[Options], PreferenceSet]]] = {
     "tiger": (tiger.CARD, tiger.load),

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from benchmarks.errors import BadData
 from benchmarks.item import Card, Item
 from benchmarks.options import Options
 from benchmarks.preferences.base import STRICT, A, Candidate, Comparison, Group, PreferenceSet
 from benchmarks.sampling import sampling_said, take
 from benchmarks.schema import ANY, PICTURE, TEXT, Column
 from benchmarks.tables import Table, open_table
+from common.errors import BadData
 
 CARD = Card(
     name="editscore",

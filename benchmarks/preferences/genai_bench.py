@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.errors import BadData
 from benchmarks.item import Card, Item
 from benchmarks.options import Options
 from benchmarks.preferences.base import FOUR_WAY, TIE_BAD, TIE_GOOD, A, B, Candidate, Comparison, Group, PreferenceSet
 from benchmarks.sampling import sampling_said, take
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import open_table
+from common.errors import BadData
 
 CARD = Card(
     name="genai_bench",

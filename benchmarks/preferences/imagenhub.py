@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadData, MissingFile
 from benchmarks.item import Card, Item
 from benchmarks.options import Options
 from benchmarks.pictures import PictureFile
 from benchmarks.preferences.base import RATINGS, Candidate, Group, PreferenceSet
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sampling_said, take
+from common.errors import BadData, MissingFile
 
 TASK = "Text-Guided_IE"
 CARD = Card(

@@ -17,11 +17,11 @@ from random import Random
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput, SaveFailed
 from benchmarks.preferences.base import TIE_BAD, TIE_GOOD, A, B
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from benchmarks.sandbox.render import render
+from common.errors import BadInput, SaveFailed
 
 HEAD = ("id", "instruction", "source", "candidate_a", "candidate_b", "human", "model_a", "model_b", "kind", "gold")
 GOOD, POOR = "careful", "careless"

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadData, MissingFile
 from benchmarks.item import Card, Item
 from benchmarks.options import Options
 from benchmarks.pictures import PictureFile
 from benchmarks.preferences.base import LABELS, PAIRS, Candidate, Comparison, Group, PreferenceSet, majority
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sampling_said, take
+from common.errors import BadData, MissingFile
 
 CARD = Card(
     name="csv",

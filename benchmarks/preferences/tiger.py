@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.errors import BadData, BadInput
 from benchmarks.item import Card, Item
 from benchmarks.options import Options
 from benchmarks.preferences.base import GROUPS, TIE, A, B, Candidate, Comparison, Group, PreferenceSet
 from benchmarks.sampling import sampling_said, take
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import Table, open_table
+from common.errors import BadData, BadInput
 
 CARD = Card(
     name="tiger",

@@ -11,10 +11,10 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput, ImageEditError, SaveFailed
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from benchmarks.sandbox.mice_export import write_sessions
 from benchmarks.sandbox.render import render
+from common.errors import BadInput, ImageEditError, SaveFailed
 
 SHOW = {"seed": "0", "n": "16", "out": "grid.png", "split": "train", "size": "192"}
 MICE = {"seed": "0", "n": "40", "out": "mice_sandbox", "split": "test", "size": "64", "turns": "3"}

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmarks.base import ACTIONS, Edit
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.font import is_drawable
 from benchmarks.sandbox.phrases import CELL_OF, find, matches, parse_count, parse_look, parse_place, the_one
 from benchmarks.sandbox.scene import (
@@ -26,6 +25,7 @@ from benchmarks.sandbox.scene import (
     Scene,
     Thing,
 )
+from common.errors import BadInput
 
 Cell = tuple[int, int]
 CAPTION_NAMES = ("caption", "text", "writing")  # what 'remove the text' may call the caption

@@ -16,13 +16,13 @@ from random import Random
 from PIL import Image
 
 from benchmarks.base import Edit, EditSample, EditSession
-from benchmarks.errors import BadInput
 from benchmarks.sandbox import scene as S
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.language import Speaker, kinds_of
 from benchmarks.sandbox.render import render
 from benchmarks.sandbox.scene import Scene, Thing
+from common.errors import BadInput
 
 KINDS = ("direct", "paraphrased", "indirect", "multi_step")
 SPLITS = ("train", "validation", "test")

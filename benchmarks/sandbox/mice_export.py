@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import Edit, EditSession
-from benchmarks.errors import BadInput, SaveFailed
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import SPLITS, SandboxSample, make_session
 from benchmarks.sandbox.scene import RELATIONS, Scene
+from common.errors import BadInput, SaveFailed
 
 CATEGORIES = ("cm", "cu")
 TASKS = {  # MICE's task type of each action it knows

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.scene import (
     CELL_NAMES,
     COLOURS,
@@ -19,6 +18,7 @@ from benchmarks.sandbox.scene import (
     Scene,
     Thing,
 )
+from common.errors import BadInput
 
 ARTICLES = frozenset({"a", "an", "the", "some", "of"})
 NUMBERS = {w: n for n, w in enumerate(("one", "two", "three", "four", "five"), 1)} | {str(n): n for n in range(1, 6)}

@@ -6,11 +6,11 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.backgrounds import background
 from benchmarks.sandbox.font import text_mask
 from benchmarks.sandbox.scene import CELL_NAMES, COLOURS, Scene, Thing
 from benchmarks.sandbox.shapes import FILL, OUTSIDE, sprite_classes
+from common.errors import BadInput
 
 OUTLINE_RGB = (18, 18, 24)
 INKS = {"black": (0, 0, 0), "white": (255, 255, 255)}

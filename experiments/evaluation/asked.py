@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadInput, MissingFile
 from benchmarks.item import Benchmark
+from common.errors import BadInput, MissingFile
 from conf.schema import BenchmarkConfig, EvaluateConfig, RunConfig
 from experiments.evaluation.places import Share
-from experiments.results import ARMS
+from experiments.runs.results import ARMS
 
 NO = ("", "none", "null")  # how a command line says that there is none
 TEXT_ONLY = ("mice_text",)
@@ -147,7 +147,7 @@ def benchmark_identity(asked: Asked) -> dict[str, Any]:
 def resolve(config: EvaluateConfig, words: Sequence[str]) -> Asked:
     """Raises BadInput, MissingFile for what cannot be evaluated."""
     from experiments.evaluate import composed, swapped
-    from experiments.identity import START, TRAINED, load_config
+    from experiments.runs.identity import START, TRAINED, load_config
 
     run = run_of(config)
     if run is None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
-from benchmarks.errors import BadInput, MissingFile
-from benchmarks.filenames import folder_name
 from benchmarks.item import Benchmark, Item, Unit
+from common.errors import BadInput, MissingFile
+from common.filenames import folder_name
 from experiments.evaluation.places import Key, Place, Share, open_picture, picture_name, save_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.files import read_json
+from common.statistics import Cell, macro, micro
 from experiments.evaluation.listing import Listed, Listing, read_listing
 from experiments.evaluation.places import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Place, has_rows
 from experiments.evaluation.rows import Row, fine, fingerprint, read_rows
-from experiments.results import ARMS
-from experiments.store import read_json
-from experiments.tables import ARM_NAMES
-from judges.statistics import Cell, macro, micro
+from experiments.reports.tables import ARM_NAMES
+from experiments.runs.results import ARMS
 
 OVERALL = "overall"
 Rows = Mapping[Key, Row]
@@ -100,7 +100,7 @@ def judged_rows(edits: Rows, verdicts: Rows) -> dict[Key, Row]:
 def read_metrics(folder: Path) -> dict[Key, Row]:
     """{key: {metric: value}}, joined over the runs that measured more of them."""
     found: dict[Key, Row] = {}
-    from rl.journal import read_jsonl
+    from common.jsonl import read_jsonl
 
     for path in sorted(folder.glob("*.jsonl")):
         for row in read_jsonl(path):

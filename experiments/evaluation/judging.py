@@ -15,12 +15,12 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.item import Benchmark, Item
+from common.signals import StopWish
+from experiments.build.judges import PictureJudge
 from experiments.evaluation.places import Key, Place, Share, open_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
-from experiments.judges import PictureJudge
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
-from rl.signals import StopWish
 
 WORDS = "words"  # beside the rows: what a judge replied, read for the gallery alone
 DRAIN_S = 0.05  # between two writes of what is new: one wake-up for many rows
@@ -235,7 +235,7 @@ def check_share(name: str, rows: Sequence[Mapping[str, Any]], total: int, most: 
 
 def usage_of(folder: Path) -> dict[str, float]:
     """What a judge's calls cost on one benchmark, over all shards and starts, and how long they took."""
-    from rl.journal import read_jsonl
+    from common.jsonl import read_jsonl
 
     total: dict[str, float] = {}
     for path in sorted(folder.glob("usage-*.jsonl")):

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.errors import BadData, BadInput
 from benchmarks.item import Benchmark, Card
+from common.errors import BadData, BadInput
+from common.files import read_json, write_text
+from common.jsonl import read_jsonl
 from experiments.evaluation.places import CLAIM, Key, Place, has_rows, write_changed
-from experiments.store import read_json, write_text
-from rl.journal import read_jsonl
 
 ITEMS = "items.jsonl"
 

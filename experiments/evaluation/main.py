@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
+from common.files import read_json, write_json
+from common.progress import clock, console
 from experiments.evaluation.asked import Asked
 from experiments.evaluation.found import load, made_from
 from experiments.evaluation.judging import check_share
@@ -18,9 +20,7 @@ from experiments.evaluation.scores import scores
 from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.stages import Stages, open_stages, say_shares
 from experiments.evaluation.table import print_table, write_tables
-from experiments.progress import clock, console
-from experiments.results import editor_settings
-from experiments.store import read_json, write_json
+from experiments.runs.results import editor_settings
 
 RESULTS = "results.json"
 

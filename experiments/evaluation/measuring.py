@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
-from benchmarks.errors import MissingFile
 from benchmarks.item import Benchmark, Item
+from common.errors import MissingFile
+from common.jsonl import read_jsonl
 from conf.schema import MetricsConfig
 from experiments.evaluation.places import Key, Place, Share, open_picture
 from experiments.evaluation.rows import RowFile, fine, key_of, read_rows
-from rl.journal import read_jsonl
 
 if TYPE_CHECKING:
     from judges.metrics import Weights

@@ -7,17 +7,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from common.files import write_text
+from common.means import Mean
+from common.progress import clock
+from common.statistics import Cell
 from experiments.evaluation.found import Section, arm_name
 from experiments.evaluation.gallery_page import gallery
 from experiments.evaluation.table import AVERAGE, cell_of, shown, state
-from experiments.html import card, page, table
-from experiments.plots import ARM_COLOURS, COLOURS, whiskers
-from experiments.progress import clock
-from experiments.stats import Mean
-from experiments.store import write_text
+from experiments.reports.html import card, page, table
+from experiments.reports.plots import ARM_COLOURS, COLOURS, whiskers
 from judges.metrics.names import TABLE
 from judges.metrics.summary import DEGREES, PIXELS, ZOOM
-from judges.statistics import Cell
 
 EXPORTS = ("table.csv", "table.md", "table.tex", "results.json")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from common.jsonl import read_jsonl
 from conf.schema import JudgeConfig, TrackerConfig
+from experiments.build.judges import PictureJudge, SandboxPictures, make_judge_of, missing_judge
 from experiments.evaluation.asked import Asked
 from experiments.evaluation.places import Share
-from experiments.judges import PictureJudge, SandboxPictures, make_judge_of, missing_judge
-from experiments.preflight import missing_keys
+from experiments.preflight.run import missing_keys
 from judges.rubrics import make_rubric
-from rl.journal import read_jsonl
 
 
 def judge_for(asked: Asked, rubric: str, share: Share, folder: Path) -> PictureJudge:

@@ -20,9 +20,9 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.errors import BadData, BadInput, MissingFile, SaveFailed
-from benchmarks.filenames import folder_name
-from experiments.store import read_json, write_json
+from common.errors import BadData, BadInput, MissingFile, SaveFailed
+from common.filenames import folder_name
+from common.files import read_json, write_json
 from judges.encoding import with_file
 
 CLAIM = "claim.json"

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.errors import SaveFailed
+from common.errors import SaveFailed
+from common.jsonl import read_jsonl
 from experiments.evaluation.places import Key
-from rl.journal import read_jsonl
 
 Row = dict[str, Any]
 

@@ -7,12 +7,12 @@ from itertools import combinations
 from typing import Any
 
 from benchmarks.item import EVERYTHING
+from common.statistics import Cell, holm_adjusted, macro, micro, paired
 from experiments.evaluation.found import OVERALL, Column, Section, arm_name, arm_order, cell, clusters_of, last_turns
 from experiments.evaluation.listing import Listed
 from experiments.evaluation.rows import fine
-from experiments.results import average
+from experiments.runs.results import average
 from judges.metrics.summary import summarise_drift
-from judges.statistics import Cell, holm_adjusted, macro, micro, paired
 
 DRIFT = "drift_"  # the keys of one metric with several numbers, which mean something together
 

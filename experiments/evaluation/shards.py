@@ -18,14 +18,14 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from benchmarks.errors import RunFailed
+from common.errors import RunFailed
+from common.files import write_text
+from common.progress import bar
+from common.signals import StopWish
 from conf.schema import EvaluateConfig, RunConfig
 from experiments.evaluation.asked import Asked
 from experiments.evaluation.places import LOCKS, Place
-from experiments.launch import tail
-from experiments.progress import bar
-from experiments.store import write_text
-from rl.signals import StopWish
+from experiments.runs.launch import tail
 
 POLL_S = 0.3
 SPENT, STOPPED = 3, 130  # exit codes of a worker: the budget is spent; somebody stopped it

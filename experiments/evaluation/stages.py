@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import BadInput, MissingFile
 from benchmarks.item import Benchmark
+from common.errors import BadInput, MissingFile
+from common.files import read_json
+from common.progress import bar, console
 from conf.schema import JudgeConfig, RunConfig
+from experiments.build.judges import PictureJudge, sampling_of
 from experiments.evaluation.asked import Asked, benchmark_identity, open_benchmark
 from experiments.evaluation.editing import FolderMaker, Maker, TeamMaker, check_pictures, edit, missing_turns
 from experiments.evaluation.found import arm_order
@@ -33,10 +36,7 @@ from experiments.evaluation.places import (
     held,
     write_changed,
 )
-from experiments.judges import PictureJudge, sampling_of
-from experiments.progress import bar, console
-from experiments.results import ARMS
-from experiments.store import read_json
+from experiments.runs.results import ARMS
 from judges.question import Usage
 from judges.rubrics import make_rubric
 
@@ -95,7 +95,7 @@ class Stages:
             claim(self.place.edits(name), {"arm": name, "chunk": asked.config.chunk, **claimed}, "pictures", ANOTHER)
             self._maker[name] = lambda arm=arm: team_maker(asked, arm)  # type: ignore[misc]
         if asked.pictures is not None:
-            from experiments.identity import digest_folder
+            from experiments.runs.identity import digest_folder
 
             name = asked.named(asked.pictures.name)
             maker = FolderMaker(asked.pictures, {i.id: i.key for i in self.listing.items})
@@ -228,8 +228,8 @@ def missing_for_arms(asked: Asked, arms: Sequence[str]) -> list[str]:
     kinds = {a.rpartition("/")[2] for a in arms} & set(ARMS)
     if not kinds:
         return []
-    from experiments.editor_preflight import missing_cache_room, missing_editor, missing_editor_memory
-    from experiments.preflight import missing_rollouts, missing_weights
+    from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
+    from experiments.preflight.run import missing_rollouts, missing_weights
 
     used = asked.used
     found: list[str] = []
@@ -251,7 +251,7 @@ def spent(done: int, usage: Usage, seconds: float) -> str:
 
 
 def team_maker(asked: Asked, arm: str) -> TeamMaker:
-    from experiments.arms import Arms
+    from experiments.runs.arms import Arms
 
     arms = Arms(asked.used, asked.out, [], asked.start, asked.trained or asked.start)
     checkpoint = {"editor": None, "agents": asked.start, "agents_rl": asked.trained}[arm]
@@ -261,7 +261,7 @@ def team_maker(asked: Asked, arm: str) -> TeamMaker:
 def arm_settings(used: RunConfig) -> dict[str, dict[str, Any]]:
     """What decides an arm's pictures: the parts with the content of their checkpoints; the team's beside the editor's."""
     from experiments.evaluate import editor_digest
-    from experiments.identity import identity
+    from experiments.runs.identity import identity
 
     values = identity(used)
     with suppress(MissingFile):  # where the pictures are there already, its checkpoint need not be
@@ -273,7 +273,7 @@ def arm_settings(used: RunConfig) -> dict[str, dict[str, Any]]:
 
 
 def _weights(checkpoint: Path) -> str:
-    from experiments.identity import digest_folder
+    from experiments.runs.identity import digest_folder
 
     return digest_folder(checkpoint, ("*.safetensors",))
 

@@ -11,9 +11,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from experiments.progress import console
-from experiments.store import write_text
-from judges.statistics import Cell
+from common.files import write_text
+from common.progress import console
+from common.statistics import Cell
 
 AVERAGE = "average"
 NOTE = (

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.errors import ImageEditError
+from common.errors import ImageEditError
 
 
 def main(path: Path, worker: int) -> int:

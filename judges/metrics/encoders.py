@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from benchmarks.errors import BadData
+from common.errors import BadData
 
 BATCH = 32  # pictures or captions in one forward
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}

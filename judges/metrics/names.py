@@ -13,7 +13,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 PICTURES = ("reference", "source")
 

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from PIL import Image
 
-from benchmarks.errors import BadInput
 from benchmarks.item import Item
+from common.errors import BadInput
 from judges.metrics.base import Case, Metric, Reading
 from judges.metrics.names import ALWAYS, Name, parse
 from judges.metrics.weights import Weights, require

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.errors import ImageEditError, MissingFile
+from common.errors import ImageEditError, MissingFile
 from editors.checkpoint import find_folder
 from judges.metrics.names import parse
 

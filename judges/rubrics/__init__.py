@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.question import Rubric
 from judges.rubrics.base import PromptRubric
 from judges.rubrics.complex_edit import ComplexEditRubric

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.prompt import load_prompt, version_of
 from judges.question import Question, Sampling
 

@@ -25,7 +25,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.base import OVERALL
 from judges.form import Form, Number, Words
 from judges.question import Encoding, Question, Sampling

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.form import Form, OneOf, Words
 from judges.prompt import load_prompt, version_of
 from judges.question import Encoding, Question, Sampling

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 
 @dataclass(frozen=True)

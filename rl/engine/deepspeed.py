@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from agents.backends.base import Request
 from agents.backends.prompts import compute_features
 from agents.backends.vlm import Encoded
-from benchmarks.errors import BadInput, MissingFile
+from common.errors import BadInput, MissingFile
 from rl.engine.adamw import Schedule
 from rl.engine.base import Evaluate, StepInfo
 from rl.engine.process_group import join

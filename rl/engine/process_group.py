@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from agents.backends.vllm_engine import close_engines
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 
 
 def ranks() -> tuple[int, int]:

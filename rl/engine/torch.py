@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.backends.base import Request
 from agents.backends.vlm import Encoded
-from benchmarks.errors import BadData
+from common.errors import BadData
 from rl.engine.adamw import Schedule
 from rl.engine.base import Evaluate, StepInfo
 from rl.policies.text import TextPolicy, TokenStats

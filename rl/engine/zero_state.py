@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.errors import BadData, RunFailed
+from common.errors import BadData, RunFailed
 from rl.engine.torch import check_fit
 
 MOMENTS = ("exp_avg", "exp_avg_sq")

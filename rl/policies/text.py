@@ -21,7 +21,7 @@ from agents.backends.base import Request
 from agents.backends.packed import run_row
 from agents.backends.pictures import PictureFeatures
 from agents.backends.vlm import VLM, Encoded, collate
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from editors.onednn import use_onednn
 from rl.policies.lora import Lora
 from rl.prefix import pack

@@ -10,7 +10,7 @@ from PIL import Image
 from agents.backends.base import Completion, Sampling
 from agents.decomposer import PROMPTS, Decomposer, build_request, clean_request, load_prompt
 from benchmarks.base import ACTIONS, EditSample
-from benchmarks.errors import BadInput, MissingFile
+from common.errors import BadInput, MissingFile
 
 TINY = load_prompt("decompose_tiny")
 GOOD = "<think></think><action>remove</action><subject>moon</subject><goal>none</goal>"

@@ -7,7 +7,7 @@ from PIL import Image
 from agents.backends.base import Backend, Request, Sampling, fingerprint, tensor_checksum
 from agents.backends.hf import HFBackend, _invert_cdf
 from agents.backends.vlm import VLM, collate, load_vlm
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
 from rl.policies.text import TextPolicy
 
 WORDS = ["make the sky darker", "add a hat", "remove the red ball and then swap the others", "x"]

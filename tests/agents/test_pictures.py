@@ -9,7 +9,7 @@ from agents.backends.base import Request
 from agents.backends.pictures import PictureFeatures
 from agents.backends.prompts import compute_features
 from agents.backends.vlm import VLM
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rl.policies.text import TextPolicy
 
 RED, BLUE, LONG = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (64, 32), "blue"), Image.new("RGB", (96, 32))

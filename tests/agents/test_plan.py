@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agents.plan import EditPlan, MalformedDecomposition, parse_decomposition, write_decomposition
 from benchmarks.base import Decomposition, Edit
-from benchmarks.errors import BadInput, ImageEditError
+from common.errors import BadInput, ImageEditError
 
 GOOD = "<think>two</think><action>recolor; remove</action><subject>red star; moon</subject><goal>green; none</goal>"
 PIECES = [

@@ -14,9 +14,9 @@ from agents.naming import renamed
 from agents.sequencer import RulesSequencer
 from agents.vlm_sequencer import VLMSequencer, parse_steps
 from benchmarks.base import ACTIONS, Decomposition, Edit, EditSample
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import SandboxBenchmark
+from common.errors import BadInput
 
 RULES = RulesSequencer()
 SAMPLE = EditSample("s", "do  it", ())

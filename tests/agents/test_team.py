@@ -16,8 +16,8 @@ from agents.sequencer import RulesSequencer
 from agents.team import Team
 from agents.traces import Trace, replay
 from benchmarks.base import Decomposition, Edit, EditSample
-from benchmarks.errors import BadData, BadInput, MissingFile, RunFailed, SaveFailed
-from benchmarks.filenames import folder_name
+from common.errors import BadData, BadInput, MissingFile, RunFailed, SaveFailed
+from common.filenames import folder_name
 from editors.outcomes import EditsFailed, Outcome
 
 SIZE = (5, 4)

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from agents.backends.base import Request
 from agents.backends.tiny import TinyShape, build_tiny_vlm
 from agents.backends.vlm import collate, load_vlm, save_vlm
-from benchmarks.errors import BadData, MissingFile
+from common.errors import BadData, MissingFile
 
 TEXTS = [
     "recolor the red star to blue",

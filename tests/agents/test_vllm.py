@@ -18,10 +18,10 @@ from torch import Tensor
 from agents.backends.base import Backend, Sampling, fingerprint
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
+from common.jsonl import read_jsonl
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
-from rl.journal import read_jsonl
 from rl.losses import LossConfig
 from rl.policies.text import TextPolicy
 from tests.agents.test_hf_backend import requests

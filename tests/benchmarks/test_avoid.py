@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from benchmarks.avoid import Avoided, drop, drop_near_held_out, load_avoided, prompts
 from benchmarks.carried import read_mice, said
-from benchmarks.errors import BadData, MissingFile
 from benchmarks.labels import Candidate
 from benchmarks.mice import ENV, MiceText
 from benchmarks.near import jaccard
 from benchmarks.options import Options
+from common.errors import BadData, MissingFile
 from tests.published import write_requests
 
 WORDS = ["remove", "the", "dog", "dogs", "cat", "add", "a", "red", "hat", "please", "把"]

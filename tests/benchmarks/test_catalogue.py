@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from benchmarks.catalogue import NAMES, card, load
-from benchmarks.errors import BadInput
 from benchmarks.options import Options
+from common.errors import BadInput
 
 CONF = Path(__file__).parent.parent.parent / "conf" / "benchmark"
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks import catalogue
 from benchmarks.complex_edit import texts
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 
 
 def edit(k: int, sequence: bool = True) -> dict:

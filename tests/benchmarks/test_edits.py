@@ -4,10 +4,10 @@ from random import Random
 import pytest
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput
 from benchmarks.sandbox import scene as S
 from benchmarks.sandbox.edits import apply_edits, candidates, find
 from benchmarks.sandbox.scene import Scene, Thing
+from common.errors import BadInput
 from tests.sandbox_scenes import random_scene
 
 STAR = Thing("star", "red", (0, 0), "striped", "large", nudge=(1, -1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.catalogue import load
-from benchmarks.errors import BadData
+from common.errors import BadData
 from tests import published
 
 pytestmark = pytest.mark.usefixtures("cache")

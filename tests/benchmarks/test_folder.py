@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.catalogue import load
-from benchmarks.errors import BadData, BadInput, ImageEditError, MissingFile
+from common.errors import BadData, BadInput, ImageEditError, MissingFile
 from tests import published
 
 

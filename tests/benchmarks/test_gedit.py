@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import catalogue
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.gedit import TASKS
+from common.errors import BadData, BadInput, MissingFile
 
 FEATURES = datasets.Features(
     {

@@ -8,7 +8,6 @@ import pytest
 
 from agents.plan import parse_decomposition, write_decomposition
 from benchmarks.base import ACTIONS, Decomposition
-from benchmarks.errors import BadInput
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import (
@@ -20,6 +19,7 @@ from benchmarks.sandbox.generate import (
     scene_split,
 )
 from benchmarks.sandbox.language import references
+from common.errors import BadInput
 
 N = 600
 SAMPLES = {split: [SandboxBenchmark(split, seed=3).sample(i) for i in range(N)] for split in SPLITS}

@@ -11,12 +11,12 @@ import pytest
 from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError
 from huggingface_hub import errors as hf
 
-from benchmarks.errors import BadInput, ImageEditError, MissingFile, RunFailed
 from benchmarks.hub import commit_of
 from benchmarks.item import Card
 from benchmarks.options import Options
 from benchmarks.schema import TEXT
 from benchmarks.tables import open_table
+from common.errors import BadInput, ImageEditError, MissingFile, RunFailed
 from tests.benchmarks.conftest import COMMIT
 
 pytestmark = pytest.mark.usefixtures("cache")

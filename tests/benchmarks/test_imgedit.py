@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import catalogue
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.imgedit import TYPES
+from common.errors import BadData, BadInput, MissingFile
 
 BASIC = {
     "1082": {"id": "animal/1.jpg", "prompt": "Make the shell smooth.", "edit_type": "alter"},

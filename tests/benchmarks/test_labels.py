@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from agents.plan import parse_decomposition, write_decomposition
 from benchmarks.base import ACTIONS, Decomposition, Edit
-from benchmarks.errors import BadData, MissingFile
 from benchmarks.labels import (
     BY_DATA,
     PSR_ACTIONS,
@@ -24,6 +23,7 @@ from benchmarks.labels import (
     training_action,
 )
 from benchmarks.mice import ENV, MiceText
+from common.errors import BadData, MissingFile
 
 
 def test_psr_has_fifteen_actions_of_which_seven_are_ours() -> None:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.catalogue import load
-from benchmarks.errors import BadData, BadInput
 from benchmarks.magicbrush import FINAL, region
+from common.errors import BadData, BadInput
 from tests import published
 
 pytestmark = pytest.mark.usefixtures("cache")

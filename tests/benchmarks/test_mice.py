@@ -10,8 +10,8 @@ import pytest
 
 from agents.plan import parse_decomposition, write_decomposition
 from benchmarks.base import Decomposition, Edit
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.mice import ENV, MiceText, Unmapped, gold_edit
+from common.errors import BadData, BadInput, MissingFile
 
 RULE = "From now on, every edit must use black color only on the object that is being added or changed"
 

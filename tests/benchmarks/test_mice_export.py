@@ -8,13 +8,13 @@ import pytest
 from PIL import Image, ImageChops
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput, ImageEditError
 from benchmarks.mice import MiceText, gold_edit
 from benchmarks.sandbox.__main__ import main
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import make_session
 from benchmarks.sandbox.mice_export import TASKS, formatted, in_mice, record, write_sessions
 from benchmarks.sandbox.scene import Scene, Thing
+from common.errors import BadInput, ImageEditError
 from judges.sandbox import SandboxJudge
 
 KEYS = [

@@ -11,12 +11,12 @@ from PIL import Image
 
 from benchmarks import catalogue
 from benchmarks.base import Edit
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.mice import ENV, MiceText, find_folder
 from benchmarks.mice_sessions import read_sessions
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import make_session
 from benchmarks.sandbox.mice_export import in_mice, write_sessions
+from common.errors import BadData, BadInput, MissingFile
 
 CM = {
     "image": "source_image/a.jpg",

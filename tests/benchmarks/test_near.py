@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
 from benchmarks.near import Near, NearIndex, jaccard, normalised, shingles
+from common.errors import BadInput
 
 
 def test_shingles_by_hand() -> None:

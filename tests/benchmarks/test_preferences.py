@@ -14,9 +14,9 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadData, BadInput, ImageEditError, MissingFile
 from benchmarks.preferences import load, sandbox
 from benchmarks.preferences.base import PreferenceSet
+from common.errors import BadData, BadInput, ImageEditError, MissingFile
 from judges.sandbox import SandboxJudge
 
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.labels import BY_DATA, RECORDS, Labelled
 from benchmarks.prepared import Prepared
+from common.errors import BadData, BadInput, MissingFile
 
 
 def prepared(folder: Path, n: int = 60, **more: object) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import psr
 from benchmarks.catalogue import load
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 from tests import published
 from tests.benchmarks.conftest import Hub
 

@@ -9,7 +9,7 @@ import pytest
 from datasets import Features
 
 from benchmarks.catalogue import load
-from benchmarks.errors import BadData, MissingFile
+from common.errors import BadData, MissingFile
 from tests import published
 
 pytestmark = pytest.mark.usefixtures("cache")

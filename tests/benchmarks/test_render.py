@@ -4,7 +4,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from benchmarks.errors import BadInput
 from benchmarks.sandbox import scene as S
 from benchmarks.sandbox.backgrounds import background
 from benchmarks.sandbox.font import CHARACTERS, glyph
@@ -12,6 +11,7 @@ from benchmarks.sandbox.render import cell_centre, grade, object_mask, render, z
 from benchmarks.sandbox.scene import Scene, Thing
 from benchmarks.sandbox.shapes import FILL
 from benchmarks.sandbox.silhouettes import SILHOUETTES, classes
+from common.errors import BadInput
 from tests.sandbox_scenes import random_scene
 
 

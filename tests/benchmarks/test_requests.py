@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.errors import BadData, BadInput, ImageEditError, MissingFile
 from benchmarks.options import Options
 from benchmarks.requests import EMPTY, OTHER_TEXT, PSR, REQUESTS, read_requests
+from common.errors import BadData, BadInput, ImageEditError, MissingFile
 
 pytestmark = pytest.mark.usefixtures("cache")
 ROWS = [("b", "add a hat"), ("a", "remove the dog"), ("c", ""), ("a", "remove the dog"), ("b", "add hats")]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import catalogue
-from benchmarks.errors import BadData, MissingFile
+from common.errors import BadData, MissingFile
 
 ROWS = [
     {

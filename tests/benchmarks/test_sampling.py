@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
 from benchmarks.sampling import sample_ids, sampling_said, take
 from benchmarks.ultraedit import shares
+from common.errors import BadInput
 
 
 def test_a_sample_is_the_same_on_every_day() -> None:

@@ -11,11 +11,11 @@ import pytest
 from datasets import Features, Value
 from PIL import Image
 
-from benchmarks.errors import BadData, BadInput, MissingFile
 from benchmarks.item import Card
 from benchmarks.options import Options
 from benchmarks.schema import ANY, FLAG, INTEGER, NUMBER, PICTURE, TEXT, called, optional
 from benchmarks.tables import Picture, Table, open_table
+from common.errors import BadData, BadInput, MissingFile
 from tests import published
 from tests.benchmarks.conftest import COMMIT, Hub
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import ultraedit
 from benchmarks.catalogue import load
-from benchmarks.errors import BadData, MissingFile
+from common.errors import BadData, MissingFile
 from tests import published
 from tests.benchmarks.conftest import Hub
 

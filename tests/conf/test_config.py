@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from conf.schema import ROOTS, RunConfig
-from experiments import cli
+from experiments.runs import cli
 from rewards.compose import VARIANTS, RewardSpec
 
 OPTIONS = [(g, o) for g, options in cli.groups_of("run").items() if g != "hydra" for o in options]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from conf.schema import EditorConfig
 from editors.published import PUBLISHED
-from experiments import cli
-from experiments.identity import identity, run_hash
+from experiments.runs import cli
+from experiments.runs.identity import identity, run_hash
 
 REQUIRED = {"run": [], "edit": ["image=a.png", "instruction=b"], "plan": []}
 CLASSES = {

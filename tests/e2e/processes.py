@@ -19,7 +19,7 @@ from typing import Any
 MODULES = [
     "torch",
     "transformers",
-    "experiments.job",
+    "experiments.runs.job",
     "experiments.report",
     "editors.sandbox",
     "editors.loading",
@@ -86,7 +86,8 @@ def _child(
     try:
         import importlib
 
-        from experiments import cli, progress
+        from common import progress
+        from experiments.runs import cli
 
         progress.console.file = sys.stdout
         name = module.rpartition(".")[2]
@@ -114,7 +115,7 @@ class Refusing:
 
 def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, full_at: int | None) -> None:
     """Count appends, flushes and renames; act at the chosen one. An append is torn: half of it is written before a kill."""
-    from rl.journal import Journal
+    from common.jsonl import Journal
 
     append, fsync, rename = Journal.append, os.fsync, os.replace
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from diffusers import FluxKontextPipeline
 
+from common.jsonl import read_jsonl
 from editors.loading import load_pipeline
-from rl.journal import read_jsonl
 from tests.e2e.processes import ASSETS, command
 
 PRETRAIN = "experiments.pretrain"

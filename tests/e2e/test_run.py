@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rl.journal import read_jsonl
+from common.jsonl import read_jsonl
 from tests.e2e.processes import ASSETS, Ended, command
 
 RUN = "experiments.run"

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from experiments.identity import load_config
-from experiments.launch import FIRST, LOG, RESOLVED, torchrun
+from common.jsonl import read_jsonl
+from experiments.runs.identity import load_config
+from experiments.runs.launch import FIRST, LOG, RESOLVED, torchrun
 from rl.engine.process_group import free_port
-from rl.journal import read_jsonl
 from tests.e2e.test_run import arguments, outcome, the_run
 from tests.tiny_models import build_tiny_vlm
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.errors import BadInput, SaveFailed
+from common.errors import BadInput, SaveFailed
 from editors import gpt_image, nano_banana
 from editors.api import ApiEditor
 from editors.gpt_image import GptImageEditor

@@ -20,7 +20,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from editors.costs import kv_cache, one_device_bytes, text_encoder_flops, transformer_flops, zero_bytes
 from editors.frames import single_frame
 from editors.parts import count_parameters

@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderKLQwenImage, FluxTransformer2DModel, QwenImageTransformer2DModel
 
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 from editors.costs import transformer_activations
 from editors.estimate import Workload, activation_bytes, edit_flops, forward_flops, shapes
 from editors.parts import count_parameters, parts_of

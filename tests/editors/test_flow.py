@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from agents.editing import EditingAgent, call_seed
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
 from editors.flow import FlowEditor, FlowSettings, Prepared, Text, batches, sample
 from editors.geometry import Fit, fit_to_grid
 from editors.steps import mean_kl, ode_step, sde_step

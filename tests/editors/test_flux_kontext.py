@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import FirstBlockCacheConfig, FluxTransformer2DModel
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from editors.flow import FlowEditor, FlowSettings, sample
 from editors.flux_kontext import KontextModel
 from tests.editor_pipelines import PixelVAE, noise_picture, shift_between, small_kontext, soft_picture

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.errors import BadInput, MissingFile
+from common.errors import BadInput, MissingFile
 from editors.geometry import fit_to_grid, grid_size, load_image, plan_fit, restore, to_rgb
 
 RED, GREEN = (200, 10, 10), (10, 200, 10)

@@ -14,7 +14,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 from editors.checkpoint import check_pipeline, read_header
 from editors.flow import FlowEditor, FlowSettings
 from editors.flux_kontext import KontextModel

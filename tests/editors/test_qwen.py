@@ -11,7 +11,7 @@ from diffusers import FirstBlockCacheConfig, QwenImageEditPlusPipeline
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit as edit_module
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus_module
 
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
 from editors.flow import FlowEditor, FlowSettings, sample
 from editors.qwen import QwenModel
 from tests.editor_pipelines import noise_picture, small_kontext, small_qwen, soft_picture

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.base import Edit, explicit_instruction
-from benchmarks.errors import BadInput
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.render import grade, render, zoom_in
 from benchmarks.sandbox.scene import Scene, Thing
+from common.errors import BadInput
 from editors.instructions import parse_instruction
 from editors.sandbox import SandboxEditor
 

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from benchmarks.base import explicit_instruction
-from benchmarks.errors import BadInput, MissingFile, RunFailed
 from benchmarks.sandbox.generate import SandboxBenchmark
+from common.errors import BadInput, MissingFile, RunFailed
+from common.files import read_json
 from editors.sandbox import SandboxEditor
-from experiments import agreement, cli
-from experiments.store import read_json
+from experiments import agreement
+from experiments.runs import cli
 from judges.base import Verdict
 from judges.question import BudgetSpent
 from judges.sandbox import SandboxJudge

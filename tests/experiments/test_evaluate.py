@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
+from common.files import read_json, write_text
 from conf.schema import EvaluateConfig
-from experiments import cli, evaluate
-from experiments.identity import config_text, load_config
-from experiments.job import TRAINED, Job
+from experiments import evaluate
 from experiments.report import main as report
-from experiments.results import ARMS
-from experiments.store import read_json, write_text
-from experiments.tracking import make_tracker
+from experiments.runs import cli
+from experiments.runs.identity import config_text, load_config
+from experiments.runs.job import TRAINED, Job
+from experiments.runs.results import ARMS
+from experiments.runs.tracking import make_tracker
 from tests.saved_editors import save_kontext
 
 

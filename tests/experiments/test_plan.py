@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.errors import BadInput, MissingFile
-from experiments.cli import compose, typed
-from experiments.estimates import compute
-from experiments.gpus import GPUS
+from common.errors import BadInput, MissingFile
 from experiments.plan import count, main, seconds, show, size, work
+from experiments.preflight.estimates import compute
+from experiments.preflight.gpus import GPUS
+from experiments.runs.cli import compose, typed
 from tests.saved_editors import save_kontext, save_qwen
 
 GIB = 2**30

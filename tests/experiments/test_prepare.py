@@ -14,16 +14,16 @@ from PIL import Image
 from agents.decomposer import build_request
 from benchmarks.avoid import VARIANTS
 from benchmarks.base import Edit
-from benchmarks.errors import BadData, BadInput, MissingFile, RunFailed
 from benchmarks.labels import MANIFEST, RECORDS, read_records
 from benchmarks.mice import ENV, MiceText
 from benchmarks.near import jaccard
 from benchmarks.prepared import Prepared
+from common.errors import BadData, BadInput, MissingFile, RunFailed
 from conf.schema import PrepareConfig
 from experiments import build
-from experiments.cli import compose, typed
-from experiments.labelling import JOURNAL
 from experiments.prepare import Work, check, main
+from experiments.runs.cli import compose, typed
+from experiments.training_data.labelling import JOURNAL
 from tests.labeller import Labeller
 
 REQUESTS = [(f"r{i:02}", f"please take thing number {i} out") for i in range(40)]

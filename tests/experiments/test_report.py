@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import MissingFile
-from experiments.identity import load_config
+from common.errors import MissingFile
+from common.files import read_json
+from common.jsonl import Journal, read_jsonl
 from experiments.report import main, write_report
-from experiments.results import COMPONENTS, results
-from experiments.store import read_json
-from experiments.sweep import differing, find_runs, grouped, load, over
-from experiments.tables import print_results
-from rl.journal import Journal, read_jsonl
+from experiments.reports.sweep import differing, find_runs, grouped, load, over
+from experiments.reports.tables import print_results
+from experiments.runs.identity import load_config
+from experiments.runs.results import COMPONENTS, results
 from tests.made_up_runs import make_run
 
 VOID = {"meta", "img", "br", "link", "path", "use", "circle", "line", "rect"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from experiments import single_edits as S
 
 

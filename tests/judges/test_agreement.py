@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
 from benchmarks.item import Card, Item
 from benchmarks.preferences.base import Candidate, Comparison, Group, PreferenceSet, majority
+from common.correlation import fisher_mean, spearman
+from common.errors import BadInput
 from judges import agreement, ratings
 from judges.answers import Answer, answers_from_scores, answers_from_votes, mirrored
-from judges.correlation import fisher_mean, spearman
 from judges.findings import findings_from_scores, findings_from_votes
 from judges.self_preference import model_shares
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import SaveFailed
+from common.errors import SaveFailed
 from judges.cache import SUFFIX, ReplyCache, new_key
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.cache import ReplyCache
 from judges.chat import ChatClient, ChatSettings
 from judges.question import BudgetSpent, Encoding, Question, Sampling

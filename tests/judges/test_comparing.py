@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 from PIL import Image
 
-from benchmarks.errors import BadInput
 from benchmarks.item import Item
+from common.errors import BadInput
 from judges.comparing import Compared, LLMComparison
 from judges.question import BudgetSpent, Question, Reply, Sampling, Usage
 from judges.rubrics.pairwise import PairRubric

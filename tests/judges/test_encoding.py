@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.encoding import Pictures, content_part, encode, file_of, prepare, with_file
 from judges.question import Encoding
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.question import BudgetSpent
 from judges.rate import RateLimiter, TokenBucket
 from judges.spending import Ledger, Prices

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.base import Edit, EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.cache import ReplyCache
 from judges.chat import ChatClient, ChatSettings
 from judges.llm import LLMJudge

@@ -15,7 +15,7 @@ from agents.backends.base import Completion, Request
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput, MissingFile, RunFailed
+from common.errors import BadInput, MissingFile, RunFailed
 from judges.cache import ReplyCache
 from judges.llm import LLMJudge
 from judges.local import LocalClient, folder_identity, harmless

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.question import Unreadable
 from judges.rubrics.pairwise import AS_GIVEN, FIRST, SECOND, SWAPPED, TIE, PairRubric, PairVerdict
 from tests.rubric_items import BEFORE, REQUEST, item

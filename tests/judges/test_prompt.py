@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 from judges.prompt import PROMPTS, load_prompt, version_of
 from judges.rubrics import RUBRICS, PairRubric, make_rubric
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.question import Encoding, Question, Sampling
 from judges.rubrics import RUBRICS, make_rubric
 from judges.rubrics.imgedit import LINES

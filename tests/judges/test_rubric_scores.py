@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.base import EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.question import Question, Rubric, Unreadable
 from judges.rubrics import make_rubric
 from tests.rubric_items import CASES, MICE, RISE, ask, item, reply_of, scored

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from judges.ties import best_epsilon, halves, predicted, right, tie_aware_accuracy
 
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b", "tie", "tie_good", "tie_bad"]), st.integers(-6, 6)), max_size=25)

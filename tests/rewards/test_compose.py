@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agents.plan import write_decomposition
 from benchmarks.base import Decomposition, Edit, EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rewards.compose import COMPONENTS, VARIANTS, RewardSpec, score
 from rewards.format import format_reward
 

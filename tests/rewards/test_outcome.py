@@ -11,7 +11,7 @@ from PIL import Image
 from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer
 from benchmarks.base import Decomposition, Edit, EditSample
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rewards.outcome import OutcomeReward
 
 

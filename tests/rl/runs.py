@@ -23,10 +23,10 @@ from agents.backends.base import Request
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
+from common.jsonl import read_jsonl
 from rl import checkpoint
 from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig, GRPOState, train_grpo
-from rl.journal import read_jsonl
 from rl.losses import LossConfig
 from rl.policies.text import TextPolicy
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rl.advantages import group_advantages
 
 NAN = math.nan

@@ -9,10 +9,10 @@ import pytest
 
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
-from benchmarks.errors import BadInput, RunFailed
+from common.errors import BadInput, RunFailed
+from common.jsonl import read_jsonl
 from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig, train_grpo
-from rl.journal import read_jsonl
 from rl.losses import LossConfig
 from rl.policies.text import TextPolicy
 from tests.rl.runs import CONFIG, letters, outcome, run, sample, to_request

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.errors import BadData, BadInput, MissingFile, SaveFailed
+from common.errors import BadData, BadInput, MissingFile, SaveFailed
+from common.jsonl import Journal, read_jsonl
 from rl import checkpoint
 from rl.checkpoint import Checkpoints, rng_state, set_rng_state
-from rl.journal import Journal, read_jsonl
 
 
 def state(k: int) -> dict:

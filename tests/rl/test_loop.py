@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.errors import BadData
+from common.errors import BadData
 from rl.loop import run_steps
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from agents.backends.base import Request
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.policies.lora import Lora, is_adapter

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rl.losses import (
     VARIANTS,
     LossConfig,

@@ -12,7 +12,7 @@ from agents.backends.attention import use_grouped_attention
 from agents.backends.base import Request, Sampling
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rl.engine.torch import TorchEngine
 from rl.flex import attend_tree
 from rl.policies.text import TextPolicy

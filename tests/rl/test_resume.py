@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import SaveFailed
+from common.errors import SaveFailed
+from common.jsonl import read_jsonl
 from rl import checkpoint
-from rl.journal import read_jsonl
 from rl.losses import LossConfig
 from tests.rl.runs import CONFIG, KILLS, outcome, run
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import BadInput
-from rl.journal import read_jsonl
+from common.errors import BadInput
+from common.jsonl import read_jsonl
 from tests.rl.runs import CONFIG, outcome, run
 
 

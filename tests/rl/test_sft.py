@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agents.backends.base import Request
-from benchmarks.errors import BadData, BadInput
+from common.errors import BadData, BadInput
 from rl.sft import Optimizers, SFTConfig, SFTExample, answer_ids, answer_loss, train_sft, train_step
 
 WORDS = ("red star", "blue moon", "a very long description of a thing", "tree")

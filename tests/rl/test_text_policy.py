@@ -6,7 +6,7 @@ from PIL import Image
 
 from agents.backends.base import Request
 from agents.backends.vlm import VLM, collate, load_vlm
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from rl.policies.text import TextPolicy
 
 REQUESTS = [

@@ -23,11 +23,11 @@ from torch import Tensor
 from agents.backends.base import Request
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
+from common.jsonl import read_jsonl
 from rl.engine.deepspeed import DeepSpeedEngine
 from rl.engine.process_group import join, leave
 from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig, train_grpo
-from rl.journal import read_jsonl
 from rl.losses import LossConfig
 from rl.policies.lora import Lora
 from rl.policies.text import TextPolicy

@@ -12,11 +12,11 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.item import Card, Item, Unit
+from common.files import write_json
 from experiments.evaluation.editing import Made, Maker, edit, missing_turns
 from experiments.evaluation.judging import Judging, Task, open_tasks
 from experiments.evaluation.listing import claim_benchmark
 from experiments.evaluation.places import Place, Share, claim
-from experiments.store import write_json
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import cli, evaluate
+from common.files import read_json
+from experiments import evaluate
 from experiments.evaluation.rows import read_rows
-from experiments.store import read_json
+from experiments.runs import cli
 
 BASE = ("run=none", "benchmark=sandbox", "editor=sandbox", "samples=5", "chunk=2", "arms=all")
 

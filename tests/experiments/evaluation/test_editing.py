@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadData, BadInput, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 from experiments.evaluation.editing import FolderMaker, missing_turns
 from experiments.evaluation.listing import claim_benchmark, read_listing
 from experiments.evaluation.places import Place, Share, open_picture

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.errors import BadInput
 from benchmarks.item import Item, Unit
+from common.errors import BadInput
 from experiments.evaluation.judging import Judging, open_tasks, usage_of, words_of
 from experiments.evaluation.places import Place, Share
 from experiments.evaluation.rows import read_rows

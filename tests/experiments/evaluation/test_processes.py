@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import RunFailed
+from common.errors import RunFailed
+from common.files import read_json
 from conf.schema import EvaluateConfig
-from experiments import cli
 from experiments.evaluate import given_words
 from experiments.evaluation import shards
 from experiments.evaluation.asked import arms_of, resolve
 from experiments.evaluation.rows import read_rows
-from experiments.store import read_json
+from experiments.runs import cli
 
 ROOT = Path(__file__).parents[3]
 WORDS = (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.errors import BadInput
+from common.errors import BadInput
 from experiments.evaluation.places import Share, claim
 from experiments.evaluation.rows import RowFile, fingerprint, read_rows
 

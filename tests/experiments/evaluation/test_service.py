@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments import cli, evaluate
+from common.files import read_json
+from experiments import evaluate
 from experiments.evaluation.parts import budget_left
 from experiments.evaluation.places import Share
 from experiments.evaluation.rows import read_rows
-from experiments.store import read_json
+from experiments.runs import cli
 from judges.rubrics import make_rubric
 from tests.judges import chat_server as cs
 

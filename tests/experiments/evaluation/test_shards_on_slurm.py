@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from experiments.cli import command
 from experiments.evaluate import FREE_TEXT
+from experiments.runs.cli import command
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="needs `make extra-slurm`")
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import CLIPModel, CLIPTokenizer, Dinov2Model, ViTConfig, ViTModel
 
-from benchmarks.errors import BadData
+from common.errors import BadData
 from judges.metrics.base import Case
 from judges.metrics.embeddings import EmbeddingMetric
 from judges.metrics.encoders import ClipEncoder, DinoEncoder, cosine

@@ -12,10 +12,10 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from benchmarks.errors import BadInput, MissingFile
 from benchmarks.item import Item
+from common.errors import BadInput, MissingFile
 from conf.schema import MetricsConfig
-from experiments.cli import CONF
+from experiments.runs.cli import CONF
 from judges.metrics import ALWAYS, CHEAP, NAMES, TABLE, Weights, make_metrics, missing_metric_weights
 from judges.metrics.drift import KEYS as DRIFT
 from judges.metrics.names import parse

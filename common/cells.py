@@ -1,0 +1,78 @@
+"""A number as a table shows it: with its interval, how many items it stands on, and what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from common.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`value` with its 95 % interval over `n` items; None where there is no value, which is never written as NaN.
+
+    `invalid` items were judged without a score and are left out. `missing` ones are not judged yet: such a cell is
+    partial, and says so in place of a value. `low` and `high` are None where one item, or none, can show no spread.
+    `note`: what a reader must know besides, "" where nothing.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    invalid: int = 0
+    missing: int = 0
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for number in (self.value, self.low, self.high):
+            if number is not None and not math.isfinite(number):
+                raise BadInput(f"a table cell cannot hold {number}: give None where there is no value")
+
+    @classmethod
+    def empty(cls, invalid: int = 0, missing: int = 0, note: str = "") -> Cell:
+        return cls(None, None, None, 0, invalid, missing, note)
+
+    @property
+    def total(self) -> int:
+        """All items: scored, invalid and missing."""
+        return self.n + self.invalid + self.missing
+
+    @property
+    def partial(self) -> bool:
+        return self.missing > 0
+
+    def text(self, digits: int = 2, sign: bool = False, percent: bool = False) -> str:
+        """'7.12 [6.90, 7.33]'; '–' without a value; 'partial (12 of 100)' while items are missing: judged of all.
+        A star points to the note."""
+        if self.partial:
+            return f"partial ({self.total - self.missing} of {self.total})"
+        star = "*" if self.note else ""
+        if self.value is None:
+            return "–" + star
+        scale = 100.0 if percent else 1.0
+        form = f"{'+' if sign else ''}z.{digits}f"  # z: what rounds to nothing has no minus
+        value = f"{format(self.value * scale, form)}{star}"
+        if self.low is None or self.high is None:
+            return value
+        return f"{value} [{format(self.low * scale, form)}, {format(self.high * scale, form)}]"
+
+    def counts(self) -> str:
+        """'n 98, 2 invalid'."""
+        rest = [f"{k} {name}" for k, name in ((self.invalid, "invalid"), (self.missing, "missing")) if k]
+        return ", ".join([f"n {self.n}", *rest])
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; `partial` is there so that nobody takes the value of an unfinished evaluation for its result."""
+        found = {k: v for k, v in asdict(self).items() if k != "note" or v}
+        return found | ({"partial": True} if self.partial else {})
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Cell:
+        return cls(**{k: v for k, v in found.items() if k != "partial"})
+
+
+__all__ = ["Cell"]

@@ -1,0 +1,133 @@
+"""Files of a run: written whole or not at all, appended in chunks, and a lock against two processes in one folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from common.errors import BadData, BadInput, MissingFile, SaveFailed
+from common.jsonl import Journal, read_jsonl
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a file under another name and rename it: a kill or a full disk leaves the old one whole."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(draft, path)
+    except OSError as e:
+        raise SaveFailed(
+            f"could not write {path}: {e.strerror or e}. What was saved before is intact; free space (or mend the "
+            "permissions) and give the same command again"
+        ) from e
+    finally:
+        if draft.exists():
+            draft.unlink()
+    return path
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    return write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Raises MissingFile, or BadData naming the file."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise MissingFile(f"no such file: {path}") from e
+    except (ValueError, OSError) as e:
+        raise BadData(f"{path} cannot be read as JSON ({e}); delete it and give the same command again") from e
+
+
+LOCK = ".lock"
+
+
+class Rows:
+    """A jsonl file filled chunk by chunk, each chunk whole or not there: what a kill left of one is dropped on opening.
+
+    `chunk` fixes which samples are computed together, so that a resumed file equals one that was never interrupted.
+    """
+
+    def __init__(self, path: str | Path, total: int, chunk: int) -> None:
+        if chunk < 1:
+            raise BadInput(f"scale.chunk must be at least 1, not {chunk}")
+        self.path, self.total, self.chunk = Path(path), total, chunk
+        self.rows = read_jsonl(self.path) if self.path.exists() else []
+        whole = len(self.rows) if len(self.rows) >= total else len(self.rows) // chunk * chunk
+        if self.path.exists():
+            self.rows = self.rows[: min(whole, total)]
+            lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows)
+            if self.path.read_text(encoding="utf-8", errors="replace") != lines:
+                write_text(self.path, lines)
+
+    def missing(self) -> Iterator[range]:
+        """The chunks still to be computed, as ranges of sample numbers."""
+        for start in range(len(self.rows), self.total, self.chunk):
+            yield range(start, min(start + self.chunk, self.total))
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        Journal(self.path).append(rows)
+        self.rows += [dict(r) for r in rows]
+
+
+def move_contents_aside(folder: Path) -> Path:
+    """Move everything but the lock to the first free `<folder>.old-<n>`, so that nothing is lost and the lock is kept."""
+    n = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{n}")).exists():
+        n += 1
+    try:
+        aside.mkdir()
+        # config.yaml last: while it is here, a kill in between leaves a folder that is seen as a run and moved on
+        for path in sorted(folder.iterdir(), key=lambda p: p.name == "config.yaml"):
+            if path.name != LOCK:
+                os.replace(path, aside / path.name)
+    except OSError as e:
+        raise SaveFailed(
+            f"could not move {folder} to {aside}: {e.strerror or e}; move it yourself, then run again"
+        ) from e
+    return aside
+
+
+@contextmanager
+def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
+    """Hold `folder/<name>` while in the block, the process's id in it; `BadInput` where another process does. Freed even by
+    kill -9 (the id then stays)."""
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+", encoding="utf-8")
+    except OSError as e:
+        raise SaveFailed(
+            f"could not write to {folder}: {e.strerror or e}; choose another place: paths.outputs=<folder>"
+        ) from e
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            handle.seek(0)
+            who = handle.read().strip() or "unknown"
+            raise BadInput(
+                f"{folder} is in use by another process (id {who}); wait for it, or change seed or name"
+            ) from e
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+        handle.truncate(0)
+    finally:
+        handle.close()
+
+
+__all__ = ["LOCK", "Rows", "locked", "move_contents_aside", "read_json", "write_json", "write_text"]

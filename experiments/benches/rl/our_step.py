@@ -1,0 +1,89 @@
+"""The other side of the step bench: whole GRPO steps of this project's own loop, asked for line by line (`trl_step.py`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+
+from agents.backends.base import Request
+from agents.backends.hf import HFBackend
+from agents.backends.vlm import load_vlm
+from benchmarks.base import EditSample
+from conf.schema import AlgoConfig, EngineConfig
+from experiments.benches.rl.trl_step import Line, reward
+from experiments.benches.rl.work import Scored, endless
+from experiments.build import grpo_config, use_threads
+from rl.engine.torch import TorchEngine
+from rl.grpo import train_grpo
+from rl.policies.text import TextPolicy
+
+
+def main(settings: dict[str, Any]) -> None:
+    line = Line()
+    use_threads(EngineConfig("torch", device="cpu", threads=settings["threads"]))
+    rows = [json.loads(text) for text in Path(settings["rows"]).read_text().splitlines()]
+    vlm = endless(load_vlm(settings["model"]))
+    P, total = settings["prompts"], settings["prompts"] * settings["group"]
+    algo = AlgoConfig(
+        "grpo",
+        steps=10**6,
+        prompts_per_step=P,
+        group_size=settings["group"],
+        lr=settings["lr"],
+        micro_batch_size=total,
+        frozen_vision=settings["frozen_vision"],
+        kl_log_sequences=0,  # no reference model
+        checkpoint_every=10**9,
+    )
+    config = grpo_config(algo, settings["answer_tokens"], seed=0)
+    lengths = [len(p) for p in vlm.encode([to_request(sample(r)) for r in rows])]
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    line.tell(versions=versions, options={"batch": total})
+
+    def log(metrics: dict[str, float]) -> None:
+        start = int(metrics["step"] - 1) * P
+        memory = {k.removeprefix("memory/"): v for k, v in metrics.items() if k.startswith("memory/")}
+        line.done(
+            completions=total,
+            answer_tokens=round(metrics["tokens/mean"] * total),
+            prompt_tokens=sum(lengths[(start + j) % len(rows)] for j in range(P)) * settings["group"],
+            reward=metrics["reward/mean"],
+            phases={k.removeprefix("time/"): v for k, v in metrics.items() if k.startswith("time/")},
+            memory=memory,
+            peak_mib=max(memory.values(), default=None),  # each phase begins to count anew
+            skipped=metrics["update/skipped"],
+            taught=metrics["update/sequences"],
+        )
+        if not line.wait():
+            sys.exit()
+
+    if line.wait():
+        train_grpo(
+            config,
+            TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
+            HFBackend(vlm),
+            lambda step, j: sample(rows[(step * P + j) % len(rows)]),
+            to_request,
+            lambda found, texts, seeds: [Scored(reward(text)) for text in texts],
+            settings["out"],
+            log,
+        )
+
+
+def sample(row: dict[str, str]) -> EditSample:
+    """Read anew every time, as the other side does: nothing of a prompt is remembered from a step to the next."""
+    return EditSample(row["id"], row["text"], (), picture=Image.open(row["image"]).convert("RGB"))
+
+
+def to_request(found: EditSample) -> Request:
+    return Request(found.request, () if found.image is None else (found.image,))
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()))

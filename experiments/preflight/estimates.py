@@ -1,0 +1,231 @@
+"""The numbers of a plan, from a configuration: an edit's memory, compute and time, and the decomposer's training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from common.errors import BadInput, ImageEditError, MissingFile
+from conf.schema import DecomposerConfig, EditorConfig, PlanConfig
+from editors.costs import (
+    BYTES,
+    kv_cache,
+    logits_bytes,
+    one_device_bytes,
+    training_activations,
+    zero_bytes,
+)
+from editors.estimate import Workload, activation_bytes, edit_flops, forward_flops, shapes, texts
+from editors.parts import Size, count_parameters, parts_of, pipeline_class
+from editors.published import Part
+from experiments.preflight.gpus import GIB, GPU, gpu_named
+
+RESERVE = 1.5 * GIB  # CUDA's context, the libraries' workspaces and what fragmentation wastes: assumed
+OFFLOADS = ("none", "model", "sequential")
+FLOW = ("qwen", "flux_kontext")
+
+
+def workload(config: EditorConfig, ratio: float = 1.0, instruction_tokens: int = 30, exact: bool = True) -> Workload:
+    """What one edit of this editor is. `exact`: ask diffusers which grids FLUX Kontext knows, which takes seconds."""
+    pipeline, grids = pipeline_class(config.checkpoint) or config.pipeline, None
+    if exact and pipeline == "FluxKontextPipeline":
+        from editors.flux_kontext import PREFERRED_KONTEXT_RESOLUTIONS, TRAINED_AREA
+
+        grids = tuple(PREFERRED_KONTEXT_RESOLUTIONS) if config.area == TRAINED_AREA else None
+    return Workload(
+        pipeline=pipeline,
+        steps=config.steps,
+        area=config.area,
+        guided=config.true_cfg > 1,
+        batch_size=config.batch_size,
+        max_sequence_length=config.max_sequence_length,
+        multiple=config.multiple,
+        condition_area=config.condition_area,
+        tiled=config.vae_tiling,
+        ratio=ratio,
+        instruction_tokens=instruction_tokens,
+        grids=grids,
+    )
+
+
+def known_parts(name: str, checkpoint: str, source: str) -> dict[str, Part]:
+    """The models of a folder, of a published repository, or of one in the local Hub cache."""
+    from editors.checkpoint import find_folder
+
+    try:
+        return parts_of(checkpoint)
+    except MissingFile as error:
+        with suppress(ImageEditError):
+            return parts_of(find_folder(checkpoint))
+        raise MissingFile(f"{name}: {error}" + (f". To get it: {source}" if source else "")) from error
+
+
+def compute(config: PlanConfig) -> dict[str, Any]:
+    """Everything the command shows, as plain values (bytes, FLOPs, seconds). Raises BadInput for what cannot be planned."""
+    if config.editor.kind not in FLOW:
+        raise BadInput(
+            f"editor={config.editor.name} has no weights here, so there is nothing to plan; choose a diffusion editor"
+        )
+    if config.editor.dtype not in BYTES or config.decomposer.dtype not in BYTES:
+        raise BadInput(f"editor.dtype and decomposer.dtype must be one of {', '.join(BYTES)}")
+    for key in ("mfu", "ratio", "host_gb_s", "gpus", "instruction_tokens", "request_tokens"):
+        if not getattr(config, key) > 0:
+            raise BadInput(f"{key}={getattr(config, key)} cannot be used; it must be above 0")
+    if config.mfu > 1:
+        raise BadInput(f"mfu={config.mfu} is a share of the peak; give at most 1")
+    gpu = gpu_named(config.gpu)
+    return {
+        "scale": config.scale.name,
+        "gpu": {"key": config.gpu, **vars(gpu)},
+        "assumed": {
+            "mfu": config.mfu,
+            "host_gb_s": config.host_gb_s,
+            "reserve": RESERVE,
+            "instruction_tokens": config.instruction_tokens,
+        },
+        "editor": editor_plan(config, gpu),
+        "decomposer": decomposer_plan(config, gpu),
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------- editor
+def editor_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
+    editor, element = config.editor, BYTES[config.editor.dtype]
+    parts = known_parts(f"editor={editor.name}", editor.checkpoint, editor.source)
+    work = workload(editor, config.ratio, config.instruction_tokens)
+    sizes = {name: count_parameters(part) for name, part in parts.items()}
+    s = shapes(work, parts)
+    flops, activations = edit_flops(work, parts, s), activation_bytes(work, parts, s, element)
+    beside = count_parameters(decomposer_part(config.decomposer)).parameters * BYTES[config.decomposer.dtype]
+    beside *= 1 + (config.sequencer.name == "vlm")  # the sequencer's own copy, from before RL
+    plan: dict[str, Any] = {
+        "name": editor.name,
+        "checkpoint": editor.checkpoint,
+        "licence": editor.licence,
+        "pipeline": work.pipeline,
+        "dtype": editor.dtype,
+        "steps": work.steps,
+        "branches": len(s.text),
+        "batch_size": work.batch_size,
+        "grid": list(s.grid),
+        "tokens": {"result": s.result, "reference": s.reference, "text": list(s.text)},
+        "prompt_tokens": {name: list(tokens) for name, tokens in s.prompts.items()},
+        "components": {
+            name: {"class": parts[name].kind, "parameters": size.parameters, "bytes": size.parameters * element}
+            for name, size in sizes.items()
+        },
+        "kv_cache": sum(
+            kv_cache(part.config, max(s.prompts[name]), element)
+            for name, part in texts(parts)
+            if "text_config" in part.config
+        ),
+        "activations": activations,
+        "flops": {"forward": forward_flops(parts, s), **flops, "edit": sum(flops.values())},
+    }
+    plan["offload"] = {offload: residence(offload, plan, sizes, element, beside, gpu, config) for offload in OFFLOADS}
+    return plan
+
+
+def phase_parts(phase: str, names: Mapping[str, Any]) -> list[str]:
+    """The models that a phase runs."""
+    if phase == "text encoding":
+        return [name for name in names if name.startswith("text_encoder")]
+    return ["transformer"] if phase == "denoising" else ["vae"]
+
+
+def residence(
+    offload: str,
+    plan: Mapping[str, Any],
+    sizes: Mapping[str, Size],
+    element: int,
+    beside: float,
+    gpu: GPU,
+    config: PlanConfig,
+) -> dict[str, Any]:
+    """What is on the GPU at the worst moment, and the seconds of an edit, with one way of offloading.
+
+    "model" keeps one model at a time there and moves it in and out, "sequential" brings every layer in for every forward.
+    """
+    weights = {name: size.parameters * element for name, size in sizes.items()}
+    peaks = {}
+    for phase, activation in plan["activations"].items():
+        running = phase_parts(phase, sizes)
+        match offload:
+            case "none":
+                there = sum(weights.values())
+            case "model":
+                there = max(weights[name] for name in running)
+            case _:
+                there = max(sizes[name].largest_module for name in running) * element
+        peaks[phase] = there + activation
+    peak, phase = max((value, phase) for phase, value in peaks.items())
+    forwards = plan["steps"] * plan["branches"]
+    encoder = sum(weights[name] for name in phase_parts("text encoding", sizes))
+    moved = {
+        "none": 0.0,
+        "model": 2 * sum(weights.values()),
+        "sequential": forwards * weights["transformer"] + plan["branches"] * encoder + 2 * weights["vae"],
+    }[offload]
+    batch, speed = plan["batch_size"], gpu.peak(plan["dtype"]) * config.mfu
+    denoising = max(plan["flops"]["denoising"] / speed, forwards * weights["transformer"] / gpu.bandwidth / batch)
+    others = (plan["flops"]["edit"] - plan["flops"]["denoising"]) / speed
+    total, room = peak + RESERVE, gpu.memory * GIB
+    return {
+        "peak": peak,
+        "phase": phase,
+        "total": total,
+        "fits": total <= room,
+        "fits_beside_decomposer": total + beside <= room,
+        "main_memory": 0.0 if offload == "none" else sum(weights.values()),
+        "seconds_per_edit": denoising + others + moved / (config.host_gb_s * 1e9) / batch,
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- decomposer
+def decomposer_part(config: DecomposerConfig) -> Part:
+    parts = known_parts(f"decomposer={config.name}", config.checkpoint, config.source)
+    if "model" not in parts or "text_config" not in parts["model"].config:
+        raise BadInput(f"{config.checkpoint} is no Qwen2.5-VL, whose sizes this plan knows")
+    return parts["model"]
+
+
+def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
+    """Bytes per GPU of GRPO on the decomposer: weights, gradients, optimiser, reference, activations, rollouts' keys and values."""
+    part, algo, element = decomposer_part(config.decomposer), config.algo, BYTES[config.decomposer.dtype]
+    vision = part.config["vision_config"]
+    merged = vision["patch_size"] * vision["spatial_merge_size"]
+    picture = max(1, round(config.scale.image_size / merged)) ** 2
+    tokens = picture + config.request_tokens + config.decomposer.max_new_tokens
+    parameters = count_parameters(part).parameters
+    training = algo.micro_batch_size * (
+        training_activations(part.config, tokens, element, algo.gradient_checkpointing)
+        + logits_bytes(part.config, config.decomposer.max_new_tokens)
+    )
+    sequences = min(config.rollouts.batch_size, algo.prompts_per_step * algo.group_size)
+    rollouts = sequences * kv_cache(part.config, tokens, element)
+    reference = algo.kl_coef > 0
+    kept = {"engine=torch": one_device_bytes(parameters, element, reference)}
+    kept |= {
+        f"ZeRO-{stage}, {config.gpus} GPUs": zero_bytes(parameters, config.gpus, stage, reference) for stage in range(4)
+    }
+    rows = {}
+    for name, held in kept.items():
+        total = held.total + max(training, rollouts) + RESERVE  # rollouts and updates take turns
+        rows[name] = {**vars(held), "total": total, "fits": total <= gpu.memory * GIB}
+    return {
+        "name": config.decomposer.name,
+        "checkpoint": config.decomposer.checkpoint,
+        "class": part.kind,
+        "parameters": parameters,
+        "dtype": config.decomposer.dtype,
+        "weights": parameters * element,
+        "tokens": {"picture": picture, "request": config.request_tokens, "answer": config.decomposer.max_new_tokens},
+        "activations": training,
+        "kv_cache": rollouts,
+        "sequences": sequences,
+        "training": rows,
+    }
+
+
+__all__ = ["FLOW", "RESERVE", "compute", "known_parts", "workload"]

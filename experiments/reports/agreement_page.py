@@ -1,0 +1,132 @@
+"""agreement.md and agreement.html: every number with its interval, counts, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from benchmarks.preferences import PreferenceSet
+from common.files import write_text
+from conf.schema import AgreementConfig
+from experiments.reports.html import page, table
+from judges.findings import Findings
+from judges.self_preference import ModelShare
+
+Cells = Sequence[str]
+MEASURES = ("measure", "value [95 %]", "n", "invalid", "missing", "what it is")
+SHARES = ("model", "judge, %", "people, %", "judge − people, %", "p", "p (Holm)", "n")
+
+
+def write_reports(
+    out: Path, config: AgreementConfig, data: PreferenceSet, found: Findings, spent: dict[str, Any]
+) -> list[Path]:
+    title = f"{judge_name(config)} against people on {data.card.title}"
+    return [
+        write_text(out / "agreement.md", "\n".join(markdown(title, config, data, found, spent)) + "\n"),
+        write_text(out / "agreement.html", page(title, html(title, config, data, found, spent))),
+    ]
+
+
+def judge_name(config: AgreementConfig) -> str:
+    if config.scores == "csv":
+        return "Scores of the file"
+    model = f" ({config.judge.model})" if config.judge.model else ""
+    rubric = "" if config.judge.kind == "sandbox" else f", rubric {config.judge.rubric or config.rubric},"
+    return f"judge={config.judge.name}{model}{rubric}"
+
+
+def measure_rows(found: Findings) -> list[Cells]:
+    """One row per measure; stars point to the notes below the table."""
+    return [(m.title, m.text(), str(m.cell.n), str(m.cell.invalid), str(m.cell.missing), m.how) for m in found.measures]
+
+
+def share_rows(config: AgreementConfig, shares: Sequence[ModelShare]) -> list[Cells]:
+    def row(s: ModelShare) -> Cells:
+        own = " (the judge's own)" if config.own and config.own.lower() in s.model.lower() else ""
+        values = (s.judge.text(1, percent=True), s.people.text(1, percent=True), s.excess.cell.text(1, True, True))
+        return (s.model + own, *values, _p(s.excess.p), _p(s.excess.adjusted), str(s.excess.cell.n))
+
+    return [row(s) for s in shares]
+
+
+def sentences(data: PreferenceSet, found: Findings, spent: dict[str, Any]) -> list[str]:
+    """What must be known beside the numbers."""
+    counts, out = found.comparisons, []
+    if found.partial:
+        out.append("Not finished: what is marked partial is no result yet.")
+    tied = (
+        f", {counts['tied_by_people']} tied by people, {counts['tied_by_judge']} with equal scores or a tie of the judge"
+        if "tied_by_people" in counts
+        else ""
+    )
+    out.append(f"{counts['all']} rows{tied}; {counts['invalid']} invalid, {counts['missing']} not judged yet.")
+    ties = found.ties
+    if ties is not None and ties.epsilon is not None:
+        shown = [f"Epsilon {ties.epsilon:.4g} was chosen on {ties.half}"]
+        if ties.calibration is not None and ties.in_sample is not None:
+            shown.append(f"where it reached {100 * ties.calibration:.1f} %")
+            shown.append(f"chosen on all pairs, as others do, it would show {100 * ties.in_sample:.1f} %")
+        out.append("; ".join(shown) + ". The tie-aware accuracy is that of the other half.")
+    if "inconsistent" in spent:
+        sides = spent["favoured_side"]
+        out.append(
+            f"Asked in both orders, {spent['inconsistent']} of {spent['judged']} pairs had no consistent answer; the same side "
+            f"was named in both orders {sides['A']} times for A and {sides['B']} for B."
+        )
+    if usage := spent.get("usage"):
+        out.append(
+            f"{usage['calls']} calls and {usage['cached']} cached replies in this process, {usage['input_tokens']} tokens in, "
+            f"{usage['output_tokens']} out, ${usage['dollars']:.2f}."
+        )
+    stars = [f"{m.title}: {m.cell.note}." for m in found.measures if m.cell.note]
+    return [*out, *found.notes, *stars, *data.card.notes]
+
+
+def markdown(
+    title: str, config: AgreementConfig, data: PreferenceSet, found: Findings, spent: dict[str, Any]
+) -> list[str]:
+    def lines(head: Cells, rows: Sequence[Cells]) -> list[str]:
+        clean = [[c.replace("|", "\\|").replace("\n", " ") for c in row] for row in rows]
+        return [f"| {' | '.join(r)} |" for r in [head, ["---"] * len(head), *clean]]
+
+    out = [f"# {title}", "", *_about(data), "", *lines(MEASURES, measure_rows(found)), ""]
+    if found.shares:
+        out += ["## Self-preference", "", _SHARES_SAID, "", *lines(SHARES, share_rows(config, found.shares)), ""]
+    return [*out, "## Notes", "", *(f"- {s}" for s in sentences(data, found, spent))]
+
+
+def html(title: str, config: AgreementConfig, data: PreferenceSet, found: Findings, spent: dict[str, Any]) -> list[str]:
+    def cells(rows: Sequence[Cells], stress: int = -1) -> list[tuple[Cells, bool]]:
+        return [([escape(c) for c in row], i == stress) for i, row in enumerate(rows)]
+
+    body = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _about(data))]
+    shown = [([*one[:-1], _HOW.format(one[-1])], stressed) for one, stressed in cells(measure_rows(found), 0)]
+    body.append(f'<div class="wide textlast">{table(MEASURES, shown)}</div>')
+    if found.shares:
+        body += ["<h2>Self-preference</h2>", f"<p>{escape(_SHARES_SAID)}</p>"]
+        shares = table(SHARES, cells(share_rows(config, found.shares)))
+        body.append(f'<div class="wide">{shares}</div>')
+    notes = "".join(f"<li>{escape(s)}</li>" for s in sentences(data, found, spent))
+    return [*body, "<h2>Notes</h2>", f"<ul>{notes}</ul>"]
+
+
+_HOW = '<div class="muted" style="white-space:normal;text-align:left;min-width:240px">{}</div>'  # long: it may wrap
+_SHARES_SAID = (
+    "How often each model's edits win their comparisons (a tie is half a win), by the judge and by people on the same "
+    "comparisons. A positive difference: the judge likes this model's edits better than people do."
+)
+
+
+def _about(data: PreferenceSet) -> list[str]:
+    card = data.card
+    source = ", ".join(x for x in (card.source, card.paper, f"licence {card.licence}") if x)
+    return [f"{source}. {card.size}. Taken: {card.sampling}."]
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+__all__ = ["html", "judge_name", "markdown", "measure_rows", "sentences", "share_rows", "write_reports"]

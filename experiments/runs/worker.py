@@ -1,0 +1,59 @@
+"""`torchrun -m experiments.runs.worker <run folder>`: one rank of a training, started by `experiments/runs/launch.py` only.
+
+The first rank says in the folder how it ended; a stop and a mistake that the caller can mend are no crash for torchrun.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+from common.errors import ImageEditError
+from common.files import locked, write_json
+from experiments.runs.launch import ENDED, FIRST, PARENT, RESOLVED
+
+
+def main(folder: Path) -> None:
+    from experiments import build
+    from experiments.run import quiet_libraries
+    from experiments.runs.identity import load_config
+    from experiments.runs.job import Job
+    from experiments.runs.tracking import Silent
+    from rl.engine.process_group import join, leave, ranks
+
+    config = load_config(folder, RESOLVED)
+    quiet_libraries(config.verbose)
+    build.use_threads(config.engine)
+    first = ranks()[0] == 0
+    how, message = "done", ""
+    with locked(folder, FIRST) if first else nullcontext():
+        join(build.device_of(config.engine), config.engine.timeout_s)
+        job = Job(config, folder, Silent())
+        try:
+            job.train(job.supervised(), progress=stop_when_alone)
+        except KeyboardInterrupt as stop:
+            how, message = "stopped", str(stop)
+        except ImageEditError as error:
+            how, message = "failed", str(error)
+        if first or how == "failed":
+            write_json(folder / ENDED, {"how": how, "message": message})
+    if how == "failed":
+        sys.exit(2)  # torchrun then ends the ranks that wait for this one
+    leave()
+
+
+def stop_when_alone(done: int, steps: int, metrics: Mapping[str, float]) -> None:
+    """A launcher that was killed cannot end its workers: they save and stop by themselves. Those on other machines, which were
+    started by hand, follow them."""
+    try:
+        os.kill(int(os.environ.get(PARENT, os.getpid())), 0)
+    except ProcessLookupError:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

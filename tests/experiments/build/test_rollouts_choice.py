@@ -1,0 +1,67 @@
+"""rollouts=vllm and rollouts=auto: what is chosen where, and what is said where vLLM is missing."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.backends.hf import HFBackend
+from agents.backends.vllm import VLLMBackend
+from agents.backends.vlm import load_vlm
+from common.errors import BadInput, MissingFile
+from conf.schema import RolloutsConfig
+from experiments import build
+from experiments.runs import cli
+from experiments.preflight.run import machine
+from experiments.runs.identity import identity
+from experiments.preflight.run import missing_rollouts, preflight
+
+
+def without_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
+    for name in [m for m in sys.modules if m.partition(".")[0] == "vllm"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "vllm", None)  # what an import finds where it is not installed
+
+
+@pytest.mark.parametrize(
+    ("device", "installed", "chosen"),
+    [("cuda", True, "vllm"), ("cuda", False, "hf"), ("cpu", True, "hf"), ("cpu", False, "hf")],
+)
+def test_auto_takes_vllm_on_a_gpu_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, device: str, installed: bool, chosen: str
+) -> None:
+    monkeypatch.setattr(machine, "find_spec", lambda name: object() if installed else None)
+    assert machine.chosen_rollouts(RolloutsConfig("auto"), device) == chosen
+    assert machine.chosen_rollouts(RolloutsConfig("vllm"), device) == "vllm"
+
+
+def test_a_missing_vllm_is_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tiny_vlm_path: Path) -> None:
+    without_vllm(monkeypatch)
+    (line,) = missing_rollouts(RolloutsConfig("vllm"))
+    assert "make extra-vllm" in line and not list(missing_rollouts(RolloutsConfig("auto")))
+    with pytest.raises(MissingFile, match="make extra-vllm"):
+        preflight(cli.typed(cli.compose("run", ["rollouts=vllm"])))
+    with pytest.raises(MissingFile, match="make extra-vllm"):
+        VLLMBackend(load_vlm(tiny_vlm_path))
+
+
+def test_a_backend_is_made_from_the_configuration(tiny_vlm_path: Path) -> None:
+    vlm = load_vlm(tiny_vlm_path)
+    backend = build.make_backend(RolloutsConfig("auto", batch_size=7), vlm)  # on a CPU
+    assert isinstance(backend, HFBackend) and backend.max_sequences == 7
+    with pytest.raises(BadInput, match="inside or separate"):
+        build.make_backend(RolloutsConfig("vllm", process="elsewhere"), vlm)
+    for bad in (RolloutsConfig("vllm", cache_gib=0.0), RolloutsConfig("vllm", batch_size=0)):
+        with pytest.raises(BadInput, match="must be"):
+            build.make_backend(bad, vlm)
+    with pytest.raises(BadInput, match="hf, vllm or auto"):
+        build.make_backend(RolloutsConfig("other"), vlm)
+
+
+def test_a_run_is_defined_by_what_auto_chose_and_not_by_where_the_engine_runs() -> None:
+    def of(*overrides: str) -> dict:
+        return identity(cli.typed(cli.compose("run", ["engine.device=cpu", *overrides])))
+
+    assert of("rollouts=auto") == of("rollouts=hf") != of("rollouts=vllm")
+    assert of("rollouts=vllm") == of("rollouts=vllm", "rollouts.process=separate", "rollouts.cache_gib=1")

@@ -1,0 +1,48 @@
+"""What is missing is found before anything starts, all of it at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import MissingFile
+from conf.schema import JudgeConfig, TrackerConfig
+from experiments.preflight import run as preflight
+from experiments.runs.cli import compose, typed
+
+
+def test_the_paper_scale_names_everything_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(preflight, "gpu_memories", lambda: [])
+    monkeypatch.setattr(preflight, "memory_bytes", lambda: 16 * 2**30)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    config = typed(compose("run", ["scale=paper", f"paths.assets={tmp_path}", "tracker=wandb", "tracker.mode=online"]))
+    with pytest.raises(MissingFile) as caught:
+        preflight.preflight(config)
+    message = str(caught.value)
+    for needle in ("weights", "hf download", "GPUs: 8", "memory: 256 GiB", "WANDB_API_KEY", "engine=torch"):
+        assert needle in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_judges_keys_are_asked_for_only_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, tracker = JudgeConfig(name="x", keys=["SOME_KEY"]), TrackerConfig(name="jsonl")
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    assert any("SOME_KEY" in line for line in preflight.missing_keys(judge, tracker))
+    monkeypatch.setenv("SOME_KEY", "1")
+    assert not list(preflight.missing_keys(judge, tracker))
+
+
+def test_a_machine_that_has_all_of_it_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_text("")
+    monkeypatch.setattr(preflight, "gpu_memories", lambda: [80 * 2**30] * 8)
+    monkeypatch.setattr(preflight, "memory_bytes", lambda: 512 * 2**30)
+    overrides = [f"decomposer.checkpoint={tmp_path}", "scale.needs.disk_gib=0", "decomposer.parameters=3e9"]
+    preflight.preflight(typed(compose("run", ["scale=paper", "editor=sandbox", *overrides])))
+
+
+def test_missing_data_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IMAGEEDIT_DATA", raising=False)
+    config = typed(compose("run", ["benchmark=mice_text"]))
+    assert any("Edit-R2" in line for line in preflight.missing_data(config))

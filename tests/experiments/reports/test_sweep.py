@@ -1,0 +1,159 @@
+"""Several runs side by side: what differs, means over seeds and samples, and the files to paste."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from common.jsonl import read_jsonl
+from common.means import Mean
+from experiments.reports.comparisons import Comparison, Difference
+from experiments.reports.sweep import (
+    MEANS,
+    SEEDS_ONLY,
+    Run,
+    Sweep,
+    comparisons_csv,
+    comparisons_table,
+    differing,
+    find_runs,
+    load,
+    markdown,
+    mean_tables,
+    over,
+    report_sweep,
+    runs_table,
+)
+from tests.made_up_runs import make_run
+
+CELL = re.compile(r"(?<!\\)\|")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of two rewards."""
+    out = tmp_path_factory.mktemp("sweep")
+    for seed in (0, 1):
+        for reward in ("f1", "f1_goal"):
+            make_run(out / f"main-{reward}-{seed}", (f"seed={seed}", f"reward={reward}"), n=12, steps=2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def sweep(folder: Path) -> Sweep:
+    return Sweep.of("made up", [load(f) for f in find_runs([str(folder)])[0]])
+
+
+def tables_of(text: str) -> list[list[list[str]]]:
+    """The tables of a Markdown text, as rows of cells."""
+    blocks = [[line for line in block.splitlines() if line.startswith("|")] for block in text.split("\n\n")]
+    return [[CELL.split(line)[1:-1] for line in block] for block in blocks if block]
+
+
+def test_means_are_over_seeds_with_an_interval_that_covers_samples_too(sweep: Sweep) -> None:
+    assert sweep.title == MEANS
+    for key, members in sweep.groups.items():
+        m = sweep.means[key]["F1 after"]
+        seeds = [r.measures["F1 after"] for r in members]
+        assert m.value == pytest.approx(sum(seeds) / 2) and m.n == 12
+        assert m.low < min(seeds) and max(seeds) < m.high  # the samples' scatter is in it, not that of two seeds alone
+
+
+def test_without_rows_of_the_same_samples_the_interval_is_over_seeds(folder: Path, tmp_path: Path) -> None:
+    runs = [load(f) for f in find_runs([str(folder)])[0] if "f1_goal" in f.name]
+    bare = [Run(r.folder, r.choices, r.seed, r.measures, type(r.rows)({"before": [], "after": []}, {})) for r in runs]
+    found = Sweep.of("bare", bare)
+    assert found.title == SEEDS_ONLY and found.comparisons == []
+    m = over(bare, "F1 after")
+    assert m.n == 2 and m.low >= min(r.measures["F1 after"] for r in bare) - 1e-12
+    other = make_run(tmp_path / "other", ("seed=2", "reward=f1_goal"), n=8, steps=2)
+    mixed = Sweep.of("mixed", [*runs, load(other)])
+    assert mixed.title == SEEDS_ONLY and "test samples differ" in mixed.comparisons[0].refused
+
+
+def test_what_a_named_choice_decides_is_no_choice_of_its_own(folder: Path, tmp_path: Path) -> None:
+    runs = [load(f) for f in find_runs([str(folder)])[0]]
+    assert differing(runs) == ["reward"]
+    overridden = load(make_run(tmp_path / "o", ("reward=f1", "reward.weights.action=0.9", "seed=0"), n=12, steps=2))
+    assert differing([*runs, overridden]) == ["reward", "reward.weights.action"]  # f1 no longer says which weight
+
+
+def test_everything_printed_holds_80_columns(sweep: Sweep) -> None:
+    wide = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    narrow = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    comparisons = comparisons_table(sweep)
+    assert comparisons is not None
+    for printed in (*mean_tables(sweep), runs_table(sweep), comparisons):
+        for console in (wide, narrow):
+            console.print(printed)
+    text = narrow.export_text()
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    numbers = re.compile(r"[+-]?\d+\.\d+")
+    assert sorted(numbers.findall(text)) == sorted(numbers.findall(wide.export_text()))  # none was cut
+    assert "reward: f1 → f1_goal" in text and "seeds 0, 1" in text
+
+
+def test_markdown_tables_are_well_formed_and_hold_the_numbers(sweep: Sweep) -> None:
+    arms, comparisons = tables_of(markdown(sweep))
+    for found in (arms, comparisons):
+        assert len({len(row) for row in found}) == 1
+        assert all(re.fullmatch(r" (:--|--:) ", cell) for cell in found[1])
+    assert [c.strip() for c in arms[0][:3]] == ["reward", "seeds", "F1 before"] and len(arms) == 2 + 2
+    assert len(comparisons) == 2 + len(sweep.comparisons) == 2 + 2 * 3 + 4
+    first = sweep.comparisons[0]
+    assert first.difference is not None
+    assert f"{first.difference.samples.value:+.2f} [" in comparisons[2][2]
+
+
+def test_a_bar_or_a_line_break_in_a_choice_does_not_break_a_table(sweep: Sweep) -> None:
+    nasty: dict[tuple[str, ...], list[Run]] = {("a|b\nc\\",): next(iter(sweep.groups.values()))}
+    means: dict[tuple[str, ...], dict[str, Mean]] = {next(iter(nasty)): next(iter(sweep.means.values()))}
+    broken = Sweep("x", sweep.runs, sweep.keys, nasty, sweep.measures, means, sweep.title, [])
+    (arms,) = tables_of(markdown(broken))
+    assert len({len(row) for row in arms}) == 1 and arms[2][0].strip() == r"a\|b c\\"
+
+
+def test_the_csv_has_one_row_per_comparison(sweep: Sweep) -> None:
+    nothing = Mean(float("nan"), float("nan"), float("nan"), 0)
+    extra = [
+        Comparison("x: a → b", "all questions", "choice", "overall", refused="they differ, much"),
+        Comparison("x", "y", "RL", "overall", Difference(nothing, nothing, {0: float("nan")}, 4)),
+    ]
+    read = list(csv.DictReader(comparisons_csv([*sweep.comparisons, *extra]).splitlines()))
+    assert len(read) == len(sweep.comparisons) + 2
+    for row, c in zip(read, sweep.comparisons, strict=False):
+        assert c.difference is not None and row["question"] == c.question
+        assert float(row["difference"]) == pytest.approx(c.difference.samples.value, rel=1e-4)
+        assert float(row["low"]) <= float(row["difference"]) <= float(row["high"]) and row["samples"] in ("11", "12")
+    assert read[-2]["refused"] == "they differ, much" and read[-2]["difference"] == ""
+    assert read[-1]["difference"] == "" and read[-1]["left_out"] == "4"
+
+
+def test_a_report_over_a_sweep_writes_its_files_and_the_same_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    runs = find_runs([str(folder)])[0]
+    report_sweep(runs, tmp_path)
+    files = {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()}
+    assert set(files) == {"sweep.html", "sweep.md", "sweep.csv"}
+    assert files["sweep.html"].count("<svg") == 2 + 3 and "over seeds and samples" in files["sweep.html"]
+    assert "2 without a valid value left out" in capsys.readouterr().out
+    report_sweep(runs[::-1], tmp_path)
+    assert (tmp_path / "sweep.csv").read_text(encoding="utf-8") == files["sweep.csv"]
+
+
+def test_invalid_verdicts_are_counted(sweep: Sweep, folder: Path) -> None:
+    bad = [r for r in read_jsonl(folder / "main-f1-0" / "eval" / "editor.jsonl") if not r["valid"]]
+    against = [c.difference for c in sweep.comparisons if c.question == "team after RL − editor alone"]
+    assert len(bad) == 1 and len(against) == 2
+    assert all(d is not None and d.left_out == 2 and d.samples.n == 11 for d in against)  # once in each seed
+
+
+def test_a_run_named_twice_is_one_run_in_the_order_given(folder: Path) -> None:
+    names = [folder / n for n in ("main-f1_goal-1", "main-f1-0")]
+    again = folder / "main-f1-0" / ".." / "main-f1_goal-1"
+    assert find_runs([*map(str, names), str(again)])[0] == names
