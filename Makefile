@@ -3,16 +3,18 @@
 .PHONY: run test test-all lint format tiny bench bench-editors bench-evaluate bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
+# one worker per core; a file's tests stay together, so that what they share is made once
+PARALLEL := -n auto --maxprocesses=8 --dist loadfile
 args ?=
 
 run: $(READY) ## the main job at tiny scale: train by GRPO, compare the three arms, table and report (args="seed=3")
 	@$(PY) -m experiments.run $(args)
 
 test: $(READY) lint ## lint, types, then every test but the slow ones
-	@$(PY) -m pytest -q -m "not slow" $(args)
+	@$(PY) -m pytest -q $(PARALLEL) -m "not slow" $(args)
 
 test-all: $(READY) lint ## lint, types, then all tests
-	@$(PY) -m pytest -q $(args)
+	@$(PY) -m pytest -q $(PARALLEL) $(args)
 
 lint: $(READY) ## ruff (lint and format) and mypy (types), changing nothing
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check --quiet . || { echo "error: 'make format' mends most of these" >&2; exit 1; }
