@@ -203,7 +203,7 @@ class Work:
 
     def pictures(self, candidates: list[Candidate], reads: Mapping[str, Read]) -> list[Candidate]:
         """Candidates with the paths of their pictures; those that a data set holds itself are copied into the folder."""
-        from experiments.reports.pictures import copy_pictures
+        from experiments.training_data.pictures import copy_pictures
 
         if self.config.pictures == "none":
             return [replace(c, picture=None, row=None) for c in candidates]

@@ -12,10 +12,19 @@ from common.statistics import Cell, macro, micro
 from experiments.evaluation.listing import Listed, Listing, read_listing
 from experiments.evaluation.places import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Place, has_rows
 from experiments.evaluation.rows import Row, fine, fingerprint, read_rows
-from experiments.reports.tables import ARM_NAMES
-from experiments.runs.results import ARMS
+from experiments.runs.results import ARM_NAMES, ARMS
 
 OVERALL = "overall"
+RESULTS = "results.json"
+ABOUT = (
+    "scale",
+    "editor",
+    "editor_settings",
+    "execution",
+    "seed",
+    "run",
+    "gallery",
+)  # of its last command, in results.json
 Rows = Mapping[Key, Row]
 
 
@@ -162,14 +171,21 @@ def made_from(out: Path) -> str:
     return hashlib.sha256(fingerprint(folders).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+def is_evaluation(out: Path) -> bool:
+    return (out / RESULTS).is_file() and "table" in read_json(out / RESULTS)
+
+
 __all__ = [
+    "ABOUT",
     "OVERALL",
+    "RESULTS",
     "Column",
     "Section",
     "arm_name",
     "arm_order",
     "cell",
     "clusters_of",
+    "is_evaluation",
     "last_turns",
     "load",
     "made_from",

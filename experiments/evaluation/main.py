@@ -12,17 +12,15 @@ from common.errors import BadInput, RunFailed
 from common.files import read_json, write_json
 from common.progress import clock, console
 from experiments.evaluation.asked import Asked
-from experiments.evaluation.found import load, made_from
+from experiments.evaluation.found import RESULTS, is_evaluation, load, made_from
 from experiments.evaluation.judging import check_share
-from experiments.evaluation.page import write_page
 from experiments.evaluation.places import LOCKS, Share, held
 from experiments.evaluation.scores import scores
 from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.stages import Stages, open_stages, say_shares
-from experiments.evaluation.table import print_table, write_tables
+from experiments.reports.evaluation.page import write_page
+from experiments.reports.evaluation.tables import print_table, write_tables
 from experiments.runs.results import editor_settings
-
-RESULTS = "results.json"
 
 
 def evaluate(asked: Asked) -> dict[str, Any]:
@@ -130,26 +128,6 @@ def about(asked: Asked) -> Mapping[str, Any]:
     }
 
 
-ABOUT = ("scale", "editor", "editor_settings", "execution", "seed", "run", "gallery")
-
-
-def rewrite(out: Path) -> Path:
-    """Results, tables and page of an evaluation's folder anew, from its rows alone."""
-    with held(out / LOCKS / "report.lock", wait=True):
-        known = read_json(out / RESULTS)
-        sections = load(out)
-        values = scores(sections, made_from(out), {k: known[k] for k in ABOUT if k in known})
-        write_tables(out, values)
-        page = write_page(out, values, sections, values.get("gallery", 4))
-        write_json(out / RESULTS, values)
-    print_table(values)
-    return page
-
-
-def is_evaluation(out: Path) -> bool:
-    return (out / RESULTS).is_file() and "table" in read_json(out / RESULTS)
-
-
 def fail_on_invalid(stages: Stages, values: Mapping[str, Any]) -> None:
     """RunFailed naming every arm of this judge with too many invalid verdicts, once all of them are there."""
     if not stages.asked.judged:
@@ -167,4 +145,4 @@ def fail_on_invalid(stages: Stages, values: Mapping[str, Any]) -> None:
         raise RunFailed("\n".join(wrong))
 
 
-__all__ = ["RESULTS", "evaluate", "is_evaluation", "report", "rewrite", "work"]
+__all__ = ["evaluate", "report", "work"]

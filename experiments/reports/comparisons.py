@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from common.means import RESAMPLES, Mean, mean
 from experiments.reports.plots import COLOURS, INK, MUTED, STYLE, svg
-from experiments.reports.tables import ARM_NAMES, mean_f1, scores
-from experiments.runs.results import WHEN, Evaluation
+from experiments.reports.tables import mean_f1, scores
+from experiments.runs.results import ARM_NAMES, WHEN, Evaluation
 
 OVERALL, F1 = "overall", "mean F1"
 RL, RAW_EDITOR, CHOICE = "RL", "raw editor", "choice"  # kinds of questions

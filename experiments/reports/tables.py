@@ -12,15 +12,8 @@ from rich.text import Text
 
 from common.means import Mean, mean, paired
 from common.progress import console
-from experiments.runs.results import COMPONENTS, SHOWN, WHEN, Evaluation, Row, calls_made
+from experiments.runs.results import ARM_NAMES, COMPONENTS, SHOWN, WHEN, Evaluation, Row, calls_made
 
-ARM_NAMES = {
-    "editor": "editor alone",
-    "editor_chance": "editor alone, k calls, by chance",
-    "editor_best": "editor alone, k calls, best by the judge",
-    "agents": "team before RL",
-    "agents_rl": "team after RL",
-}
 SHORT_NAMES = ARM_NAMES | {
     "editor_chance": "k calls,\nby chance",
     "editor_best": "k calls,\nbest by judge",

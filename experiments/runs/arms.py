@@ -33,8 +33,8 @@ from conf.schema import RunConfig
 from editors.base import Editor
 from editors.flow import FlowEditor
 from experiments import build
-from experiments.reports.strips import save_strip, strip_numbers
 from experiments.runs.results import ARMS, CALLS, Row, calls_made
+from experiments.runs.strips import save_strip, strip_numbers
 from judges.base import Verdict
 
 Timed = Callable[[str], AbstractContextManager[None]]

@@ -18,12 +18,19 @@ from experiments.evaluation import table
 from experiments.evaluation.found import Column, Section, cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.listing import Listed, Listing
-from experiments.evaluation.page import aspect_name, drift_part, metric_notes, split_part, split_parts, write_page
 from experiments.evaluation.places import Place
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
-from experiments.evaluation.table import as_csv, as_latex, as_markdown, shown, state
+from experiments.reports.evaluation.page import (
+    aspect_name,
+    drift_part,
+    metric_notes,
+    split_part,
+    split_parts,
+    write_page,
+)
+from experiments.reports.evaluation.tables import as_csv, as_latex, as_markdown, shown, state
 from judges.rubrics import make_rubric
 from tests.experiments.evaluation.little import CARD, Brighter, Grader, Little, edited, judged, set_up
 

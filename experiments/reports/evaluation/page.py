@@ -12,8 +12,8 @@ from common.means import Mean
 from common.progress import clock
 from common.statistics import Cell
 from experiments.evaluation.found import Section, arm_name
-from experiments.evaluation.gallery_page import gallery
-from experiments.evaluation.table import AVERAGE, cell_of, shown, state
+from experiments.reports.evaluation.gallery import gallery
+from experiments.reports.evaluation.tables import AVERAGE, cell_of, shown, state
 from experiments.reports.html import card, page, table
 from experiments.reports.plots import ARM_COLOURS, COLOURS, whiskers
 from judges.metrics.names import TABLE

@@ -1,0 +1,28 @@
+"""Results, tables and page of an evaluation's folder, written anew from its rows alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.files import read_json, write_json
+from experiments.evaluation.found import ABOUT, RESULTS, load, made_from
+from experiments.evaluation.places import LOCKS, held
+from experiments.evaluation.scores import scores
+from experiments.reports.evaluation.page import write_page
+from experiments.reports.evaluation.tables import print_table, write_tables
+
+
+def rewrite(out: Path) -> Path:
+    """Write everything that the evaluation in `out` reports; returns the page. Raises BadData naming a damaged file."""
+    with held(out / LOCKS / "report.lock", wait=True):
+        previous = read_json(out / RESULTS)
+        sections = load(out)
+        values = scores(sections, made_from(out), {k: previous[k] for k in ABOUT if k in previous})
+        write_tables(out, values)
+        page = write_page(out, values, sections, values.get("gallery", 4))
+        write_json(out / RESULTS, values)
+    print_table(values)
+    return page
+
+
+__all__ = ["rewrite"]
