@@ -22,7 +22,7 @@ SWAPPED = ("editor", "execution", "sequencer", "judge", "benchmark", "engine")  
 
 
 def main(config: EvaluateConfig) -> None:
-    from experiments.evaluation.asked import as_before, resolve
+    from experiments.evaluation.spec import as_before, resolve
 
     words = given_words()
     if as_before(config, words):

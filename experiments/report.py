@@ -20,11 +20,12 @@ from common.files import read_json, write_text
 from common.jsonl import read_jsonl
 from common.means import Mean, mean, paired
 from conf.schema import RunConfig
+from experiments.evaluation.names import ARM_NAMES, ARMS, COMPONENTS, SHOWN, WHEN
 from experiments.reports.html import card, image, page, table
 from experiments.reports.plots import ARM_COLOURS, curves, whiskers
 from experiments.reports.tables import aspects, calls_note, decomposition_rows, differences, mean_f1, mean_of
 from experiments.runs.identity import load_config
-from experiments.runs.results import ARM_NAMES, ARMS, COMPONENTS, SHOWN, WHEN, Evaluation
+from experiments.runs.results import Evaluation
 
 BEFORE, AFTER = "#d9772b", "#2563a8"
 
@@ -255,7 +256,7 @@ def interval(m: Mean, form: str = ".2f") -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """One finished run: write its report anew. Several, or a sweep's folder: one table and one page over all of them."""
-    from experiments.evaluation.found import is_evaluation
+    from experiments.evaluation.load import is_evaluation
     from experiments.reports.evaluation.rewrite import rewrite
     from experiments.reports.sweep import find_runs, report_sweep
 

@@ -13,9 +13,10 @@ from benchmarks.base import EditSample
 from common.files import write_json, write_text
 from common.jsonl import Journal
 from conf.schema import RunConfig
+from experiments.evaluation.names import ARMS, WHEN
 from experiments.runs.cli import compose, typed
 from experiments.runs.identity import config_text
-from experiments.runs.results import ARMS, WHEN, results
+from experiments.runs.results import results
 from experiments.runs.strips import save_strip, strip_numbers
 
 KINDS = ("direct", "paraphrased", "indirect", "multi_step")

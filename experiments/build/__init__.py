@@ -22,10 +22,10 @@ from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer, Sequencer
 from agents.vlm_sequencer import VLMSequencer
 from benchmarks.base import EditSample
-from common.errors import BadInput
 from benchmarks.mice import MiceText
 from benchmarks.prepared import Prepared
 from benchmarks.sandbox.generate import SandboxBenchmark
+from common.errors import BadInput
 from conf.schema import (
     AlgoConfig,
     ApiConfig,

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.item import Benchmark, Item, Unit
 from common.errors import BadInput, MissingFile
 from common.filenames import folder_name
-from experiments.evaluation.places import Key, Place, Share, open_picture, picture_name, save_picture
+from experiments.evaluation.layout import Key, Layout, Share, open_picture, picture_name, save_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class FolderMaker:
         return made
 
 
-def missing_turns(place: Place, arm: str, lengths: Sequence[int], retry: bool = False) -> dict[int, int]:
+def missing_turns(place: Layout, arm: str, lengths: Sequence[int], retry: bool = False) -> dict[int, int]:
     """{unit: its first turn that is not there}: without a row, or with one whose picture is gone; those that failed too,
     where they are to be tried again."""
     rows = read_rows(place.edits(arm))
@@ -120,7 +120,7 @@ def missing_turns(place: Place, arm: str, lengths: Sequence[int], retry: bool = 
 
 
 def edit(
-    place: Place,
+    place: Layout,
     arm: str,
     benchmark: Benchmark,
     make: Callable[[], Maker],
@@ -145,7 +145,7 @@ def edit(
 
 
 def _edit_block(
-    place: Place, arm: str, benchmark: Benchmark, maker: Maker, todo: dict[int, int]
+    place: Layout, arm: str, benchmark: Benchmark, maker: Maker, todo: dict[int, int]
 ) -> list[dict[str, Any]]:
     units: dict[int, Unit] = {u: benchmark.unit(u) for u in todo}
     last = {
@@ -172,11 +172,11 @@ def _edit_block(
     return rows
 
 
-def _has(place: Place, arm: str, unit: int, turn: int) -> bool:
+def _has(place: Layout, arm: str, unit: int, turn: int) -> bool:
     return place.picture(arm, (unit, turn - 1)).is_file()
 
 
-def check_pictures(place: Place, benchmark: Benchmark) -> None:
+def check_pictures(place: Layout, benchmark: Benchmark) -> None:
     """Raises BadInput for a benchmark of texts alone."""
     item = benchmark.unit(0)[0]
     if item.source is None and item.picture is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.evaluation.found import OVERALL, Section
-from experiments.evaluation.places import Key
+from experiments.evaluation.layout import Key
+from experiments.evaluation.load import OVERALL, Section
 
 BEST, WORST, DISPUTED = "best", "worst", "disputed"
 

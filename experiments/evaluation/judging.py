@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks.item import Benchmark, Item
 from common.signals import StopWish
 from experiments.build.judges import PictureJudge
-from experiments.evaluation.places import Key, Place, Share, open_picture
+from experiments.evaluation.layout import Key, Layout, Share, open_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
@@ -42,7 +42,7 @@ class Judging:
     session so far with exact answers: the picture given in turn 1, and the gold edits of all turns until this one (an edit may
     be impossible on what an arm made of the turn before, never on what it should have made)."""
 
-    place: Place
+    place: Layout
     label: str  # the judge's folder
     benchmark: Benchmark
     judge: PictureJudge
@@ -208,7 +208,7 @@ def _row(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
     return {"unit": task.key[0], "turn": task.key[1], **values}
 
 
-def open_tasks(place: Place, label: str, arms: Sequence[str], share: Share, chunk: int, retry: bool) -> list[Task]:
+def open_tasks(place: Layout, label: str, arms: Sequence[str], share: Share, chunk: int, retry: bool) -> list[Task]:
     """This share's pictures without a verdict; with `retry` those with an invalid one too. Units first, arms within them, so
     that an evaluation that is stopped has judged the same items in every arm."""
     found: list[Task] = []

@@ -12,7 +12,7 @@ from benchmarks.item import Benchmark, Card
 from common.errors import BadData, BadInput
 from common.files import read_json, write_text
 from common.jsonl import read_jsonl
-from experiments.evaluation.places import CLAIM, Key, Place, has_rows, write_changed
+from experiments.evaluation.layout import CLAIM, Key, Layout, has_rows, write_changed
 
 ITEMS = "items.jsonl"
 
@@ -41,7 +41,7 @@ class Listing:
         return [i.key for i in self.items]
 
 
-def claim_benchmark(place: Place, benchmark: Benchmark, config: Mapping[str, Any]) -> Listing:
+def claim_benchmark(place: Layout, benchmark: Benchmark, config: Mapping[str, Any]) -> Listing:
     """Write the list of items, or compare with the one that is there. Raises BadInput where the folder holds other items,
     BadData for items that have the same id: rows and seeds are told apart by it."""
     items = []
@@ -69,7 +69,7 @@ def claim_benchmark(place: Place, benchmark: Benchmark, config: Mapping[str, Any
     return Listing(benchmark.card, tuple(items), dict(config))
 
 
-def _compare(place: Place, config: Mapping[str, Any], digest: str) -> None:
+def _compare(place: Layout, config: Mapping[str, Any], digest: str) -> None:
     """A card's words may be mended; its items may not change."""
     known = read_json(place.folder / CLAIM)
     if known.get("items") != digest:
@@ -79,7 +79,7 @@ def _compare(place: Place, config: Mapping[str, Any], digest: str) -> None:
         raise BadInput(f"{place.folder} holds other items of {place.benchmark} ({why}); choose another out=<folder>")
 
 
-def read_listing(place: Place) -> Listing:
+def read_listing(place: Layout) -> Listing:
     known = read_json(place.folder / CLAIM)
     items = tuple(
         Listed(

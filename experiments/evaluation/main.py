@@ -11,24 +11,24 @@ from typing import Any
 from common.errors import BadInput, RunFailed
 from common.files import read_json, write_json
 from common.progress import clock, console
-from experiments.evaluation.asked import Asked
-from experiments.evaluation.found import RESULTS, is_evaluation, load, made_from
+from experiments.evaluation.evaluator import Evaluator, open_evaluator, say_shares
 from experiments.evaluation.judging import check_share
-from experiments.evaluation.places import LOCKS, Share, held
+from experiments.evaluation.layout import LOCKS, Share, held
+from experiments.evaluation.load import RESULTS, is_evaluation, load, made_from
 from experiments.evaluation.scores import scores
 from experiments.evaluation.sources import keep_sources
-from experiments.evaluation.stages import Stages, open_stages, say_shares
+from experiments.evaluation.spec import EvaluationSpec
 from experiments.reports.evaluation.page import write_page
 from experiments.reports.evaluation.tables import print_table, write_tables
 from experiments.runs.results import editor_settings
 
 
-def evaluate(asked: Asked) -> dict[str, Any]:
+def evaluate(asked: EvaluationSpec) -> dict[str, Any]:
     """Everything that was asked for; what results.json then holds. Raises KeyboardInterrupt with a message how to go on,
     RunFailed where the budget was spent or too many verdicts are invalid. The report is written in these cases too."""
     began = time.monotonic()
     check_out(asked.out)
-    stages = open_stages(asked)
+    stages = open_evaluator(asked)
     share = asked.share
     n, turns = len(stages.benchmark), len(stages.listing.items)
     console.print(
@@ -71,7 +71,7 @@ def check_out(out: Path) -> None:
         raise BadInput(f"{out} holds something else ({', '.join(there)}); choose another out=<folder>")
 
 
-def settled(stages: Stages) -> bool:
+def settled(stages: Evaluator) -> bool:
     """Whether results.json was made from all rows that are there and says that none is missing: then no row need be read."""
     asked = stages.asked
     path = asked.out / RESULTS
@@ -84,7 +84,7 @@ def settled(stages: Stages) -> bool:
     return all(arm in known and not known[arm]["partial"] for arm in stages.arms)
 
 
-def work(stages: Stages, share: Share) -> bool:
+def work(stages: Evaluator, share: Share) -> bool:
     """This process's share; False where the budget was spent."""
     with share.working(stages.asked.out):  # in a worker what is missing was checked by its launcher
         stages.edit(share)
@@ -93,7 +93,7 @@ def work(stages: Stages, share: Share) -> bool:
     return covered
 
 
-def report(stages: Stages) -> dict[str, Any]:
+def report(stages: Evaluator) -> dict[str, Any]:
     """Write results.json, the tables and the page from all rows that are there, whoever made them. One process at a time: the
     last one to finish sees everything."""
     asked = stages.asked
@@ -115,7 +115,7 @@ def report(stages: Stages) -> dict[str, Any]:
     return values
 
 
-def about(asked: Asked) -> Mapping[str, Any]:
+def about(asked: EvaluationSpec) -> Mapping[str, Any]:
     used = asked.used
     return {
         "scale": used.scale.name,
@@ -128,7 +128,7 @@ def about(asked: Asked) -> Mapping[str, Any]:
     }
 
 
-def fail_on_invalid(stages: Stages, values: Mapping[str, Any]) -> None:
+def fail_on_invalid(stages: Evaluator, values: Mapping[str, Any]) -> None:
     """RunFailed naming every arm of this judge with too many invalid verdicts, once all of them are there."""
     if not stages.asked.judged:
         return

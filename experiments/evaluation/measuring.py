@@ -12,7 +12,7 @@ from benchmarks.item import Benchmark, Item
 from common.errors import MissingFile
 from common.jsonl import read_jsonl
 from conf.schema import MetricsConfig
-from experiments.evaluation.places import Key, Place, Share, open_picture
+from experiments.evaluation.layout import Key, Layout, Share, open_picture
 from experiments.evaluation.rows import RowFile, fine, key_of, read_rows
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Measure(Protocol):
     def measure(self, item: Item, edited: Image.Image) -> Mapping[str, float | None]: ...
 
 
-def unmeasured(place: Place, arm: str, names: Sequence[str], share: Share, chunk: int) -> list[Key]:
+def unmeasured(place: Layout, arm: str, names: Sequence[str], share: Share, chunk: int) -> list[Key]:
     """This share's pictures that lack one of the metrics."""
     known: dict[Key, set[str]] = {}
     for path in place.metrics(arm).glob("*.jsonl"):
@@ -37,7 +37,7 @@ def unmeasured(place: Place, arm: str, names: Sequence[str], share: Share, chunk
 
 
 def measure(
-    place: Place,
+    place: Layout,
     arm: str,
     benchmark: Benchmark,
     measured: Measure,

@@ -8,13 +8,13 @@ from pathlib import Path
 from common.jsonl import read_jsonl
 from conf.schema import JudgeConfig, TrackerConfig
 from experiments.build.judges import PictureJudge, SandboxPictures, make_judge_of, missing_judge
-from experiments.evaluation.asked import Asked
-from experiments.evaluation.places import Share
+from experiments.evaluation.layout import Share
+from experiments.evaluation.spec import EvaluationSpec
 from experiments.preflight.run import missing_keys
 from judges.rubrics import make_rubric
 
 
-def judge_for(asked: Asked, rubric: str, share: Share, folder: Path) -> PictureJudge:
+def judge_for(asked: EvaluationSpec, rubric: str, share: Share, folder: Path) -> PictureJudge:
     """The judge whose rows and ledgers lie in `folder`. Raises BadInput for settings that cannot work, MissingFile for a
     checkpoint that is not there."""
     judge = shared(asked.used.judge, share.shards)

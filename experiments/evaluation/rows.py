@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from common.errors import SaveFailed
 from common.jsonl import read_jsonl
-from experiments.evaluation.places import Key
+from experiments.evaluation.layout import Key
 
 Row = dict[str, Any]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from benchmarks.item import EVERYTHING
 from common.statistics import Cell, holm_adjusted, macro, micro, paired
-from experiments.evaluation.found import OVERALL, Column, Section, arm_name, arm_order, cell, clusters_of, last_turns
 from experiments.evaluation.listing import Listed
+from experiments.evaluation.load import OVERALL, Column, Section, cell, clusters_of, last_turns
+from experiments.evaluation.names import arm_name, arm_order
 from experiments.evaluation.rows import fine
 from experiments.runs.results import average
 from judges.metrics.summary import summarise_drift

@@ -23,22 +23,22 @@ from common.files import write_text
 from common.progress import bar
 from common.signals import StopWish
 from conf.schema import EvaluateConfig, RunConfig
-from experiments.evaluation.asked import Asked
-from experiments.evaluation.places import LOCKS, Place
+from experiments.evaluation.layout import LOCKS, Layout
+from experiments.evaluation.spec import EvaluationSpec
 from experiments.runs.launch import tail
 
 POLL_S = 0.3
 SPENT, STOPPED = 3, 130  # exit codes of a worker: the budget is spent; somebody stopped it
 
 
-def run_shards(asked: Asked, total: int) -> bool:
+def run_shards(asked: EvaluationSpec, total: int) -> bool:
     """This share, with `total` rows to write, in `launcher.processes` processes; False where one of them had spent its part
     of the budget. Raises KeyboardInterrupt where it was stopped, RunFailed with the message of a worker that failed, or
     the end of its log."""
     processes = asked.used.launcher.processes
     folder = asked.out / LOCKS
     write_asked(asked, folder / f"{asked.share.name}.yaml")
-    place = Place(asked.out, asked.benchmark_name)
+    place = Layout(asked.out, asked.benchmark_name)
     counted = lines_below(place.folder)
     already = next(counted)
     with ExitStack() as stack:
@@ -107,7 +107,7 @@ def lines_below(folder: Path) -> Iterator[int]:
         yield sum(lines for _, lines in places.values())
 
 
-def environment(asked: Asked, worker: int) -> dict[str, str]:
+def environment(asked: EvaluationSpec, worker: int) -> dict[str, str]:
     """Of a worker: it finds the code wherever it is started, and has one of the GPUs, where there are any."""
     code = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     mine = {"PYTHONPATH": code, "OMP_NUM_THREADS": str(asked.used.engine.threads)}
@@ -118,7 +118,7 @@ def environment(asked: Asked, worker: int) -> dict[str, str]:
     return os.environ | mine
 
 
-def write_asked(asked: Asked, path: Path) -> None:
+def write_asked(asked: EvaluationSpec, path: Path) -> None:
     values = {
         "config": OmegaConf.structured(asked.config),
         "used": OmegaConf.structured(asked.used),
@@ -130,13 +130,13 @@ def write_asked(asked: Asked, path: Path) -> None:
     write_text(path, OmegaConf.to_yaml(OmegaConf.create(values), resolve=True))
 
 
-def read_asked(path: Path, worker: int) -> Asked:
+def read_asked(path: Path, worker: int) -> EvaluationSpec:
     """What worker number `worker` is to do."""
     values = OmegaConf.load(path)
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), values.config))
     used = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), values.used))
     assert isinstance(config, EvaluateConfig) and isinstance(used, RunConfig)
-    asked = Asked(
+    asked = EvaluationSpec(
         config,
         used,
         Path(values.start),

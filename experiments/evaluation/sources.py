@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.item import Benchmark
-from experiments.evaluation.found import Section
 from experiments.evaluation.gallery import chosen
-from experiments.evaluation.places import Key, Place, save_picture
+from experiments.evaluation.layout import Key, Layout, save_picture
+from experiments.evaluation.load import Section
 
 
-def keep_sources(benchmark: Benchmark, sections: Sequence[Section], place: Place, gallery: int) -> None:
+def keep_sources(benchmark: Benchmark, sections: Sequence[Section], place: Layout, gallery: int) -> None:
     """Of the benchmark that is open; other benchmarks of the folder had theirs kept when they were."""
     for section in sections:
         if section.name == place.benchmark:
@@ -18,7 +18,7 @@ def keep_sources(benchmark: Benchmark, sections: Sequence[Section], place: Place
                 keep(benchmark, place, (key[0], 0))  # a session's later turns begin with what each arm made
 
 
-def keep(benchmark: Benchmark, place: Place, key: Key) -> None:
+def keep(benchmark: Benchmark, place: Layout, key: Key) -> None:
     path = place.source(key)
     if not path.is_file():
         picture = benchmark.unit(key[0])[key[1]].image

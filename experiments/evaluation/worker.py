@@ -14,16 +14,16 @@ from common.errors import ImageEditError
 
 
 def main(path: Path, worker: int) -> int:
+    from experiments.evaluation.evaluator import open_evaluator
     from experiments.evaluation.main import work
     from experiments.evaluation.shards import SPENT, STOPPED, read_asked
-    from experiments.evaluation.stages import open_stages
 
     signal.signal(signal.SIGTERM, interrupt)
     threading.Thread(target=stop_when_alone, args=(os.getppid(),), daemon=True).start()
     try:
         asked = read_asked(path, worker)
         asked.ready()
-        return 0 if work(open_stages(asked), asked.share) else SPENT
+        return 0 if work(open_evaluator(asked), asked.share) else SPENT
     except ImageEditError as error:
         print(f"error: {error}", flush=True)
         return 2

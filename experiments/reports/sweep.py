@@ -22,6 +22,7 @@ from common.files import read_json, write_text
 from common.means import Mean, mean
 from common.progress import console
 from conf.schema import RunConfig
+from experiments.evaluation.names import EXTRA_ARMS, SHOWN, WHEN
 from experiments.reports.comparisons import (
     Comparison,
     Difference,
@@ -39,7 +40,7 @@ from experiments.reports.html import page, table
 from experiments.reports.plots import ARM_COLOURS, whiskers
 from experiments.reports.tables import MEAN_OF, SHORT_NAMES, interval
 from experiments.runs.identity import EXCLUDED, load_config
-from experiments.runs.results import EXTRA_ARMS, SHOWN, WHEN, Evaluation
+from experiments.runs.results import Evaluation
 
 MEASURES = {f"F1 {w}": w for w in WHEN} | {name(a): a for a in SHOWN}  # as shown -> where its rows are
 AT_MOST = 5  # measures that fit side by side into 80 columns

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from common.means import Mean, mean, paired
 from common.progress import console
-from experiments.runs.results import ARM_NAMES, COMPONENTS, SHOWN, WHEN, Evaluation, Row, calls_made
+from experiments.evaluation.names import ARM_NAMES, COMPONENTS, SHOWN, WHEN
+from experiments.runs.results import Evaluation, Row, calls_made
 
 SHORT_NAMES = ARM_NAMES | {
     "editor_chance": "k calls,\nby chance",

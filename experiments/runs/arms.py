@@ -33,7 +33,8 @@ from conf.schema import RunConfig
 from editors.base import Editor
 from editors.flow import FlowEditor
 from experiments import build
-from experiments.runs.results import ARMS, CALLS, Row, calls_made
+from experiments.evaluation.names import ARMS, CALLS
+from experiments.runs.results import Row, calls_made
 from experiments.runs.strips import save_strip, strip_numbers
 from judges.base import Verdict
 

@@ -11,20 +11,8 @@ from typing import Any
 from common.errors import BadData
 from common.jsonl import read_jsonl
 from conf.schema import EditorConfig, RunConfig
+from experiments.evaluation.names import ARMS, CALLS, COMPONENTS, EXTRA_ARMS, WHEN
 
-ARMS = ("editor", "agents", "agents_rl")
-CALLS = "editor_calls"  # the file of the editor alone with as many calls as the team; these two are made of it
-EXTRA_ARMS = ("editor_chance", "editor_best")
-SHOWN = (ARMS[0], *EXTRA_ARMS, *ARMS[1:])  # the order of tables and plots
-ARM_NAMES = {  # as tables and plots show them
-    "editor": "editor alone",
-    "editor_chance": "editor alone, k calls, by chance",
-    "editor_best": "editor alone, k calls, best by the judge",
-    "agents": "team before RL",
-    "agents_rl": "team after RL",
-}
-WHEN = ("before", "after")
-COMPONENTS = ("format", "action", "subject", "goal", "linked")
 Row = Mapping[str, Any]
 
 

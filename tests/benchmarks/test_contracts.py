@@ -15,9 +15,9 @@ from PIL import Image
 
 from benchmarks import catalogue
 from benchmarks.item import Item
-from experiments.evaluation.found import OVERALL
+from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import claim_benchmark, read_listing
-from experiments.evaluation.places import Place
+from experiments.evaluation.load import OVERALL
 from judges.metrics import Weights, make_metrics
 from judges.rubrics import make_rubric
 from tests import published
@@ -128,7 +128,7 @@ def test_the_cards_rubric_asks_and_scores_every_item(case: Case, tmp_path: Path)
             assert not best or scores[OVERALL] == pytest.approx(10)  # the best of every scale is ten
             seen |= set(scores)
     assert set(case.kept) <= seen
-    place = Place(tmp_path / "out", case.name)  # the list that reports are made from says the same as the loader
+    place = Layout(tmp_path / "out", case.name)  # the list that reports are made from says the same as the loader
     listing = claim_benchmark(place, bench, {"place": case.name})
     assert read_listing(place).items == listing.items and [i.id for i in listing.items] == [i.id for i in items]
     assert read_listing(place).card == bench.card

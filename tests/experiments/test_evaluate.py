@@ -13,11 +13,11 @@ from common.errors import BadInput
 from common.files import read_json, write_text
 from conf.schema import EvaluateConfig
 from experiments import evaluate
+from experiments.evaluation.names import ARMS
 from experiments.report import main as report
 from experiments.runs import cli
 from experiments.runs.identity import config_text, load_config
 from experiments.runs.job import TRAINED, Job
-from experiments.runs.results import ARMS
 from experiments.runs.tracking import make_tracker
 from tests.saved_editors import save_kontext
 

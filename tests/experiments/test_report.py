@@ -11,11 +11,12 @@ import pytest
 from common.errors import MissingFile
 from common.files import read_json
 from common.jsonl import Journal, read_jsonl
+from experiments.evaluation.names import COMPONENTS
 from experiments.report import main, write_report
 from experiments.reports.sweep import differing, find_runs, grouped, load, over
 from experiments.reports.tables import print_results
 from experiments.runs.identity import load_config
-from experiments.runs.results import COMPONENTS, results
+from experiments.runs.results import results
 from tests.made_up_runs import make_run
 
 VOID = {"meta", "img", "br", "link", "path", "use", "circle", "line", "rect"}

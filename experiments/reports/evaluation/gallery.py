@@ -12,11 +12,12 @@ from typing import Any
 
 from PIL import Image
 
-from experiments.evaluation.found import OVERALL, Column, Section, arm_name
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, Seen, groups
 from experiments.evaluation.judging import words_of
+from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
-from experiments.evaluation.places import Key
+from experiments.evaluation.load import OVERALL, Column, Section
+from experiments.evaluation.names import arm_name
 
 WHAT = {
     BEST: "Best: the highest mean over judges and arms.",

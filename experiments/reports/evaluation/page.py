@@ -11,7 +11,8 @@ from common.files import write_text
 from common.means import Mean
 from common.progress import clock
 from common.statistics import Cell
-from experiments.evaluation.found import Section, arm_name
+from experiments.evaluation.load import Section
+from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.gallery import gallery
 from experiments.reports.evaluation.tables import AVERAGE, cell_of, shown, state
 from experiments.reports.html import card, page, table

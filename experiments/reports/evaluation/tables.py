@@ -194,7 +194,7 @@ def print_table(values: Mapping[str, Any]) -> None:
 
 def print_metrics(name: str, arms: Mapping[str, Any]) -> None:
     """A line for each metric that some arm has values of."""
-    from experiments.evaluation.found import arm_name
+    from experiments.evaluation.names import arm_name
 
     keys = [
         k for k in dict.fromkeys(k for cells in arms.values() for k in cells) if any(_n(c, k) for c in arms.values())
@@ -218,7 +218,7 @@ def _n(cells: Mapping[str, Any], key: str) -> int:
 
 def difference(gap: Mapping[str, Any]) -> str:
     """'team before RL − editor alone: +0.61 [+0.39, +0.99], p 0.001'."""
-    from experiments.evaluation.found import arm_name
+    from experiments.evaluation.names import arm_name
 
     p = "" if gap["p_holm"] is None else f", p {gap['p_holm']:.2g} (Holm)"
     return f"{arm_name(gap['second'])} − {arm_name(gap['first'])}: {cell_of(gap).text(sign=True)}{p}"

@@ -14,21 +14,21 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from benchmarks.base import EditSample
-from common.errors import BadInput, MissingFile
 from benchmarks.sandbox.generate import SandboxBenchmark
+from common.errors import BadInput, MissingFile
+from common.jsonl import read_jsonl
 from conf.schema import EngineConfig, JudgeConfig, TrackerConfig
 from experiments import build
+from experiments.build.judges import make_judge_of, sampling_of
+from experiments.preflight.run import missing_keys
 from experiments.runs import cli
 from experiments.runs.arms import Arms, run_arm
 from experiments.runs.cli import compose, typed
-from experiments.build.judges import make_judge_of, sampling_of
-from experiments.preflight.run import missing_keys
 from judges.base import ASPECTS
 from judges.cache import ReplyCache
 from judges.chat import ChatClient
 from judges.llm import LLMJudge
 from judges.question import Sampling
-from common.jsonl import read_jsonl
 from tests.judges import chat_server as cs
 from tests.judges.chat_server import ChatServer
 from tests.judges.simple_rubric import SimpleRubric

@@ -11,10 +11,9 @@ from agents.backends.vlm import load_vlm
 from common.errors import BadInput, MissingFile
 from conf.schema import RolloutsConfig
 from experiments import build
+from experiments.preflight.run import machine, missing_rollouts, preflight
 from experiments.runs import cli
-from experiments.preflight.run import machine
 from experiments.runs.identity import identity
-from experiments.preflight.run import missing_rollouts, preflight
 
 
 def without_vllm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from benchmarks.item import Card, Item, Unit
 from common.files import write_json
 from experiments.evaluation.editing import Made, Maker, edit, missing_turns
 from experiments.evaluation.judging import Judging, Task, open_tasks
+from experiments.evaluation.layout import Layout, Share, claim
 from experiments.evaluation.listing import claim_benchmark
-from experiments.evaluation.places import Place, Share, claim
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 
@@ -120,13 +120,13 @@ class Grader:
         return Verdict({"overall": (value(after) - value(before)) / 10, "kept": 5.0}, raw={"said": f"about {item.id}"})
 
 
-def edited(place: Place, arm: str, benchmark: Little, maker: Maker, share: Share = WHOLE, chunk: int = 3) -> None:
+def edited(place: Layout, arm: str, benchmark: Little, maker: Maker, share: Share = WHOLE, chunk: int = 3) -> None:
     turns = [benchmark.turns] * benchmark.units
     edit(place, arm, benchmark, lambda: maker, missing_turns(place, arm, turns), share, chunk)
 
 
 def judged(
-    place: Place, label: str, benchmark: Little, judge: Grader, arms: Sequence[str], share: Share = WHOLE
+    place: Layout, label: str, benchmark: Little, judge: Grader, arms: Sequence[str], share: Share = WHOLE
 ) -> bool:
     tasks: list[Task] = open_tasks(place, label, arms, share, 3, False)
     return Judging(place, label, benchmark, judge, share).run(tasks)
@@ -134,9 +134,9 @@ def judged(
 
 def set_up(
     out: Path, benchmark: Little, arms: Sequence[str] = ("editor",), judges: Mapping[str, float] | None = None
-) -> Place:
+) -> Layout:
     """A folder whose benchmark, arms and judges (with their share of invalid verdicts) are claimed."""
-    place = Place(out, "little")
+    place = Layout(out, "little")
     claim_benchmark(place, benchmark, {"place": "little"})
     for arm in arms:
         claim(place.edits(arm), {"arm": arm}, "pictures", "")

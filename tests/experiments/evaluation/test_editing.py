@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from common.errors import BadData, BadInput, MissingFile
 from experiments.evaluation.editing import FolderMaker, missing_turns
+from experiments.evaluation.layout import Layout, Share, open_picture
 from experiments.evaluation.listing import claim_benchmark, read_listing
-from experiments.evaluation.places import Place, Share, open_picture
 from experiments.evaluation.rows import read_rows
 from tests.experiments.evaluation.little import Brighter, Little, edited, grey, set_up, value
 
 
-def pictures(place: Place, arm: str = "editor") -> dict[str, bytes]:
+def pictures(place: Layout, arm: str = "editor") -> dict[str, bytes]:
     folder = place.picture(arm, (0, 0)).parent
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
-def rows(place: Place, arm: str = "editor") -> dict[tuple[int, int], tuple[str, str]]:
+def rows(place: Layout, arm: str = "editor") -> dict[tuple[int, int], tuple[str, str]]:
     return {k: (r["id"], r["failure"]) for k, r in read_rows(place.edits(arm)).items()}
 
 
@@ -122,4 +122,4 @@ def test_other_items_in_the_same_folder_and_equal_ids_are_refused(tmp_path: Path
             return super().unit(0)
 
     with pytest.raises(BadData, match="'item-0-0'"):
-        claim_benchmark(Place(tmp_path, "twice"), Twice(2), {"place": "twice"})
+        claim_benchmark(Layout(tmp_path, "twice"), Twice(2), {"place": "twice"})

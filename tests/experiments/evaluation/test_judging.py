@@ -21,7 +21,7 @@ from benchmarks.base import Edit
 from benchmarks.item import Item, Unit
 from common.errors import BadInput
 from experiments.evaluation.judging import Judging, open_tasks, usage_of, words_of
-from experiments.evaluation.places import Place, Share
+from experiments.evaluation.layout import Layout, Share
 from experiments.evaluation.rows import read_rows
 from judges.base import Verdict
 from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up, value
@@ -29,14 +29,14 @@ from tests.experiments.evaluation.little import Brighter, Grader, Little, edited
 ARMS = ("editor", "agents")
 
 
-def ready(out: Path, benchmark: Little) -> Place:
+def ready(out: Path, benchmark: Little) -> Layout:
     place = set_up(out, benchmark, ARMS)
     edited(place, "editor", benchmark, Brighter(10))
     edited(place, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
     return place
 
 
-def verdicts(place: Place, label: str = "grader") -> dict[tuple[str, int], object]:
+def verdicts(place: Layout, label: str = "grader") -> dict[tuple[str, int], object]:
     return {
         (arm, k[0]): (r["valid"], r["scores"], r["reason"])
         for arm in ARMS
@@ -44,7 +44,7 @@ def verdicts(place: Place, label: str = "grader") -> dict[tuple[str, int], objec
     }
 
 
-def lines(place: Place, label: str = "grader") -> int:
+def lines(place: Layout, label: str = "grader") -> int:
     return sum(f.read_text().count("\n") for a in ARMS for f in place.verdicts(label, a).glob("*.jsonl"))
 
 

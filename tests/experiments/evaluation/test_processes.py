@@ -16,8 +16,8 @@ from common.files import read_json
 from conf.schema import EvaluateConfig
 from experiments.evaluate import given_words
 from experiments.evaluation import shards
-from experiments.evaluation.asked import arms_of, resolve
 from experiments.evaluation.rows import read_rows
+from experiments.evaluation.spec import arms_of, resolve
 from experiments.runs import cli
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
-from experiments.evaluation.places import Share, claim
+from experiments.evaluation.layout import Share, claim
 from experiments.evaluation.rows import RowFile, fingerprint, read_rows
 
 

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from benchmarks.base import EditSample
 from experiments.evaluation import table
-from experiments.evaluation.found import Column, Section, cell, load, made_from
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
+from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import Listed, Listing
-from experiments.evaluation.places import Place
+from experiments.evaluation.load import Column, Section, cell, load, made_from
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
@@ -37,7 +37,7 @@ from tests.experiments.evaluation.little import CARD, Brighter, Grader, Little, 
 ARMS = ("editor", "agents")
 
 
-def evaluated(out: Path, judges: tuple[str, ...] = ("grader",), budget: int | None = None, most: float = 0.2) -> Place:
+def evaluated(out: Path, judges: tuple[str, ...] = ("grader",), budget: int | None = None, most: float = 0.2) -> Layout:
     """Six items; the editor adds 10, the team 20 and has no picture of item 2. With a budget some verdicts are missing."""
     benchmark = Little(6)
     place = set_up(out, benchmark, ARMS, dict.fromkeys(judges, most))
@@ -250,7 +250,7 @@ def test_every_score_is_split_by_kind_turn_and_part_each_part_by_both_means(tmp_
     }
     listing = Listing(replace(CARD, mean="macro"), tuple(items), {})
     column = Column("grader", {}, {"editor": rows}, {})
-    section = Section(Place(tmp_path, "little"), listing, ("editor",), {}, {"editor": {}}, (column,), {})
+    section = Section(Layout(tmp_path, "little"), listing, ("editor",), {}, {"editor": {}}, (column,), {})
     found = column_scores(section, column)["arms"]["editor"]
     assert found["subsets"]["en"]["value"] == 5.0  # ((1 + 3) / 2 + 8) / 2
     assert found["subsets_micro"]["en"]["value"] == 4.0  # (1 + 3 + 8) / 3

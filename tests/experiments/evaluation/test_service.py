@@ -13,8 +13,8 @@ from PIL import Image
 
 from common.files import read_json
 from experiments import evaluate
+from experiments.evaluation.layout import Share
 from experiments.evaluation.parts import budget_left
-from experiments.evaluation.places import Share
 from experiments.evaluation.rows import read_rows
 from experiments.runs import cli
 from judges.rubrics import make_rubric

@@ -17,9 +17,10 @@ from conf.schema import RunConfig
 from editors.flow import FlowEditor
 from editors.sandbox import SandboxEditor
 from experiments import build
+from experiments.evaluation.names import CALLS
 from experiments.runs.arms import Arms, call_counts, check_calls, check_verdicts, equal_calls, run_arm, watched
 from experiments.runs.cli import compose, typed
-from experiments.runs.results import CALLS, Evaluation, best_by_judge, by_chance, calls_made, editor_settings
+from experiments.runs.results import Evaluation, best_by_judge, by_chance, calls_made, editor_settings
 from tests.saved_editors import save_kontext
 
 SAMPLES = 5

@@ -15,28 +15,27 @@ from common.files import read_json
 from common.progress import bar, console
 from conf.schema import JudgeConfig, RunConfig
 from experiments.build.judges import PictureJudge, sampling_of
-from experiments.evaluation.asked import Asked, benchmark_identity, open_benchmark
 from experiments.evaluation.editing import FolderMaker, Maker, TeamMaker, check_pictures, edit, missing_turns
-from experiments.evaluation.found import arm_order
 from experiments.evaluation.judging import Judging, open_tasks
-from experiments.evaluation.listing import Listing, claim_benchmark
-from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
-from experiments.evaluation.parts import judge_for, missing_for_judge
-from experiments.evaluation.places import (
+from experiments.evaluation.layout import (
     CLAIM,
     EDITS,
     LIMITS,
     LOCKS,
     METRICS,
     Key,
-    Place,
+    Layout,
     Share,
     claim,
     has_rows,
     held,
     write_changed,
 )
-from experiments.runs.results import ARMS
+from experiments.evaluation.listing import Listing, claim_benchmark
+from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
+from experiments.evaluation.names import ARMS, arm_order
+from experiments.evaluation.parts import judge_for, missing_for_judge
+from experiments.evaluation.spec import EvaluationSpec, benchmark_identity, open_benchmark
 from judges.question import Usage
 from judges.rubrics import make_rubric
 
@@ -44,20 +43,20 @@ ANOTHER = "choose another out=<folder>, or label=<name> to have both in one tabl
 
 
 @dataclass
-class Stages:
+class Evaluator:
     """What was asked, with the benchmark opened and every part claimed. `judge_of` and `measure_of` load what is heavy."""
 
-    asked: Asked
+    asked: EvaluationSpec
     benchmark: Benchmark
     judge_of: Callable[[str, str, Share], PictureJudge]  # rubric, label, share
     measure_of: Callable[[], Measure] | None
-    place: Place = field(init=False)
+    place: Layout = field(init=False)
     listing: Listing = field(init=False)
     arms: tuple[str, ...] = field(init=False)  # all that this folder has of the benchmark
     _maker: dict[str, Callable[[], Maker]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.place = Place(self.asked.out, self.asked.benchmark_name)
+        self.place = Layout(self.asked.out, self.asked.benchmark_name)
         check_pictures(self.place, self.benchmark)
         with held(self.asked.out / LOCKS / "claims.lock", wait=True):
             self.listing = claim_benchmark(self.place, self.benchmark, benchmark_identity(self.asked))
@@ -223,7 +222,7 @@ class Stages:
                     measure(self.place, arm, self.benchmark, measured, names, keys, share, b.update)
 
 
-def missing_for_arms(asked: Asked, arms: Sequence[str]) -> list[str]:
+def missing_for_arms(asked: EvaluationSpec, arms: Sequence[str]) -> list[str]:
     """What editing needs and is not there; pictures made elsewhere need nothing."""
     kinds = {a.rpartition("/")[2] for a in arms} & set(ARMS)
     if not kinds:
@@ -250,7 +249,7 @@ def spent(done: int, usage: Usage, seconds: float) -> str:
     return " · ".join(parts)
 
 
-def team_maker(asked: Asked, arm: str) -> TeamMaker:
+def team_maker(asked: EvaluationSpec, arm: str) -> TeamMaker:
     from experiments.runs.arms import Arms
 
     arms = Arms(asked.used, asked.out, [], asked.start, asked.trained or asked.start)
@@ -307,9 +306,9 @@ def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
     return found | own | {"repeats": repeats, "prompts": protocol.version}
 
 
-def open_stages(asked: Asked) -> Stages:
+def open_evaluator(asked: EvaluationSpec) -> Evaluator:
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
-    place = Place(asked.out, asked.benchmark_name)
+    place = Layout(asked.out, asked.benchmark_name)
 
     def judge(rubric: str, label: str, share: Share) -> PictureJudge:
         return judge_for(asked, rubric, share, place.judge(label))
@@ -318,10 +317,10 @@ def open_stages(asked: Asked) -> Stages:
     if asked.config.metrics.names:
         check_metrics(asked.config.metrics)
         metrics = lambda: make_measure(asked.config.metrics)  # noqa: E731
-    return Stages(asked, open_benchmark(asked.used.benchmark, asked.used), judge, metrics)
+    return Evaluator(asked, open_benchmark(asked.used.benchmark, asked.used), judge, metrics)
 
 
-def say_shares(stages: Stages, share: Share) -> None:
+def say_shares(stages: Evaluator, share: Share) -> None:
     blocks = -(-len(stages.benchmark) // stages.asked.config.chunk)
     if share.shards > blocks:
         console.print(
@@ -329,4 +328,4 @@ def say_shares(stages: Stages, share: Share) -> None:
         )
 
 
-__all__ = ["Stages", "open_stages", "say_shares", "spent"]
+__all__ = ["Evaluator", "open_evaluator", "say_shares", "spent"]

@@ -10,15 +10,15 @@ from typing import Any
 from benchmarks.item import Benchmark
 from common.errors import BadInput, MissingFile
 from conf.schema import BenchmarkConfig, EvaluateConfig, RunConfig
-from experiments.evaluation.places import Share
-from experiments.runs.results import ARMS
+from experiments.evaluation.layout import Share
+from experiments.evaluation.names import ARMS
 
 NO = ("", "none", "null")  # how a command line says that there is none
 TEXT_ONLY = ("mice_text",)
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationSpec:
     """`used` is the configuration that is evaluated: the run's with what the command line names in it, or the command
     line's alone. `start` and `trained` are its decomposer before and after RL."""
 
@@ -95,7 +95,7 @@ def as_before(config: EvaluateConfig, words: Sequence[str]) -> bool:
     return benchmark and judge and str(config.arms).strip() in ("all", "none")
 
 
-def check(asked: Asked) -> None:
+def check(asked: EvaluationSpec) -> None:
     """Settings that contradict each other. Raises BadInput, MissingFile."""
     c, launcher = asked.config, asked.used.launcher
     _ = asked.share  # raises for a shard that is none
@@ -138,13 +138,13 @@ def open_benchmark(config: BenchmarkConfig, used: RunConfig) -> Benchmark:
     return catalogue.load(config.name, **given)
 
 
-def benchmark_identity(asked: Asked) -> dict[str, Any]:
+def benchmark_identity(asked: EvaluationSpec) -> dict[str, Any]:
     """Settings that choose items; where the data lie does not."""
     values = asdict(asked.used.benchmark)
     return {k: v for k, v in values.items() if k not in ("path", "train_share")} | {"place": asked.benchmark_name}
 
 
-def resolve(config: EvaluateConfig, words: Sequence[str]) -> Asked:
+def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
     """Raises BadInput, MissingFile for what cannot be evaluated."""
     from experiments.evaluate import composed, swapped
     from experiments.runs.identity import START, TRAINED, load_config
@@ -170,7 +170,7 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> Asked:
     if config.samples is not None:
         used = replace(used, benchmark=replace(used.benchmark, samples=config.samples))
     pictures = Path(config.pictures) if config.pictures else None
-    asked = Asked(config, used, start, trained, arms_of(config, trained is not None), pictures)
+    asked = EvaluationSpec(config, used, start, trained, arms_of(config, trained is not None), pictures)
     check(asked)
     return asked
 
@@ -193,4 +193,4 @@ def _of_a_run(word: str) -> bool:
     return word.partition("=")[0].lstrip("+~").partition(".")[0] in (*GROUPS, "paths")
 
 
-__all__ = ["Asked", "arms_of", "as_before", "benchmark_identity", "open_benchmark", "resolve", "run_of"]
+__all__ = ["EvaluationSpec", "arms_of", "as_before", "benchmark_identity", "open_benchmark", "resolve", "run_of"]

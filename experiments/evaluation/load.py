@@ -9,10 +9,10 @@ from typing import Any
 
 from common.files import read_json
 from common.statistics import Cell, macro, micro
+from experiments.evaluation.layout import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Layout, has_rows
 from experiments.evaluation.listing import Listed, Listing, read_listing
-from experiments.evaluation.places import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Place, has_rows
+from experiments.evaluation.names import arm_order
 from experiments.evaluation.rows import Row, fine, fingerprint, read_rows
-from experiments.runs.results import ARM_NAMES, ARMS
 
 OVERALL = "overall"
 RESULTS = "results.json"
@@ -54,7 +54,7 @@ class Column:
 class Section:
     """One benchmark of an evaluation."""
 
-    place: Place
+    place: Layout
     listing: Listing
     arms: tuple[str, ...]
     claims: Mapping[str, Mapping[str, Any]]  # of each arm
@@ -78,7 +78,7 @@ def load(out: Path) -> list[Section]:
     sections = []
     for path in sorted(p.parent for p in out.glob(f"*/{CLAIM}")):
         name = read_json(path / CLAIM)["config"]["place"]
-        place = Place(out, name)
+        place = Layout(out, name)
         claims = {c["arm"]: c for p in path.glob(f"{EDITS}/*/{CLAIM}") if has_rows(p.parent) and (c := read_json(p))}
         arms = tuple(sorted(claims, key=arm_order))
         edits = {arm: read_rows(place.edits(arm)) for arm in arms}
@@ -149,20 +149,6 @@ def last_turns(items: Sequence[Listed]) -> list[Listed]:
     return list(last.values())
 
 
-def arm_order(arm: str) -> tuple[bool, str, int, str]:
-    """As the paper's table: of each label the editor alone, the team before RL, the team after it; then pictures made
-    elsewhere."""
-    label, _, kind = arm.rpartition("/")
-    return (kind not in ARMS, label, ARMS.index(kind) if kind in ARMS else 0, arm)
-
-
-def arm_name(arm: str) -> str:
-    """As a table shows it."""
-    label, _, kind = arm.rpartition("/")
-    shown = ARM_NAMES.get(kind, kind)
-    return f"{label}: {shown}" if label else shown
-
-
 def made_from(out: Path) -> str:
     """Changes with every row that a report would show."""
     import hashlib
@@ -181,8 +167,6 @@ __all__ = [
     "RESULTS",
     "Column",
     "Section",
-    "arm_name",
-    "arm_order",
     "cell",
     "clusters_of",
     "is_evaluation",

@@ -34,7 +34,7 @@ Key = tuple[int, int]  # number of the unit, number of the turn in it
 
 
 @dataclass(frozen=True)
-class Place:
+class Layout:
     """One benchmark's folder in an evaluation's folder."""
 
     out: Path
@@ -186,7 +186,7 @@ __all__ = [
     "PICTURES",
     "VERDICTS",
     "Key",
-    "Place",
+    "Layout",
     "Share",
     "claim",
     "has_rows",
