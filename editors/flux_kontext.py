@@ -10,13 +10,14 @@ import torch
 from diffusers import FluxKontextPipeline
 from diffusers.pipelines.flux.pipeline_flux_kontext import PREFERRED_KONTEXT_RESOLUTIONS
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import BadInput
-from editors.flow import FlowSettings, Text
+from editors.conditioning import TextEmbeddings
+from editors.flow import FlowSettings
 from editors.pipeline import Pair, PipelineModel
 
-TRAINED_AREA = 1024 * 1024  # of the published checkpoint, which knows the preferred sizes
+TRAINED_AREA = 1024 * 1024  # of the published checkpoint, which was trained on the preferred sizes
 
 
 class KontextModel(PipelineModel):
@@ -40,37 +41,54 @@ class KontextModel(PipelineModel):
     def grids(self) -> tuple[tuple[int, int], ...] | None:
         return tuple(PREFERRED_KONTEXT_RESOLUTIONS) if self.settings.area == TRAINED_AREA else None
 
-    def _texts(self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]) -> tuple[Text, Text | None]:
+    def encode_text(
+        self, pictures: Sequence[Image.Image], instructions: Sequence[str], length: int | None = None
+    ) -> TextEmbeddings:
+        """See `PipelineModel.encode_text`; the pictures are not read."""
+        embeds, pooled, _ = self.pipe.encode_prompt(
+            prompt=list(instructions),
+            max_sequence_length=length or self.settings.max_sequence_length,
+            device=self.device,
+        )
+        return TextEmbeddings(embeds, None, pooled)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """The number of T5 tokens of each text, before padding or cutting."""
+        return [len(ids) for ids in self.pipe.tokenizer_2(list(texts)).input_ids]
+
+    def _texts(
+        self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]
+    ) -> tuple[TextEmbeddings, TextEmbeddings | None]:
         negative = [self.settings.negative_prompt or ""] if self.settings.guided else []
         distinct = list(dict.fromkeys([text for _, text in pairs] + negative))
         self._warn_of_cuts(distinct)
-        embeds, pooled, _ = self.pipe.encode_prompt(
-            prompt=distinct, max_sequence_length=self.settings.max_sequence_length, device=self.device
-        )
-        encoded, row = Text(embeds, None, pooled), {text: i for i, text in enumerate(distinct)}
+        encoded, row = self.encode_text([], distinct), {text: i for i, text in enumerate(distinct)}
         positive = encoded.select([row[text] for _, text in pairs])
         return positive, encoded.select([row[negative[0]]] * len(pairs)) if negative else None
 
     def _warn_of_cuts(self, texts: Sequence[str]) -> None:
-        """T5 reads no more than `max_sequence_length` tokens; what comes after them is not carried out."""
-        most = self.settings.max_sequence_length
-        lengths = [len(ids) for ids in self.pipe.tokenizer_2(list(texts)).input_ids]
-        if max(lengths) > most:
-            cut = sum(n > most for n in lengths)
+        """T5 reads no more than `max_sequence_length` tokens; what an instruction says after them is lost."""
+        limit, lengths = self.settings.max_sequence_length, self.token_counts(texts)
+        if max(lengths) > limit:
+            cut = sum(n > limit for n in lengths)
             warnings.warn(
-                f"{cut} instructions are longer than max_sequence_length={most} tokens (up to {max(lengths)}) and were cut",
+                f"{cut} instructions are longer than max_sequence_length={limit} tokens (up to {max(lengths)}) and were cut",
                 stacklevel=2,
             )
 
-    def _encode_pixels(self, pixels: Tensor) -> Tensor:
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
         return self.pipe._encode_vae_image(pixels, generator=None)
 
-    def _decode_latents(self, latents: Tensor) -> Tensor:
+    def decode_latents(self, latents: Tensor) -> Tensor:
         vae = self.pipe.vae
         latents = latents / vae.config.scaling_factor + vae.config.shift_factor
         return vae.decode(latents.to(vae.dtype), return_dict=False)[0]
 
-    def _arguments(self, grid: tuple[int, int], rows: int, text: Text) -> dict[str, Any]:
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return [*self.pipe.transformer.transformer_blocks, *self.pipe.transformer.single_transformer_blocks]
+
+    def _arguments(self, grid: tuple[int, int], rows: int, text: TextEmbeddings) -> dict[str, Any]:
         assert text.pooled is not None
         height, width = self._latent_size(grid)
         result = self.pipe._prepare_latent_image_ids(rows, height // 2, width // 2, self.device, torch.float32)

@@ -1,7 +1,7 @@
-"""What the diffusers pipelines of flow editors have in common: geometry, noise, schedule, guidance, and the way out.
+"""What the diffusers pipelines of flow editors have in common: geometry, encoding, noise, schedule, guidance and decoding.
 
-The pipelines' own parts and helpers do the work (VAE, packing, scheduler); what is not used is their `__call__`, which decides
-sizes by itself, takes no batches of different texts (Qwen Plus) and ignores guidance that lacks its other half.
+The pipelines' own parts and helpers do the work (VAE, packing, scheduler). Their `__call__` is not used: it decides sizes by
+itself, takes no batches of different texts (Qwen Plus), and ignores true_cfg without a negative prompt.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux_kontext import calculate_shift  # the Qwen pipelines hold copies of it
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import BadInput
-from editors.flow import FlowSettings, Prepared, Text, check_finite
+from editors.conditioning import Conditioning, TextEmbeddings
+from editors.flow import FlowSettings, check_finite
 from editors.geometry import Fit, fit_to_grid
 from editors.steps import Sigma
 
 PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: its activations are larger than the transformer's
-Pair: TypeAlias = tuple[int, str]  # which of the distinct pictures, and what is said about it
+Pair: TypeAlias = tuple[int, str]  # the number of the distinct picture, and the instruction
 
 
 class PipelineModel(ABC):
@@ -86,9 +87,9 @@ class PipelineModel(ABC):
         """Rows and columns of unpacked latents."""
         return grid[1] // self.pipe.vae_scale_factor, grid[0] // self.pipe.vae_scale_factor
 
-    # ------------------------------------------------------------------------------------------------ in
+    # ------------------------------------------------------------------------------------------------ encoding
     @torch.no_grad()
-    def prepare(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> Prepared:
+    def prepare(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> Conditioning:
         """Encode pictures of one size (as `fit` gives them) and their instructions; equal ones are encoded once.
 
         Raises BadInput where the pictures differ in size or are not on the grid.
@@ -117,51 +118,64 @@ class PipelineModel(ABC):
         pairs = list(zip(which, instructions, strict=True))
         text, negative = self._texts(distinct, pairs)
         source = self._encode_pictures(distinct)[torch.as_tensor(which, device=self.device)]
-        return Prepared(grid, source, text, negative)
+        return Conditioning(grid, source, text, negative)
 
     @abstractmethod
-    def _texts(self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]) -> tuple[Text, Text | None]:
-        """The encoded pairs, row by row, and the negative prompt's where the settings guide."""
+    def encode_text(
+        self, pictures: Sequence[Image.Image], instructions: Sequence[str], length: int | None = None
+    ) -> TextEmbeddings:
+        """Encode row b's instruction, with row b's picture where the family reads it, one by one: equal rows are not shared.
+
+        Gradients are kept. `length` is the number of tokens that the instructions are padded to in a family that pads them to
+        a fixed length; None takes `settings.max_sequence_length`.
+        """
+
+    @abstractmethod
+    def _texts(
+        self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]
+    ) -> tuple[TextEmbeddings, TextEmbeddings | None]:
+        """The embeddings of the pairs, row by row, and those of the negative prompt where guidance is on."""
 
     def _encode_pictures(self, pictures: Sequence[Image.Image]) -> Tensor:
-        """[B, N, C]: the VAE's most likely latents, packed."""
+        """[B, N, C]: the mode of the VAE's latents, packed."""
         width, height = pictures[0].size
         packed = []
         for chunk in _chunks(pictures, width * height):
             pixels = self.pipe.image_processor.preprocess(list(chunk), height, width)
-            latents = self._encode_pixels(pixels.to(self.device, self.pipe.vae.dtype)).float()
-            packed.append(self._pack(latents))
+            packed.append(self.pack(self.encode_pixels(pixels.to(self.device, self.pipe.vae.dtype)).float()))
         return torch.cat(packed)
 
     @abstractmethod
-    def _encode_pixels(self, pixels: Tensor) -> Tensor:
-        """[B, 3, H, W] in [-1, 1] to latents as the transformer knows them, in the VAE's own shape."""
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """The mode of the VAE's latents of [B, 3, H, W] in [-1, 1], at the transformer's scale and in the VAE's own shape.
+        Gradients are kept."""
 
-    def _pack(self, latents: Tensor) -> Tensor:
+    def pack(self, latents: Tensor) -> Tensor:
+        """Latents in the VAE's shape, [B, C, h, w] or [B, C, 1, h, w], as the transformer's tokens [B, h/2 * w/2, 4 C]."""
         channels = self.pipe.transformer.config.in_channels // 4
         return self.pipe._pack_latents(latents, len(latents), channels, *latents.shape[-2:])
 
-    # ------------------------------------------------------------------------------------------------ the walk
-    def noise(self, prepared: Prepared, seeds: Sequence[int]) -> Tensor:
+    # ------------------------------------------------------------------------------------------------ sampling
+    def noise(self, conditioning: Conditioning, seeds: Sequence[int]) -> Tensor:
         """[B, N, C]: standard normal, drawn on the CPU in float32, so that a seed means the same on any device and in any batch.
 
         Raises BadInput where there is not one seed per row.
         """
-        if len(seeds) != len(prepared):
-            raise BadInput(f"one seed per row is needed: {len(prepared)} rows, {len(seeds)} seeds")
-        shape = (1, self.pipe.transformer.config.in_channels // 4, *self._latent_size(prepared.grid))
+        if len(seeds) != len(conditioning):
+            raise BadInput(f"one seed per row is needed: {len(conditioning)} rows, {len(seeds)} seeds")
+        shape = (1, self.pipe.transformer.config.in_channels // 4, *self._latent_size(conditioning.grid))
         drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds]
-        return self._pack(torch.cat(drawn)).to(self.device)
+        return self.pack(torch.cat(drawn)).to(self.device)
 
-    def sigmas(self, prepared: Prepared, steps: int) -> Tensor:
+    def sigmas(self, conditioning: Conditioning, steps: int) -> Tensor:
         """[S + 1], falling to 0: the pipeline's schedule, shifted by the number of tokens where the scheduler is so configured.
 
-        Raises BadInput where that configuration makes no way of so few steps.
+        Raises BadInput where that configuration allows no schedule of so few steps.
         """
-        scheduler = deepcopy(self.pipe.scheduler)  # the pipe's own stays as it is
+        scheduler = deepcopy(self.pipe.scheduler)  # set_timesteps changes it
         config = scheduler.config
         mu = calculate_shift(
-            prepared.source.shape[1],
+            conditioning.source.shape[1],
             config.get("base_image_seq_len", 256),
             config.get("max_image_seq_len", 4096),
             config.get("base_shift", 0.5),
@@ -177,24 +191,25 @@ class PipelineModel(ABC):
             )
         return sigmas.to(self.device)
 
-    def velocity(self, prepared: Prepared, latents: Tensor, sigma: Sigma) -> Tensor:
+    def velocity(self, conditioning: Conditioning, latents: Tensor, sigma: Sigma) -> Tensor:
         """[B, N, C] in float32, classifier-free guidance included where the settings say so (two forwards). Gradients are kept."""
-        values = torch.as_tensor(sigma, dtype=torch.float32, device=self.device)
-        time = (values * 1000 / 1000).expand(len(latents))  # there and back, as pipelines do: the same last bit
-        conditional = self._forward("cond", prepared, prepared.text, latents, time)
-        if prepared.negative is None:
+        time = torch.as_tensor(sigma, dtype=torch.float32, device=self.device).expand(len(latents))
+        conditional = self._forward("cond", conditioning, conditioning.text, latents, time)
+        if conditioning.negative is None:
             return conditional
-        unconditional = self._forward("uncond", prepared, prepared.negative, latents, time)
+        unconditional = self._forward("uncond", conditioning, conditioning.negative, latents, time)
         return self._guide(conditional, unconditional)
 
     def _guide(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
         """Classifier-free guidance (arXiv 2207.12598), w = true_cfg."""
         return unconditional + self.settings.true_cfg * (conditional - unconditional)
 
-    def _forward(self, branch: str, prepared: Prepared, text: Text, latents: Tensor, time: Tensor) -> Tensor:
-        """[B, N, C]: the velocity of the result's tokens. Each branch has a cache of its own, where caching is on."""
+    def _forward(
+        self, branch: str, conditioning: Conditioning, text: TextEmbeddings, latents: Tensor, time: Tensor
+    ) -> Tensor:
+        """[B, N, C]: the velocity of the result's tokens. Each branch has its own cache, where caching is on."""
         dtype = self.pipe.transformer.dtype
-        tokens = torch.cat([latents, prepared.source], 1).to(dtype)
+        tokens = torch.cat([latents, conditioning.source], 1).to(dtype)
         with self.pipe.transformer.cache_context(branch):
             out = self.pipe.transformer(
                 hidden_states=tokens,
@@ -202,7 +217,7 @@ class PipelineModel(ABC):
                 guidance=self._guidance(len(latents)),
                 encoder_hidden_states=text.embeds.to(dtype),
                 return_dict=False,
-                **self._arguments(prepared.grid, len(latents), text),
+                **self._arguments(conditioning.grid, len(latents), text),
             )[0]
         return out[:, : latents.shape[1]].float()
 
@@ -212,51 +227,63 @@ class PipelineModel(ABC):
         return torch.full([rows], self.settings.guidance, dtype=torch.float32, device=self.device)
 
     @abstractmethod
-    def _arguments(self, grid: tuple[int, int], rows: int, text: Text) -> dict[str, Any]:
-        """What this family's transformer wants besides tokens, time and text."""
+    def _arguments(self, grid: tuple[int, int], rows: int, text: TextEmbeddings) -> dict[str, Any]:
+        """The arguments of this family's transformer besides tokens, time and text."""
 
-    # ------------------------------------------------------------------------------------------------ out
+    # ------------------------------------------------------------------------------------------------ decoding
     @torch.no_grad()
-    def decode_pixels(self, prepared: Prepared, latents: Tensor) -> Tensor:
+    def decode_pixels(self, conditioning: Conditioning, latents: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1], float32. Raises RunFailed where the VAE gives NaN or infinities."""
-        width, height = prepared.grid
+        width, height = conditioning.grid
         latents = self.pipe._unpack_latents(latents, height, width, self.pipe.vae_scale_factor)
         chunks = _chunks(latents, width * height)
-        pixels = torch.cat([self._decode_latents(chunk).float() for chunk in chunks])
+        pixels = torch.cat([self.decode_latents(chunk).float() for chunk in chunks])
         check_finite(pixels, "the decoded pictures")
         return (pixels / 2 + 0.5).clamp(0, 1)
 
     @abstractmethod
-    def _decode_latents(self, latents: Tensor) -> Tensor:
-        """Latents as the transformer knows them, unpacked, to pixels [B, 3, H, W] in about [-1, 1]."""
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """The inverse of `encode_pixels`: unpacked latents at the transformer's scale to pixels [B, 3, H, W] in about [-1, 1].
+        Gradients are kept."""
 
-    def decode(self, prepared: Prepared, latents: Tensor) -> list[Image.Image]:
+    def decode(self, conditioning: Conditioning, latents: Tensor) -> list[Image.Image]:
         """`decode_pixels` as 8-bit pictures."""
-        pixels = (self.decode_pixels(prepared, latents) * 255).round().byte()
+        pixels = (self.decode_pixels(conditioning, latents) * 255).round().byte()
         return [Image.fromarray(picture) for picture in pixels.permute(0, 2, 3, 1).cpu().numpy()]
 
     # ------------------------------------------------------------------------------------------------ the parts
     @property
+    def transformer(self) -> nn.Module:
+        """The network that predicts velocities."""
+        return self.pipe.transformer
+
+    @property
+    @abstractmethod
+    def blocks(self) -> list[nn.Module]:
+        """The transformer's blocks, first to last. Each returns (text tokens, picture tokens [B, 2 N, D]), the result's N tokens
+        before the source's."""
+
+    @property
     def device(self) -> torch.device:
-        """Where the parts compute (with offloading: where they are moved to)."""
+        """Where the parts compute; with offloading, where they are moved to."""
         return self.pipe._execution_device
 
     @property
     def tiled(self) -> bool:
-        """Whether the VAE works in tiles."""
+        """Whether the VAE decodes in tiles."""
         return bool(getattr(self.pipe.vae, "use_tiling", False))
 
     def reset(self) -> None:
-        """Empty the caches of the transformer's blocks: they belong to one walk."""
+        """Empty the caches of the transformer's blocks: they belong to one sampling."""
         self.pipe.transformer._reset_stateful_cache()
 
     def release(self) -> None:
-        """With model offloading: move every part back to memory. Otherwise it only empties caches."""
+        """Move every part back to main memory where model offloading is on; otherwise only empty caches."""
         self.pipe.maybe_free_model_hooks()
 
 
 def _chunks(items: Any, pixels: int) -> Iterator[Any]:
-    """Slices of so many items that a VAE takes them at once."""
+    """Slices of as many items as the VAE takes at once."""
     size = max(1, PIXELS_AT_ONCE // pixels)
     return (items[i : i + size] for i in range(0, len(items), size))
 

@@ -13,24 +13,27 @@ import torch
 from diffusers import QwenImageEditPipeline, QwenImageEditPlusPipeline
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import BadInput
-from editors.flow import FlowSettings, Text
+from editors.conditioning import TextEmbeddings
+from editors.flow import FlowSettings
 from editors.frames import single_frame
 from editors.pipeline import Pair, PipelineModel
 
 TEXTS_AT_ONCE = 8  # rows through the text encoder, which keeps the hidden states of all its layers
-CONTROL = re.compile(r"<\|[a-z_]+\|>")  # marks of the chat format; in an instruction they would break the prompt
+CONTROL = re.compile(
+    r"<\|[a-z_]+\|>"
+)  # special tokens of the chat format; in an instruction they would break the prompt
 
 
 class QwenModel(PipelineModel):
     """`editors.flow.FlowModel` over a QwenImageEditPipeline or QwenImageEditPlusPipeline.
 
     `vision_positions` gives the picture's tokens their two-dimensional positions in the text encoder. The published weights
-    were trained with them, but diffusers 0.42 loses them with transformers 5 (diffusers issue 14194): True mends that, False (the
-    default) is what the pipelines themselves compute. `condition_area` is the size, in pixels, at which Plus shows the picture
-    to the text encoder (None: the pipeline's own, 384 x 384); the first line shows the working picture.
+    were trained with them, but diffusers 0.42 loses them with transformers 5 (diffusers issue 14194): True restores them,
+    False (the default) computes what the pipelines themselves compute. `condition_area` is the size, in pixels, at which Plus
+    shows the picture to the text encoder (None: the pipeline's own, 384 x 384); the first line shows the working picture.
     """
 
     family = "Qwen-Image-Edit"
@@ -51,13 +54,22 @@ class QwenModel(PipelineModel):
         super().__init__(pipe, settings)
 
     # ------------------------------------------------------------------------------------------------ text
-    def _texts(self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]) -> tuple[Text, Text | None]:
+    def encode_text(
+        self, pictures: Sequence[Image.Image], instructions: Sequence[str], length: int | None = None
+    ) -> TextEmbeddings:
+        """See `PipelineModel.encode_text`; the rows are padded to the longest of them, and masked, whatever `length` says."""
+        return TextEmbeddings.pad(self._embed([self._shown(picture) for picture in pictures], instructions))
+
+    def _texts(
+        self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]
+    ) -> tuple[TextEmbeddings, TextEmbeddings | None]:
         negative = [(i, self.settings.negative_prompt or "") for i, _ in pairs] if self.settings.guided else []
         distinct = list(dict.fromkeys([*pairs, *negative]))
         shown = [self._shown(picture) for picture in pictures]
         embedded = self._embed([shown[i] for i, _ in distinct], [text for _, text in distinct])
         row = dict(zip(distinct, embedded, strict=True))
-        return Text.pad([row[pair] for pair in pairs]), Text.pad([row[pair] for pair in negative]) if negative else None
+        positive = TextEmbeddings.pad([row[pair] for pair in pairs])
+        return positive, TextEmbeddings.pad([row[pair] for pair in negative]) if negative else None
 
     def _shown(self, picture: Image.Image) -> Image.Image:
         """The picture as the text encoder sees it."""
@@ -90,7 +102,7 @@ class QwenModel(PipelineModel):
                 pixel_values=inputs["pixel_values"],
                 image_grid_thw=inputs["image_grid_thw"],
                 output_hidden_states=True,
-                logits_to_keep=1,  # of a vocabulary of 150,000 and never looked at
+                logits_to_keep=1,  # the logits are not used, and the vocabulary has 150,000 tokens
                 **kinds,
             ).hidden_states[-1]
             mask, start = inputs["attention_mask"].bool(), self.pipe.prompt_template_encode_start_idx
@@ -98,11 +110,11 @@ class QwenModel(PipelineModel):
         return rows
 
     # ------------------------------------------------------------------------------------------------ pictures
-    def _encode_pixels(self, pixels: Tensor) -> Tensor:
-        with single_frame(self.pipe.vae):  # a film of one picture
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        with single_frame(self.pipe.vae):  # a video of one frame
             return self.pipe._encode_vae_image(pixels.unsqueeze(2), generator=None)
 
-    def _decode_latents(self, latents: Tensor) -> Tensor:
+    def decode_latents(self, latents: Tensor) -> Tensor:
         vae = self.pipe.vae
         mean = torch.tensor(vae.config.latents_mean, device=latents.device).view(1, -1, 1, 1, 1)
         std = torch.tensor(vae.config.latents_std, device=latents.device).view(1, -1, 1, 1, 1)
@@ -110,7 +122,11 @@ class QwenModel(PipelineModel):
             return vae.decode((latents * std + mean).to(vae.dtype), return_dict=False)[0][:, :, 0]
 
     # ------------------------------------------------------------------------------------------------ velocity
-    def _arguments(self, grid: tuple[int, int], rows: int, text: Text) -> dict[str, Any]:
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return list(self.pipe.transformer.transformer_blocks)
+
+    def _arguments(self, grid: tuple[int, int], rows: int, text: TextEmbeddings) -> dict[str, Any]:
         height, width = self._latent_size(grid)
         shape = (1, height // 2, width // 2)
         return {"img_shapes": [[shape, shape]] * rows, "encoder_hidden_states_mask": text.mask}

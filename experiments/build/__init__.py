@@ -160,7 +160,8 @@ def flow_settings(config: EditorConfig) -> FlowSettings:
 
 def _flow_editor(config: EditorConfig, engine: EngineConfig, reward_path: bool) -> Editor:
     from editors.fast_gelu import use_fast_gelu
-    from editors.flow import FlowEditor, FlowModel
+    from editors.flow import FlowModel
+    from editors.flow_editor import FlowEditor
     from editors.loading import LoadOptions, load_pipeline
 
     settings = flow_settings(config)

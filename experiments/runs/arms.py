@@ -31,7 +31,7 @@ from common.jsonl import Journal
 from common.progress import Bar, bar
 from conf.schema import RunConfig
 from editors.base import Editor
-from editors.flow import FlowEditor
+from editors.flow_editor import FlowEditor
 from experiments import build
 from experiments.evaluation.names import ARMS, CALLS
 from experiments.runs.results import Row, calls_made

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from agents.editing import EditingAgent, call_seed
 from common.errors import BadInput, RunFailed
-from editors.flow import FlowEditor, FlowSettings, Prepared, Text, batches, sample
+from editors.conditioning import Conditioning, TextEmbeddings
+from editors.flow import FlowSettings, sample
+from editors.flow_editor import FlowEditor, batches
 from editors.geometry import Fit, fit_to_grid
 from editors.steps import mean_kl, ode_step, sde_step
 from tests.editor_pipelines import noise_picture, shift_between, soft_picture
@@ -34,10 +36,10 @@ class IdentityModel:
     def fit(self, image: Image.Image) -> tuple[Image.Image, Fit]:
         return fit_to_grid(image, self.settings.area, 8)
 
-    def prepare(self, images, instructions) -> Prepared:
+    def prepare(self, images, instructions) -> Conditioning:
         self.prepared.append([image.size for image in images])
         source = torch.stack([torch.from_numpy(np.array(image)).float().flatten(0, 1) for image in images])
-        return Prepared(images[0].size, source, Text(torch.zeros(len(images), 1, 1)))
+        return Conditioning(images[0].size, source, TextEmbeddings(torch.zeros(len(images), 1, 1)))
 
     def noise(self, prepared, seeds) -> Tensor:
         shape = prepared.source.shape[1:]
@@ -206,7 +208,7 @@ def test_settings_that_would_be_ignored_are_refused():
 
 def test_texts_of_different_lengths_share_a_batch():
     rows = [torch.randn(length, 3) for length in (2, 5, 3)]
-    text = Text.pad(rows)
+    text = TextEmbeddings.pad(rows)
     assert text.embeds.shape == (3, 5, 3) and text.mask is not None
     assert text.mask.sum(1).tolist() == [2, 5, 3]
     picked = text.select([2, 0, 2])
@@ -214,11 +216,11 @@ def test_texts_of_different_lengths_share_a_batch():
     assert picked.mask.sum(1).tolist() == [3, 2, 3]
     torch.testing.assert_close(picked.embeds[0], rows[2])
     assert text.select([1]).mask is None  # nothing left to hide
-    assert Text.pad([rows[0], rows[0]]).mask is None
+    assert TextEmbeddings.pad([rows[0], rows[0]]).mask is None
 
 
 def test_variants_share_what_was_encoded():
-    prepared = Prepared((8, 8), torch.randn(2, 3, 4), Text.pad([torch.randn(n, 3) for n in (2, 4)]))
+    prepared = Conditioning((8, 8), torch.randn(2, 3, 4), TextEmbeddings.pad([torch.randn(n, 3) for n in (2, 4)]))
     group = prepared.repeat(3)
     assert len(group) == 6
     assert torch.equal(group.source[:3], prepared.source[:1].expand(3, 3, 4))

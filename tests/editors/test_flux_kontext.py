@@ -10,7 +10,8 @@ import torch
 from diffusers import FirstBlockCacheConfig, FluxTransformer2DModel
 
 from common.errors import BadInput
-from editors.flow import FlowEditor, FlowSettings, sample
+from editors.flow import FlowSettings, sample
+from editors.flow_editor import FlowEditor
 from editors.flux_kontext import KontextModel
 from tests.editor_pipelines import PixelVAE, noise_picture, shift_between, small_kontext, soft_picture
 

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from common.errors import BadData, BadInput, MissingFile
 from editors.checkpoint import check_pipeline, read_header
-from editors.flow import FlowEditor, FlowSettings
+from editors.flow import FlowSettings
+from editors.flow_editor import FlowEditor
 from editors.flux_kontext import KontextModel
 from editors.loading import LIGHTNING_SCHEDULER, LoadOptions, load_pipeline
 from editors.qwen import QwenModel

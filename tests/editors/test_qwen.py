@@ -12,7 +12,8 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit as edit_module
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus_module
 
 from common.errors import BadInput, RunFailed
-from editors.flow import FlowEditor, FlowSettings, sample
+from editors.flow import FlowSettings, sample
+from editors.flow_editor import FlowEditor
 from editors.qwen import QwenModel
 from tests.editor_pipelines import noise_picture, small_kontext, small_qwen, soft_picture
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from common.errors import BadInput
 from conf.schema import EditorConfig, EngineConfig
-from editors.flow import FlowEditor
+from editors.flow_editor import FlowEditor
 from editors.gpt_image import GptImageEditor
 from editors.nano_banana import NanoBananaEditor
 from editors.sandbox import SandboxEditor

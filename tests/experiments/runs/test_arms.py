@@ -14,7 +14,7 @@ from common.errors import BadInput, RunFailed
 from common.jsonl import Journal, read_jsonl
 from common.progress import bar
 from conf.schema import RunConfig
-from editors.flow import FlowEditor
+from editors.flow_editor import FlowEditor
 from editors.sandbox import SandboxEditor
 from experiments import build
 from experiments.evaluation.names import CALLS
