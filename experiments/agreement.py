@@ -50,7 +50,7 @@ def main(config: AgreementConfig) -> None:
     if config.samples is not None and config.samples < 1:
         raise BadInput(f"samples={config.samples} cannot be used; give 1 or more")
     if config.judge.kind in LOCAL:
-        from experiments.run import quiet_libraries
+        from experiments.runs.libraries import quiet_libraries
 
         quiet_libraries(config.verbose)
     out = Path(config.out)

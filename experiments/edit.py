@@ -27,7 +27,7 @@ def main(config: EditConfig) -> None:
     from experiments.preflight.editor import missing_editor, missing_editor_memory
     from experiments.preflight.machine import one_process
     from experiments.preflight.run import missing_weights
-    from experiments.run import quiet_libraries
+    from experiments.runs.libraries import quiet_libraries
 
     out = Path(config.out)
     if out.suffix.lower() not in FORMATS:

@@ -44,8 +44,8 @@ def again(config: EvaluateConfig) -> None:
     from common.progress import clock, console
     from experiments import build
     from experiments.preflight.machine import one_process
-    from experiments.run import quiet_libraries
     from experiments.runs.identity import START, TRAINED, config_text, load_config
+    from experiments.runs.libraries import quiet_libraries
 
     began = time.monotonic()
     run, out = Path(config.run), Path(config.out)

@@ -22,7 +22,7 @@ def main(config: PlanConfig) -> None:
     from common.files import write_json
     from common.progress import console
     from experiments.preflight.estimates import compute
-    from experiments.run import quiet_libraries
+    from experiments.runs.libraries import quiet_libraries
 
     if console.is_terminal:
         console.print("[dim]loading diffusers …[/]")  # seconds in which nothing else can be seen

@@ -49,6 +49,7 @@ def main(config: RunConfig) -> None:
 def work(config: RunConfig, folder: Path, values: dict) -> None:
     """The job with its tracker, which is finished whatever happens; an interrupt says where it came to."""
     from experiments.runs.job import Job
+    from experiments.runs.libraries import quiet_libraries
     from experiments.runs.results import flat
     from experiments.runs.tracking import make_tracker
 
@@ -130,24 +131,6 @@ def note_sweep(config: RunConfig, folder: Path) -> None:
     known = listing.read_text().splitlines() if listing.is_file() else []
     if str(folder) not in known:
         write_text(listing, "\n".join([*known, str(folder)]) + "\n")
-
-
-def quiet_libraries(verbose: bool) -> None:
-    """Bars and chatter of libraries would fight with ours."""
-    import logging
-    import os
-
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import transformers
-
-    if not verbose:
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        import diffusers
-
-        diffusers.utils.logging.set_verbosity_error()
-        diffusers.utils.logging.disable_progress_bar()
-        logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from common.means import Mean, mean
 from common.progress import bar, console
 from conf.schema import RunConfig
 from experiments.build import make_editor, use_threads
-from experiments.run import quiet_libraries
 from experiments.runs.cli import compose, typed
+from experiments.runs.libraries import quiet_libraries
 from judges.sandbox import SandboxJudge
 
 USAGE = "python -m experiments.single_edits [editors=qwen,flux_kontext] [samples=400] [out=outputs/single_edits]"

@@ -30,7 +30,7 @@ from common.errors import BadInput, RunFailed
 from conf.schema import EditorConfig, EngineConfig
 from editors.loading import load_pipeline
 from experiments.build import make_editor, use_threads
-from experiments.run import quiet_libraries
+from experiments.runs.libraries import quiet_libraries
 
 USAGE = "python -m experiments.benches.editors [threads=2] [repeats=5] [steps=8] [true_cfg=1.0] [assets=assets/tiny]"
 SIDE, BATCH, LEVELS = 64, 8, 2  # LEVELS: of 255, by which rounding may part two ways to the same picture

@@ -19,9 +19,9 @@ from experiments.runs.launch import ENDED, FIRST, PARENT, RESOLVED
 
 def main(folder: Path) -> None:
     from experiments import build
-    from experiments.run import quiet_libraries
     from experiments.runs.identity import load_config
     from experiments.runs.job import Job
+    from experiments.runs.libraries import quiet_libraries
     from experiments.runs.tracking import Silent
     from rl.engine.process_group import join, leave, ranks
 

@@ -29,7 +29,7 @@ from conf.schema import EditorStartConfig, PretrainConfig
 from editors.tiny import tiny_kontext_pipeline, tiny_qwen_pipeline
 from experiments.build import device_of
 from experiments.reports.editors import write_report
-from experiments.run import quiet_libraries
+from experiments.runs.libraries import quiet_libraries
 from experiments.tiny.autoencoder import autoencoder_loss, set_latent_scale, to_tensor
 from experiments.tiny.editor_data import SINGLE, EditPairs, vocabulary
 from experiments.tiny.editor_families import BUCKETS, EMPTY, Family, Kontext, Qwen, euler

@@ -31,7 +31,7 @@ from experiments.benches.rl.trl_env import trl_python
 from experiments.benches.rl.vocabulary import VocabularyRows
 from experiments.benches.rl.work import Shape, requests, roomy_checkpoint, samples
 from experiments.build import make_backend, use_threads
-from experiments.run import quiet_libraries
+from experiments.runs.libraries import quiet_libraries
 from rl.policies.text import TextPolicy
 
 SECTIONS = ("steps", "train", "cost", "gpu", "rollouts")  # vLLM last: it takes the process's threads over
