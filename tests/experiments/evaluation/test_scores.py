@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 
 from benchmarks.base import EditSample
-from experiments.evaluation import table
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import Listed, Listing
@@ -22,6 +21,7 @@ from experiments.evaluation.load import Column, Section, cell, load, made_from
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
+from experiments.reports.evaluation import tables
 from experiments.reports.evaluation.page import (
     aspect_name,
     drift_part,
@@ -282,8 +282,8 @@ def test_without_a_judge_the_terminal_shows_what_was_measured(tmp_path: Path, mo
     rows.close()
     (place.folder / "metrics" / "claim.json").touch()
     said = io.StringIO()
-    monkeypatch.setattr(table, "console", Console(file=said, width=100))
-    table.print_table(scores(load(tmp_path)))
+    monkeypatch.setattr(tables, "console", Console(file=said, width=100))
+    tables.print_table(scores(load(tmp_path)))
     (line,) = [x for x in said.getvalue().splitlines() if "l1" in x]
     assert line.split()[:2] == ["l1", "0.375"]  # (0.25 + 0.5) / 2; what no item has is left out
 
