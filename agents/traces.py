@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,10 @@ from PIL import Image
 from agents.editing import Call, execute
 from agents.plan import decomposition_from_dict
 from benchmarks.base import Decomposition
-from common.errors import BadData, BadInput, MissingFile, SaveFailed
+from common.atomic import atomic_file
+from common.errors import BadData, BadInput, MissingFile
 from common.filenames import folder_name
+from common.files import write_bytes
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -67,17 +68,12 @@ class Trace:
         """Write `trace.json` and 0.png (given), 1.png, … into `folder`; the JSON last, so that it is only there when
         everything is. Raises `SaveFailed`."""
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for k, picture in enumerate(self.pictures):
-                _write(folder / f"{k}.png", lambda file, p=picture: p.save(file, format="PNG", compress_level=1))
-            text = json.dumps(self.to_dict(), ensure_ascii=True, indent=1, sort_keys=True) + "\n"
-            _write(folder / FILE, lambda file: file.write(text.encode()))
-        except OSError as error:
-            raise SaveFailed(
-                f"the trace of {self.sample_id!r} could not be written to {folder} ({error}); traces saved before are "
-                "intact. Free some space or choose another folder"
-            ) from error
+        remedy = "Traces saved before are intact. Free some space or choose another folder"
+        for k, picture in enumerate(self.pictures):
+            with atomic_file(folder / f"{k}.png", remedy=remedy) as file:
+                picture.save(file, format="PNG", compress_level=1)
+        text = json.dumps(self.to_dict(), ensure_ascii=True, indent=1, sort_keys=True) + "\n"
+        write_bytes(folder / FILE, text.encode(), remedy=remedy)
         return folder / FILE
 
     @classmethod
@@ -139,20 +135,6 @@ def _open(path: Path, expected: str) -> Image.Image:
     if digest(image) != expected:
         raise BadData(f"the pixels of {path} are not those the trace recorded; the file was changed")
     return image
-
-
-def _write(path: Path, fill: Any) -> None:
-    """All or nothing: a file that is being written is not yet there under its name."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 __all__ = ["FILE", "Trace", "digest", "folder_name", "replay"]

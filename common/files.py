@@ -1,4 +1,4 @@
-"""Files of a run: written whole or not at all, appended in chunks, and a lock against two processes in one folder."""
+"""Text and JSON files written whole or not at all, and a lock against two processes in one folder."""
 
 from __future__ import annotations
 
@@ -10,30 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile, SaveFailed
 from common.jsonl import Journal, read_jsonl
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a file under another name and rename it: a kill or a full disk leaves the old one whole."""
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8") as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(draft, path)
-    except OSError as e:
-        raise SaveFailed(
-            f"could not write {path}: {e.strerror or e}. What was saved before is intact; free space (or mend the "
-            "permissions) and give the same command again"
-        ) from e
-    finally:
-        if draft.exists():
-            draft.unlink()
-    return path
+    """Write a UTF-8 file whole or not at all. Raises SaveFailed."""
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | Path, data: bytes, **how: Any) -> Path:
+    """Write a file whole or not at all. `how`: the options of `common.atomic.atomic_file`. Raises SaveFailed."""
+    with atomic_file(path, **how) as file:
+        file.write(data)
+    return Path(path)
 
 
 def write_json(path: str | Path, value: Any) -> Path:
@@ -130,4 +121,4 @@ def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
         handle.close()
 
 
-__all__ = ["LOCK", "Rows", "locked", "move_contents_aside", "read_json", "write_json", "write_text"]
+__all__ = ["LOCK", "Rows", "locked", "move_contents_aside", "read_json", "write_bytes", "write_json", "write_text"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from common.atomic import atomic_file
 from common.errors import BadData, MissingFile, SaveFailed
 
 
@@ -34,16 +35,8 @@ class Journal:
         if not self.path.exists():
             return
         kept = [json.dumps(r, ensure_ascii=False) + "\n" for r in read_jsonl(self.path) if r.get("step", 0) <= step]
-        draft = self.path.with_suffix(".tmp")
-        try:
-            with draft.open("w", encoding="utf-8") as f:
-                f.writelines(kept)
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(draft, self.path)
-        except OSError as e:
-            draft.unlink(missing_ok=True)
-            raise SaveFailed(f"could not rewrite {self.path}: {e.strerror or e}; the file is as it was") from e
+        with atomic_file(self.path) as file:
+            file.write("".join(kept).encode())
 
     def flush(self) -> None:
         """Ask the system to put the rows on the disk, so that a checkpoint never outlives the rows before it."""

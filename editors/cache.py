@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.atomic import atomic_file
 from common.errors import SaveFailed
 
 logger = logging.getLogger(__name__)
@@ -68,22 +68,9 @@ class DiskCache:
         """Write an entry, replacing what is there. Raises SaveFailed where that is impossible."""
         path = self.path(key)
         rest = json.dumps(entry.meta, ensure_ascii=True, allow_nan=False).encode() + b"\n" + entry.blob
-        draft = ""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-                draft = file.name
-                file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        except OSError as error:
-            if draft:
-                Path(draft).unlink(missing_ok=True)
-            raise SaveFailed(
-                f"could not write the cache entry {path}: {error.strerror or error}; older entries are intact. "
-                "Free space, mend the permissions or choose another cache folder"
-            ) from error
+        remedy = "Older entries are intact. Free space, mend the permissions or choose another cache folder"
+        with atomic_file(path, shared=True, remedy=remedy) as file:
+            file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
 
     def check_writable(self) -> None:
         """Raises SaveFailed where entries cannot be kept: better said before a service is paid than after."""

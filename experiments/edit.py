@@ -89,19 +89,13 @@ def trained(config: EditConfig) -> DecomposerConfig:
 
 
 def save_picture(picture, out: Path) -> None:  # type: ignore[no-untyped-def]
-    """Write under another name and rename, so that a full disk leaves no half picture."""
-    import os
+    """In the format of the file's ending, which is one of FORMATS."""
+    from PIL import Image
 
-    from common.errors import SaveFailed
+    from common.atomic import atomic_file
 
-    part = out.with_name(f".{out.stem}.part{out.suffix}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(part)
-        os.replace(part, out)
-    except OSError as e:
-        part.unlink(missing_ok=True)
-        raise SaveFailed(f"could not write {out}: {e.strerror or e}; free space or choose another out=<file>") from e
+    with atomic_file(out, remedy="Free space or choose another out=<file>") as file:
+        picture.save(file, format=Image.registered_extensions()[out.suffix.lower()])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from PIL import Image
 
+from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile, SaveFailed
 from common.filenames import folder_name
 from common.files import read_json, write_json
@@ -92,17 +92,8 @@ def write_changed(path: Path, value: Mapping[str, Any]) -> None:
 
 def save_picture(path: Path, picture: Image.Image) -> None:
     """Lossless, and whole or not there. Not forced to the disk: a row whose picture a crash lost is made again."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(part, format="PNG", compress_level=1)
-        os.replace(part, path)
-    except OSError as e:
-        part.unlink(missing_ok=True)
-        raise SaveFailed(
-            f"could not write {path}: {e.strerror or e}; what was saved before is intact. Free space, then the same command "
-            "goes on"
-        ) from e
+    with atomic_file(path, sync=False, shared=True) as file:
+        picture.save(file, format="PNG", compress_level=1)
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.labels import Candidate
-from common.errors import SaveFailed
+from common.files import write_bytes
 from common.progress import bar
 
 FOLDER = "pictures"
@@ -29,17 +28,8 @@ def copy_pictures(
         files = fetch([c.row for c in missing if c.row is not None]) if missing else iter(())
         for i, (c, data) in enumerate(zip(missing, files, strict=True)):
             name = names[c.id] + next((end for begin, end in _BEGINNINGS if data.startswith(begin)), ".img")
-            draft = folder / f".{name}.part"
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                draft.write_bytes(data)
-                os.replace(draft, folder / name)
-            except OSError as error:
-                draft.unlink(missing_ok=True)
-                raise SaveFailed(
-                    f"could not write {folder / name}: {error.strerror or error}; free space and give the same command "
-                    "again (pictures=none needs none)"
-                ) from error
+            remedy = "Free space and give the same command again (pictures=none needs none)"
+            write_bytes(folder / name, data, sync=False, remedy=remedy)
             there[names[c.id]] = name
             progress.update(len(shown) - len(missing) + i + 1)
     return {c.id: f"{FOLDER}/{there[names[c.id]]}" for c in candidates}

@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_no_half_trace(tmp_path, monkeypatch):
     def full(fd):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agents.traces.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SaveFailed, match="No space left"):
         trace.save(tmp_path / "t")
     assert list((tmp_path / "t").iterdir()) == []

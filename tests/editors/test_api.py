@@ -450,7 +450,7 @@ def test_a_picture_that_cannot_be_kept_is_handed_on(make, api, tmp_path, caplog)
         (cache / f"{k:02x}").write_text("in the way of the entry's folder")
     (got,) = make().edit([photo()], ["x"], [0])
     assert error(got, inverted(photo())) < 1
-    assert "could not write the cache entry" in caplog.text
+    assert "could not write" in caplog.text
 
 
 # Keys
