@@ -10,6 +10,7 @@ import torch
 from rl.engine.base import Evaluate
 from rl.losses import KL_ESTIMATORS, kl_estimate
 from rl.microbatch import Place
+from rl.policies.text import TextBatch
 from rl.rollouts import Group
 
 
@@ -24,7 +25,7 @@ def drift_sample(groups: Sequence[Group], count: int, step: int) -> list[Place]:
     return [(group, g) for group in chosen for g in range(each)][:count]
 
 
-def drift_sums(places: Sequence[Place], reference: Evaluate) -> dict[str, float]:
+def drift_sums(places: Sequence[Place], reference: Evaluate[TextBatch]) -> dict[str, float]:
     """Token sums of k1, k2, k3 of KL(policy || start), nats, and their number of tokens.
 
     The policy's side is what the rollout engine reported for the tokens it drew: exact for the policy that was sampled
@@ -34,7 +35,7 @@ def drift_sums(places: Sequence[Place], reference: Evaluate) -> dict[str, float]
         return {}
     completions = [p.completions[g] for p, g in places]
     with torch.no_grad():
-        stats = reference([p.prompt for p, _ in places], [c.token_ids for c in completions])
+        stats = reference(TextBatch([p.prompt for p, _ in places], [c.token_ids for c in completions]))
     start_N = stats.logp_BT[stats.mask_BT].double().cpu()
     policy_N = torch.tensor([x for c in completions for x in c.logprobs], dtype=torch.float64)
     sums = {f"kl/{k}": float(kl_estimate(policy_N, start_N, k).sum()) for k in KL_ESTIMATORS}

@@ -26,7 +26,8 @@ from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine, Evaluate, StepInfo
 from rl.losses import LossConfig, LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
-from rl.rollouts import Collector, Group, RewardFn, Samples, ToRequest, counter_seed, describe
+from rl.policies.text import TextBatch
+from rl.rollouts import Collector, Encode, Group, RewardFn, Samples, ToRequest, counter_seed, describe
 
 logger = logging.getLogger(__name__)
 # What may change between a checkpoint and its resumption; all else defines the run.
@@ -117,8 +118,9 @@ class GRPOState:
 
 def train_grpo(
     config: GRPOConfig,
-    engine: Engine,
+    engine: Engine[TextBatch],
     backend: Backend,
+    encode: Encode,
     samples: Samples,
     to_request: ToRequest,
     reward: RewardFn,
@@ -148,7 +150,7 @@ def train_grpo(
         journal.cut_after(done)
     backend.sync(engine.named_parameters())
     collector = Collector(
-        backend, samples, to_request, reward, engine.encode,
+        backend, samples, to_request, reward, encode,
         Sampling(config.max_new_tokens, config.temperature), config.prompts_per_step, config.group_size,
         normalise_std=config.loss.variant != "dr_grpo", tries=config.max_tries if config.dynamic_sampling else 1,
         seed=config.seed, slots=range(engine.rank, config.prompts_per_step, engine.world_size),
@@ -254,7 +256,11 @@ def _teachers(groups: list[Group], config: GRPOConfig) -> int:
 
 
 def _update(
-    config: GRPOConfig, engine: Engine, groups: list[Group], reference: Evaluate | None, clock: Clock
+    config: GRPOConfig,
+    engine: Engine[TextBatch],
+    groups: list[Group],
+    reference: Evaluate[TextBatch] | None,
+    clock: Clock,
 ) -> tuple[StepInfo, list[LossOutputs]]:
     """`updates_per_batch` optimiser steps. The first pass's own detached log-probs are the old ones: the weights are still
     those of the rollouts, so no forward of their own is spent on them, and its ratio is exactly 1."""
@@ -267,17 +273,17 @@ def _update(
     turns = max(engine.all_gather(len(micro)))  # sharded engines communicate in every backward: all ranks take as many
     idle = turns - len(micro)
     micro += [places[:1]] * idle
-    batches = [([p.prompt for p, _ in m], [p.completions[g].token_ids for p, g in m]) for m in micro]
+    batches = [TextBatch([p.prompt for p, _ in m], [p.completions[g].token_ids for p, g in m]) for m in micro]
     refs: list[Tensor | None] = [None] * len(micro)
     if reference is not None:
         with clock("logprob"):
-            refs[: turns - idle] = [reference(*batch).logp_BT for batch in batches[: turns - idle]]
+            refs[: turns - idle] = [reference(batch).logp_BT for batch in batches[: turns - idle]]
     old: list[Tensor] = []
     outputs: list[LossOutputs] = []
     with clock("train"):
         for _ in range(config.updates_per_batch):
             for k, (m, batch) in enumerate(zip(micro, batches, strict=True)):
-                stats = engine.forward(*batch)
+                stats = engine.forward(batch)
                 if k >= turns - idle:
                     engine.backward(stats.logp_BT.sum() * 0.0)
                     continue
@@ -296,7 +302,9 @@ def _update(
     return info, outputs
 
 
-def _resume(config: GRPOConfig, engine: Engine, checkpoints: Checkpoints, origin: str) -> tuple[int, int, Drawn]:
+def _resume(
+    config: GRPOConfig, engine: Engine[TextBatch], checkpoints: Checkpoints, origin: str
+) -> tuple[int, int, Drawn]:
     """(completed steps, steps without reward so far, answers drawn ahead) of the newest whole checkpoint, its state loaded."""
     found = checkpoints.latest()
     if len(seen := set(engine.all_gather(found and found[0]))) > 1:

@@ -31,6 +31,7 @@ class RewardLike(Protocol):
 
 Samples = Callable[[int, int], EditSample]  # (step, j) -> sample, a pure function of its arguments
 ToRequest = Callable[[EditSample], Request]
+Encode = Callable[[Sequence[Request]], list[Encoded]]
 RewardFn = Callable[
     [Sequence[EditSample], Sequence[str], Sequence[int]], Sequence[RewardLike]
 ]  # per completion, with seeds
@@ -83,7 +84,7 @@ class Collector:
     samples: Samples
     to_request: ToRequest
     reward: RewardFn
-    encode: Callable[[Sequence[Request]], list[Encoded]]
+    encode: Encode
     sampling: Sampling
     prompts_per_step: int
     group_size: int
@@ -159,4 +160,4 @@ def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-__all__ = ["Collector", "Group", "RewardFn", "RewardLike", "Samples", "ToRequest", "counter_seed", "describe"]
+__all__ = ["Collector", "Encode", "Group", "RewardFn", "RewardLike", "Samples", "ToRequest", "counter_seed", "describe"]

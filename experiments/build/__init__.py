@@ -50,7 +50,7 @@ from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig
 from rl.losses import LossConfig
 from rl.policies.lora import Lora
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 from rl.rollouts import RewardFn
 from rl.sft import SFTConfig
 
@@ -283,13 +283,16 @@ def sft_config(algo: AlgoConfig) -> SFTConfig:
 
 def make_engine(
     algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, load: Callable[[], VLM]
-) -> tuple[Engine, VLM]:
+) -> tuple[Engine[TextBatch], VLM]:
     """The engine, and the model that rollouts use: the one under training, or one of their own where that is sharded
     or has adapters. `load` reads the start weights."""
 
+    loaded: list[VLM] = []  # the model under training is the first one
+
     def policy() -> TextPolicy:
+        loaded.append(load())
         return TextPolicy(
-            load(),
+            loaded[-1],
             config.temperature,
             frozen_vision=algo.frozen_vision,
             gradient_checkpointing=algo.gradient_checkpointing,
@@ -305,7 +308,7 @@ def make_engine(
     match engine.name:
         case "torch":
             single = TorchEngine(policy(), **config.optimizer())
-            return single, load() if own else single.policy.vlm
+            return single, load() if own else loaded[0]
         case "deepspeed":
             from rl.engine.deepspeed import DeepSpeedEngine
 
@@ -317,7 +320,7 @@ def make_engine(
                 engine.timeout_s,
                 **config.optimizer(),
             )
-            return sharded, load() if own else sharded.policy.vlm
+            return sharded, load() if own else loaded[0]
     raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
 
 

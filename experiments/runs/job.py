@@ -129,6 +129,7 @@ class Job:
             config,
             engine,
             rollouts,
+            vlm.encode,
             lambda step, j: pool(offset + step * stride + j),
             lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
             reward,

@@ -1,18 +1,37 @@
-"""What a training engine does for a loop, whether one process holds the model or many share it."""
+"""What a training engine does for an algorithm, whether one process holds the model or many share it. An engine knows batches
+and parameters; what is special about a model belongs to its policy (`rl/policies/base.py`).
+
+Suffixes: B sequences or trajectories, T tokens of an answer or steps of a denoising trajectory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from torch import Tensor
 
-from agents.backends.base import Request
-from agents.backends.vlm import Encoded
-from rl.policies.text import TokenStats
+B = TypeVar("B")
+B_contra = TypeVar("B_contra", contravariant=True)
 
-Evaluate = Callable[[Sequence[Encoded], Sequence[Sequence[int]]], TokenStats]
+
+@dataclass(frozen=True)
+class LogProbs:
+    """What a policy says about the actions of a batch.
+
+    logp_BT: log-probabilities in nats, fp32, with gradient where it was asked for. mask_BT: True on real actions; entries
+    outside it are 0. entropy_BT: in nats, detached; None where a policy has no use for it. mean: means of Gaussian steps,
+    [B, T, ...], for an analytic KL; None for tokens.
+    """
+
+    logp_BT: Tensor
+    mask_BT: Tensor
+    entropy_BT: Tensor | None = None
+    mean: Tensor | None = None
+
+
+Evaluate: TypeAlias = Callable[[B], LogProbs]  # a policy without gradient, such as the frozen reference
 
 
 @dataclass(frozen=True)
@@ -25,39 +44,38 @@ class StepInfo:
     skipped: bool = False
 
 
-class Engine(Protocol):
-    """The gradient of `step` is that of the SUM of all losses given to `backward` since the last step, over micro-batches
-    and over ranks: an engine that averages over ranks multiplies it back. Loops divide by a global normaliser themselves.
-    Every rank must make the same sequence of calls."""
+class Engine(Protocol[B_contra]):
+    """Trains a policy over batches of one kind (`TextBatch`, `FlowBatch`).
+
+    The gradient of `step` is that of the SUM of all losses given to `backward` since the last step, over micro-batches and
+    over ranks: an engine that averages over ranks multiplies it back. Algorithms divide by a global normaliser themselves.
+    Every rank must make the same sequence of calls.
+    """
 
     rank: int
     world_size: int
 
-    def encode(self, requests: Sequence[Request]) -> list[Encoded]:
-        """Tokens and pixels as the policy takes them."""
-        ...
-
-    def forward(self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]) -> TokenStats:
+    def forward(self, batch: B_contra) -> LogProbs:
         """Log-probabilities with gradient; under torch.no_grad() without."""
         ...
 
     def backward(self, loss: Tensor) -> None: ...
 
     def step(self) -> StepInfo:
-        """Clip, update, clear the gradients."""
+        """Clip, update, clear the gradients. A non-finite gradient skips the update, not its count."""
         ...
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Every distinct parameter once, whole, under its Hugging Face name; a sharded engine gathers bucket by bucket
-        and may free each one when the next is asked for."""
+        """Every distinct parameter once, whole, under its published name (adapters merged); a sharded engine gathers bucket
+        by bucket and may free each one when the next is asked for."""
         ...
 
-    def frozen_copy(self) -> Evaluate:
+    def frozen_copy(self) -> Callable[[B_contra], LogProbs]:
         """A reference policy with today's weights, never trained, evaluated without gradient."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimiser and schedule, consolidated (tensors, numbers, strings and containers of them)."""
+        """Weights, optimiser and count of updates, consolidated (tensors, numbers, strings and containers of them)."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -67,4 +85,4 @@ class Engine(Protocol):
         ...
 
 
-__all__ = ["Engine", "Evaluate", "StepInfo"]
+__all__ = ["Engine", "Evaluate", "LogProbs", "StepInfo"]

@@ -5,42 +5,40 @@ gradients over ranks, so a loss is multiplied by their number. Checkpoints are `
 by name, so that a run goes on at another number of ranks, another stage, or in plain torch.
 
 Ranks see batches of different shape. So under ZeRO-3 nothing may depend on what a rank has seen before: no prefetching, no
-keeping of parameters for reuse; and a module that not every rank needs is called by all of them or by none (`_Whole`).
+keeping of parameters for reuse; and a part that not every rank needs is passed by all of them or by none (`_Whole`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.distributed as dist
-from PIL import Image
 from torch import Tensor, nn
 
-from agents.backends.base import Request
-from agents.backends.prompts import compute_features
-from agents.backends.vlm import Encoded
 from common.errors import BadInput, MissingFile
 from rl.engine.adamw import Schedule
-from rl.engine.base import Evaluate, StepInfo
+from rl.engine.base import LogProbs, StepInfo
 from rl.engine.process_group import join
 from rl.engine.zero_state import ZeroState
-from rl.policies.lora import is_adapter
-from rl.policies.text import TextPolicy, TokenStats
+from rl.policies.base import Named, Policy
+
+B = TypeVar("B")
 
 STAGES = (0, 1, 2, 3)
 NO_BF16 = "DeepSpeed's stage 0 has no fp32 sums of bfloat16 gradients; choose stage 1, which in one process is the same"
-BLANK = Request("", (Image.new("RGB", (32, 32)),))
+OUTPUTS = ("logp_BT", "mask_BT", "entropy_BT", "mean")
 
 
-class DeepSpeedEngine:
+class DeepSpeedEngine(Generic[B]):
     """`Engine` for the ranks of a process group, which it joins if nobody has."""
 
     def __init__(
         self,
-        make_policy: Callable[[], TextPolicy],
+        make_policy: Callable[[], Policy[B]],
         stage: int = 2,
         offload_optimizer: bool = False,
         gather_bytes: int = 1 << 28,
@@ -59,18 +57,18 @@ class DeepSpeedEngine:
         self.make_policy, self.stage, self.gather_bytes = make_policy, stage, gather_bytes
         self.schedule = Schedule(**numbers)
         self.policy = make_policy()
-        device = self.policy.model.device.type
+        device, dtype = self.policy.device.type, self.policy.dtype
         deepspeed = import_deepspeed(device)
         join(device, timeout_s)
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
-        if self.policy.model.dtype not in (torch.float32, torch.bfloat16):
-            raise BadInput(f"engine=deepspeed trains float32 or bfloat16 weights, not {self.policy.model.dtype}")
-        if stage == 0 and self.policy.model.dtype == torch.bfloat16:
+        if dtype not in (torch.float32, torch.bfloat16):
+            raise BadInput(f"engine=deepspeed trains float32 or bfloat16 weights, not {dtype}")
+        if stage == 0 and dtype == torch.bfloat16:
             raise BadInput(NO_BF16)
         self.params = dict(self.policy.model.named_parameters())
-        self.sees = any(p.requires_grad for p in self.policy.model.model.visual.parameters())
-        if stage == 3 and not self.sees:
-            _hide_tower(self.policy)
+        self.optional_parts = self.policy.optional_parts
+        if stage == 3:
+            self.policy.before_sharding()
         optimizer = torch.optim.AdamW(
             self.schedule.groups(self.params.values()), lr=self.schedule.lr, betas=self.schedule.betas, fused=True
         )
@@ -78,23 +76,23 @@ class DeepSpeedEngine:
         self.ds, *_ = deepspeed.initialize(
             model=whole,
             optimizer=optimizer,
-            config=self._config(offload_optimizer),
+            config=self._config(offload_optimizer, dtype),
             dist_init_required=False,
         )
-        if stage == 3:  # the output layer is called once per chunk of tokens, as often as each rank needs
-            deepspeed.zero.register_external_parameter(whole, self.policy.model.lm_head.weight)
+        if stage == 3:
+            for parameter in self.policy.external_parameters():
+                deepspeed.zero.register_external_parameter(whole, parameter)
             whole.coordinator = self.ds.optimizer.parameter_offload.get_param_coordinator()
         self.state = ZeroState(self.ds, optimizer, self.params)
         self.updates = 0
         self._norm = 0.0
-        if stage == 0 and self.policy.model.dtype == torch.float32:
+        if stage == 0 and dtype == torch.float32:
             self.ds.clip_fp32_gradients = self._clip  # DeepSpeed's own keeps the norm to itself
 
-    def _config(self, offload_optimizer: bool) -> dict[str, Any]:
-        bf16 = self.policy.model.dtype == torch.bfloat16
+    def _config(self, offload_optimizer: bool, dtype: torch.dtype) -> dict[str, Any]:
         zero: dict[str, Any] = {"stage": self.stage, "overlap_comm": False}
         if offload_optimizer:
-            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": self.policy.model.device.type == "cuda"}
+            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": self.policy.device.type == "cuda"}
         if self.stage == 3:
             zero |= {
                 "stage3_prefetch_bucket_size": 0,
@@ -107,7 +105,7 @@ class DeepSpeedEngine:
             "gradient_accumulation_steps": 1,
             "managed_gradient_accumulation": False,  # a batch ends where `step` is called
             "gradient_clipping": self.schedule.max_grad_norm,
-            "bf16": {"enabled": bf16},
+            "bf16": {"enabled": dtype == torch.bfloat16},
             "data_types": {"grad_accum_dtype": "fp32"},
             "zero_optimization": zero,
             "zero_allow_untested_optimizer": True,
@@ -115,22 +113,17 @@ class DeepSpeedEngine:
             "steps_per_print": 10**9,
         }
 
-    def encode(self, requests: Sequence[Request]) -> list[Encoded]:
-        return self.policy.encode(requests)
-
-    def forward(self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]) -> TokenStats:
-        blank = None
-        if self.stage > 0 and self.sees and self.world_size > 1:
-            pictured = any(p.pixel_values is not None for p in prompts)
-            if any(self.all_gather(pictured)) and not pictured:
-                blank = self.encode([BLANK])[0]
-        return TokenStats(*self.ds(prompts, completions, blank))
+    def forward(self, batch: B) -> LogProbs:
+        missing: frozenset[str] = frozenset()
+        if self.stage > 0 and self.optional_parts and self.world_size > 1:
+            mine = self.policy.parts_of(batch)
+            missing = frozenset().union(*self.all_gather(mine)) - mine
+        return LogProbs(**dict(zip(OUTPUTS, self.ds(batch, missing), strict=True)))
 
     def backward(self, loss: Tensor) -> None:
         self.ds.backward(loss * self.world_size)
 
     def step(self) -> StepInfo:
-        """As `TorchEngine.step`: a non-finite gradient skips the update, not its count."""
         lr = self.schedule.lr_at(self.updates)
         for group in self.ds.optimizer.param_groups:
             group["lr"] = lr
@@ -148,20 +141,15 @@ class DeepSpeedEngine:
             for p in trained:
                 p.grad = None  # AdamW passes them over
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+    def named_parameters(self) -> Named:
         """Under ZeRO-3 about `gather_bytes` are whole at a time; every rank must go through all of them. Raises RunFailed
         naming the parameter where gathering fails."""
-        named = self.state.gather(self.gather_bytes)
-        if (lora := self.policy.lora) is None:
-            return named
-        return lora.merge(named, {n: v.clone() for n, v in self.state.gather(self.gather_bytes, is_adapter)})
+        return self.policy.export(partial(self.state.gather, self.gather_bytes))
 
-    def frozen_copy(self) -> Evaluate:
+    def frozen_copy(self) -> Callable[[B], LogProbs]:
         """A whole model on every rank, whatever the stage (its frozen weights are the policy's own below stage 3)."""
         policy = self.make_policy().requires_grad_(False)
-        if not self.sees:  # a tower that never changes needs no copy, and its features no second pass
-            policy.model.model.visual = self.policy.model.model.visual
-            policy.vlm.prompts = self.policy.vlm.prompts
+        policy.share_frozen(self.policy)
         with torch.no_grad():
             copies = dict(policy.model.named_parameters())
             for name, value in self.state.gather(self.gather_bytes):
@@ -187,25 +175,21 @@ class DeepSpeedEngine:
 
 
 class _Whole(nn.Module):
-    """The policy with outputs that DeepSpeed's hooks find (a tuple), and a call of the vision tower that changes nothing for
-    a rank without pictures while another rank has some: its sharded weights are gathered, and its gradients reduced, by all
-    ranks or by none."""
+    """The policy with outputs that DeepSpeed's hooks find (a tuple), and a pass through the parts that this rank's batch does
+    not use while another rank's does, which changes nothing: their sharded weights are gathered, and their gradients reduced,
+    by all ranks or by none."""
 
-    def __init__(self, policy: TextPolicy) -> None:
+    def __init__(self, policy: Policy[Any]) -> None:
         super().__init__()
         self.policy = policy
         self.coordinator: Any = None  # of ZeRO-3
 
-    def forward(
-        self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]], blank: Encoded | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, batch: Any, missing: frozenset[str]) -> tuple[Tensor | None, ...]:
         if self.coordinator is not None and not self.coordinator.is_invalid_trace():
             self.coordinator._invalidate_trace()  # it would demand the same modules of all ranks, and of every pass
-        nothing: Tensor | float = 0.0
-        if blank is not None:
-            nothing = sum((f.sum() for f in compute_features(self.policy.vlm, [blank])[0]), start=torch.tensor(0.0)) * 0
-        stats = self.policy(prompts, completions)
-        return stats.logp_BT + nothing, stats.entropy_BT, stats.mask_BT
+        zero: Tensor | float = self.policy.pass_through(missing) if missing else 0.0
+        out = self.policy(batch)
+        return out.logp_BT + zero, *(getattr(out, name) for name in OUTPUTS[1:])
 
 
 def import_deepspeed(device: str) -> Any:
@@ -220,14 +204,6 @@ def import_deepspeed(device: str) -> Any:
     deepspeed.logger.setLevel("ERROR")
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # a kernel that is compiled at the first start
     return deepspeed
-
-
-def _hide_tower(policy: TextPolicy) -> None:
-    """Keep a frozen vision tower out of ZeRO-3: its features are remembered, so ranks do not call it equally often."""
-    body: Any = policy.model.model
-    tower = body.visual
-    del body.visual
-    object.__setattr__(body, "visual", tower)
 
 
 __all__ = ["NO_BF16", "STAGES", "DeepSpeedEngine", "import_deepspeed"]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from agents.backends.base import Request
-from agents.backends.vlm import Encoded
 from common.errors import BadData
 from rl.engine.adamw import Schedule
-from rl.engine.base import Evaluate, StepInfo
-from rl.policies.text import TextPolicy, TokenStats
+from rl.engine.base import LogProbs, StepInfo
+from rl.policies.base import Named, Policy, gather_from
+
+B = TypeVar("B")
 
 
 def check_fit(mine: Mapping[str, torch.Size], theirs: Mapping[str, Tensor]) -> None:
@@ -23,13 +23,13 @@ def check_fit(mine: Mapping[str, torch.Size], theirs: Mapping[str, Tensor]) -> N
         raise BadData(f"the checkpoint's weights do not fit the model: {len(odd)} parameters differ, first {min(odd)}")
 
 
-class TorchEngine:
+class TorchEngine(Generic[B]):
     """`Engine` for one process."""
 
     rank = 0
     world_size = 1
 
-    def __init__(self, policy: TextPolicy, **numbers: Any) -> None:
+    def __init__(self, policy: Policy[B], **numbers: Any) -> None:
         """`numbers` are those of `Schedule`."""
         self.policy, self.schedule = policy, Schedule(**numbers)
         groups = self.schedule.groups(policy.model.parameters())
@@ -37,17 +37,13 @@ class TorchEngine:
         self.optimizer = torch.optim.AdamW(groups, lr=self.schedule.lr, betas=self.schedule.betas, fused=True)
         self.updates = 0
 
-    def encode(self, requests: Sequence[Request]) -> list[Encoded]:
-        return self.policy.encode(requests)
-
-    def forward(self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]) -> TokenStats:
-        return self.policy(prompts, completions)
+    def forward(self, batch: B) -> LogProbs:
+        return self.policy(batch)
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()
 
     def step(self) -> StepInfo:
-        """A non-finite gradient skips the update, not its count."""
         lr = self.schedule.lr_at(self.updates)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -62,15 +58,14 @@ class TorchEngine:
         self.updates += 1
         return StepInfo(norm, lr, skipped=not finite)
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        named = {name: p.detach() for name, p in self.policy.model.named_parameters()}
-        return iter(named.items()) if self.policy.lora is None else self.policy.lora.merge(named.items(), named)
+    def named_parameters(self) -> Named:
+        return self.policy.export(gather_from(self.policy.model.named_parameters))
 
-    def frozen_copy(self) -> Evaluate:
+    def frozen_copy(self) -> Callable[[B], LogProbs]:
+        """The copy shares the parameters that are not trained."""
         shared: dict[int, Any] = {id(p): p for p in self.policy.model.parameters() if not p.requires_grad}
-        if self.policy.frozen_vision:  # a tower that never changes needs no copy, and its features no second pass
-            shared |= {id(x): x for x in (self.policy.model.model.visual, self.policy.vlm.prompts)}
         reference = copy.deepcopy(self.policy, shared).requires_grad_(False)
+        reference.share_frozen(self.policy)
         return torch.no_grad()(reference.forward)
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -20,27 +22,32 @@ from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Request
 from agents.backends.packed import run_row
 from agents.backends.pictures import PictureFeatures
+from agents.backends.prompts import compute_features
 from agents.backends.vlm import VLM, Encoded, collate
 from common.errors import BadInput
 from editors.onednn import use_onednn
-from rl.policies.lora import Lora
+from rl.engine.base import LogProbs
+from rl.policies.base import Gather, Named, Policy
+from rl.policies.lora import Lora, is_adapter
 from rl.prefix import pack
 
 BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number
 
 
+VISION = "vision"  # the part of the model that only batches with pictures pass
+BLANK = Request("", (Image.new("RGB", (32, 32)),))  # passes the vision tower for a rank that has no picture of its own
+
+
 @dataclass(frozen=True)
-class TokenStats:
-    """logp_BT (with gradient where it was asked for), entropy_BT in nats (detached), mask_BT: True on real tokens.
-    Entries outside the mask are 0."""
+class TextBatch:
+    """B prompts with one completion each (the same prompt object may come several times: its pictures then pass once)."""
 
-    logp_BT: Tensor
-    entropy_BT: Tensor
-    mask_BT: Tensor
+    prompts: Sequence[Encoded]
+    completions: Sequence[Sequence[int]]
 
 
-class TextPolicy(nn.Module):
-    """A trainable view of a VLM: `forward(prompts, completions)` is everything a loss needs.
+class TextPolicy(Policy[TextBatch]):
+    """A trainable view of a VLM: `forward(TextBatch)` is everything a loss needs.
 
     Only hidden states at completion positions reach the output layer, `chunk_tokens` at a time and recomputed in the
     backward pass, so no fp32 tensor of tokens x vocabulary outlives its chunk.
@@ -97,11 +104,9 @@ class TextPolicy(nn.Module):
         """The same tokens and pixels that the rollout engine sees."""
         return self.vlm.encode(requests)
 
-    def forward(self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]) -> TokenStats:
-        """One prompt per completion (the same object may come several times: its pictures then pass once).
-
-        Raises BadInput for an empty completion list or a completion without tokens.
-        """
+    def forward(self, batch: TextBatch) -> LogProbs:
+        """Raises BadInput for an empty batch or a completion without tokens."""
+        prompts, completions = batch.prompts, batch.completions
         lengths = [len(c) for c in completions]
         if not lengths or min(lengths) == 0 or len(lengths) != len(prompts):
             raise BadInput(
@@ -113,7 +118,48 @@ class TextPolicy(nn.Module):
         mask_BT = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
         mask_BT = mask_BT.to(logp_N.device)
         zeros = logp_N.new_zeros(mask_BT.shape)
-        return TokenStats(zeros.masked_scatter(mask_BT, logp_N), zeros.masked_scatter(mask_BT, entropy_N), mask_BT)
+        return LogProbs(zeros.masked_scatter(mask_BT, logp_N), mask_BT, zeros.masked_scatter(mask_BT, entropy_N))
+
+    def export(self, gather: Gather) -> Named:
+        """Adapters are merged into the matrices that they change."""
+        named = gather(lambda name: True)
+        if self.lora is None:
+            return named
+        return self.lora.merge(named, {name: value.clone() for name, value in gather(is_adapter)})
+
+    @property
+    def trains_vision(self) -> bool:
+        return any(p.requires_grad for p in self.model.model.visual.parameters())
+
+    def share_frozen(self, source: TextPolicy) -> None:
+        """A vision tower that never changes needs no copy, and its features no second pass."""
+        if not source.trains_vision:
+            self.model.model.visual = source.model.model.visual
+            self.vlm.prompts = source.vlm.prompts
+
+    def before_sharding(self) -> None:
+        """The features of a frozen vision tower are remembered, so ranks do not call it equally often: it stays whole."""
+        if not self.trains_vision:
+            body: Any = self.model.model
+            tower = body.visual
+            del body.visual
+            object.__setattr__(body, "visual", tower)
+
+    def external_parameters(self) -> Sequence[nn.Parameter]:
+        """The output layer is called once per chunk of tokens, as often as each rank needs."""
+        return [self.model.lm_head.weight]
+
+    @property
+    def optional_parts(self) -> frozenset[str]:
+        return frozenset({VISION} if self.trains_vision else ())
+
+    def parts_of(self, batch: TextBatch) -> frozenset[str]:
+        pictured = any(p.pixel_values is not None for p in batch.prompts)
+        return self.optional_parts if pictured else frozenset()
+
+    def pass_through(self, parts: frozenset[str]) -> Tensor:
+        features = compute_features(self.vlm, self.encode([BLANK]))[0] if VISION in parts else ()
+        return sum((f.sum() for f in features), start=torch.tensor(0.0)) * 0
 
     def _shared_states(
         self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]
@@ -181,4 +227,4 @@ class TextPolicy(nn.Module):
         return log_p.gather(-1, ids_N[:, None])[:, 0]
 
 
-__all__ = ["TextPolicy", "TokenStats"]
+__all__ = ["TextBatch", "TextPolicy"]

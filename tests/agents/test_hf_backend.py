@@ -8,7 +8,7 @@ from agents.backends.base import Backend, Request, Sampling, fingerprint, tensor
 from agents.backends.hf import HFBackend, _invert_cdf
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput, RunFailed
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 
 WORDS = ["make the sky darker", "add a hat", "remove the red ball and then swap the others", "x"]
 
@@ -31,7 +31,7 @@ def test_reported_logprobs_are_the_policys(tiny_vlm: VLM, temperature: float) ->
     prompts = policy.encode(requests())
     flat = [(p, c) for p, row in zip(prompts, answers, strict=True) for c in row]
     with torch.no_grad():
-        stats = policy([p for p, _ in flat], [c.token_ids for _, c in flat])
+        stats = policy(TextBatch([p for p, _ in flat], [c.token_ids for _, c in flat]))
     for row, (_, c) in enumerate(flat):
         own = stats.logp_BT[row][stats.mask_BT[row]]
         assert torch.allclose(own, torch.tensor(c.logprobs), atol=1e-4)
@@ -44,7 +44,7 @@ def test_first_token_follows_its_distribution(tiny_vlm: VLM) -> None:
     policy = TextPolicy(tiny_vlm, 0.5)
     allowed = [i for i in range(264) if i not in tiny_vlm.banned_ids]
     with torch.no_grad():
-        stats = policy([policy.encode(request)[0]] * len(allowed), [[i] for i in allowed])
+        stats = policy(TextBatch([policy.encode(request)[0]] * len(allowed), [[i] for i in allowed]))
     expect = torch.zeros(264)
     expect[allowed] = stats.logp_BT[:, 0].exp()
     assert expect.sum().item() == pytest.approx(1.0, abs=1e-4)

@@ -23,7 +23,7 @@ from common.jsonl import read_jsonl
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.losses import LossConfig
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 from tests.agents.test_hf_backend import requests
 from tests.rl.runs import CONFIG, letters, sample, to_request
 from tests.tiny_models import build_tiny_vlm
@@ -95,7 +95,7 @@ def test_reported_logprobs_are_the_trainers(backend: VLLMBackend, path: Path, te
     policy = TextPolicy(trainer, temperature)
     flat = [(p, c) for p, row in zip(policy.encode(requests()), answers, strict=True) for c in row]
     with torch.no_grad():
-        stats = policy([p for p, _ in flat], [c.token_ids for _, c in flat])
+        stats = policy(TextBatch([p for p, _ in flat], [c.token_ids for _, c in flat]))
     for row, (_, c) in enumerate(flat):
         assert torch.allclose(stats.logp_BT[row][stats.mask_BT[row]], torch.tensor(c.logprobs), atol=1e-4)
 
@@ -107,7 +107,7 @@ def test_first_tokens_follow_their_distribution(backend: VLLMBackend, path: Path
     vlm = load_vlm(path)
     policy, allowed = TextPolicy(vlm, 0.5), [i for i in range(264) if i not in vlm.banned_ids]
     with torch.no_grad():
-        stats = policy([policy.encode(request)[0]] * len(allowed), [[i] for i in allowed])
+        stats = policy(TextBatch([policy.encode(request)[0]] * len(allowed), [[i] for i in allowed]))
     expect = stats.logp_BT[:, 0].exp()
     chi2 = ((counts[allowed] - expect) ** 2 / expect).sum() * 2000
     assert chi2 < len(allowed) + 5 * (2 * len(allowed)) ** 0.5
@@ -264,7 +264,7 @@ def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path:
         vlm = load_vlm(path)
         engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
         rollouts = backend if name == "vllm" else HFBackend(vlm)
-        train_grpo(config, engine, rollouts, sample, to_request, letters, tmp_path / name)
+        train_grpo(config, engine, rollouts, vlm.encode, sample, to_request, letters, tmp_path / name)
         rows[name] = read_jsonl(tmp_path / name / "metrics.jsonl")
     assert rows["vllm"][0].keys() == rows["hf"][0].keys()
     for row in rows["vllm"]:

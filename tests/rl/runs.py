@@ -64,7 +64,7 @@ def run(
     engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
     backend = HFBackend(load_vlm(model) if config.max_offpolicy_steps else vlm)
     backend = kw.pop("wrap", lambda b: b)(backend)
-    return train_grpo(config, engine, backend, kw.pop("samples", sample), to_request, reward, out, **kw)
+    return train_grpo(config, engine, backend, vlm.encode, kw.pop("samples", sample), to_request, reward, out, **kw)
 
 
 def outcome(state: GRPOState, out: Path) -> list[Any]:

@@ -105,4 +105,4 @@ def test_it_needs_the_correction_and_a_model_of_its_own(tiny_vlm_path: Path, tmp
     config = lagging(1)
     engine = TorchEngine(TextPolicy(vlm, 1.0), **config.optimizer())
     with pytest.raises(BadInput, match="model of their own"):
-        train_grpo(config, engine, HFBackend(vlm), sample, to_request, letters, tmp_path)
+        train_grpo(config, engine, HFBackend(vlm), vlm.encode, sample, to_request, letters, tmp_path)

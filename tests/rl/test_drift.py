@@ -8,7 +8,8 @@ import torch
 
 from agents.backends.base import Completion
 from rl.drift import drift_metrics, drift_sample, drift_sums
-from rl.policies.text import TokenStats
+from rl.engine.base import LogProbs
+from rl.policies.text import TextBatch
 
 
 @dataclass(eq=False)
@@ -36,10 +37,10 @@ def test_estimators_by_hand() -> None:
     """Two completions, three tokens: log p - log q is 0.5, -0.25 and 0."""
     g = group("p", [[-1.0, -2.0], [-3.0]])
 
-    def reference(prompts: list, completions: list) -> TokenStats:
-        assert prompts == ["p", "p"] and [len(c) for c in completions] == [2, 1]
+    def reference(batch: TextBatch) -> LogProbs:
+        assert batch.prompts == ["p", "p"] and [len(c) for c in batch.completions] == [2, 1]
         logp = torch.tensor([[-1.5, -1.75], [-3.0, 0.0]])
-        return TokenStats(logp, torch.zeros_like(logp), torch.tensor([[True, True], [True, False]]))
+        return LogProbs(logp, torch.tensor([[True, True], [True, False]]))
 
     sums = drift_sums([(g, 0), (g, 1)], reference)
     found = drift_metrics([sums, {}], "k2")

@@ -24,7 +24,7 @@ def train(path: Path, out: Path, config: GRPOConfig, reward=letters, samples=sam
     vlm = load_vlm(path)
     policy = TextPolicy(vlm, config.temperature, frozen_vision=frozen_vision, shared_prefix=config.shared_prefix)
     engine = TorchEngine(policy, **config.optimizer())
-    state = train_grpo(config, engine, HFBackend(vlm), samples, to_request, reward, out, **kw)
+    state = train_grpo(config, engine, HFBackend(vlm), vlm.encode, samples, to_request, reward, out, **kw)
     return state, {n: p.detach().clone() for n, p in vlm.model.named_parameters()}, read_jsonl(out / "metrics.jsonl")
 
 

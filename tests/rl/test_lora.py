@@ -16,7 +16,7 @@ from common.errors import BadInput
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.policies.lora import Lora, is_adapter
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 from tests.rl.runs import CONFIG, letters, outcome, sample, to_request
 
 LORA = Lora(rank=4, alpha=8)
@@ -27,7 +27,7 @@ ANSWER = [40, 41, 42, 43]
 def engine_of(path: Path, updates: int = 3, **kw: bool) -> TorchEngine:
     engine = TorchEngine(TextPolicy(load_vlm(path), lora=LORA, **kw), lr=1e-2)
     for _ in range(updates):
-        engine.backward(-engine.forward(engine.encode([REQUEST]), [ANSWER]).logp_BT.mean())
+        engine.backward(-engine.forward(TextBatch(engine.policy.encode([REQUEST]), [ANSWER])).logp_BT.mean())
         engine.step()
     return engine
 
@@ -55,24 +55,24 @@ def test_merged_weights_are_the_same_model(tiny_vlm_path: Path) -> None:
     report = HFBackend(plain).sync(engine.named_parameters())
     assert report.names == len(dict(load_vlm(tiny_vlm_path).model.named_parameters()))
     with torch.no_grad():
-        theirs = TextPolicy(plain)(plain.encode([REQUEST]), [ANSWER]).logp_BT
-        start = TextPolicy(load_vlm(tiny_vlm_path))(plain.encode([REQUEST]), [ANSWER]).logp_BT
-        ours = engine.forward(engine.encode([REQUEST]), [ANSWER]).logp_BT
+        theirs = TextPolicy(plain)(TextBatch(plain.encode([REQUEST]), [ANSWER])).logp_BT
+        start = TextPolicy(load_vlm(tiny_vlm_path))(TextBatch(plain.encode([REQUEST]), [ANSWER])).logp_BT
+        ours = engine.forward(TextBatch(engine.policy.encode([REQUEST]), [ANSWER])).logp_BT
     assert torch.allclose(ours, theirs, atol=1e-5)
     assert (ours - start).abs().max() > 0.1  # they did learn
 
 
 def test_the_reference_stays_where_it_was(tiny_vlm_path: Path) -> None:
     engine = engine_of(tiny_vlm_path, updates=1)
-    prompts = engine.encode([REQUEST])
+    prompts = engine.policy.encode([REQUEST])
     with torch.no_grad():
-        before = engine.forward(prompts, [ANSWER]).logp_BT
+        before = engine.forward(TextBatch(prompts, [ANSWER])).logp_BT
     reference = engine.frozen_copy()
     for _ in range(2):
-        engine.backward(-engine.forward(prompts, [ANSWER]).logp_BT.mean())
+        engine.backward(-engine.forward(TextBatch(prompts, [ANSWER])).logp_BT.mean())
         engine.step()
-    assert torch.equal(reference(prompts, [ANSWER]).logp_BT, before)
-    assert not torch.equal(engine.forward(prompts, [ANSWER]).logp_BT, before)
+    assert torch.equal(reference(TextBatch(prompts, [ANSWER])).logp_BT, before)
+    assert not torch.equal(engine.forward(TextBatch(prompts, [ANSWER])).logp_BT, before)
 
 
 def test_a_run_with_adapters_goes_on_like_one_that_was_never_stopped(tiny_vlm_path: Path, tmp_path: Path) -> None:
@@ -81,7 +81,9 @@ def test_a_run_with_adapters_goes_on_like_one_that_was_never_stopped(tiny_vlm_pa
     def run(out: Path, steps: int) -> list:
         engine = TorchEngine(TextPolicy(load_vlm(tiny_vlm_path), lora=LORA), **config.optimizer())
         rollouts = HFBackend(load_vlm(tiny_vlm_path))
-        state = train_grpo(replace(config, steps=steps), engine, rollouts, sample, to_request, letters, out)
+        state = train_grpo(
+            replace(config, steps=steps), engine, rollouts, rollouts.vlm.encode, sample, to_request, letters, out
+        )
         return outcome(state, out)
 
     run(tmp_path / "halves", 2)

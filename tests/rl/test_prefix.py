@@ -15,7 +15,7 @@ from agents.backends.vlm import VLM, load_vlm
 from common.errors import BadInput
 from rl.engine.torch import TorchEngine
 from rl.flex import attend_tree
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 from rl.prefix import BLOCK, grow, pack
 
 REQUESTS = [
@@ -95,7 +95,7 @@ def gradients(policy: TextPolicy) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("groups", [[0], [1], [2], [0, 1, 2]])
 def test_log_probs_and_gradients_equal_the_unshared_path(tiny_vlm_path, groups: list[int], checkpointed: bool) -> None:
     shared, apart = both(tiny_vlm_path, temperature=0.7, chunk_tokens=16, gradient_checkpointing=checkpointed)
-    a, b = shared(*batch(shared, groups)), apart(*batch(apart, groups))
+    a, b = shared(TextBatch(*batch(shared, groups))), apart(TextBatch(*batch(apart, groups)))
     assert torch.equal(a.mask_BT, b.mask_BT)
     assert (a.logp_BT - b.logp_BT).abs().max() < 1e-5 and (a.entropy_BT - b.entropy_BT).abs().max() < 1e-5
     loss(a).backward()
@@ -112,7 +112,7 @@ def test_the_split_into_micro_batches_changes_nothing(tiny_vlm_path) -> None:
         policy = TextPolicy(load_vlm(tiny_vlm_path), frozen_vision=True)
         total = sum(len(c) for i in ANSWERS for c in ANSWERS[i])
         for groups in cuts:
-            (policy(*batch(policy, groups)).logp_BT.sum() / total).backward()
+            (policy(TextBatch(*batch(policy, groups))).logp_BT.sum() / total).backward()
         found.append(gradients(policy))
     assert max((found[0][n] - found[1][n]).abs().max() for n in found[0]) < 1e-5
 
@@ -122,8 +122,8 @@ def test_rows_may_come_in_any_order(tiny_vlm: VLM) -> None:
     prompts, answers = batch(policy, [0, 1, 2])
     order = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(1)).tolist()
     with torch.no_grad():
-        straight = policy(prompts, answers)
-        mixed = policy([prompts[i] for i in order], [answers[i] for i in order])
+        straight = policy(TextBatch(prompts, answers))
+        mixed = policy(TextBatch([prompts[i] for i in order], [answers[i] for i in order]))
     assert (straight.logp_BT[order] - mixed.logp_BT).abs().max() < 1e-5
 
 
@@ -150,32 +150,32 @@ def test_a_frozen_tower_sees_each_picture_once_unless_weights_are_copied_in(tiny
     policy = TextPolicy(tiny_vlm, frozen_vision=True)
     prompts, answers = batch(policy, [0, 1, 2])
     for _ in range(2):
-        policy(prompts, answers)
+        policy(TextBatch(prompts, answers))
     assert calls == [3]
     with torch.no_grad():
-        before = policy(prompts, answers).logp_BT
+        before = policy(TextBatch(prompts, answers)).logp_BT
         next(tiny_vlm.model.model.visual.parameters()).mul_(1.5)
-        after = policy(prompts, answers).logp_BT
+        after = policy(TextBatch(prompts, answers)).logp_BT
     assert calls == [3, 3] and not torch.allclose(before, after, atol=1e-4)
 
 
 def test_a_frozen_tower_serves_rollouts_training_and_the_reference_in_one_pass(tiny_vlm: VLM, calls: list[int]) -> None:
     engine = TorchEngine(TextPolicy(tiny_vlm, frozen_vision=True))
     reference = engine.frozen_copy()
-    prompts = engine.encode(REQUESTS)
+    prompts = engine.policy.encode(REQUESTS)
     answers = HFBackend(tiny_vlm).generate(REQUESTS, 1, Sampling(4))
     completions = [row[0].token_ids for row in answers]
-    engine.backward(engine.forward(prompts, completions).logp_BT.sum())
+    engine.backward(engine.forward(TextBatch(prompts, completions)).logp_BT.sum())
     engine.step()
-    reference(prompts, completions)
+    reference(TextBatch(prompts, completions))
     assert calls == [3]
 
 
 def test_a_tower_in_training_is_never_stale(tiny_vlm: VLM, calls: list[int]) -> None:
     engine, backend = TorchEngine(TextPolicy(tiny_vlm), lr=0.1), HFBackend(tiny_vlm)
-    prompts = engine.encode(REQUESTS[:1])  # the very same objects before and after the update
+    prompts = engine.policy.encode(REQUESTS[:1])  # the very same objects before and after the update
     before, sampled = tiny_vlm.prompts.features(prompts)[0][0].detach(), backend.generate(REQUESTS[:1], 1, Sampling(4))
-    engine.backward(engine.forward(prompts, [[20, 30]]).logp_BT.sum())
+    engine.backward(engine.forward(TextBatch(prompts, [[20, 30]])).logp_BT.sum())
     engine.step()
     after, again = tiny_vlm.prompts.features(prompts)[0][0].detach(), backend.generate(REQUESTS[:1], 1, Sampling(4))
     assert calls == [1] * 5 and not torch.allclose(before, after, atol=1e-2)

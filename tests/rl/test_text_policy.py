@@ -7,7 +7,7 @@ from PIL import Image
 from agents.backends.base import Request
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 
 REQUESTS = [
     Request("add a hat", (Image.new("RGB", (64, 64), "red"),)),
@@ -33,7 +33,7 @@ both_paths = pytest.mark.parametrize("shared", [True, False], ids=["shared prefi
 def test_equals_the_plain_model(tiny_vlm_path, tiny_vlm: VLM, which: list[int], shared: bool) -> None:
     policy, plain = TextPolicy(tiny_vlm, 0.7, chunk_tokens=4, shared_prefix=shared), load_vlm(tiny_vlm_path)
     prompts = policy.encode(REQUESTS)
-    stats = policy([prompts[i] for i in which], [ANSWERS[i] for i in which])
+    stats = policy(TextBatch([prompts[i] for i in which], [ANSWERS[i] for i in which]))
     assert stats.mask_BT.sum(1).tolist() == [len(ANSWERS[i]) for i in which]
     for row, i in enumerate(which):
         log_p = reference(plain, prompts[i], ANSWERS[i], 0.7)
@@ -50,7 +50,7 @@ def test_gradients_equal_the_plain_models(tiny_vlm_path, tiny_vlm: VLM, checkpoi
     policy = TextPolicy(tiny_vlm, chunk_tokens=3, gradient_checkpointing=checkpointed, shared_prefix=shared)
     plain = load_vlm(tiny_vlm_path)
     prompts = policy.encode(REQUESTS)
-    stats = policy([*prompts, prompts[0]], [*ANSWERS, [70, 71]])
+    stats = policy(TextBatch([*prompts, prompts[0]], [*ANSWERS, [70, 71]]))
     stats.logp_BT.sum().backward()
     for prompt, answer in zip([*prompts, prompts[0]], [*ANSWERS, [70, 71]], strict=True):
         reference(plain, prompt, answer, 1.0)[torch.arange(len(answer)), answer].sum().backward()
@@ -63,7 +63,7 @@ def test_frozen_vision_gets_no_gradient_and_the_same_numbers(tiny_vlm_path, tiny
     free = TextPolicy(load_vlm(tiny_vlm_path), shared_prefix=shared)
     frozen = TextPolicy(tiny_vlm, frozen_vision=True, shared_prefix=shared)
     prompts = frozen.encode(REQUESTS)
-    a, b = free(prompts, ANSWERS).logp_BT, frozen(prompts, ANSWERS).logp_BT
+    a, b = free(TextBatch(prompts, ANSWERS)).logp_BT, frozen(TextBatch(prompts, ANSWERS)).logp_BT
     assert torch.equal(a, b)
     b.sum().backward()
     assert all(p.grad is None for p in tiny_vlm.model.model.visual.parameters())
@@ -81,7 +81,7 @@ def test_no_tensor_of_tokens_by_vocabulary_outlives_its_chunk(tiny_vlm: VLM) -> 
         return t
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        policy(prompts, [[50 + i] * 16 for i in range(8)])
+        policy(TextBatch(prompts, [[50 + i] * 16 for i in range(8)]))
     assert not kept
 
 
@@ -90,6 +90,6 @@ def test_bad_input(tiny_vlm: VLM) -> None:
     prompts = policy.encode(REQUESTS[:1])
     for bad in ([], [[]], [[1], [2]]):
         with pytest.raises(BadInput):
-            policy(prompts, bad)
+            policy(TextBatch(prompts, bad))
     with pytest.raises(BadInput):
         TextPolicy(tiny_vlm, temperature=0.0)

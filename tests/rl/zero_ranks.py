@@ -30,7 +30,7 @@ from rl.engine.torch import TorchEngine
 from rl.grpo import GRPOConfig, train_grpo
 from rl.losses import LossConfig
 from rl.policies.lora import Lora
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 from tests.rl.runs import CONFIG, letters, sample, to_request
 
 NUMBERS: dict[str, Any] = dict(lr=2e-3, warmup_steps=2, max_grad_norm=0.5, decay_share=0.5, updates=4)
@@ -50,13 +50,13 @@ def maker(model: Path, dtype: str = "float32", **kw: Any) -> Callable[[], TextPo
 def updates(engine: Any, size: int, count: int = 4) -> tuple[list[float], Weights]:
     """Some updates on one batch, of which each rank takes its places, `size` at a time; the norms, and the weights. The
     third update sees no picture at all, so that a trained tower has no part in it."""
-    prompts, norms = engine.encode(REQUESTS), []
+    prompts, norms = engine.policy.encode(REQUESTS), []
     for k in range(count):
         places = (0, 3) if k == 2 else range(6)
         mine = places[engine.rank :: engine.world_size]
         for k in range(0, len(mine), size):
             part = mine[k : k + size]
-            stats = engine.forward([prompts[i] for i in part], [COMPLETIONS[i] for i in part])
+            stats = engine.forward(TextBatch([prompts[i] for i in part], [COMPLETIONS[i] for i in part]))
             sign = torch.tensor([(-1.0) ** i for i in part])[:, None]
             engine.backward((sign * stats.logp_BT * stats.mask_BT).sum() / sum(map(len, COMPLETIONS)))
         norms.append(engine.step().grad_norm)
@@ -130,11 +130,13 @@ def nonfinite(model: Path, out: Path) -> dict[str, Any]:
     found = {}
     for stage in range(4):
         engine = DeepSpeedEngine(maker(model), stage, **NUMBERS)
-        before, prompt = weights_of(engine), engine.encode(REQUESTS[1:2])
-        engine.backward(engine.forward(prompt, COMPLETIONS[1:2]).logp_BT.sum() * (torch.nan if engine.rank == 0 else 1))
+        before, prompt = weights_of(engine), engine.policy.encode(REQUESTS[1:2])
+        engine.backward(
+            engine.forward(TextBatch(prompt, COMPLETIONS[1:2])).logp_BT.sum() * (torch.nan if engine.rank == 0 else 1)
+        )
         info = engine.step()
         same = apart(before, weights_of(engine)) == 0
-        engine.backward(engine.forward(prompt, COMPLETIONS[1:2]).logp_BT.sum())
+        engine.backward(engine.forward(TextBatch(prompt, COMPLETIONS[1:2])).logp_BT.sum())
         after = engine.step()
         moved = apart(before, weights_of(engine)) > 0
         found[str(stage)] = [info.skipped, same, not after.skipped, moved]
@@ -144,7 +146,7 @@ def nonfinite(model: Path, out: Path) -> dict[str, Any]:
 def grpo(model: Path, out: Path, engine: Any, config: GRPOConfig = RUN) -> Weights:
     """A run of the whole loop in `out`, with its own rollout model where the engine's is sharded."""
     vlm = load_vlm(model) if getattr(engine, "stage", 0) == 3 else engine.policy.vlm
-    train_grpo(config, engine, HFBackend(vlm), sample, to_request, letters, out)
+    train_grpo(config, engine, HFBackend(vlm), vlm.encode, sample, to_request, letters, out)
     return weights_of(engine)
 
 

@@ -32,7 +32,7 @@ from experiments.benches.rl.vocabulary import VocabularyRows
 from experiments.benches.rl.work import Shape, requests, roomy_checkpoint, samples
 from experiments.build import make_backend, use_threads
 from experiments.runs.libraries import quiet_libraries
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 
 SECTIONS = ("steps", "train", "cost", "gpu", "rollouts")  # vLLM last: it takes the process's threads over
 
@@ -87,7 +87,7 @@ class Bench:
         answers, policy = random_answers(vlm, 16, 100), TextPolicy(vlm, chunk_tokens=64, frozen_vision=True)
         text = vlm.model.config.get_text_config()
         with VocabularyRows(text.vocab_size, text.hidden_size) as rows:
-            policy([prompts[0]] * len(answers), answers).logp_BT.sum().backward()
+            policy(TextBatch([prompts[0]] * len(answers), answers)).logp_BT.sum().backward()
         self.details["logits"] = {"tokens": 1600, "chunk": 64, "most": rows.most, "held": rows.most_held}
         say(
             f"  logits of 1600 answer tokens, 64 at a time: {rows.most} rows in the largest tensor, {rows.most_held} at once"

@@ -96,6 +96,7 @@ def step_seconds(vlm: VLM, shape: Shape) -> float:
             config,
             TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
             HFBackend(vlm),
+            vlm.encode,
             lambda step, j: found[j],
             lambda sample: requests([sample])[0],
             lambda _, texts, seeds: [Scored(reward(text)) for text in texts],

@@ -68,6 +68,7 @@ def main(settings: dict[str, Any]) -> None:
             config,
             TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
             HFBackend(vlm),
+            vlm.encode,
             lambda step, j: sample(rows[(step * P + j) % len(rows)]),
             to_request,
             lambda found, texts, seeds: [Scored(reward(text)) for text in texts],

@@ -18,7 +18,7 @@ from experiments.benches.rl.lockstep import Child, in_turns, row
 from experiments.benches.rl.our_step import sample, to_request
 from experiments.benches.rl.trl_step import reward
 from experiments.benches.rl.work import Shape, write_settings
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 from rl.prefix import grow
 
 HERE = Path(__file__).parent
@@ -118,7 +118,7 @@ def same_numbers(settings: dict[str, Any], first: dict[str, Any]) -> dict[str, d
     lines = Path(settings["rows"]).read_text().splitlines()[: settings["prompts"]]
     prompts = vlm.encode([to_request(sample(json.loads(line))) for line in lines])
     policy = TextPolicy(vlm, frozen_vision=settings["frozen_vision"])
-    stats = policy([p for p in prompts for _ in range(G)], answers)
+    stats = policy(TextBatch([p for p in prompts for _ in range(G)], answers))
     tokens = int(stats.mask_BT.sum())
     (-(stats.logp_BT * advantage.view(-1, 1).float()).sum() / tokens).backward()
     gradients = [p.grad.norm() for p in vlm.model.parameters() if p.grad is not None]

@@ -10,7 +10,7 @@ import torch
 from agents.backends.vlm import VLM, Encoded
 from common.errors import RunFailed
 from experiments.benches.rl.lockstep import in_turns, row, timed
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 
 APART = 1e-5  # largest difference of gradients that still counts as equal, as a share of the largest entry (fp32)
 
@@ -38,7 +38,7 @@ class Pass:
         tokens = sum(map(len, self.answers))
         for start in range(0, len(self.answers), self.at_once):
             part = slice(start, start + self.at_once)
-            stats = self.policy(self.prompts[part], self.answers[part])
+            stats = self.policy(TextBatch(self.prompts[part], self.answers[part]))
             (-(stats.logp_BT * self.advantage_B[part, None]).sum() / tokens).backward()
         if stats.logp_BT.is_cuda:
             torch.cuda.synchronize()

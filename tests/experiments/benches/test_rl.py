@@ -26,7 +26,7 @@ from experiments.benches.rl.steps import distinct_share, same_numbers, same_work
 from experiments.benches.rl.training import compare_training, random_answers
 from experiments.benches.rl.vocabulary import VocabularyRows
 from experiments.benches.rl.work import Shape, requests, samples, write_settings
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 
 DECOMPOSER = Path("assets/tiny/decomposer")
 SMALL = Shape(prompts=2, group=2, answer_tokens=4, side=64)
@@ -182,9 +182,9 @@ def test_forward_flops_are_those_that_torch_counts(monkeypatch: pytest.MonkeyPat
     text, rows = vlm.model.config.get_text_config(), Rows(len(prompt), 9, 3)
     policy = TextPolicy(vlm, frozen_vision=True)
     answers = random_answers(vlm, 3, 9)
-    policy([prompt] * 3, answers)  # the vision tower has passed
+    policy(TextBatch([prompt] * 3, answers))  # the vision tower has passed
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        policy([prompt] * 3, answers)
+        policy(TextBatch([prompt] * 3, answers))
     attention = 4 * 128 * text.num_hidden_layers * rows.pairs(True)  # not counted by torch on a CPU
     assert counter.get_total_flops() == forward_flops(text, rows, True) - attention
     assert training_flops(text, rows, False) == 3 * forward_flops(text, rows, False)
@@ -196,7 +196,7 @@ def test_logits_alive_at_once_are_a_few_chunks(vlm: VLM) -> None:
     answers = random_answers(vlm, 4, 16)
     policy = TextPolicy(vlm, chunk_tokens=8, frozen_vision=True)
     with VocabularyRows(text.vocab_size, text.hidden_size) as chunked:
-        policy([prompt] * 4, answers).logp_BT.sum().backward()
+        policy(TextBatch([prompt] * 4, answers)).logp_BT.sum().backward()
     assert chunked.most == 8 and chunked.most_held <= 4 * 8 < 64
     with VocabularyRows(text.vocab_size, text.hidden_size) as whole:
         held = torch.zeros(64, text.vocab_size) + 1
