@@ -95,7 +95,7 @@ class Ahead:
                 with clock("sync"):
                     backend.sync(weights)
             groups, drawn = replace(self.collector, backend=backend).collect(step, clock)
-            return Batch(groups, drawn, dict(clock.spent), step - version, backend.tape)
+            return Batch(groups, drawn, dict(clock.seconds), step - version, backend.tape)
 
         self.pending[step] = self.thread.submit(draw)
 

@@ -1,22 +1,24 @@
-"""Where a step's time goes, and the most memory each phase held."""
+"""What a step has of its loop: a clock for its phases, which notes time and memory, and a point where the loop may stop it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rl.memory import peak, reset_peak
 
 
 class Clock:
-    """Seconds per phase since the last `read`."""
+    """Seconds per phase since the last `read`. `safe_point` is called by a step that may end here, with its state still that
+    of the step before; where a stop was asked for, the loop then saves and raises KeyboardInterrupt."""
 
     PHASES = ("rollout", "reward", "wait", "logprob", "train", "sync", "checkpoint")
 
     def __init__(self) -> None:
-        self.spent = dict.fromkeys(self.PHASES, 0.0)
-        self.held: dict[str, float] = {}
+        self.seconds = dict.fromkeys(self.PHASES, 0.0)
+        self.peaks: dict[str, float] = {}
+        self.safe_point: Callable[[], None] = lambda: None
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
@@ -25,20 +27,20 @@ class Clock:
         try:
             yield
         finally:
-            self.spent[phase] += time.perf_counter() - start
-            if (most := peak()) is not None:
-                self.held[phase] = max(most, self.held.get(phase, 0.0))
+            self.seconds[phase] += time.perf_counter() - start
+            if (memory := peak()) is not None:
+                self.peaks[phase] = max(memory, self.peaks.get(phase, 0.0))
 
     def read(self, tokens: int, beside: Mapping[str, float] | None = None) -> dict[str, float]:
         """time/<phase>, memory/<phase> (MiB at its peak), and the tokens per second of rollouts and of the whole step. A
-        checkpoint shows in the step after it, since a step's row is written before its checkpoint. What ran `beside` these
-        phases, in seconds, is shown with them and is no part of the step's time."""
+        checkpoint shows in the step after it, since a step's row is written before its checkpoint. `beside` are seconds of
+        phases that ran in another thread: they are added to their phases and are no part of the step's time."""
         beside = beside or {}
-        out = {f"time/{k}": v + beside.get(k, 0.0) for k, v in self.spent.items()}
-        out |= {f"memory/{k}": v for k, v in self.held.items()}
-        total = sum(v for k, v in self.spent.items() if k != "checkpoint")
+        out = {f"time/{k}": v + beside.get(k, 0.0) for k, v in self.seconds.items()}
+        out |= {f"memory/{k}": v for k, v in self.peaks.items()}
+        total = sum(v for k, v in self.seconds.items() if k != "checkpoint")
         rollout = out["time/rollout"]
-        self.spent, self.held = dict.fromkeys(self.PHASES, 0.0), {}
+        self.seconds, self.peaks = dict.fromkeys(self.PHASES, 0.0), {}
         return out | {
             "time/step": total,
             "tokens_per_s": tokens / max(total, 1e-9),
