@@ -101,9 +101,12 @@ class Team:
 
 
 def _picture(sample: EditSample) -> Image.Image:
-    if sample.image is None:
+    image = sample.image
+    if image is None:
         raise BadInput(f"sample {sample.id!r} has no picture to edit; text-only benchmarks score decompositions alone")
-    return sample.image.convert("RGB")
+    return (
+        image if image.mode == "RGB" else image.convert("RGB")
+    )  # the same object: branches of a session share pictures
 
 
 __all__ = ["Progress", "Team", "Trace", "replay"]

@@ -15,7 +15,6 @@ from agents.plan import decomposition_from_dict
 from benchmarks.base import Decomposition
 from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile
-from common.filenames import folder_name
 from common.files import write_bytes
 
 if TYPE_CHECKING:
@@ -82,18 +81,19 @@ class Trace:
         path = Path(folder) / FILE
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            trace = cls._from_dict(raw)
+            trace = cls.from_dict(raw)
         except FileNotFoundError as error:
             raise MissingFile(f"no trace at {path}; give the folder that a trace was saved to") from error
         except (ValueError, KeyError, TypeError) as error:
             raise BadData(f"{path} is not a trace ({type(error).__name__}: {error}); save it again") from error
         if not pictures:
             return trace
-        images = tuple(_open(Path(folder) / f"{k}.png", digest) for k, digest in enumerate(trace.digests))
+        images = tuple(open_picture(Path(folder) / f"{k}.png", digest) for k, digest in enumerate(trace.digests))
         return cls(**{**trace.__dict__, "pictures": images})
 
     @classmethod
-    def _from_dict(cls, raw: dict[str, Any]) -> Trace:
+    def from_dict(cls, raw: dict[str, Any]) -> Trace:
+        """The trace behind `to_dict`, without pictures. Raises KeyError, TypeError or ValueError for anything else."""
         found = raw["decomposition"]
         plain: dict[str, Any] = {n: tuple(raw[n]) if isinstance(raw[n], list) else raw[n] for n in _PLAIN if n in raw}
         return cls(
@@ -124,17 +124,20 @@ def digest(image: Image.Image) -> str:
     return hashlib.sha256(head + image.tobytes()).hexdigest()[:32]
 
 
-def _open(path: Path, expected: str) -> Image.Image:
+def open_picture(path: Path, expected: str) -> Image.Image:
+    """A saved picture whose `digest` is `expected`. Raises MissingFile, or BadData where the file was changed."""
     try:
         with Image.open(path) as file:
             image = file.copy()
     except FileNotFoundError as error:
-        raise MissingFile(f"the trace's picture {path} is gone; run the sample again") from error
+        raise MissingFile(f"the picture {path} is gone; restore it or run again") from error
     except OSError as error:
-        raise BadData(f"the trace's picture {path} cannot be read ({error}); run the sample again") from error
+        raise BadData(f"the picture {path} cannot be read ({error}); restore it or run again") from error
     if digest(image) != expected:
-        raise BadData(f"the pixels of {path} are not those the trace recorded; the file was changed")
+        raise BadData(
+            f"the pixels of {path} are not those that were recorded; the file was changed, restore it or run again"
+        )
     return image
 
 
-__all__ = ["FILE", "Trace", "digest", "folder_name", "replay"]
+__all__ = ["FILE", "Trace", "digest", "open_picture", "replay"]
