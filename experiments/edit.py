@@ -23,7 +23,11 @@ def main(config: EditConfig) -> None:
     from common.errors import BadInput, MissingFile, RunFailed
     from common.progress import console
     from editors.geometry import load_image
-    from experiments import build
+    from experiments.build.decomposers import make_decomposer, make_vlm
+    from experiments.build.device import use_threads
+    from experiments.build.editors import make_editor
+    from experiments.build.rollouts import make_backend
+    from experiments.build.sequencers import make_sequencer
     from experiments.preflight.editor import missing_editor, missing_editor_memory
     from experiments.preflight.machine import one_process
     from experiments.preflight.run import missing_weights
@@ -41,13 +45,13 @@ def main(config: EditConfig) -> None:
         raise MissingFile("; ".join(lacking))
     quiet_libraries(config.verbose)
     one_process(config.engine, "experiments.edit")
-    build.use_threads(config.engine)
-    backend = build.make_backend(config.rollouts, build.make_vlm(settings, config.engine))
-    sequencer: Sequencer = build.make_sequencer(
-        config.sequencer, lambda: build.make_backend(config.rollouts, build.make_vlm(config.decomposer, config.engine))
+    use_threads(config.engine)
+    backend = make_backend(config.rollouts, make_vlm(settings, config.engine))
+    sequencer: Sequencer = make_sequencer(
+        config.sequencer, lambda: make_backend(config.rollouts, make_vlm(config.decomposer, config.engine))
     )
-    editing = EditingAgent(build.make_editor(config.editor, config.engine), config.execution.name)
-    team = Team(build.make_decomposer(settings, backend), sequencer, editing)
+    editing = EditingAgent(make_editor(config.editor, config.engine), config.execution.name)
+    team = Team(make_decomposer(settings, backend), sequencer, editing)
     sample = EditSample(id=Path(config.image).stem or "picture", request=config.instruction, gold=(), picture=picture)
     (trace,) = next(iter(team.run([sample], config.seed, 1)))
 

@@ -42,7 +42,8 @@ def again(config: EvaluateConfig) -> None:
     from common.errors import BadInput, MissingFile
     from common.files import locked, write_text
     from common.progress import clock, console
-    from experiments import build
+    from experiments.build.benchmarks import held_out_samples
+    from experiments.build.device import use_threads
     from experiments.preflight.machine import one_process
     from experiments.runs.identity import START, TRAINED, config_text, load_config
     from experiments.runs.libraries import quiet_libraries
@@ -67,14 +68,14 @@ def again(config: EvaluateConfig) -> None:
         check_arms(used, start)
     quiet_libraries(config.verbose)
     one_process(used.engine, "experiments.evaluate")
-    build.use_threads(used.engine)
+    use_threads(used.engine)
     count = (
         config.samples if config.samples is not None or used.benchmark.name != "sandbox" else trained.scale.test_samples
     )
     if count is not None and count < 1:
         raise BadInput(f"samples={count} cannot be used; give 1 or more")
     scale = trained.scale
-    samples = build.test_samples(used.benchmark, scale.image_size, count, scale.test_seed, config.part)
+    samples = held_out_samples(used.benchmark, scale.image_size, count, scale.test_seed, config.part)
     if pictured and samples[0].image is None:
         raise BadInput(f"benchmark={used.benchmark.name} has no pictures to edit: arms=all needs one with pictures")
     used = replace(used, scale=replace(used.scale, test_samples=len(samples)))

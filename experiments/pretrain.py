@@ -28,7 +28,7 @@ from benchmarks.sandbox.generate import KINDS, SandboxBenchmark, random_scene
 from benchmarks.sandbox.render import render
 from common.progress import bar, console
 from conf.schema import PretrainConfig, VisionWarmupConfig
-from experiments.build import use_threads
+from experiments.build.device import use_threads
 from experiments.preflight.machine import one_process
 from experiments.runs.cli import command
 from experiments.tiny.coldstart import SECOND_PART, ColdStart, ColdStartMix, corpus

@@ -22,7 +22,8 @@ from common.errors import BadInput
 from common.means import Mean, mean
 from common.progress import bar, console
 from conf.schema import RunConfig
-from experiments.build import make_editor, use_threads
+from experiments.build.device import use_threads
+from experiments.build.editors import make_editor
 from experiments.runs.cli import compose, typed
 from experiments.runs.libraries import quiet_libraries
 from judges.sandbox import SandboxJudge

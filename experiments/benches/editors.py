@@ -29,7 +29,8 @@ from benchmarks.sandbox.generate import SandboxBenchmark
 from common.errors import BadInput, RunFailed
 from conf.schema import EditorConfig, EngineConfig
 from editors.loading import load_pipeline
-from experiments.build import make_editor, use_threads
+from experiments.build.device import use_threads
+from experiments.build.editors import make_editor
 from experiments.runs.libraries import quiet_libraries
 
 USAGE = "python -m experiments.benches.editors [threads=2] [repeats=5] [steps=8] [true_cfg=1.0] [assets=assets/tiny]"

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from common.errors import BadInput, ImageEditError, MissingFile
 from conf.schema import EngineConfig, JudgeConfig, RolloutsConfig
+from experiments.build.device import device_of
 from judges.base import Verdict
 from judges.cache import ReplyCache
 from judges.chat import ChatClient, ChatSettings
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 KINDS = ("sandbox", "chat", "vlm", "rrm")
 VLLM_TOKENS, VLLM_CACHE_GIB = 16384, 8.0  # two large pictures, a rubric and its answer; keys and values of a batch
+
+
+JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]
 
 
 class PictureJudge(Protocol):
@@ -176,12 +180,12 @@ def checkpoint_of(config: JudgeConfig) -> Path:
 
 
 def _local(config: JudgeConfig, engine: EngineConfig, cache: Path) -> Client:
-    from experiments import build  # which loads the libraries of models
+    from experiments.build.rollouts import make_backend
     from judges.local import LocalClient, folder_identity
 
     if config.dtype not in ("float32", "bfloat16", "float16"):
         raise BadInput(f"judge.dtype={config.dtype} is unknown; choose float32, bfloat16 or float16")
-    folder, device = checkpoint_of(config), build.device_of(engine)
+    folder, device = checkpoint_of(config), device_of(engine)
 
     def load() -> Backend:
         from agents.backends.vlm import load_vlm
@@ -189,10 +193,28 @@ def _local(config: JudgeConfig, engine: EngineConfig, cache: Path) -> Client:
         rollouts = RolloutsConfig(
             name="auto", batch_size=config.concurrency, max_tokens=VLLM_TOKENS, cache_gib=VLLM_CACHE_GIB
         )
-        return build.make_backend(rollouts, load_vlm(folder, config.dtype, device))
+        return make_backend(rollouts, load_vlm(folder, config.dtype, device))
 
     identity = f"{folder_identity(folder)} {config.dtype} {device}"
     return LocalClient(load, config.model, identity, ReplyCache(cache), config.concurrency)
+
+
+def make_judge(config: JudgeConfig, engine: EngineConfig, outputs: str) -> JudgePictures:
+    """A function from samples and their edited pictures to verdicts. Raises BadInput for a judge that cannot score a run."""
+    if config.kind != "sandbox":
+        return judge_of_run(config, engine, Path(outputs))
+    from judges.sandbox import SandboxJudge
+
+    judge = SandboxJudge()
+    return lambda samples, images: [
+        judge.judge(_picture(s), after, s.gold) for s, after in zip(samples, images, strict=True)
+    ]
+
+
+def _picture(sample: EditSample) -> Image.Image:
+    if sample.image is None:
+        raise BadInput(f"sample {sample.id!r} has no picture, so nothing can be judged on it")
+    return sample.image
 
 
 __all__ = [
@@ -202,6 +224,7 @@ __all__ = [
     "checkpoint_of",
     "judge_of_run",
     "make_client",
+    "make_judge",
     "make_judge_of",
     "missing_judge",
     "sampling_of",

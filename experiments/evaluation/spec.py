@@ -51,7 +51,7 @@ class EvaluationSpec:
     def ready(self) -> None:
         """Prepare the libraries of models, where one runs in this process: loading them takes seconds."""
         if self.arms or self.used.judge.kind in ("vlm", "rrm") or self.config.metrics.names:
-            from experiments.build import use_threads
+            from experiments.build.device import use_threads
             from experiments.runs.libraries import quiet_libraries
 
             quiet_libraries(self.config.verbose)

@@ -30,7 +30,7 @@ def missing_editor(config: EditorConfig) -> Iterator[str]:
 
 
 def wrong_settings(config: EditorConfig) -> Iterator[str]:
-    from experiments.build import flow_settings  # torch, which takes seconds
+    from experiments.build.editors import flow_settings
 
     try:
         flow_settings(config)

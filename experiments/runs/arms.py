@@ -32,7 +32,11 @@ from common.progress import Bar, bar
 from conf.schema import RunConfig
 from editors.base import Editor
 from editors.flow_editor import FlowEditor
-from experiments import build
+from experiments.build.decomposers import make_decomposer, make_vlm
+from experiments.build.editors import make_editor
+from experiments.build.judges import JudgePictures, make_judge
+from experiments.build.rollouts import make_backend
+from experiments.build.sequencers import make_sequencer
 from experiments.evaluation.names import ARMS, CALLS
 from experiments.runs.results import Row, calls_made
 from experiments.runs.strips import save_strip, strip_numbers
@@ -57,20 +61,18 @@ class Arms:
     @cached_property
     def editor(self) -> Editor:
         """Loaded once for all arms: a published one takes minutes."""
-        return build.make_editor(self.config.editor, self.config.engine)
+        return make_editor(self.config.editor, self.config.engine)
 
     @cached_property
-    def judge(self) -> build.JudgePictures:
-        return build.make_judge(self.config.judge, self.config.engine, self.config.paths.outputs)
+    def judge(self) -> JudgePictures:
+        return make_judge(self.config.judge, self.config.engine, self.config.paths.outputs)
 
     def team(self, checkpoint: Path | None) -> Team:
         """The team with this decomposer; without one the raw request goes straight to the editor."""
         c = self.config
         return Team(
             None if checkpoint is None else decomposer(c, checkpoint),
-            RulesSequencer()
-            if checkpoint is None
-            else build.make_sequencer(c.sequencer, lambda: backend(c, self.start)),
+            RulesSequencer() if checkpoint is None else make_sequencer(c.sequencer, lambda: backend(c, self.start)),
             EditingAgent(self.editor, c.execution.name),
         )
 
@@ -204,12 +206,12 @@ def watched(editor: Editor, b: Bar, chunk: range) -> Editor:
 
 
 def backend(config: RunConfig, checkpoint: Path) -> Backend:
-    return build.make_backend(config.rollouts, build.make_vlm(config.decomposer, config.engine, checkpoint))
+    return make_backend(config.rollouts, make_vlm(config.decomposer, config.engine, checkpoint))
 
 
 def decomposer(config: RunConfig, checkpoint: Path) -> Decomposer:
     gc.collect()  # the model of the phase before
-    return build.make_decomposer(config.decomposer, backend(config, checkpoint))
+    return make_decomposer(config.decomposer, backend(config, checkpoint))
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
             node = node[parent]
         node.pop(last)
     if config.rollouts.name == "auto":
-        from experiments.build import device_of  # heavy
+        from experiments.build.device import device_of
 
         values["rollouts"]["name"] = chosen_rollouts(config.rollouts, device_of(config.engine))
     values["decomposer"]["content"] = digest_folder(Path(config.decomposer.checkpoint), ("*.safetensors", "*.json"))

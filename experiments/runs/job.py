@@ -22,7 +22,14 @@ from common.files import Rows, write_json
 from common.jsonl import Journal, read_jsonl
 from common.progress import Bar, bar
 from conf.schema import RunConfig
-from experiments import build
+from experiments.build.benchmarks import held_out_samples, train_samples
+from experiments.build.decomposers import make_vlm
+from experiments.build.device import use_threads
+from experiments.build.engines import make_engine
+from experiments.build.rewards import make_reward, reward_function
+from experiments.build.rollouts import make_backend
+from experiments.build.sequencers import make_sequencer
+from experiments.build.training import grpo_config, sft_config
 from experiments.preflight.run import TEXT_ONLY
 from experiments.runs.arms import Arms, Timed, backend, decomposer, run_arms, timed
 from experiments.runs.identity import START, TRAINED
@@ -49,7 +56,7 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """All phases; returns what results.json holds."""
-        build.use_threads(self.config.engine)
+        use_threads(self.config.engine)
         Journal(self.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
         start = self.supervised()
         self.decomposition("before", start)
@@ -70,7 +77,7 @@ class Job:
         """Test samples, the same for every seed of the run so that runs can be compared."""
         if not self._samples:
             c = self.config
-            self._samples = build.test_samples(c.benchmark, c.scale.image_size, c.scale.test_samples, c.scale.test_seed)
+            self._samples = held_out_samples(c.benchmark, c.scale.image_size, c.scale.test_samples, c.scale.test_seed)
         return self._samples
 
     @property
@@ -84,9 +91,9 @@ class Job:
             return Path(self.config.decomposer.checkpoint)
         if not done.is_dir():
             self.phase = "supervised training"
-            vlm = build.make_vlm(self.config.decomposer, self.config.engine)
-            sft = build.sft_config(self.config.algo)
-            samples = build.train_samples(self.config.benchmark, self.config.scale.image_size, self.config.seed)
+            vlm = make_vlm(self.config.decomposer, self.config.engine)
+            sft = sft_config(self.config.algo)
+            samples = train_samples(self.config.benchmark, self.config.scale.image_size, self.config.seed)
             template = load_prompt(self.config.decomposer.prompt)
 
             def examples(step: int) -> list[SFTExample]:
@@ -116,15 +123,15 @@ class Job:
     def train(self, start: Path, log: Log | None = None, progress: Show | None = None) -> None:
         """GRPO in this process, or this rank's part of it; the first rank saves."""
         c = self.config
-        config = build.grpo_config(c.algo, c.decomposer.max_new_tokens, c.seed)
-        engine, vlm = build.make_engine(c.algo, c.engine, config, lambda: build.make_vlm(c.decomposer, c.engine, start))
-        rollouts = build.make_backend(c.rollouts, vlm)
-        pool = build.train_samples(c.benchmark, c.scale.image_size, c.seed)
+        config = grpo_config(c.algo, c.decomposer.max_new_tokens, c.seed)
+        engine, vlm = make_engine(c.algo, c.engine, config, lambda: make_vlm(c.decomposer, c.engine, start))
+        rollouts = make_backend(c.rollouts, vlm)
+        pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
         stride = config.prompts_per_step * config.max_tries
         offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised phase has not shown
         template = load_prompt(c.decomposer.prompt)
-        sequencer = build.make_sequencer(c.sequencer, lambda: backend(c, start))
-        reward = build.reward_function(build.make_reward(c.reward), c, sequencer)
+        sequencer = make_sequencer(c.sequencer, lambda: backend(c, start))
+        reward = reward_function(make_reward(c.reward), c, sequencer)
         train_grpo(
             config,
             engine,

@@ -18,7 +18,7 @@ from experiments.runs.launch import ENDED, FIRST, PARENT, RESOLVED
 
 
 def main(folder: Path) -> None:
-    from experiments import build
+    from experiments.build.device import device_of, use_threads
     from experiments.runs.identity import load_config
     from experiments.runs.job import Job
     from experiments.runs.libraries import quiet_libraries
@@ -27,11 +27,11 @@ def main(folder: Path) -> None:
 
     config = load_config(folder, RESOLVED)
     quiet_libraries(config.verbose)
-    build.use_threads(config.engine)
+    use_threads(config.engine)
     first = ranks()[0] == 0
     how, message = "done", ""
     with locked(folder, FIRST) if first else nullcontext():
-        join(build.device_of(config.engine), config.engine.timeout_s)
+        join(device_of(config.engine), config.engine.timeout_s)
         job = Job(config, folder, Silent())
         try:
             job.train(job.supervised(), progress=stop_when_alone)

@@ -27,7 +27,7 @@ from common.errors import BadInput
 from common.progress import bar, console
 from conf.schema import EditorStartConfig, PretrainConfig
 from editors.tiny import tiny_kontext_pipeline, tiny_qwen_pipeline
-from experiments.build import device_of
+from experiments.build.device import device_of
 from experiments.reports.editors import write_report
 from experiments.runs.libraries import quiet_libraries
 from experiments.tiny.autoencoder import autoencoder_loss, set_latent_scale, to_tensor

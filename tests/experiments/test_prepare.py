@@ -20,7 +20,7 @@ from benchmarks.near import jaccard
 from benchmarks.prepared import Prepared
 from common.errors import BadData, BadInput, MissingFile, RunFailed
 from conf.schema import PrepareConfig
-from experiments import build
+from experiments.build.benchmarks import held_out_samples, train_samples
 from experiments.prepare import Work, check, main
 from experiments.runs.cli import compose, typed
 from experiments.training_data.labelling import JOURNAL
@@ -219,17 +219,17 @@ def test_nothing_left_is_an_error_with_its_reasons(tmp_path: Path) -> None:
 def test_a_prepared_set_trains_and_tests(tmp_path: Path) -> None:
     work(config(tmp_path), Labeller())
     run = typed(compose("run", ["benchmark=prepared", f"benchmark.path={tmp_path / 'set'}"]))
-    samples = build.train_samples(run.benchmark, 64, seed=0)
+    samples = train_samples(run.benchmark, 64, seed=0)
     drawn = [samples(i) for i in range(50)]
     own = {s.id for s in Prepared(tmp_path / "set", "train")}
     assert {s.id for s in drawn} <= own and samples(3) == samples(3)
     assert all(s.gold[0].action == "remove" and build_request("{history}{request}", s).text for s in drawn)
-    tested = build.test_samples(run.benchmark, 64, None, 0)
+    tested = held_out_samples(run.benchmark, 64, None, 0)
     assert tested and not {s.id for s in tested} & own
     mixed = typed(
         compose("run", ["benchmark=prepared", f"benchmark.path={tmp_path / 'set'}", "benchmark.train_share=0.5"])
     )
-    kinds = [s.id in own for s in map(build.train_samples(mixed.benchmark, 64, seed=0), range(60))]
+    kinds = [s.id in own for s in map(train_samples(mixed.benchmark, 64, seed=0), range(60))]
     assert any(kinds) and not all(kinds)  # the rest is sandbox
 
 

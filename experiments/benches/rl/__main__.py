@@ -30,7 +30,8 @@ from experiments.benches.rl.training import compare_training, random_answers
 from experiments.benches.rl.trl_env import trl_python
 from experiments.benches.rl.vocabulary import VocabularyRows
 from experiments.benches.rl.work import Shape, requests, roomy_checkpoint, samples
-from experiments.build import make_backend, use_threads
+from experiments.build.device import use_threads
+from experiments.build.rollouts import make_backend
 from experiments.runs.libraries import quiet_libraries
 from rl.policies.text import TextBatch, TextPolicy
 

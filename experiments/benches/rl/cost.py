@@ -20,7 +20,7 @@ from experiments.benches.rl.lockstep import in_turns
 from experiments.benches.rl.models import tiny_random
 from experiments.benches.rl.trl_step import reward
 from experiments.benches.rl.work import Scored, Shape, endless, requests, samples
-from experiments.build import grpo_config
+from experiments.build.training import grpo_config
 from experiments.reports.plots import COLOURS, STYLE
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo

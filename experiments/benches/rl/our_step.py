@@ -18,7 +18,8 @@ from benchmarks.base import EditSample
 from conf.schema import AlgoConfig, EngineConfig
 from experiments.benches.rl.trl_step import Line, reward
 from experiments.benches.rl.work import Scored, endless
-from experiments.build import grpo_config, use_threads
+from experiments.build.device import use_threads
+from experiments.build.training import grpo_config
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.policies.text import TextPolicy

@@ -18,8 +18,8 @@ from benchmarks.sandbox.generate import SandboxBenchmark
 from common.errors import BadInput, MissingFile
 from common.jsonl import read_jsonl
 from conf.schema import EngineConfig, JudgeConfig, TrackerConfig
-from experiments import build
-from experiments.build.judges import make_judge_of, sampling_of
+from experiments.build.benchmarks import check_benchmark, held_out_samples
+from experiments.build.judges import make_judge, make_judge_of, sampling_of
 from experiments.preflight.run import missing_keys
 from experiments.runs import cli
 from experiments.runs.arms import Arms, run_arm
@@ -168,7 +168,7 @@ def test_a_model_judges_the_arms_of_a_run_and_what_was_paid_for_is_asked_once(tm
     words += ["scale.test_samples=5", "scale.chunk=2", "scale.strips=1", "engine.device=cpu"]
     with ChatServer() as service:
         config = typed(compose("run", [*words, f"judge.base_url={service.url}"]))
-        samples = build.test_samples(config.benchmark, 64, 5, 0)
+        samples = held_out_samples(config.benchmark, 64, 5, 0)
         for folder in ("first", "again"):
             run_arm(Arms(config, tmp_path / folder, samples, Path("no start"), Path("no trained")), "editor", None)
         assert len(service.calls) == 5
@@ -181,9 +181,9 @@ def test_a_model_judges_the_arms_of_a_run_and_what_was_paid_for_is_asked_once(tm
 def test_a_run_is_scored_by_the_papers_rubric_alone(word: str, said: str) -> None:
     config = typed(compose("run", ["judge=gpt4o", word]))
     with pytest.raises(BadInput, match=f"{said} cannot score a run.*experiments.evaluate"):
-        build.make_judge(config.judge, config.engine, "outputs")
+        make_judge(config.judge, config.engine, "outputs")
 
 
 def test_a_benchmark_without_gold_is_not_trained_on() -> None:
     with pytest.raises(BadInput, match="benchmark=gedit is there to evaluate on: .*experiments.evaluate"):
-        build.check_benchmark(typed(compose("run", ["benchmark=gedit"])).benchmark)
+        check_benchmark(typed(compose("run", ["benchmark=gedit"])).benchmark)

@@ -14,7 +14,7 @@ from editors.flow_editor import FlowEditor
 from editors.gpt_image import GptImageEditor
 from editors.nano_banana import NanoBananaEditor
 from editors.sandbox import SandboxEditor
-from experiments.build import make_editor
+from experiments.build.editors import make_editor
 from experiments.runs.cli import compose, typed
 from tests.saved_editors import save_kontext, save_qwen
 

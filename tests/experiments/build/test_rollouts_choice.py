@@ -10,8 +10,9 @@ from agents.backends.vllm import VLLMBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, MissingFile
 from conf.schema import RolloutsConfig
-from experiments import build
-from experiments.preflight.run import machine, missing_rollouts, preflight
+from experiments.build.rollouts import make_backend
+from experiments.preflight import machine
+from experiments.preflight.run import missing_rollouts, preflight
 from experiments.runs import cli
 from experiments.runs.identity import identity
 
@@ -47,15 +48,15 @@ def test_a_missing_vllm_is_said_before_anything_starts(monkeypatch: pytest.Monke
 
 def test_a_backend_is_made_from_the_configuration(tiny_vlm_path: Path) -> None:
     vlm = load_vlm(tiny_vlm_path)
-    backend = build.make_backend(RolloutsConfig("auto", batch_size=7), vlm)  # on a CPU
+    backend = make_backend(RolloutsConfig("auto", batch_size=7), vlm)  # on a CPU
     assert isinstance(backend, HFBackend) and backend.max_sequences == 7
     with pytest.raises(BadInput, match="inside or separate"):
-        build.make_backend(RolloutsConfig("vllm", process="elsewhere"), vlm)
+        make_backend(RolloutsConfig("vllm", process="elsewhere"), vlm)
     for bad in (RolloutsConfig("vllm", cache_gib=0.0), RolloutsConfig("vllm", batch_size=0)):
         with pytest.raises(BadInput, match="must be"):
-            build.make_backend(bad, vlm)
+            make_backend(bad, vlm)
     with pytest.raises(BadInput, match="hf, vllm or auto"):
-        build.make_backend(RolloutsConfig("other"), vlm)
+        make_backend(RolloutsConfig("other"), vlm)
 
 
 def test_a_run_is_defined_by_what_auto_chose_and_not_by_where_the_engine_runs() -> None:

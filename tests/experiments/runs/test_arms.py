@@ -16,7 +16,8 @@ from common.progress import bar
 from conf.schema import RunConfig
 from editors.flow_editor import FlowEditor
 from editors.sandbox import SandboxEditor
-from experiments import build
+from experiments.build.benchmarks import held_out_samples
+from experiments.build.editors import make_editor
 from experiments.evaluation.names import CALLS
 from experiments.runs.arms import Arms, call_counts, check_calls, check_verdicts, equal_calls, run_arm, watched
 from experiments.runs.cli import compose, typed
@@ -32,7 +33,7 @@ def config(*overrides: str) -> RunConfig:
 
 
 def arms(config: RunConfig, folder: Path) -> Arms:
-    samples = build.test_samples(config.benchmark, config.scale.image_size, SAMPLES, config.scale.test_seed)
+    samples = held_out_samples(config.benchmark, config.scale.image_size, SAMPLES, config.scale.test_seed)
     return Arms(config, folder, samples, Path("no start"), Path("no trained"))
 
 
@@ -179,7 +180,7 @@ def test_a_negative_number_of_calls_is_refused() -> None:
 
 
 def test_the_bar_moves_within_a_chunk_and_never_back(diffusion: RunConfig) -> None:
-    editor = build.make_editor(diffusion.editor, diffusion.engine)
+    editor = make_editor(diffusion.editor, diffusion.engine)
     with bar("arm", 20) as b:
         told = watched(editor, b, range(10, 20))
         assert isinstance(told, FlowEditor) and told.on_progress is not None and told.model is editor.model  # type: ignore[attr-defined]

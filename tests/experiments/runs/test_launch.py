@@ -11,7 +11,9 @@ import pytest
 from agents.backends.hf import HFBackend
 from common.errors import BadInput
 from conf.schema import RunConfig
-from experiments import build
+from experiments.build.decomposers import make_vlm
+from experiments.build.engines import check_engine, make_engine
+from experiments.build.training import grpo_config
 from experiments.preflight import run as preflight
 from experiments.preflight.machine import one_process
 from experiments.runs.cli import check, compose, typed
@@ -51,7 +53,7 @@ def config(*words: str) -> RunConfig:
 def test_contradictions_are_named(words: list[str], needle: str) -> None:
     c = config(*words)
     with pytest.raises(BadInput, match=needle):
-        build.check_engine(c.engine, c.launcher, c.algo, c.decomposer.dtype)
+        check_engine(c.engine, c.launcher, c.algo, c.decomposer.dtype)
 
 
 @pytest.mark.parametrize("engine", ["torch", pytest.param("deepspeed", marks=needs_deepspeed)])
@@ -60,9 +62,9 @@ def test_the_keys_reach_the_engine(tiny_vlm_path: Path, engine: str) -> None:
     if engine == "deepspeed":
         words += ["engine.stage=1", "engine.offload_optimizer=true", "decomposer.dtype=bfloat16"]
     c = config(f"engine={engine}", "engine.device=cpu", f"decomposer.checkpoint={tiny_vlm_path}", *words)
-    numbers = build.grpo_config(c.algo, 8, 0)
+    numbers = grpo_config(c.algo, 8, 0)
     try:
-        made, rollouts = build.make_engine(c.algo, c.engine, numbers, lambda: build.make_vlm(c.decomposer, c.engine))
+        made, rollouts = make_engine(c.algo, c.engine, numbers, lambda: make_vlm(c.decomposer, c.engine))
         policy: TextPolicy = made.policy  # type: ignore[attr-defined]
         assert policy.lora == Lora(4, 8) and not policy.frozen_vision
         assert policy.model.is_gradient_checkpointing
@@ -79,7 +81,7 @@ def test_the_keys_reach_the_engine(tiny_vlm_path: Path, engine: str) -> None:
 @pytest.mark.parametrize("stage", range(4))
 def test_what_fits_together_passes(stage: int) -> None:
     c = config("engine=deepspeed", f"engine.stage={stage}", "launcher=torchrun", "launcher.processes=8")
-    build.check_engine(c.engine, c.launcher, c.algo)
+    check_engine(c.engine, c.launcher, c.algo)
 
 
 def test_an_unknown_key_names_the_nearest() -> None:
