@@ -248,7 +248,7 @@ class Evaluated:
         """Write results.json and print it; with arms also report.html."""
         from common.files import write_json
         from common.progress import console
-        from experiments.reports.tables import decomposition_table, print_results
+        from experiments.reports.run.terminal import decomposition_table, print_results
         from experiments.runs.results import Evaluation, average, results
 
         found = Evaluation.load(self.out)
@@ -263,7 +263,7 @@ class Evaluated:
             values |= {"arms": {}, "time_s": spent}
         write_json(self.out / "results.json", values)
         if self.pictured:
-            from experiments.report import write_report
+            from experiments.reports.run.page import write_report
 
             print_results(self.out, values)
             console.print(f"report: [bold]{write_report(self.out)}[/]")

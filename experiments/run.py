@@ -17,7 +17,7 @@ def main(config: RunConfig) -> None:
     from common.files import locked, read_json, write_text
     from common.progress import clock, console
     from experiments.preflight.run import preflight
-    from experiments.reports.tables import print_results
+    from experiments.reports.run.terminal import print_results
     from experiments.runs.identity import config_text, identity, run_folder
 
     began = time.monotonic()
@@ -39,7 +39,7 @@ def main(config: RunConfig) -> None:
             work(config, folder, identity(config))
         note_sweep(config, folder)
         if not finished or not (folder / "report.html").is_file():
-            from experiments.report import write_report
+            from experiments.reports.run.page import write_report
 
             write_report(folder)
     print_results(folder, read_json(folder / "results.json"))

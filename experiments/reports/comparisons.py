@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from common.means import RESAMPLES, Mean, mean
 from experiments.evaluation.names import ARM_NAMES, WHEN
 from experiments.reports.plots import COLOURS, INK, MUTED, STYLE, svg
-from experiments.reports.tables import mean_f1, scores
+from experiments.reports.run.numbers import mean_f1, scores
 from experiments.runs.results import Evaluation
 
 OVERALL, F1 = "overall", "mean F1"

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from common.means import Mean
+
 CSS = Path(__file__).with_name("report.css")
 
 
@@ -39,3 +41,10 @@ def image(path: Path) -> str:
     if not path.is_file():
         return "<div></div>"
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+
+
+def interval(m: Mean, form: str = ".2f") -> str:
+    """The mean with its interval in small type."""
+    if m.n == 0:
+        return "–"
+    return f"{format(m.value, form)} <small>[{format(m.low, form)}, {format(m.high, form)}]</small>"

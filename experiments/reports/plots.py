@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -16,13 +17,6 @@ from common.means import Mean
 
 INK, MUTED, GRID = "#1c2733", "#6b7785", "#e6eaee"
 COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#8a4fb0", "#b8324f", "#7a6a3a", "#4aa3b5")
-ARM_COLOURS = {
-    "editor": "#9aa5b1",
-    "editor_chance": "#5d6b79",
-    "editor_best": "#3a8f5c",
-    "agents": "#d9772b",
-    "agents_rl": "#2563a8",
-}
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -43,35 +37,21 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
-# title, and (metric, label) of each line; a panel without any of its metrics is left out
-PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    ("Reward", (("reward/mean", "mean"),)),
-    (
-        "Reward components",
-        tuple((f"reward/{c}/mean", c) for c in ("format", "action", "subject", "goal", "linked", "outcome")),
-    ),
-    ("KL to the start (nats per token)", (("kl/mean", "KL"),)),
-    ("Entropy (nats per token)", (("entropy/mean", "entropy"),)),
-    ("Length of a decomposition (tokens)", (("tokens/mean", "mean"), ("tokens/max", "longest"))),
-    (
-        "Shares",
-        (
-            ("groups/no_spread", "groups without spread"),
-            ("tokens/truncated", "truncated"),
-            ("clip_high/mean", "clipped high"),
-            ("clip_low/mean", "clipped low"),
-        ),
-    ),
-    ("Gradient norm", (("grad_norm", "before clipping"),)),
-    ("Speed (tokens per second)", (("tokens_per_s", "whole step"), ("tokens_per_s/rollout", "rollout"))),
-)
 
 
-def curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One SVG per panel of training metrics; thin raw line, thick running mean."""
+@dataclass(frozen=True)
+class Chart:
+    """Metrics of training over its steps: (metric, label) of each line. Metrics that were not logged are left out."""
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+
+
+def curves(rows: Sequence[Mapping[str, Any]], charts: Sequence[Chart]) -> list[str]:
+    """One SVG per chart that has anything to show; thin raw line, thick running mean."""
     out = []
-    for title, lines in PANELS:
-        present = [(key, label) for key, label in lines if any(_value(r, key) is not None for r in rows)]
+    for chart in charts:
+        present = [(key, label) for key, label in chart.lines if any(_value(r, key) is not None for r in rows)]
         if not present:
             continue
         with matplotlib.rc_context(STYLE):
@@ -80,7 +60,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             for n, (key, label) in enumerate(present):
                 points = [(r["step"], v) for r in rows if (v := _value(r, key)) is not None]
                 _line(axes, points, COLOURS[n % len(COLOURS)], label)
-            axes.set_title(title)
+            axes.set_title(chart.title)
             axes.set_xlabel("step")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if len(present) > 1:

@@ -37,8 +37,10 @@ from experiments.reports.comparisons import (
     values,
 )
 from experiments.reports.html import page, table
-from experiments.reports.plots import ARM_COLOURS, whiskers
-from experiments.reports.tables import MEAN_OF, SHORT_NAMES, interval
+from experiments.reports.looks import ARM_COLOURS, SHORT_NAMES
+from experiments.reports.plots import whiskers
+from experiments.reports.run.numbers import MEAN_OF
+from experiments.reports.run.terminal import interval
 from experiments.runs.identity import EXCLUDED, load_config
 from experiments.runs.results import Evaluation
 

@@ -12,9 +12,10 @@ from common.errors import MissingFile
 from common.files import read_json
 from common.jsonl import Journal, read_jsonl
 from experiments.evaluation.names import COMPONENTS
-from experiments.report import main, write_report
+from experiments.report import main
+from experiments.reports.run.page import write_report
+from experiments.reports.run.terminal import print_results
 from experiments.reports.sweep import differing, find_runs, grouped, load, over
-from experiments.reports.tables import print_results
 from experiments.runs.identity import load_config
 from experiments.runs.results import results
 from tests.made_up_runs import make_run

@@ -16,7 +16,8 @@ from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.gallery import gallery
 from experiments.reports.evaluation.tables import AVERAGE, cell_of, shown, state
 from experiments.reports.html import card, page, table
-from experiments.reports.plots import ARM_COLOURS, COLOURS, whiskers
+from experiments.reports.looks import ARM_COLOURS
+from experiments.reports.plots import COLOURS, whiskers
 from judges.metrics.names import TABLE
 from judges.metrics.summary import DEGREES, PIXELS, ZOOM
 
