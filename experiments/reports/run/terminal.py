@@ -42,7 +42,7 @@ def arms_table(evaluation: Evaluation) -> Table | None:
         table.add_column("invalid", justify="right")
     for arm in names:
         invalid = sum(not r["valid"] for r in evaluation.arms[arm])
-        cells = [interval(mean_of(evaluation.arms[arm], name)) for name in names]
+        cells = [interval(mean_of(evaluation.arms[arm], aspect)) for aspect in scored]
         table.add_row(
             SHORT_NAMES[arm], *cells, *([str(invalid)] if invalid else []), style="bold" if arm == "agents_rl" else None
         )
