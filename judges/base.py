@@ -1,14 +1,17 @@
-"""What a judge is: two pictures and what was wanted in, a verdict out."""
+"""What a judge is: the pictures before and after an edit and the request in, a verdict out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from PIL import Image
 
-from benchmarks.base import Edit, EditSample
+from benchmarks.base import EditSample
+from common.errors import BadInput
+from judges.question import Usage
 
 # The paper's three aspects (arXiv 2603.08059) and their summary; all 0 to 10.
 ASPECTS = ("request_fulfilled", "content_preserved", "image_quality")
@@ -32,9 +35,42 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Scores one edited picture. `wanted` is the sample, or its gold edits alone."""
+    """Scores edited pictures, one at a time; safe to use from `concurrency` threads at a time."""
 
-    def judge(self, before: Image.Image, after: Image.Image, wanted: EditSample | Sequence[Edit]) -> Verdict: ...
+    @property
+    def concurrency(self) -> int: ...
+
+    @property
+    def usage(self) -> Usage:
+        """What its calls have cost so far."""
+        ...
+
+    def judge(self, before: Image.Image, after: Image.Image, sample: EditSample, /) -> Verdict:
+        """The verdict on `after`; blocks until it is there. What a judge cannot score is an invalid verdict.
+
+        Raises BadInput for what concerns all edits alike (a key that is rejected), BudgetSpent.
+        """
+        ...
 
 
-__all__ = ["ASPECTS", "OVERALL", "Judge", "Verdict"]
+def judge_all(judge: Judge, samples: Sequence[EditSample], pictures: Sequence[Image.Image]) -> list[Verdict]:
+    """One verdict per edited picture, in order, from as many threads as the judge allows.
+
+    Raises BadInput for a sample without a picture, and what the judge raises.
+    """
+
+    def one(sample: EditSample, after: Image.Image) -> Verdict:
+        before = sample.image
+        if before is None:
+            raise BadInput(f"sample {sample.id!r} has no picture; a judge needs the pictures before and after the edit")
+        return judge.judge(before.convert("RGB"), after, sample)
+
+    if len(samples) != len(pictures):
+        raise BadInput(f"{len(samples)} samples and {len(pictures)} pictures; give one picture for each sample")
+    if judge.concurrency <= 1:
+        return [one(sample, picture) for sample, picture in zip(samples, pictures, strict=True)]
+    with ThreadPoolExecutor(judge.concurrency) as pool:
+        return list(pool.map(one, samples, pictures))
+
+
+__all__ = ["ASPECTS", "OVERALL", "Judge", "Verdict", "judge_all"]

@@ -30,6 +30,7 @@ from judges.fulfilment import credits, fulfilled
 from judges.pixels import square
 from judges.preservation import preserved
 from judges.quality import quality
+from judges.question import Usage
 from judges.targets import hypotheses
 
 MAX_SIDE = 1024
@@ -37,7 +38,10 @@ FOREIGN = 15.0  # mean error of the perceived scene from which `before` is no pi
 
 
 class SandboxJudge:
-    """Deterministic, without state but for a cache of what was perceived in `before`."""
+    """A `judges.base.Judge` that measures pixels against the gold edits: deterministic, without a model and without costs."""
+
+    concurrency = 1
+    usage = Usage()
 
     def judge(self, before: Image.Image, after: Image.Image, wanted: EditSample | Sequence[Edit]) -> Verdict:
         """The verdict on `after`. Invalid where `before` is no sandbox picture, a picture cannot be decoded, or the

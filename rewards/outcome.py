@@ -6,22 +6,14 @@ The answer to "is a decomposition that scores well also one that edits well?" (a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from PIL import Image
 
 from agents.editing import EditingAgent
 from agents.sequencer import Sequencer
 from benchmarks.base import Decomposition, EditSample
 from common.errors import BadInput
-
-if TYPE_CHECKING:
-    from judges.base import Verdict
-
-# Given samples and their edited pictures, one verdict each; experiments bind a judge (and its inputs) to this.
-JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], "list[Verdict]"]
+from judges.base import Judge, Verdict, judge_all
 
 
 @dataclass(frozen=True)
@@ -34,7 +26,7 @@ class OutcomeReward:
 
     sequencer: Sequencer
     editing: EditingAgent
-    judge: JudgePictures
+    judge: Judge
     aspect: str = "overall"
     scale: float = 10.0
 
@@ -52,7 +44,9 @@ class OutcomeReward:
         ids = [f"{sample.id}/{seed}" for sample, seed in zip(samples, seeds, strict=True)]
         edited = self.editing.run(ids, images, [plan.sub_requests for plan in plans])
         whole = [(sample, result) for sample, result in zip(samples, edited, strict=True) if not result.failure]
-        judged = iter(self.judge([sample for sample, _ in whole], [result.pictures[-1] for _, result in whole]))
+        judged = iter(
+            judge_all(self.judge, [sample for sample, _ in whole], [result.pictures[-1] for _, result in whole])
+        )
         return [None if result.failure else self._score(next(judged)) for result in edited]
 
     def _score(self, verdict: Verdict) -> float | None:
@@ -62,4 +56,4 @@ class OutcomeReward:
         return min(1.0, max(0.0, value / self.scale))
 
 
-__all__ = ["JudgePictures", "OutcomeReward"]
+__all__ = ["OutcomeReward"]

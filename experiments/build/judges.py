@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from benchmarks.base import EditSample
 from common.errors import BadInput, ImageEditError, MissingFile
 from conf.schema import EngineConfig, JudgeConfig, RolloutsConfig
 from experiments.build.device import device_of
-from judges.base import Verdict
+from judges.base import Judge
 from judges.cache import ReplyCache
 from judges.chat import ChatClient, ChatSettings
 from judges.llm import LLMJudge
-from judges.question import Client, Rubric, Sampling, Usage
+from judges.question import Client, Rubric, Sampling
 from judges.spending import Prices
 
 if TYPE_CHECKING:
@@ -28,36 +24,6 @@ KINDS = ("sandbox", "chat", "vlm", "rrm")
 VLLM_TOKENS, VLLM_CACHE_GIB = 16384, 8.0  # two large pictures, a rubric and its answer; keys and values of a batch
 
 
-JudgePictures = Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]
-
-
-class PictureJudge(Protocol):
-    """Safe to use from `concurrency` threads."""
-
-    @property
-    def concurrency(self) -> int: ...
-
-    @property
-    def usage(self) -> Usage: ...
-
-    def judge(self, before: Image.Image, after: Image.Image, item: EditSample) -> Verdict:
-        """Raises BadInput for what concerns all edits alike, BudgetSpent."""
-        ...
-
-
-@dataclass(frozen=True)
-class SandboxPictures:
-    """The judge that measures pixels against the gold edits; it asks nobody."""
-
-    concurrency: int = 1
-    usage: Usage = Usage()
-
-    def judge(self, before: Image.Image, after: Image.Image, item: EditSample) -> Verdict:
-        from judges.sandbox import SandboxJudge
-
-        return SandboxJudge().judge(before, after, item.gold)
-
-
 def make_judge_of(
     config: JudgeConfig,
     engine: EngineConfig,
@@ -65,7 +31,7 @@ def make_judge_of(
     cache: Path,
     budget: float | None = None,
     retry: bool = False,
-) -> PictureJudge:
+) -> Judge:
     """The judge with this rubric (the sandbox's has its own). Replies are kept in `cache`; `budget` in dollars is for the
     calls of this object; with `retry` replies that made no verdict are asked for anew. A local model is loaded when
     something is not in the cache.
@@ -73,7 +39,9 @@ def make_judge_of(
     Raises BadInput for settings that cannot work, MissingFile where a checkpoint is not there.
     """
     if config.kind == "sandbox":
-        return SandboxPictures()
+        from judges.sandbox import SandboxJudge
+
+        return SandboxJudge()
     client = make_client(config, engine, cache, budget)
     return LLMJudge(client, rubric, sampling_of(config, rubric.sampling), config.repeats, retry)
 
@@ -88,9 +56,7 @@ def check_judge_of_run(config: JudgeConfig) -> None:
         )
 
 
-def judge_of_run(
-    config: JudgeConfig, engine: EngineConfig, outputs: Path
-) -> Callable[[Sequence[EditSample], Sequence[Image.Image]], list[Verdict]]:
+def judge_of_run(config: JudgeConfig, engine: EngineConfig, outputs: Path) -> Judge:
     """A model as the judge of a run's own arms, or of an outcome reward: by the paper's rubric, whose aspects its tables
     have. Replies are kept in `judge.cache`, so that a resumed run asks nothing twice.
 
@@ -99,17 +65,7 @@ def judge_of_run(
     from judges.rubrics import make_rubric
 
     check_judge_of_run(config)
-    judge = make_judge_of(config, engine, make_rubric("paper"), Path(config.cache or outputs / "cache" / "judge"))
-
-    def judged(samples: Sequence[EditSample], images: Sequence[Image.Image]) -> list[Verdict]:
-        def one(sample: EditSample, after: Image.Image) -> Verdict:
-            assert sample.image is not None  # a run on text alone edits nothing
-            return judge.judge(sample.image.convert("RGB"), after, sample)
-
-        with ThreadPoolExecutor(judge.concurrency) as pool:
-            return list(pool.map(one, samples, images))
-
-    return judged
+    return make_judge_of(config, engine, make_rubric("paper"), Path(config.cache or outputs / "cache" / "judge"))
 
 
 def missing_judge(judge: JudgeConfig) -> list[str]:
@@ -199,28 +155,17 @@ def _local(config: JudgeConfig, engine: EngineConfig, cache: Path) -> Client:
     return LocalClient(load, config.model, identity, ReplyCache(cache), config.concurrency)
 
 
-def make_judge(config: JudgeConfig, engine: EngineConfig, outputs: str) -> JudgePictures:
-    """A function from samples and their edited pictures to verdicts. Raises BadInput for a judge that cannot score a run."""
+def make_judge(config: JudgeConfig, engine: EngineConfig, outputs: str) -> Judge:
+    """The judge of a run's own arms and of outcome rewards. Raises BadInput for a judge that cannot score a run."""
     if config.kind != "sandbox":
         return judge_of_run(config, engine, Path(outputs))
     from judges.sandbox import SandboxJudge
 
-    judge = SandboxJudge()
-    return lambda samples, images: [
-        judge.judge(_picture(s), after, s.gold) for s, after in zip(samples, images, strict=True)
-    ]
-
-
-def _picture(sample: EditSample) -> Image.Image:
-    if sample.image is None:
-        raise BadInput(f"sample {sample.id!r} has no picture, so nothing can be judged on it")
-    return sample.image
+    return SandboxJudge()
 
 
 __all__ = [
     "KINDS",
-    "PictureJudge",
-    "SandboxPictures",
     "checkpoint_of",
     "judge_of_run",
     "make_client",

@@ -14,7 +14,7 @@ from common.errors import BadInput, MissingFile
 from common.files import read_json
 from common.progress import bar, console
 from conf.schema import JudgeConfig, RunConfig
-from experiments.build.judges import PictureJudge, sampling_of
+from experiments.build.judges import sampling_of
 from experiments.evaluation.editing import FolderMaker, Maker, TeamMaker, check_pictures, edit, missing_turns
 from experiments.evaluation.judging import Judging, open_tasks
 from experiments.evaluation.layout import (
@@ -36,6 +36,7 @@ from experiments.evaluation.measuring import Measure, check_metrics, make_measur
 from experiments.evaluation.names import ARMS, arm_order
 from experiments.evaluation.parts import judge_for, missing_for_judge
 from experiments.evaluation.spec import EvaluationSpec, benchmark_identity, open_benchmark
+from judges.base import Judge
 from judges.question import Usage
 from judges.rubrics import make_rubric
 
@@ -48,7 +49,7 @@ class Evaluator:
 
     asked: EvaluationSpec
     benchmark: Benchmark
-    judge_of: Callable[[str, str, Share], PictureJudge]  # rubric, label, share
+    judge_of: Callable[[str, str, Share], Judge]  # rubric, label, share
     measure_of: Callable[[], Measure] | None
     place: Layout = field(init=False)
     listing: Listing = field(init=False)
@@ -310,7 +311,7 @@ def open_evaluator(asked: EvaluationSpec) -> Evaluator:
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
     place = Layout(asked.out, asked.benchmark_name)
 
-    def judge(rubric: str, label: str, share: Share) -> PictureJudge:
+    def judge(rubric: str, label: str, share: Share) -> Judge:
         return judge_for(asked, rubric, share, place.judge(label))
 
     metrics = None

@@ -16,10 +16,9 @@ from PIL import Image
 
 from benchmarks.item import Benchmark, Item
 from common.signals import StopWish
-from experiments.build.judges import PictureJudge
 from experiments.evaluation.layout import Key, Layout, Share, open_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
-from judges.base import Verdict
+from judges.base import Judge, Verdict
 from judges.question import BudgetSpent, Usage
 
 WORDS = "words"  # beside the rows: what a judge replied, read for the gallery alone
@@ -45,7 +44,7 @@ class Judging:
     place: Layout
     label: str  # the judge's folder
     benchmark: Benchmark
-    judge: PictureJudge
+    judge: Judge
     share: Share
     from_start: bool = False
     _given: Kept = field(init=False, repr=False)

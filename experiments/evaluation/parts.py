@@ -7,19 +7,21 @@ from pathlib import Path
 
 from common.jsonl import read_jsonl
 from conf.schema import JudgeConfig, TrackerConfig
-from experiments.build.judges import PictureJudge, SandboxPictures, make_judge_of, missing_judge
+from experiments.build.judges import make_judge_of, missing_judge
 from experiments.evaluation.layout import Share
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.preflight.run import missing_keys
+from judges.base import Judge
 from judges.rubrics import make_rubric
+from judges.sandbox import SandboxJudge
 
 
-def judge_for(asked: EvaluationSpec, rubric: str, share: Share, folder: Path) -> PictureJudge:
+def judge_for(asked: EvaluationSpec, rubric: str, share: Share, folder: Path) -> Judge:
     """The judge whose rows and ledgers lie in `folder`. Raises BadInput for settings that cannot work, MissingFile for a
     checkpoint that is not there."""
     judge = shared(asked.used.judge, share.shards)
     if judge.kind == "sandbox":
-        return SandboxPictures()
+        return SandboxJudge()
     budget = None if asked.config.budget is None else budget_left(asked.config.budget, folder, share)
     cache = Path(judge.cache or Path(asked.used.paths.outputs) / "cache" / "judge")
     return make_judge_of(judge, asked.used.engine, make_rubric(rubric), cache, budget, asked.config.retry)

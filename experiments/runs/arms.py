@@ -34,13 +34,13 @@ from editors.base import Editor
 from editors.flow_editor import FlowEditor
 from experiments.build.decomposers import make_decomposer, make_vlm
 from experiments.build.editors import make_editor
-from experiments.build.judges import JudgePictures, make_judge
+from experiments.build.judges import make_judge
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
 from experiments.evaluation.names import ARMS, CALLS
 from experiments.runs.results import Row, calls_made
 from experiments.runs.strips import save_strip, strip_numbers
-from judges.base import Verdict
+from judges.base import Judge, Verdict, judge_all
 
 Timed = Callable[[str], AbstractContextManager[None]]
 
@@ -64,7 +64,7 @@ class Arms:
         return make_editor(self.config.editor, self.config.engine)
 
     @cached_property
-    def judge(self) -> JudgePictures:
+    def judge(self) -> Judge:
         return make_judge(self.config.judge, self.config.engine, self.config.paths.outputs)
 
     def team(self, checkpoint: Path | None) -> Team:
@@ -81,7 +81,7 @@ class Arms:
     ) -> list[Verdict]:
         """A verdict on each picture; an invalid one, saying why, where an edit failed."""
         whole = [(s, p) for s, p, why in zip(samples, pictures, failures, strict=True) if p is not None and not why]
-        found = iter(self.judge([s for s, _ in whole], [p for _, p in whole]))
+        found = iter(judge_all(self.judge, [s for s, _ in whole], [p for _, p in whole]))
         return [Verdict.invalid(why) if why else next(found) for why in failures]
 
 

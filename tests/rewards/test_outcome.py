@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 from PIL import Image
@@ -12,15 +13,23 @@ from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer
 from benchmarks.base import Decomposition, Edit, EditSample
 from common.errors import BadInput
+from judges.base import Verdict
+from judges.question import Usage
 from rewards.outcome import OutcomeReward
 
 
 @dataclass
-class Judged:
-    """What the reward reads of a verdict."""
+class FakeJudge:
+    """Gives the verdict that `verdict` makes of the edited picture and of how many it has judged before."""
 
-    scores: dict[str, float] = field(default_factory=dict)
-    valid: bool = True
+    verdict: Callable[[Image.Image, int], Verdict]
+    concurrency: int = 1
+    usage: Usage = Usage()
+    judged: int = 0
+
+    def judge(self, before: Image.Image, after: Image.Image, sample: EditSample) -> Verdict:
+        self.judged += 1
+        return self.verdict(after, self.judged - 1)
 
 
 class Painter:
@@ -39,9 +48,7 @@ def plans(*subjects: str) -> list[Decomposition]:
 
 
 def test_the_edited_picture_is_what_is_judged():
-    def judge(samples, images):
-        return [Judged({"overall": float(im.getpixel((0, 0))[0] - 10)}) for im in images]
-
+    judge = FakeJudge(lambda picture, _: Verdict({"overall": float(picture.getpixel((0, 0))[0] - 10)}))
     reward = OutcomeReward(RulesSequencer(), EditingAgent(Painter()), judge)
     # "remove the x": 12 characters -> 2 of 10; 5 more -> 7; far too many are held at 1
     assert reward([sample()] * 3, plans("x", "xxxxxx", "x" * 50), [1, 2, 3]) == [pytest.approx(0.2), 0.7, 1.0]
@@ -50,16 +57,16 @@ def test_the_edited_picture_is_what_is_judged():
 
 def test_a_verdict_that_failed_is_missing():
     verdicts = [
-        Judged({"overall": 10.0}, valid=False),
-        Judged({}),
-        Judged({"overall": math.nan}),
-        Judged({"overall": 0.0}),
+        Verdict({"overall": 10.0}, valid=False),
+        Verdict({}),
+        Verdict({"overall": math.nan}),
+        Verdict({"overall": 0.0}),
     ]
-    reward = OutcomeReward(RulesSequencer(), EditingAgent(Painter()), lambda samples, images: verdicts)
+    reward = OutcomeReward(RulesSequencer(), EditingAgent(Painter()), FakeJudge(lambda _, k: verdicts[k]))
     assert reward([sample()] * 4, plans(*"abcd"), [0] * 4) == [None, None, None, 0.0]
 
 
 def test_it_needs_a_picture():
-    reward = OutcomeReward(RulesSequencer(), EditingAgent(Painter()), lambda samples, images: [])
+    reward = OutcomeReward(RulesSequencer(), EditingAgent(Painter()), FakeJudge(lambda _, k: Verdict({})))
     with pytest.raises(BadInput, match="'t' has no picture"):
         reward([EditSample("t", "r", ())], plans("x"), [0])
