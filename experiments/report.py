@@ -20,7 +20,8 @@ def main(arguments: Sequence[str]) -> None:
     from experiments.reports.evaluation.rewrite import rewrite
     from experiments.reports.run.page import write_report
     from experiments.reports.run.terminal import print_results
-    from experiments.reports.sweep import find_runs, report_sweep
+    from experiments.reports.sweep.find import find_runs
+    from experiments.reports.sweep.report import report_sweep
 
     if len(arguments) == 1 and is_evaluation(Path(arguments[0])):
         print(f"report: {rewrite(Path(arguments[0]))}")

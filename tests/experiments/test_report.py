@@ -15,7 +15,10 @@ from experiments.evaluation.names import COMPONENTS
 from experiments.report import main
 from experiments.reports.run.page import write_report
 from experiments.reports.run.terminal import print_results
-from experiments.reports.sweep import differing, find_runs, grouped, load, over
+from experiments.reports.sweep.find import find_runs
+from experiments.reports.sweep.runs import differing, grouped, load
+from experiments.reports.sweep.summary import over
+from experiments.reports.sweep.team import TEAM
 from experiments.runs.identity import load_config
 from experiments.runs.results import results
 from tests.made_up_runs import make_run
@@ -76,12 +79,12 @@ def test_a_sweep_is_grouped_by_what_differs_and_averaged_over_seeds(
         for reward in ("f1", "f1_goal"):
             make_run(tmp_path / f"main-{reward}{seed}", (f"seed={seed}", f"reward={reward}"), n=8, steps=2)
     folders, out = find_runs([str(tmp_path)])
-    runs = [load(f) for f in folders]
+    runs = [load(f, TEAM) for f in folders]
     assert differing(runs) == ["reward"]
     groups = grouped(runs, ["reward"])
     assert {k: len(v) for k, v in groups.items()} == {("f1",): 2, ("f1_goal",): 2}
     pair = groups[("f1",)]
-    assert over(pair, "F1 after").value == pytest.approx(sum(r.measures["F1 after"] for r in pair) / 2)
+    assert over(pair, TEAM.measure("after")).value == pytest.approx(sum(r.measures["F1 after"] for r in pair) / 2)
     main([str(tmp_path)])
     assert "f1_goal" in capsys.readouterr().out
     assert (out / "sweep.html").is_file() and out == tmp_path

@@ -10,22 +10,12 @@ import numpy as np
 import pytest
 
 from common.means import mean, paired
-from experiments.reports.comparisons import (
-    CHOICE,
-    RAW_EDITOR,
-    RL,
-    Comparison,
-    Group,
-    asked,
-    between,
-    compare,
-    difference,
-    forests,
-    over_both,
-    over_samples,
-    unfit,
-    within,
-)
+from experiments.reports.sweep import comparisons, forest
+from experiments.reports.sweep.comparisons import Comparison, Replicates, unfit
+from experiments.reports.sweep.comparisons import test_samples as samples_of  # not a test
+from experiments.reports.sweep.differences import difference, over_both, over_samples
+from experiments.reports.sweep.measures import CHOICE, RAW_EDITOR, RL
+from experiments.reports.sweep.team import TEAM
 from experiments.runs.results import Evaluation
 
 SAMPLES = ("s0", "s1", "s2")
@@ -71,6 +61,22 @@ def run(shift: float = 0.0, request: str = "do it", **arms: Sequence[float | Non
         {"before": decomposed([0.5, 0.6, 0.7], request), "after": decomposed([0.6, 0.7, 0.8], request)},
         {arm: rows(x, request) for arm, x in given.items()},
     )
+
+
+def within(where: str, runs: Replicates) -> list[Comparison]:
+    return comparisons.within(where, runs, TEAM)
+
+
+def between(where: str, first: Replicates, second: Replicates) -> list[Comparison]:
+    return comparisons.between(where, first, second, TEAM)
+
+
+def compare(keys: list[str], groups: dict[tuple[str, ...], Replicates]) -> list[Comparison]:
+    return comparisons.compare(keys, groups, TEAM)
+
+
+def forests(answered: list[Comparison]) -> list[str]:
+    return forest.forests(answered, TEAM.forests)
 
 
 def answers(found: list[Comparison]) -> dict[str, Any]:
@@ -155,7 +161,7 @@ def test_the_editor_with_as_many_calls_is_compared_where_it_was_run() -> None:
 
 
 def test_every_pair_that_differs_in_one_choice_is_compared_whatever_the_order_of_runs() -> None:
-    groups: dict[tuple[str, ...], Group] = {
+    groups: dict[tuple[str, ...], Replicates] = {
         ("multi", "f1"): [(0, run(0.3)), (1, run(0.6))],
         ("single", "f1"): [(1, run()), (0, run())],
         ("single", "f1_goal"): [(0, run(0.9))],
@@ -168,12 +174,12 @@ def test_every_pair_that_differs_in_one_choice_is_compared_whatever_the_order_of
     assert [c.question for c in found if c.where == pairs[0]] == [
         "team after RL", "team before RL", "editor alone", "mean F1 after RL",
     ]  # fmt: skip
-    turned: dict[tuple[str, ...], Group] = {key: group[::-1] for key, group in reversed(groups.items())}
+    turned: dict[tuple[str, ...], Replicates] = {key: group[::-1] for key, group in reversed(groups.items())}
     assert compare(["execution", "reward"], turned) == found
 
 
 def test_numbers_are_compared_from_the_smaller_to_the_greater() -> None:
-    groups: dict[tuple[str, ...], Group] = {(steps,): [(0, run())] for steps in ("1000", "400")}
+    groups: dict[tuple[str, ...], Replicates] = {(steps,): [(0, run())] for steps in ("1000", "400")}
     assert any(c.where == "algo.steps: 400 → 1000" for c in compare(["algo.steps"], groups))
 
 
@@ -200,7 +206,7 @@ def test_what_cannot_be_paired_says_why() -> None:
 def test_a_file_that_lacks_rows_does_not_change_what_the_samples_are() -> None:
     short = run()
     short.arms["agents_rl"].pop()
-    assert asked(short) == asked(run())
+    assert samples_of(short) == samples_of(run())
     d = answers(between("reward: a → b", [(0, run())], [(0, short)]))["team after RL"]
     assert d.samples.n == 2 and d.left_out == 1
 

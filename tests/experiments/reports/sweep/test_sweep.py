@@ -11,23 +11,15 @@ from rich.console import Console
 
 from common.jsonl import read_jsonl
 from common.means import Mean
-from experiments.reports.comparisons import Comparison, Difference
-from experiments.reports.sweep import (
-    MEANS,
-    SEEDS_ONLY,
-    Run,
-    Sweep,
-    comparisons_csv,
-    comparisons_table,
-    differing,
-    find_runs,
-    load,
-    markdown,
-    mean_tables,
-    over,
-    report_sweep,
-    runs_table,
-)
+from experiments.reports.sweep.comparisons import Comparison
+from experiments.reports.sweep.differences import Difference
+from experiments.reports.sweep.files import comparisons_csv, markdown
+from experiments.reports.sweep.find import find_runs
+from experiments.reports.sweep.report import report_sweep
+from experiments.reports.sweep.runs import Run, differing, load
+from experiments.reports.sweep.summary import MEANS, SEEDS_ONLY, Sweep, over
+from experiments.reports.sweep.team import OVERALL, TEAM
+from experiments.reports.sweep.terminal import comparisons_table, mean_tables, runs_table
 from tests.made_up_runs import make_run
 
 CELL = re.compile(r"(?<!\\)\|")
@@ -45,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sweep(folder: Path) -> Sweep:
-    return Sweep.of("made up", [load(f) for f in find_runs([str(folder)])[0]])
+    return Sweep.of("made up", [load(f, TEAM) for f in find_runs([str(folder)])[0]], TEAM)
 
 
 def tables_of(text: str) -> list[list[list[str]]]:
@@ -64,21 +56,25 @@ def test_means_are_over_seeds_with_an_interval_that_covers_samples_too(sweep: Sw
 
 
 def test_without_rows_of_the_same_samples_the_interval_is_over_seeds(folder: Path, tmp_path: Path) -> None:
-    runs = [load(f) for f in find_runs([str(folder)])[0] if "f1_goal" in f.name]
-    bare = [Run(r.folder, r.choices, r.seed, r.measures, type(r.rows)({"before": [], "after": []}, {})) for r in runs]
-    found = Sweep.of("bare", bare)
-    assert found.title == SEEDS_ONLY and found.comparisons == []
-    m = over(bare, "F1 after")
+    runs = [load(f, TEAM) for f in find_runs([str(folder)])[0] if "f1_goal" in f.name]
+    bare = [
+        Run(r.folder, r.choices, r.seed, r.measures, type(r.evaluation)({"before": [], "after": []}, {})) for r in runs
+    ]
+    bare_sweep = Sweep.of("bare", bare, TEAM)
+    assert bare_sweep.title == SEEDS_ONLY and bare_sweep.comparisons == []
+    m = over(bare, TEAM.measure("after"))
     assert m.n == 2 and m.low >= min(r.measures["F1 after"] for r in bare) - 1e-12
     other = make_run(tmp_path / "other", ("seed=2", "reward=f1_goal"), n=8, steps=2)
-    mixed = Sweep.of("mixed", [*runs, load(other)])
+    mixed = Sweep.of("mixed", [*runs, load(other, TEAM)], TEAM)
     assert mixed.title == SEEDS_ONLY and "test samples differ" in mixed.comparisons[0].refused
 
 
 def test_what_a_named_choice_decides_is_no_choice_of_its_own(folder: Path, tmp_path: Path) -> None:
-    runs = [load(f) for f in find_runs([str(folder)])[0]]
+    runs = [load(f, TEAM) for f in find_runs([str(folder)])[0]]
     assert differing(runs) == ["reward"]
-    overridden = load(make_run(tmp_path / "o", ("reward=f1", "reward.weights.action=0.9", "seed=0"), n=12, steps=2))
+    overridden = load(
+        make_run(tmp_path / "o", ("reward=f1", "reward.weights.action=0.9", "seed=0"), n=12, steps=2), TEAM
+    )
     assert differing([*runs, overridden]) == ["reward", "reward.weights.action"]  # f1 no longer says which weight
 
 
@@ -112,7 +108,7 @@ def test_markdown_tables_are_well_formed_and_hold_the_numbers(sweep: Sweep) -> N
 def test_a_bar_or_a_line_break_in_a_choice_does_not_break_a_table(sweep: Sweep) -> None:
     nasty: dict[tuple[str, ...], list[Run]] = {("a|b\nc\\",): next(iter(sweep.groups.values()))}
     means: dict[tuple[str, ...], dict[str, Mean]] = {next(iter(nasty)): next(iter(sweep.means.values()))}
-    broken = Sweep("x", sweep.runs, sweep.keys, nasty, sweep.measures, means, sweep.title, [])
+    broken = Sweep("x", sweep.runs, sweep.keys, nasty, sweep.measures, means, sweep.title, [], TEAM)
     (arms,) = tables_of(markdown(broken))
     assert len({len(row) for row in arms}) == 1 and arms[2][0].strip() == r"a\|b c\\"
 
@@ -120,8 +116,8 @@ def test_a_bar_or_a_line_break_in_a_choice_does_not_break_a_table(sweep: Sweep) 
 def test_the_csv_has_one_row_per_comparison(sweep: Sweep) -> None:
     nothing = Mean(float("nan"), float("nan"), float("nan"), 0)
     extra = [
-        Comparison("x: a → b", "all questions", "choice", "overall", refused="they differ, much"),
-        Comparison("x", "y", "RL", "overall", Difference(nothing, nothing, {0: float("nan")}, 4)),
+        Comparison("x: a → b", "all questions", "choice", OVERALL, refused="they differ, much"),
+        Comparison("x", "y", "RL", OVERALL, Difference(nothing, nothing, {0: float("nan")}, 4)),
     ]
     read = list(csv.DictReader(comparisons_csv([*sweep.comparisons, *extra]).splitlines()))
     assert len(read) == len(sweep.comparisons) + 2

@@ -1,0 +1,146 @@
+"""What a set of runs answers: every question as a difference paired by (seed, test sample).
+
+Within a configuration: for example the team after RL against before. Between two configurations that differ in exactly one
+choice: that choice's effect, over their common seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from experiments.reports.sweep.differences import Difference, difference
+from experiments.reports.sweep.measures import CHOICE, RL, Measure, MeasureSet, Unit
+from experiments.runs.results import Evaluation
+
+BASELINE_FIRST = {"execution": ("single", "multi")}  # where the order of the alphabet would turn the question around
+
+Replicates = Sequence[tuple[int, Evaluation]]  # the runs of one configuration: (seed, rows)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One question with its answer, or with the reason why there is none."""
+
+    where: str  # the configuration, or the choice that differs and what is held fixed
+    question: str
+    kind: str  # RL, RAW_EDITOR or CHOICE
+    unit: Unit
+    difference: Difference | None = None
+    refused: str = ""
+
+    @property
+    def digits(self) -> int:
+        return self.unit.digits
+
+
+def compare(
+    keys: Sequence[str], groups: Mapping[tuple[str, ...], Replicates], measures: MeasureSet
+) -> list[Comparison]:
+    """All questions over `groups`, whose values of `keys` differ: first within each, then between pairs."""
+    order = sorted(groups, key=lambda chosen: [_rank(k, v) for k, v in zip(keys, chosen, strict=True)])
+    comparisons = [c for chosen in order for c in within(label(keys, chosen), groups[chosen], measures)]
+    for a, b in combinations(order, 2):
+        changed = [i for i in range(len(keys)) if a[i] != b[i]]
+        if len(changed) == 1:
+            (i,) = changed
+            fixed = [k for k in range(len(keys)) if k != i]
+            fixed_text = f" ({', '.join(f'{keys[k]} {a[k]}' for k in fixed)})" if fixed else ""
+            comparisons += between(f"{keys[i]}: {a[i]} → {b[i]}{fixed_text}", groups[a], groups[b], measures)
+    return comparisons
+
+
+def label(keys: Sequence[str], chosen: Sequence[str]) -> str:
+    """What tells a configuration from the others."""
+    return ", ".join(f"{k} {v}" for k, v in zip(keys, chosen, strict=True)) or "as configured"
+
+
+def _rank(key: str, value: str) -> tuple[int, float, str]:
+    """Known baselines first, numbers by size, words by the alphabet: the direction never depends on the order of runs."""
+    baselines = BASELINE_FIRST.get(key, ())
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.inf
+    return (baselines.index(value) if value in baselines else len(baselines), number, value)
+
+
+def within(where: str, runs: Replicates, measures: MeasureSet) -> list[Comparison]:
+    """The questions of `measures.within` over the seeds of one configuration."""
+    if reason := unfit(runs):
+        return [_refused(where, RL, measures, reason)]
+    return [
+        Comparison(where, question.text, question.kind, measures.measure(question.second).unit, d)
+        for question in measures.within
+        if (d := _difference(runs, measures.measure(question.first), runs, measures.measure(question.second)))
+        is not None
+    ]
+
+
+def between(where: str, first: Replicates, second: Replicates, measures: MeasureSet) -> list[Comparison]:
+    """second − first for each of `measures.between`, over the common seeds."""
+    common = {s for s, _ in first} & {s for s, _ in second}
+    reason = unfit(first) or unfit(second) or ("" if common else "they have no seed in common")
+    reason = reason or unfit([run for run in (*first, *second) if run[0] in common], once=False)
+    if reason:
+        return [_refused(where, CHOICE, measures, reason)]
+    return [
+        Comparison(where, measure.phrase, CHOICE, measure.unit, d)
+        for measure in map(measures.measure, measures.between)
+        if (d := _difference(first, measure, second, measure)) is not None
+    ]
+
+
+def _refused(where: str, kind: str, measures: MeasureSet, reason: str) -> Comparison:
+    unit = measures.measure(measures.within[0].second).unit
+    return Comparison(where, "all questions", kind, unit, refused=reason)
+
+
+def test_samples(evaluation: Evaluation) -> dict[str, str]:
+    """The test samples of a run: id -> request and gold, in the order of the files."""
+    samples: dict[str, str] = {}
+    for rows in (*evaluation.decompositions.values(), *evaluation.arms.values()):
+        for r in rows:
+            samples.setdefault(r["id"], json.dumps([r["request"], r.get("gold")]))
+    return samples
+
+
+def unfit(runs: Replicates, once: bool = True) -> str:
+    """Why these runs cannot be compared sample by sample; empty where they can. `once`: each seed at most once."""
+    seeds = [s for s, _ in runs]
+    if once and (double := next((s for s in seeds if seeds.count(s) > 1), None)) is not None:
+        return (
+            f"two runs have these choices and seed {double}: they differ in something config.yaml does not show "
+            "(weights, data); give one of them only"
+        )
+    for seed, evaluation in runs:
+        for file, rows in (*evaluation.decompositions.items(), *evaluation.arms.items()):
+            if len({r["id"] for r in rows}) < len(rows):
+                return f"a test sample has several rows (seed {seed}, {file}), so nothing says which to pair"
+    if not runs:
+        return ""
+    samples = test_samples(runs[0][1])
+    for _, evaluation in runs[1:]:
+        if (others := test_samples(evaluation)) != samples:
+            shared = sum(others.get(i) == text for i, text in samples.items())
+            return (
+                f"their test samples differ: one run was tested on {len(samples)}, another on {len(others)}, "
+                f"and only {shared} are in both"
+            )
+    return ""
+
+
+def _difference(first: Replicates, of_first: Measure, second: Replicates, of_second: Measure) -> Difference | None:
+    """None where no common seed has rows of both."""
+    before = {s: values for s, evaluation in first if (values := of_first.samples(evaluation))}
+    after = {s: values for s, evaluation in second if (values := of_second.samples(evaluation))}
+    if not before.keys() & after.keys():
+        return None
+    lowest = min(first, key=lambda run: run[0])[1]  # so that the order of the runs changes nothing
+    return difference(before, after, list(test_samples(lowest)))
+
+
+__all__ = ["Comparison", "Replicates", "between", "compare", "label", "test_samples", "unfit", "within"]

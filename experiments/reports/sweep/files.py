@@ -1,0 +1,80 @@
+"""Files to paste: the tables of a sweep as Markdown, its comparisons as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+from experiments.reports.sweep.comparisons import Comparison
+from experiments.reports.sweep.summary import Sweep
+from experiments.reports.sweep.words import COVERS, HEADS, each_seed, listed, signed, unsigned
+
+
+def markdown(sweep: Sweep) -> str:
+    """GitHub-flavoured tables: arms by configuration, then the comparisons."""
+    heads = sweep.keys or ["configuration"]
+    means = [
+        [
+            *(key or ("as configured",)),
+            listed(r.seed for r in members),
+            *(unsigned(sweep.means[key][m.name], m.unit.digits) for m in sweep.measures),
+        ]
+        for key, members in sweep.groups.items()
+    ]
+    lines = [
+        f"{_sentence(sweep.title)}",
+        "",
+        *_markdown_table([*heads, "seeds", *(m.heading for m in sweep.measures)], means, len(heads) + 1),
+    ]
+    if sweep.answered:
+        rows = [
+            [
+                c.where,
+                c.question + (f" ({d.left_out} left out)" if d.left_out else ""),
+                signed(d.samples, c.digits),
+                signed(d.both, c.digits) if len(d.seeds) > 1 else "–",
+                " · ".join(f"{x} ({seed})" for seed, x in each_seed(c, d).items()),
+                str(d.samples.n),
+            ]
+            for c, d in sweep.answered
+        ]
+        lines += ["", f"Differences: {COVERS}", "", *_markdown_table(HEADS, rows, 2)]
+    lines += [x for note in sweep.notes for x in ("", note)]
+    refused = sweep.refused
+    return "\n".join([*lines, *([""] if refused else []), *(f"- not compared: {_cell(t)}" for t in refused)]) + "\n"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:].rstrip(".") + "."
+
+
+def _cell(text: str) -> str:
+    """Text that cannot end its cell or its row."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
+
+
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """The first `left` columns are aligned to the left, the others to the right."""
+    rule = [":--" if n < left else "--:" for n in range(len(head))]
+    return [f"| {' | '.join(map(_cell, cells))} |" for cells in (head, rule, *rows)]
+
+
+def comparisons_csv(comparisons: Sequence[Comparison]) -> str:
+    """One row per comparison; empty cells where there is no number, and then the reason."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ("where", "question", "kind", "unit", "difference", "low", "high", "both_low", "both_high", "each_seed", "samples",
+         "left_out", "refused")
+    )  # fmt: skip
+    for c in comparisons:
+        d = c.difference
+        numbers: list[object] = [""] * 8
+        if d is not None:
+            means = (d.samples.value, d.samples.low, d.samples.high, d.both.low, d.both.high)
+            each = " ".join(f"{seed}:{x:.6g}" for seed, x in d.seeds.items())
+            numbers = [*(f"{x:.6g}" if math.isfinite(x) else "" for x in means), each, d.samples.n, d.left_out]
+        writer.writerow((c.where, c.question, c.kind, c.unit.name, *numbers, c.refused))
+    return buffer.getvalue()

@@ -1,0 +1,95 @@
+"""sweep.html: means by configuration, comparisons, and each run."""
+
+from __future__ import annotations
+
+from html import escape
+
+from experiments.reports.html import page, table
+from experiments.reports.plots import whiskers
+from experiments.reports.sweep.forest import forests
+from experiments.reports.sweep.summary import Sweep
+from experiments.reports.sweep.words import COVERS, HEADS, each_seed, left_out_text, listed, signed, unsigned, value
+
+
+def sweep_page(sweep: Sweep) -> str:
+    heads = [*(sweep.keys or ["configuration"]), "seeds", *(m.heading for m in sweep.measures)]
+    means = [
+        (
+            [
+                *map(escape, key or ("as configured",)),
+                listed(r.seed for r in members),
+                *(_small(unsigned(sweep.means[key][m.name], m.unit.digits)) for m in sweep.measures),
+            ],
+            False,
+        )
+        for key, members in sweep.groups.items()
+    ]
+    each = [
+        (
+            [
+                escape(r.folder.name),
+                str(r.seed),
+                *(escape(r.choices[k]) for k in sweep.keys),
+                *(value(r, m) for m in sweep.measures),
+            ],
+            False,
+        )
+        for r in sweep.runs
+    ]
+    return page(
+        sweep.name,
+        [
+            f"<h1>{escape(sweep.name)}</h1>",
+            f'<p class="lead">{len(sweep.runs)} runs; {escape(sweep.title)}.</p>',
+            table(heads, means),
+            f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in mean_plots(sweep))}</div>',
+            *comparisons_section(sweep),
+            "<h2>Each run</h2>",
+            table(["run", "seed", *sweep.keys, *(m.heading for m in sweep.measures)], each),
+        ],
+    )
+
+
+def mean_plots(sweep: Sweep) -> list[str]:
+    """The means of each configuration with their intervals, one figure for each unit."""
+    wide = (max(6.4, 1.3 * len(sweep.groups) + 2.5), 3.2)
+    figures = []
+    for unit in sweep.shown.units:
+        measures = [m for m in sweep.measures if m.unit == unit]
+        points = [
+            ("\n".join(key) or "all", [(m.name, sweep.means[key][m.name], m.colour) for m in measures])
+            for key in sweep.groups
+        ]
+        if measures:
+            figures.append(whiskers(points, unit.title, figsize=wide))
+    return figures
+
+
+def comparisons_section(sweep: Sweep) -> list[str]:
+    rows = [
+        (
+            [
+                f"{escape(c.question)}<br><small>{escape(c.where)}{f'; {left_out_text(d)}' if d.left_out else ''}</small>",
+                _small(signed(d.samples, c.digits)),
+                _small(signed(d.both, c.digits)) if len(d.seeds) > 1 else "<small>one seed</small>",
+                "<br>".join(f"<small>{seed}</small> {x}" for seed, x in each_seed(c, d).items()),
+                str(d.samples.n),
+            ],
+            d.samples.low > 0 or d.samples.high < 0,
+        )
+        for c, d in sweep.answered
+    ]
+    return [
+        "<h2>Comparisons</h2>",
+        f'<p class="muted">Each line: {escape(COVERS)} Stressed: the interval over test samples leaves out 0.</p>',
+        *(f'<p class="muted">{escape(note)}</p>' for note in sweep.notes),
+        *(f"<figure>{p}</figure>" for p in forests(sweep.comparisons, sweep.shown.forests)),
+        table(HEADS[1:], rows) if rows else "",
+        *(f'<p class="muted">Not compared: {escape(t)}</p>' for t in sweep.refused),
+    ]
+
+
+def _small(text: str) -> str:
+    """The interval behind a number in small type."""
+    value, bracket, rest = text.partition(" [")
+    return f"{value} <small>[{rest}</small>" if bracket else value

@@ -1,0 +1,33 @@
+"""Everything that is said about several runs: tables on the terminal, sweep.html, sweep.md and sweep.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from common.files import write_text
+from common.progress import console
+from experiments.reports.sweep.files import comparisons_csv, markdown
+from experiments.reports.sweep.measures import MeasureSet
+from experiments.reports.sweep.page import sweep_page
+from experiments.reports.sweep.runs import load
+from experiments.reports.sweep.summary import Sweep
+from experiments.reports.sweep.team import TEAM
+from experiments.reports.sweep.terminal import comparisons_table, mean_tables, runs_table
+
+
+def report_sweep(folders: Sequence[Path], out: Path, measures: MeasureSet = TEAM) -> Path:
+    """Print the tables of finished runs; write `sweep.html`, `sweep.md` and `sweep.csv` into `out`. Returns the page."""
+    sweep = Sweep.of(out.name, [load(folder, measures) for folder in folders], measures)
+    for table in (*mean_tables(sweep), runs_table(sweep), comparisons_table(sweep)):
+        if table is not None:
+            console.print(table)
+    for note in sweep.notes:
+        console.print(f"  {note}", markup=False)
+    for text in sweep.refused:
+        console.print(f"  not compared: {text}", markup=False)
+    write_text(out / "sweep.md", markdown(sweep))
+    write_text(out / "sweep.csv", comparisons_csv(sweep.comparisons))
+    write_text(out / "sweep.html", sweep_page(sweep))
+    console.print(f"report: [bold]{out / 'sweep.html'}[/]; tables to paste: {out / 'sweep.md'}, {out / 'sweep.csv'}")
+    return out / "sweep.html"

@@ -1,0 +1,78 @@
+"""A sweep in numbers: means of each configuration, and the comparisons that its runs allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from common.means import Mean, mean
+from experiments.reports.sweep.comparisons import Comparison, compare, test_samples, unfit
+from experiments.reports.sweep.differences import Difference, over_both, table_SN
+from experiments.reports.sweep.measures import Measure, MeasureSet
+from experiments.reports.sweep.runs import Run, differing, grouped
+
+MEANS = "mean over seeds; 95 % interval over test samples and, where there are several, seeds"
+SEEDS_ONLY = "mean over seeds; 95 % interval over seeds alone, for the rows of the test samples are not there or differ"
+
+
+def over(runs: Sequence[Run], measure: Measure) -> Mean:
+    """Over seeds and test samples where every run has rows of the same samples, else over seeds alone."""
+    measured = sorted((r for r in runs if measure.name in r.measures), key=lambda r: r.seed)
+    if not measured or not has_rows(measured, measure):
+        return over_seeds(measured, measure)
+    by_run = {n: measure.samples(r.evaluation) for n, r in enumerate(measured)}
+    return over_both(table_SN(by_run, list(by_run), list(test_samples(measured[0].evaluation))))
+
+
+def over_seeds(runs: Sequence[Run], measure: Measure) -> Mean:
+    return mean([r.measures[measure.name] for r in runs if measure.name in r.measures])
+
+
+def has_rows(runs: Sequence[Run], measure: Measure) -> bool:
+    """Whether every run that has the measure has rows of the same test samples."""
+    measured = [r for r in runs if measure.name in r.measures]
+    same = not unfit([(r.seed, r.evaluation) for r in measured], once=False)
+    return all(measure.samples(r.evaluation) for r in measured) and same
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Everything the tables show: runs by configuration, means per measure, comparisons."""
+
+    name: str
+    runs: list[Run]
+    keys: list[str]
+    groups: dict[tuple[str, ...], list[Run]]
+    measures: list[Measure]  # those that some run has
+    means: dict[tuple[str, ...], dict[str, Mean]]  # by configuration and the measure's name
+    title: str  # what the means are of
+    comparisons: list[Comparison]
+    shown: MeasureSet
+
+    @classmethod
+    def of(cls, name: str, runs: Sequence[Run], shown: MeasureSet) -> Self:
+        keys = differing(runs)
+        groups = grouped(runs, keys)
+        measures = [m for m in shown.measures if any(m.name in r.measures for r in runs)]
+        rows = all(has_rows(members, m) for members in groups.values() for m in measures)
+        average = over if rows else over_seeds  # never two kinds of interval in one table
+        means = {key: {m.name: average(members, m) for m in measures} for key, members in groups.items()}
+        seeded = {key: [(r.seed, r.evaluation) for r in members] for key, members in groups.items()}
+        title = MEANS if rows else SEEDS_ONLY
+        return cls(name, list(runs), keys, groups, measures, means, title, compare(keys, seeded, shown), shown)
+
+    @property
+    def answered(self) -> list[tuple[Comparison, Difference]]:
+        return [(c, c.difference) for c in self.comparisons if c.difference is not None]
+
+    @property
+    def refused(self) -> list[str]:
+        """What could not be compared, with the reason."""
+        return [f"{c.where}, {c.question}: {c.refused}" for c in self.comparisons if c.refused]
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said of the measures that are shown, each once."""
+        keys = {m.key for m in self.measures}
+        return list(dict.fromkeys(text for key, text in self.shown.notes if key in keys))

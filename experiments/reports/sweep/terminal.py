@@ -1,0 +1,86 @@
+"""Tables of a sweep for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import groupby
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from experiments.reports.run.terminal import interval
+from experiments.reports.sweep.comparisons import label
+from experiments.reports.sweep.summary import Sweep
+from experiments.reports.sweep.words import each_seed, left_out_text, seeds_text, signed, value
+
+AT_MOST = 5  # measures that fit side by side into 80 columns
+
+
+def mean_tables(sweep: Sweep) -> list[Table]:
+    """One table, or one for each unit where the measures are too many for 80 columns."""
+    by_unit = [[m for m in sweep.measures if m.unit == unit] for unit in sweep.shown.units]
+    parts = [sweep.measures] if len(sweep.measures) <= AT_MOST else [part for part in by_unit if part]
+    tables = []
+    for n, measures in enumerate(parts):
+        printed = _table(f"{len(sweep.runs)} runs: {sweep.title}" if n == 0 else "")
+        printed.add_column("\n".join(sweep.keys) or "configuration", overflow="fold")
+        for m in measures:
+            printed.add_column(_stacked(m.heading, 9), justify="right", no_wrap=True)
+        for key, members in sweep.groups.items():
+            cells = [interval(sweep.means[key][m.name], m.unit.digits) for m in measures]
+            first = Text("\n".join(key) or "as configured").append(f"\n{seeds_text(r.seed for r in members)}", "dim")
+            printed.add_row(first, *cells)
+        tables.append(printed)
+    return tables
+
+
+def runs_table(sweep: Sweep) -> Table:
+    printed = _table("Each run")
+    printed.add_column("run", overflow="fold")
+    for head in ("seed", *(m.heading for m in sweep.measures)):
+        printed.add_column(_stacked(head, 6), justify="right", no_wrap=True)
+    for key, members in sweep.groups.items():
+        if sweep.keys:
+            printed.add_row(Text(label(sweep.keys, key), "bold"))
+        for run in members:
+            printed.add_row(Text(run.folder.name), str(run.seed), *(value(run, m) for m in sweep.measures))
+    return printed
+
+
+def comparisons_table(sweep: Sweep) -> Table | None:
+    """Differences with their interval over test samples, and of each seed."""
+    if not sweep.answered:
+        return None
+    printed = _table("Comparisons: difference, 95 % interval over test samples, and the difference of each seed")
+    printed.add_column("", overflow="fold", min_width=30)
+    printed.add_column("difference", justify="right", no_wrap=True)
+    printed.add_column("each seed", overflow="fold")
+    for where, several in groupby(sweep.answered, lambda pair: pair[0].where):
+        lines = list(several)
+        seeds = list(lines[0][1].seeds)
+        n = max(d.samples.n for _, d in lines)
+        printed.add_row(Text(where, "bold"), Text(f"{n} samples", "dim"), Text(seeds_text(seeds), "dim"))
+        for c, d in lines:
+            left = f"\n  {left_out_text(d)}" if d.left_out else ""
+            value, _, under = signed(d.samples, c.digits).partition(" ")
+            each = (
+                list(each_seed(c, d).values())
+                if list(d.seeds) == seeds
+                else [f"{k}: {v}" for k, v in each_seed(c, d).items()]
+            )
+            printed.add_row(
+                Text(f"  {c.question}").append(left, "dim"),
+                Text(value).append(f"\n{under}" if under else "", "dim"),
+                Text(" ".join(each)),
+            )
+    return printed
+
+
+def _table(title: str) -> Table:
+    return Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", padding=(0, 1), collapse_padding=True)
+
+
+def _stacked(text: str, width: int) -> str:
+    """A head no wider than the numbers under it."""
+    return "\n".join(textwrap.wrap(text, width))
