@@ -17,12 +17,15 @@ PRETRAIN = "experiments.pretrain"
 
 
 def arguments(family: str) -> list[str]:
-    small = {"vae_steps": 3, "vae_batch_size": 2, "steps": 4, "batch_size": 2, "checkpoint_every": 1, "test_samples": 4}
+    small = {
+        "vae": {"steps": 3, "batch_size": 2, "checkpoint_every": 1},
+        "flow": {"steps": 4, "batch_size": 2, "checkpoint_every": 1, "test_samples": 4},
+    }
     return [
         f"editor={family}",
         f"paths.assets={ASSETS}",
         "out=kept",
-        *(f"editor_start.{k}={v}" for k, v in small.items()),
+        *(f"{part}.{key}={value}" for part, values in small.items() for key, value in values.items()),
     ]
 
 

@@ -1,22 +1,15 @@
-"""What the supervised start is made of, and the warm-up of the vision tower."""
+"""What the supervised start is made of."""
 
 from __future__ import annotations
 
 from random import Random
 
-import torch
-from PIL import Image
-
-from agents.backends.tiny import TinyShape, build_tiny_vlm
 from agents.decomposer import load_prompt
 from agents.plan import parse_decomposition
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.corpus import open_turn
-from benchmarks.sandbox.generate import SandboxSample, random_scene
-from benchmarks.sandbox.render import render
-from benchmarks.sandbox.scene import Scene, Thing
+from benchmarks.sandbox.generate import SandboxSample
 from experiments.tiny.coldstart import DESCRIBE, ColdStart, ColdStartMix, corpus, thought
-from experiments.tiny.vision import CELL_LABELS, Readout, labels, perception_loss
 
 START = ColdStart(load_prompt("decompose_tiny"), ColdStartMix())
 
@@ -64,36 +57,3 @@ def test_a_thought_lists_the_picture_only_where_it_is_needed():
 def test_corpus_holds_requests_and_answers():
     texts = list(corpus(START, 50))
     assert any("<action>" in t for t in texts) and len(texts) == 160
-
-
-def test_labels_by_hand():
-    scene = Scene(
-        "sky", (Thing("star", "red", (0, 1), "dotted", "small", 3), Thing("square", "blue", (2, 2), label="A")), "HI"
-    )
-    found = labels([scene])
-    names = {k: [v[i] for i in found[k][0].tolist()] for k, v in CELL_LABELS.items()}
-    assert names["shape"] == ["nothing", "star"] + ["nothing"] * 6 + ["square"]
-    assert names["colour"][1] == "red" and names["material"][1] == "dotted" and names["size"][1] == "small"
-    assert names["count"] == ["0", "3"] + ["0"] * 6 + ["1"]
-    assert names["labelled"][8] == "yes" and found["captioned"].tolist() == [1]
-
-
-def test_the_vision_tower_learns_to_see():
-    vlm = build_tiny_vlm(
-        ["a b"], TinyShape(vocab=300, hidden=32, layers=1, heads=2, kv_heads=1, inter=32, vision_hidden=32)
-    )
-    torch.manual_seed(0)
-    readout = Readout(16, 32)
-    learning = [*vlm.model.model.visual.parameters(), *readout.parameters()]
-    optimizer = torch.optim.AdamW(learning, lr=3e-3)
-    scenes = [random_scene(Random(i), "train") for i in range(16)]
-    images = [Image.fromarray(render(s, 64)) for s in scenes]
-    losses = []
-    for _ in range(25):
-        loss, accuracy = perception_loss(vlm, readout, images, scenes)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < 0.7 * losses[0]
-    assert accuracy["vision/background"] > 0.5

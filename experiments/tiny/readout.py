@@ -1,8 +1,8 @@
-"""Read-outs of the scene inside a tiny editor while it learns: an early block should say what stands in each cell of the
-source, a later one what will stand in the result.
+"""Read-outs of the scene inside a tiny editor while it learns: from an early block, what stands in each cell of the source;
+from a later one, what will stand in the result.
 
-The flow loss alone teaches slowly which thing is meant: what the words decide is a few of many latents. A label for every
-cell tells it at once (representations aligned with what is to be seen: arXiv 2410.06940). Thrown away after training.
+The flow loss alone teaches slowly which thing an instruction means, since that decides a few latents of many. A label for
+every cell teaches it directly (aligning inner representations: arXiv 2410.06940). The read-outs are thrown away after training.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.sandbox.scene import Scene
-from experiments.tiny.vision import CELL_LABELS, PICTURE_LABELS, labels
+from experiments.tiny.scene_labels import CELL_LABELS, PICTURE_LABELS, labels
 
 ROWS, COLS = (0, 2, 4), (0, 3, 5)  # first token row and column of each cell's 3 x 3 window among 8 x 8 tokens
 CHANGED_WEIGHT = 4.0  # added where a cell or the whole picture changes, as in the flow loss
@@ -43,32 +43,35 @@ class SceneReadout(nn.Module):
 def readout_loss(
     logits: dict[str, Tensor], scenes: Sequence[Scene], others: Sequence[Scene], used: Sequence[bool]
 ) -> Tensor:
-    """Summed cross-entropies of the scenes' labels, each a mean over samples that are used; what differs from `others` weighs
-    more. Zoomed scenes are left out: their things are not in their cells."""
+    """Summed cross-entropies of the scenes' labels, each a mean over the samples that are `used`. Labels that differ from those
+    of `others` weigh more. Zoomed scenes are left out: their things are not in their cells."""
     device = logits["shape"].device
     target, other = ({k: v.to(device) for k, v in labels(s).items()} for s in (scenes, others))
-    keep = torch.tensor([u and not s.zoom for u, s in zip(used, scenes, strict=True)], device=device).float()
+    used_B = torch.tensor([u and not s.zoom for u, s in zip(used, scenes, strict=True)], device=device).float()
     changed = torch.stack([target[k] != other[k] for k in CELL_LABELS]).any(0)  # [B, 9]
     loss = torch.zeros((), device=device)
     for key, value in logits.items():
         differs = changed if key in CELL_LABELS else target[key] != other[key]
-        weight = (1 + CHANGED_WEIGHT * differs.float()) * (keep[:, None] if key in CELL_LABELS else keep)
-        wrong = nn.functional.cross_entropy(value.flatten(0, -2), target[key].flatten(), reduction="none")
-        loss = loss + (wrong * weight.flatten()).sum() / weight.sum().clamp_min(1e-6)
+        weight = (1 + CHANGED_WEIGHT * differs.float()) * (used_B[:, None] if key in CELL_LABELS else used_B)
+        error = nn.functional.cross_entropy(value.flatten(0, -2), target[key].flatten(), reduction="none")
+        loss = loss + (error * weight.flatten()).sum() / weight.sum().clamp_min(1e-6)
     return loss
 
 
-class Taps:
-    """`with Taps(early, late) as taps`: after a forward, `taps.early` and `taps.late` are these blocks' picture tokens."""
+class BlockOutputs:
+    """`with BlockOutputs(early, late) as outputs`: after a forward pass `outputs.early` and `outputs.late` are the picture
+    tokens [B, 2 N, D] that these blocks of the transformer returned."""
+
+    early: Tensor
+    late: Tensor
 
     def __init__(self, early: nn.Module, late: nn.Module) -> None:
         self.blocks = {"early": early, "late": late}
-        self.seen: dict[str, Tensor] = {}
 
-    def __enter__(self) -> Taps:
+    def __enter__(self) -> BlockOutputs:
         def keep(name: str) -> Any:
             def hook(module: nn.Module, args: Any, output: tuple[Tensor, Tensor]) -> None:
-                self.seen[name] = output[1]  # both families' blocks give (text, picture)
+                setattr(self, name, output[1])  # the blocks of both families return (text, picture)
 
             return hook
 
@@ -80,4 +83,4 @@ class Taps:
             handle.remove()
 
 
-__all__ = ["SceneReadout", "Taps", "readout_loss"]
+__all__ = ["BlockOutputs", "SceneReadout", "readout_loss"]

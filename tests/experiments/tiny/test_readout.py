@@ -11,10 +11,10 @@ import torch
 from benchmarks.sandbox.generate import SandboxBenchmark
 from benchmarks.sandbox.render import cell_centre
 from benchmarks.sandbox.scene import CELLS, COLOURS
-from editors.tiny import tiny_kontext_pipeline
-from experiments.tiny.editor_families import Kontext
-from experiments.tiny.editor_readout import CHANGED_WEIGHT, SceneReadout, Taps, readout_loss
-from experiments.tiny.vision import CELL_LABELS, PICTURE_LABELS, labels
+from editors.conditioning import Conditioning
+from experiments.tiny.editor_model import SIDE, tiny_kontext
+from experiments.tiny.readout import CHANGED_WEIGHT, BlockOutputs, SceneReadout, readout_loss
+from experiments.tiny.scene_labels import CELL_LABELS, PICTURE_LABELS, labels
 
 SCENES = [SandboxBenchmark("train", 3).sample(i).before for i in range(4)]
 SCENES = [replace(scene, zoom="") for scene in SCENES]
@@ -71,14 +71,15 @@ def test_what_changes_weighs_more():
     assert loss == pytest.approx(50 * (1 + CHANGED_WEIGHT) / (9 + CHANGED_WEIGHT), rel=1e-4)
 
 
-def test_taps_show_both_pictures_tokens_and_are_taken_off():
-    family = Kontext(tiny_kontext_pipeline(["remove", "the", "tree"]))
+def test_block_outputs_hold_both_pictures_tokens_and_leave_no_hooks():
+    editor = tiny_kontext(["remove", "the", "tree"], steps=3)
     x = torch.randn(2, 64, 64)
-    text = family.text(["remove the tree", "add a star"], [])
-    hooks = [len(block._forward_hooks) for block in family.taps]
-    with Taps(*family.taps) as taps:
-        out = family.velocity(x, x, torch.tensor([0.5, 0.9]), text)
-    width = family.pipe.transformer.inner_dim
-    assert {k: tuple(v.shape) for k, v in taps.seen.items()} == dict.fromkeys(("early", "late"), (2, 128, width))
-    assert [len(block._forward_hooks) for block in family.taps] == hooks
-    assert torch.equal(out, family.velocity(x, x, torch.tensor([0.5, 0.9]), text))
+    text = editor.model.encode_text([], ["remove the tree", "add a star"])
+    conditioning, t = Conditioning((SIDE, SIDE), x, text), torch.tensor([0.5, 0.9])
+    hooks = [len(block._forward_hooks) for block in editor.readout_blocks]
+    with BlockOutputs(*editor.readout_blocks) as outputs:
+        velocity = editor.model.velocity(conditioning, x, t)
+    width = editor.model.pipe.transformer.inner_dim
+    assert tuple(outputs.early.shape) == tuple(outputs.late.shape) == (2, 128, width)
+    assert [len(block._forward_hooks) for block in editor.readout_blocks] == hooks
+    assert torch.equal(velocity, editor.model.velocity(conditioning, x, t))

@@ -25,8 +25,8 @@ SEVERAL = (0, 40, 30, 20, 10)
 
 
 @dataclass(frozen=True)
-class Pair:
-    """uint8[H, W, 3] before and after, and what was asked."""
+class EditPair:
+    """The pictures before and after, uint8[H, W, 3], the instruction, and the scenes before and after."""
 
     before: np.ndarray
     after: np.ndarray
@@ -45,28 +45,28 @@ class EditPairs:
         self.several = SandboxBenchmark("train", 6000 + seed, size, kinds, lengths=SEVERAL)
         self.sequencer = RulesSequencer()
 
-    def batch(self, step: int, count: int) -> list[Pair]:
+    def batch(self, step: int, count: int) -> list[EditPair]:
         single = Random(f"pairs/{self.seed}/{step}").random() < self.single_share
         return [self.pair(single, step * count + j) for j in range(count)]
 
-    def pair(self, single: bool, index: int) -> Pair:
+    def pair(self, single: bool, index: int) -> EditPair:
         rng = Random(f"pair/{self.seed}/{index}")
         sample = (self.single if single else self.several).sample(index)
         before = render(sample.before, self.size)
-        if rng.random() < self.empty_share:  # asked for nothing: the picture stays as it is
-            return Pair(before, before, " ", (sample.before, sample.before))
+        if rng.random() < self.empty_share:  # an empty instruction changes nothing
+            return EditPair(before, before, " ", (sample.before, sample.before))
         scenes = (sample.before, sample.after)
-        return Pair(before, render(sample.after, self.size), self.instruction(sample, rng), scenes)
+        return EditPair(before, render(sample.after, self.size), self.instruction(sample, rng), scenes)
 
     def instruction(self, sample: SandboxSample, rng: Random) -> str:
-        """Half of the time as the user says it plainly, half as the sequencer words it."""
+        """Half of the time the user's plain request, half of the time the words of the sequencer."""
         if rng.random() < 0.5:
             return sample.request
         return "; ".join(self.sequencer.plan(Decomposition.of(sample.gold, ""), "single"))
 
 
 def vocabulary(pairs: EditPairs, samples: int = 4000) -> list[str]:
-    """The words of explicit instructions, the sandbox's synonyms among them; most frequent first."""
+    """The words of explicit instructions and the sandbox's synonyms, most frequent first."""
     counts: dict[str, int] = {}
     tables = (COLOUR_WORDS, SHAPE_WORDS, MATERIAL_WORDS, BACKGROUND_WORDS, NUMBER_WORDS)
     for table in tables:
@@ -81,4 +81,4 @@ def vocabulary(pairs: EditPairs, samples: int = 4000) -> list[str]:
     return sorted(counts, key=lambda w: (-counts[w], w))
 
 
-__all__ = ["EditPairs", "Pair", "vocabulary"]
+__all__ = ["EditPairs", "EditPair", "vocabulary"]
