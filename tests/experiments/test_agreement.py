@@ -17,6 +17,7 @@ from common.errors import BadInput, MissingFile, RunFailed
 from common.files import read_json
 from editors.sandbox import SandboxEditor
 from experiments import agreement
+from experiments.evaluation.agreement import study
 from experiments.runs import cli
 from judges.base import Verdict
 from judges.question import BudgetSpent
@@ -100,7 +101,7 @@ def test_the_same_command_again_judges_nothing_and_one_that_was_cut_goes_on(
             calls.append(wanted.id)
             return super().judge(before, after, wanted)
 
-    monkeypatch.setattr(agreement, "make_judge", lambda config: Counting())
+    monkeypatch.setattr(study, "make_judge", lambda config: Counting())
     run(*words)
     assert len(calls) == 13 and verdicts(tmp_path) == rows and (tmp_path / "agreement.json").read_bytes() == result
     run(*words)
@@ -126,7 +127,7 @@ class Failing(SandboxJudge):
 
 def test_a_spent_budget_leaves_partial_numbers_and_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("data=sandbox", "samples=10", f"out={tmp_path}")
-    monkeypatch.setattr(agreement, "make_judge", lambda config: Failing(8, BudgetSpent("1 of 1 dollars")))
+    monkeypatch.setattr(study, "make_judge", lambda config: Failing(8, BudgetSpent("1 of 1 dollars")))
     with pytest.raises(RunFailed, match="budget is spent.*partial"):
         run(*words)
     found = read_json(tmp_path / "agreement.json")
@@ -142,14 +143,14 @@ def test_what_concerns_all_edits_stops_at_once_and_keeps_what_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = Failing(4, BadInput("the key was rejected"))
-    monkeypatch.setattr(agreement, "make_judge", lambda config: judge)
+    monkeypatch.setattr(study, "make_judge", lambda config: judge)
     with pytest.raises(BadInput, match="key was rejected"):
         run("data=sandbox", "samples=20", f"out={tmp_path}")
     assert len(verdicts(tmp_path)) == 4 and judge.calls < 20
 
 
 def test_too_many_invalid_verdicts_fail_the_run_unless_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agreement, "make_judge", lambda config: Failing(15, None))
+    monkeypatch.setattr(study, "make_judge", lambda config: Failing(15, None))
     words = ("data=sandbox", "samples=10", f"out={tmp_path}")
     with pytest.raises(RunFailed, match="5 of 20 verdicts are invalid.*content filter"):
         run(*words)

@@ -20,12 +20,13 @@ SHARES = ("model", "judge, %", "people, %", "judge − people, %", "p", "p (Holm
 
 
 def write_reports(
-    out: Path, config: AgreementConfig, data: PreferenceSet, found: Findings, spent: dict[str, Any]
+    out: Path, config: AgreementConfig, data: PreferenceSet, findings: Findings, judge: dict[str, Any]
 ) -> list[Path]:
+    """`judge` holds the counts of verdicts and what they cost."""
     title = f"{judge_name(config)} against people on {data.card.title}"
     return [
-        write_text(out / "agreement.md", "\n".join(markdown(title, config, data, found, spent)) + "\n"),
-        write_text(out / "agreement.html", page(title, html(title, config, data, found, spent))),
+        write_text(out / "agreement.md", "\n".join(markdown(title, config, data, findings, judge)) + "\n"),
+        write_text(out / "agreement.html", page(title, html(title, config, data, findings, judge))),
     ]
 
 
@@ -37,9 +38,11 @@ def judge_name(config: AgreementConfig) -> str:
     return f"judge={config.judge.name}{model}{rubric}"
 
 
-def measure_rows(found: Findings) -> list[Cells]:
+def measure_rows(findings: Findings) -> list[Cells]:
     """One row per measure; stars point to the notes below the table."""
-    return [(m.title, m.text(), str(m.cell.n), str(m.cell.invalid), str(m.cell.missing), m.how) for m in found.measures]
+    return [
+        (m.title, m.text(), str(m.cell.n), str(m.cell.invalid), str(m.cell.missing), m.how) for m in findings.measures
+    ]
 
 
 def share_rows(config: AgreementConfig, shares: Sequence[ModelShare]) -> list[Cells]:
@@ -51,10 +54,10 @@ def share_rows(config: AgreementConfig, shares: Sequence[ModelShare]) -> list[Ce
     return [row(s) for s in shares]
 
 
-def sentences(data: PreferenceSet, found: Findings, spent: dict[str, Any]) -> list[str]:
+def sentences(data: PreferenceSet, findings: Findings, judge: dict[str, Any]) -> list[str]:
     """What must be known beside the numbers."""
-    counts, out = found.comparisons, []
-    if found.partial:
+    counts, out = findings.comparisons, []
+    if findings.partial:
         out.append("Not finished: what is marked partial is no result yet.")
     tied = (
         f", {counts['tied_by_people']} tied by people, {counts['tied_by_judge']} with equal scores or a tie of the judge"
@@ -62,58 +65,60 @@ def sentences(data: PreferenceSet, found: Findings, spent: dict[str, Any]) -> li
         else ""
     )
     out.append(f"{counts['all']} rows{tied}; {counts['invalid']} invalid, {counts['missing']} not judged yet.")
-    ties = found.ties
+    ties = findings.ties
     if ties is not None and ties.epsilon is not None:
         shown = [f"Epsilon {ties.epsilon:.4g} was chosen on {ties.half}"]
         if ties.calibration is not None and ties.in_sample is not None:
             shown.append(f"where it reached {100 * ties.calibration:.1f} %")
             shown.append(f"chosen on all pairs, as others do, it would show {100 * ties.in_sample:.1f} %")
         out.append("; ".join(shown) + ". The tie-aware accuracy is that of the other half.")
-    if "inconsistent" in spent:
-        sides = spent["favoured_side"]
+    if "inconsistent" in judge:
+        sides = judge["favoured_side"]
         out.append(
-            f"Asked in both orders, {spent['inconsistent']} of {spent['judged']} pairs had no consistent answer; the same side "
+            f"Asked in both orders, {judge['inconsistent']} of {judge['judged']} pairs had no consistent answer; the same side "
             f"was named in both orders {sides['A']} times for A and {sides['B']} for B."
         )
-    if usage := spent.get("usage"):
+    if usage := judge.get("usage"):
         out.append(
             f"{usage['calls']} calls and {usage['cached']} cached replies in this process, {usage['input_tokens']} tokens in, "
             f"{usage['output_tokens']} out, ${usage['dollars']:.2f}."
         )
-    stars = [f"{m.title}: {m.cell.note}." for m in found.measures if m.cell.note]
-    return [*out, *found.notes, *stars, *data.card.notes]
+    stars = [f"{m.title}: {m.cell.note}." for m in findings.measures if m.cell.note]
+    return [*out, *findings.notes, *stars, *data.card.notes]
 
 
 def markdown(
-    title: str, config: AgreementConfig, data: PreferenceSet, found: Findings, spent: dict[str, Any]
+    title: str, config: AgreementConfig, data: PreferenceSet, findings: Findings, judge: dict[str, Any]
 ) -> list[str]:
     def lines(head: Cells, rows: Sequence[Cells]) -> list[str]:
         clean = [[c.replace("|", "\\|").replace("\n", " ") for c in row] for row in rows]
         return [f"| {' | '.join(r)} |" for r in [head, ["---"] * len(head), *clean]]
 
-    out = [f"# {title}", "", *_about(data), "", *lines(MEASURES, measure_rows(found)), ""]
-    if found.shares:
-        out += ["## Self-preference", "", _SHARES_SAID, "", *lines(SHARES, share_rows(config, found.shares)), ""]
-    return [*out, "## Notes", "", *(f"- {s}" for s in sentences(data, found, spent))]
+    out = [f"# {title}", "", *_about(data), "", *lines(MEASURES, measure_rows(findings)), ""]
+    if findings.shares:
+        out += ["## Self-preference", "", _SHARES_NOTE, "", *lines(SHARES, share_rows(config, findings.shares)), ""]
+    return [*out, "## Notes", "", *(f"- {s}" for s in sentences(data, findings, judge))]
 
 
-def html(title: str, config: AgreementConfig, data: PreferenceSet, found: Findings, spent: dict[str, Any]) -> list[str]:
+def html(
+    title: str, config: AgreementConfig, data: PreferenceSet, findings: Findings, judge: dict[str, Any]
+) -> list[str]:
     def cells(rows: Sequence[Cells], stress: int = -1) -> list[tuple[Cells, bool]]:
         return [([escape(c) for c in row], i == stress) for i, row in enumerate(rows)]
 
     body = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _about(data))]
-    shown = [([*one[:-1], _HOW.format(one[-1])], stressed) for one, stressed in cells(measure_rows(found), 0)]
+    shown = [([*one[:-1], _HOW.format(one[-1])], stressed) for one, stressed in cells(measure_rows(findings), 0)]
     body.append(f'<div class="wide textlast">{table(MEASURES, shown)}</div>')
-    if found.shares:
-        body += ["<h2>Self-preference</h2>", f"<p>{escape(_SHARES_SAID)}</p>"]
-        shares = table(SHARES, cells(share_rows(config, found.shares)))
+    if findings.shares:
+        body += ["<h2>Self-preference</h2>", f"<p>{escape(_SHARES_NOTE)}</p>"]
+        shares = table(SHARES, cells(share_rows(config, findings.shares)))
         body.append(f'<div class="wide">{shares}</div>')
-    notes = "".join(f"<li>{escape(s)}</li>" for s in sentences(data, found, spent))
+    notes = "".join(f"<li>{escape(s)}</li>" for s in sentences(data, findings, judge))
     return [*body, "<h2>Notes</h2>", f"<ul>{notes}</ul>"]
 
 
 _HOW = '<div class="muted" style="white-space:normal;text-align:left;min-width:240px">{}</div>'  # long: it may wrap
-_SHARES_SAID = (
+_SHARES_NOTE = (
     "How often each model's edits win their comparisons (a tie is half a win), by the judge and by people on the same "
     "comparisons. A positive difference: the judge likes this model's edits better than people do."
 )

@@ -1,0 +1,89 @@
+"""How well a judge agrees with people: verdicts on a set of preference data, and the findings they lead to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.preferences import PreferenceSet
+from common.errors import BadInput, RunFailed
+from common.files import write_json
+from conf.schema import AgreementConfig
+from experiments.evaluation.agreement.data import carried_scores, check_judge, load_data
+from experiments.evaluation.agreement.judge import SANDBOX, keep_settings, make_judge, rubric_name, settings_of
+from experiments.evaluation.agreement.verdicts import Verdicts
+from judges.findings import Findings, findings_from_scores, findings_from_votes
+from judges.invalid import too_many_invalid
+
+SOURCES = ("judge", "csv")  # of the scores
+
+
+@dataclass(frozen=True)
+class Study:
+    """The outcome for one judge on one set."""
+
+    config: AgreementConfig
+    data: PreferenceSet
+    findings: Findings
+    judge: dict[str, Any]  # counts of verdicts and costs; empty where the file carries the scores
+    stopped: str  # why not everything was judged; "" where it was
+
+    def check(self) -> None:
+        """Raises RunFailed where the numbers are partial or too many verdicts are invalid."""
+        if self.stopped:
+            raise RunFailed(
+                f"{self.stopped}. The numbers above are partial; the same command goes on after what is judged"
+            )
+        most = self.config.judge.max_invalid_share
+        if self.judge and too_many_invalid(self.judge["invalid"], self.judge["judged"], most):
+            raise RunFailed(
+                f"{self.judge['invalid']} of {self.judge['judged']} verdicts are invalid, more than judge.max_invalid_share="
+                f"{most:g} (the first: {self.judge['first_reason']}). What was left out may be what is hard: remove the cause, "
+                "or allow it with a larger share"
+            )
+
+
+def check_config(config: AgreementConfig) -> None:
+    """Raises BadInput for values that cannot work, before any data are read."""
+    if config.scores not in SOURCES:
+        raise BadInput(f"scores={config.scores} is unknown; choose {' or '.join(SOURCES)}")
+    if config.samples is not None and config.samples < 1:
+        raise BadInput(f"samples={config.samples} cannot be used; give 1 or more")
+
+
+def run_study(config: AgreementConfig, out: Path) -> Study:
+    """Judge what has no verdict yet in `out` and write agreement.json. Raises BadInput, BadData, MissingFile, and whatever
+    the judge raises for all edits alike; what was judged until then is kept in verdicts.jsonl."""
+    data = load_data(config, out)
+    check_judge(config, data)
+    keep_settings(out, settings_of(config, data))
+    if config.scores == "csv":
+        study = Study(config, data, findings_from_scores(data, carried_scores(data), config.seed), {}, "")
+    else:
+        verdicts, judge = Verdicts(out / "verdicts.jsonl"), make_judge(config)
+        if hasattr(judge, "compare"):
+            stopped = verdicts.compare_all(data, judge)
+            findings = findings_from_votes(data, verdicts.votes, config.seed)
+        else:
+            stopped = verdicts.score_all(data, judge)
+            findings = findings_from_scores(data, verdicts.scores, config.seed)
+        study = Study(config, data, findings, verdicts.summary(judge), stopped)
+    write_json(out / "agreement.json", document(study))
+    return study
+
+
+def document(study: Study) -> dict[str, Any]:
+    """What agreement.json holds."""
+    config, data = study.config, study.data
+    rubric = None if config.judge.kind == SANDBOX else rubric_name(config)
+    judge = {"name": config.judge.name, "model": config.judge.model, "rubric": rubric}
+    return {
+        "data": {"name": config.data, "rule": data.rule, **asdict(data.card)},
+        "judge": {"name": "scores of the file"} if config.scores == "csv" else judge | study.judge,
+        "seed": config.seed,
+        **study.findings.as_dict(),
+    }
+
+
+__all__ = ["Study", "check_config", "document", "run_study"]

@@ -1,0 +1,28 @@
+"""The table of an agreement study on the terminal."""
+
+from __future__ import annotations
+
+from benchmarks.preferences import PreferenceSet
+from judges.findings import Findings
+
+
+def summary_lines(data: PreferenceSet, findings: Findings) -> list[str]:
+    """The table on the terminal: within 110 columns."""
+    title = f"{data.card.title}: {len(data.groups)} requests, {findings.comparisons['all']} rows"
+    lines = [title, ""]
+    for m in findings.measures:
+        lines.append(f"  {m.title:<38}{m.text():>24}   {m.cell.counts()}")
+    if findings.ties is not None and findings.ties.epsilon is not None:
+        lines.append(f"  epsilon {findings.ties.epsilon:.4g}, chosen on {findings.ties.half}")
+    for s in findings.shares:
+        if not s.excess.cell.partial and s.excess.cell.value is not None:
+            p = s.excess.adjusted
+            lines.append(
+                f"  wins of {s.model}: judge {s.judge.text(1, percent=True)}, people {s.people.text(1, percent=True)}, "
+                f"excess {s.excess.cell.text(1, True, True)}" + (f", p {p:.3g} (Holm)" if p is not None else "")
+            )
+    stars = sorted({m.cell.note for m in findings.measures if m.cell.note})
+    return [*lines, *(f"  note: {n}" for n in findings.notes), *(f"  * {note}" for note in stars)]
+
+
+__all__ = ["summary_lines"]
