@@ -73,7 +73,7 @@ def build_request(template: str, sample: EditSample, max_request_chars: int = MA
         raise BadInput(f"sample {sample.id!r}: {error}") from error
     filled = {"history": _render_history(sample.history, max_request_chars), "request": request}
     # One pass, so that a request that says "{history}" stays what it is.
-    text = re.sub(r"\{(history|request)\}", lambda found: filled[found[1]], template)
+    text = re.sub(r"\{(history|request)\}", lambda match: filled[match[1]], template)
     return Request(text, () if sample.image is None else (sample.image,))
 
 
@@ -87,7 +87,7 @@ def clean_request(text: str, max_chars: int = MAX_REQUEST_CHARS) -> tuple[str, t
     if max_chars < 1:
         raise BadInput(f"max_request_chars={max_chars} leaves nothing of a request; give 1 or more")
     visible = "".join(_visible(char) for char in text)
-    clean = " ".join(_MARKUP.sub(lambda found: (found[1] or "") + " ", visible).split())
+    clean = " ".join(_MARKUP.sub(lambda match: (match[1] or "") + " ", visible).split())
     if not clean:
         raise BadInput("the request is empty; say what to change, for example 'make the red star blue'")
     if len(clean) <= max_chars:

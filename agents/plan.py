@@ -93,11 +93,11 @@ def decomposition_from_dict(raw: dict[str, object]) -> Decomposition:
     return Decomposition(*(tuple(items) for items in lists.values()), think=think)  # type: ignore[arg-type, misc]
 
 
-def _check_order(found: list[str]) -> None:
+def _check_order(marks: list[str]) -> None:
     for mark in _EXPECTED:
-        if found.count(mark) != 1:
-            raise MalformedDecomposition(f"{mark} stands {found.count(mark)} times, expected once")
-    for want, got in zip(_EXPECTED, found, strict=True):
+        if marks.count(mark) != 1:
+            raise MalformedDecomposition(f"{mark} stands {marks.count(mark)} times, expected once")
+    for want, got in zip(_EXPECTED, marks, strict=True):
         if want != got:
             raise MalformedDecomposition(f"{got} stands where {want} was expected; the order is {' '.join(_EXPECTED)}")
 

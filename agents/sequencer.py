@@ -51,14 +51,14 @@ class RulesSequencer:
         self, samples: Sequence[EditSample], decompositions: Sequence[Decomposition | None], execution: str
     ) -> list[Sequenced]:
         pairs = zip(samples, decompositions, strict=True)
-        return [self.plan_sample(sample, found, execution) for sample, found in pairs]
+        return [self.plan_sample(sample, decomposition, execution) for sample, decomposition in pairs]
 
-    def plan_sample(self, sample: EditSample, found: Decomposition | None, execution: str) -> Sequenced:
+    def plan_sample(self, sample: EditSample, decomposition: Decomposition | None, execution: str) -> Sequenced:
         """The plan for one sample, or its raw request as the only sub-request where there is nothing to plan from."""
-        if found is None or found.edits is None:
-            why = "the decomposition was malformed" if found is None else "the three lists differ in length"
+        if decomposition is None or decomposition.edits is None:
+            why = "the decomposition was malformed" if decomposition is None else "the three lists differ in length"
             return fallback(sample.request, why)
-        return Sequenced(self.plan(found, execution), "rules")
+        return Sequenced(self.plan(decomposition, execution), "rules")
 
     def plan(self, decomposition: Decomposition, execution: str = "single") -> tuple[str, ...]:
         """Ordered sub-requests. In "multi" each is one call; in "single" all of them describe the given picture.

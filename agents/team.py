@@ -55,15 +55,15 @@ class Team:
     def _batch(self, samples: Sequence[EditSample], seed: int) -> list[Trace]:
         images = [_picture(sample) for sample in samples]
         clock = [time.perf_counter()]
-        found = self._decompose(samples)
+        replies = self._decompose(samples)
         clock.append(time.perf_counter())
-        plans = self._sequence(samples, found)
+        plans = self._sequence(samples, replies)
         clock.append(time.perf_counter())
         edited = self.editing.run([s.id for s in samples], images, [p.sub_requests for p in plans], seed)
         clock.append(time.perf_counter())
         spans = [(b - a) / len(samples) for a, b in zip(clock[:-1], clock[1:], strict=True)]
         traces = []
-        for sample, image, reply, plan, result in zip(samples, images, found, plans, edited, strict=True):
+        for sample, image, reply, plan, result in zip(samples, images, replies, plans, edited, strict=True):
             pictures = (image, *result.pictures)
             traces.append(
                 Trace(
@@ -91,12 +91,12 @@ class Team:
         return [None] * len(samples) if self.decomposer is None else self.decomposer.decompose(samples)
 
     def _sequence(
-        self, samples: Sequence[EditSample], found: Sequence[DecomposeResult] | Sequence[None]
+        self, samples: Sequence[EditSample], replies: Sequence[DecomposeResult] | Sequence[None]
     ) -> list[Sequenced]:
         if self.decomposer is None:
             requests = [clean_request(s.request) for s in samples]
             return [Sequenced((text,), "request", notes) for text, notes in requests]
-        decompositions = [None if reply is None else reply.decomposition for reply in found]
+        decompositions = [None if reply is None else reply.decomposition for reply in replies]
         return self.sequencer.sequence(samples, decompositions, self.editing.execution)
 
 

@@ -55,10 +55,10 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, without the pictures."""
         light = {name: getattr(self, name) for name in _PLAIN}
-        found = self.decomposition
+        decomposition = self.decomposition
         return {
             **light,
-            "decomposition": None if found is None else asdict(found),
+            "decomposition": None if decomposition is None else asdict(decomposition),
             "calls": [asdict(call) for call in self.calls],
             "timings": self.timings,
         }
@@ -94,11 +94,11 @@ class Trace:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Trace:
         """The trace behind `to_dict`, without pictures. Raises KeyError, TypeError or ValueError for anything else."""
-        found = raw["decomposition"]
+        decomposition = raw["decomposition"]
         plain: dict[str, Any] = {n: tuple(raw[n]) if isinstance(raw[n], list) else raw[n] for n in _PLAIN if n in raw}
         return cls(
             **plain,
-            decomposition=None if found is None else decomposition_from_dict(found),
+            decomposition=None if decomposition is None else decomposition_from_dict(decomposition),
             calls=tuple(Call(str(c["instruction"]), int(c["seed"])) for c in raw["calls"]),
             timings=dict(raw["timings"]),
         )

@@ -26,14 +26,14 @@ NAMING = {
 class VLMSequencer:
     """`prompt` is a template with {request}, {edits} and {naming}. Unreadable replies are replaced by the rules' plan.
 
-    `asked` and `unreadable` count the model's replies over the life of the object, for the run's report.
+    `replies` and `unreadable` count what the model wrote over the life of the object, for the run's report.
     """
 
     backend: Backend
     prompt: str
     sampling: Sampling
     rules: RulesSequencer = field(default_factory=RulesSequencer)
-    asked: int = 0
+    replies: int = 0
     unreadable: int = 0
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class VLMSequencer:
         requests = [self.request(samples[b], decompositions[b], execution) for b in rows]  # type: ignore[arg-type]
         replies = self.backend.generate(requests, 1, self.sampling)
         for b, completions in zip(rows, replies, strict=True):
-            self.asked += 1
+            self.replies += 1
             try:
                 plans[b] = Sequenced(parse_steps(completions[0].text), "vlm")
             except BadInput as error:
@@ -61,9 +61,9 @@ class VLMSequencer:
                 plans[b] = replace(plans[b], notes=(f"the sequencer's reply could not be read ({error}): rules used",))
         return plans
 
-    def request(self, sample: EditSample, found: Decomposition, execution: str) -> Request:
+    def request(self, sample: EditSample, decomposition: Decomposition, execution: str) -> Request:
         """The prompt for one decomposition, with the picture where there is one."""
-        edits = [clean_request(explicit_instruction(edit))[0] for edit in found.edits or ()]
+        edits = [clean_request(explicit_instruction(edit))[0] for edit in decomposition.edits or ()]
         filled = {
             "request": clean_request(sample.request)[0],
             "edits": "\n".join(f"- {edit}" for edit in edits),
@@ -80,10 +80,10 @@ def parse_steps(text: str) -> tuple[str, ...]:
         raise BadInput("the reply is empty")
     steps = []
     for number, line in enumerate(lines, 1):
-        found = _LINE.fullmatch(line)
-        if found is None or int(found[1]) != number:
+        step = _LINE.fullmatch(line)
+        if step is None or int(step[1]) != number:
             raise BadInput(f"expected a line '{number}. <step>', found {line[:60]!r}")
-        steps.append(found[2])
+        steps.append(step[2])
     return tuple(steps)
 
 

@@ -49,10 +49,10 @@ def read_step(instruction: str) -> Edit | None:
     """The triple of one atomic instruction, None where its words leave more than one reading."""
     text = " ".join(instruction.split()).rstrip(".").strip()
     for action, pattern in _PATTERNS:
-        found = pattern.fullmatch(text)
-        if found is None:
+        match = pattern.fullmatch(text)
+        if match is None:
             continue
-        groups = found.groupdict()
+        groups = match.groupdict()
         x, y = groups.get("x") or "", groups.get("y") or ""
         if action == "text":
             edit = Edit("text", "image", y.strip())

@@ -140,15 +140,15 @@ def drop(
     candidates: Sequence[Candidate], avoided: Sequence[Avoided], threshold: float
 ) -> tuple[list[Candidate], list[Dropped]]:
     """(what may be trained on, what may not and why). The order of the candidates is kept; nothing depends on it."""
-    found: dict[str, Dropped] = {}
+    dropped: dict[str, Dropped] = {}
     for one in avoided:
         for c in candidates:
             ids = {c.id, c.own_id} & one.ids if one.anywhere or _same(one.name, c.source) else set()
             if ids:
-                found.setdefault(c.id, Dropped(c.id, c.request, "id", one.name, min(ids), 1.0))
+                dropped.setdefault(c.id, Dropped(c.id, c.request, "id", one.name, min(ids), 1.0))
     texts = [(text, one.name) for one in avoided for text in one.texts]
-    found |= {d.id: d for d in _near([c for c in candidates if c.id not in found], texts, threshold)}
-    return [c for c in candidates if c.id not in found], [found[c.id] for c in candidates if c.id in found]
+    dropped |= {d.id: d for d in _near([c for c in candidates if c.id not in dropped], texts, threshold)}
+    return [c for c in candidates if c.id not in dropped], [dropped[c.id] for c in candidates if c.id in dropped]
 
 
 def drop_near_held_out(candidates: Sequence[Candidate], threshold: float) -> tuple[list[Candidate], list[Dropped]]:

@@ -97,8 +97,8 @@ def texts(edit: Any, key: str, names: Sequence[str], where: str) -> tuple[str, .
     if isinstance(entries, Mapping):
         entries = next((entries[n] for n in names if n in entries), None)
     if isinstance(entries, list):
-        found = [next((e[n] for n in names if n in e), None) if isinstance(e, Mapping) else e for e in entries]
-        said = tuple(text for text in found if isinstance(text, str) and text)
+        values = [next((e[n] for n in names if n in e), None) if isinstance(e, Mapping) else e for e in entries]
+        said = tuple(text for text in values if isinstance(text, str) and text)
         if len(said) == len(entries):
             return said
     raise BadData(f"{where}: edit[{key!r}] should hold texts under {names[0]!r} but holds {str(edit[key])[:120]!r}")

@@ -105,10 +105,10 @@ def _row(file: Path, line: int, values: Mapping[str, Any]) -> _Row:
     def picture(column: str, mode: str = "RGB") -> PictureFile | None:
         if not (name := text(column)):
             return None
-        found = file.parent / Path(name).expanduser()
-        if not found.is_file():
-            raise MissingFile(f"{where}: {column}: there is no picture {found}")
-        return PictureFile(found, f"{where}, column {column}", mode)
+        path = file.parent / Path(name).expanduser()
+        if not path.is_file():
+            raise MissingFile(f"{where}: {column}: there is no picture {path}")
+        return PictureFile(path, f"{where}, column {column}", mode)
 
     if not text("instruction"):
         raise BadData(f"{where}: instruction is missing; every row needs one")

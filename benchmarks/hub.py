@@ -40,20 +40,20 @@ def _explain(error: BaseException, card: Card, where: str) -> ImageEditError | N
 
     chain = _chain(error)
 
-    def found(*kinds: type) -> BaseException | None:
+    def cause_of(*kinds: type) -> BaseException | None:
         return next((e for e in chain if isinstance(e, kinds)), None)
 
     status = _status(chain)
     text = " ".join(str(e) for e in chain)
     get = f"How to get it: {card.get}"
-    if found(hub.GatedRepoError) or "gated dataset" in text or status in (401, 403):
+    if cause_of(hub.GatedRepoError) or "gated dataset" in text or status in (401, 403):
         return MissingFile(
             f"{card.name}: {where} is gated or needs a login. Accept its conditions on its page on huggingface.co, then "
             f"`hf auth login` or set HF_TOKEN. {get}"
         )
-    if found(hub.RevisionNotFoundError) or re.search(r"Revision '.*' doesn't exist", text):
+    if cause_of(hub.RevisionNotFoundError) or re.search(r"Revision '.*' doesn't exist", text):
         return MissingFile(f"{card.name}: {where}: there is no such revision; correct benchmark.revision. {get}")
-    if found(hub.OfflineModeIsEnabled) or "OfflineModeIsEnabled" in text or "offline mode" in text.lower():
+    if cause_of(hub.OfflineModeIsEnabled) or "OfflineModeIsEnabled" in text or "offline mode" in text.lower():
         return MissingFile(
             f"{card.name}: {where} is not on this machine, and the Hub is switched off here ({_offline()}). Unset it, or "
             f"get the data elsewhere and give its folder as benchmark.path. {get}"
@@ -63,22 +63,22 @@ def _explain(error: BaseException, card: Card, where: str) -> ImageEditError | N
             f"{card.name}: the Hub answers {where} with 429 (too many requests). Wait some minutes and start again, or log "
             f"in with `hf auth login` for a higher limit. {get}"
         )
-    if found(hub.RepositoryNotFoundError, DatasetNotFoundError) or status == 404:
+    if cause_of(hub.RepositoryNotFoundError, DatasetNotFoundError) or status == 404:
         return MissingFile(f"{card.name}: {where} is not on the Hub, or is private; is benchmark.hub right? {get}")
-    if found(hub.HfHubHTTPError) and status is not None:
+    if cause_of(hub.HfHubHTTPError) and status is not None:
         return RunFailed(f"{card.name}: the Hub answers {where} with status {status}; try again later. {get}")
-    if found(hub.LocalEntryNotFoundError) or any(b.__name__ in _NO_NETWORK for e in chain for b in type(e).__mro__):
+    if cause_of(hub.LocalEntryNotFoundError) or any(b.__name__ in _NO_NETWORK for e in chain for b in type(e).__mro__):
         return MissingFile(
             f"{card.name}: no network: {where} cannot be reached. Check the connection (HTTPS_PROXY, HF_ENDPOINT), or get the "
             f"data elsewhere and give its folder as benchmark.path. {get}"
         )
-    if found(DataFilesNotFoundError) or "EmptyDatasetError" in {type(e).__name__ for e in chain}:
+    if cause_of(DataFilesNotFoundError) or "EmptyDatasetError" in {type(e).__name__ for e in chain}:
         return MissingFile(f"{card.name}: {where} holds no data files. {get}")
     if match := re.search(
         r"(Bad split: .*|Unknown split .*|BuilderConfig .* not found.*|Config name is missing.*)", text
     ):
         return BadInput(f"{card.name}: {where}: {match[1][:400]} (benchmark.split, benchmark.config)")
-    if bad := found(pa.ArrowInvalid, UnicodeDecodeError):
+    if bad := cause_of(pa.ArrowInvalid, UnicodeDecodeError):
         return BadData(f"{card.name}: {where} is damaged or not what its name says ({bad}). {get}")
     return None
 

@@ -96,16 +96,16 @@ def load(options: Options) -> Benchmark:
 
 def _sessions(table: Table) -> list[list[int]]:
     """Rows by picture, each picture's by turn."""
-    found: dict[str, dict[int, int]] = {}
+    pictures: dict[str, dict[int, int]] = {}
     for i, (picture, turn) in enumerate(zip(table.column("img_id"), table.column("turn_index"), strict=True)):
-        turns = found.setdefault(picture, {})
+        turns = pictures.setdefault(picture, {})
         if turn in turns:
             raise BadData(
                 f"magicbrush: {table.where}: turn {turn} of picture {picture} is in row {table.number(turns[turn])} and in row "
                 f"{table.number(i)}. How to get it: {CARD.get}"
             )
         turns[turn] = i
-    return [[turns[t] for t in sorted(turns)] for turns in found.values()]
+    return [[turns[t] for t in sorted(turns)] for turns in pictures.values()]
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ def region(mask: Image.Image, source: Opens, where: str) -> Image.Image:
 
 
 def _mask(table: Table, i: int) -> RegionMask | None:
-    found = table.picture(i, "mask_img", None)
-    return RegionMask(found, table.needed(i, "source_img")) if found else None
+    mask = table.picture(i, "mask_img", None)
+    return RegionMask(mask, table.needed(i, "source_img")) if mask else None
 
 
 __all__ = ["CARD", "COLUMNS", "FINAL", "RegionMask", "load", "region"]

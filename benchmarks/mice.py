@@ -96,8 +96,8 @@ class Record:
     @property
     def rule(self) -> str | None:
         """The lasting rule said in turn 1."""
-        found = _RULE.match(self.instruction[0])
-        return found[1] if found else None
+        match = _RULE.match(self.instruction[0])
+        return match[1] if match else None
 
     @property
     def key(self) -> str:
@@ -172,10 +172,10 @@ def gold_edit(task_type: str, formatted: str) -> Edit:
     if task_type not in _COMPILED:
         raise Unmapped(UNKNOWN_TASK, task_type)
     text = formatted.strip()
-    kind, found = next(((k, m) for k, p in _COMPILED[task_type] if (m := p.fullmatch(text))), ("", None))
-    if found is None:
+    kind, match = next(((k, m) for k, p in _COMPILED[task_type] if (m := p.fullmatch(text))), ("", None))
+    if match is None:
         raise Unmapped(NO_PATTERN, text)
-    args = [" ".join(a.split()) for a in found.groups()]
+    args = [" ".join(a.split()) for a in match.groups()]
     if kind == "label":
         args = args[1:]  # the text to be replaced may be empty or anything
     if "" in args:

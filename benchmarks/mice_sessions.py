@@ -224,17 +224,17 @@ class _Pictures:
                 self.files.setdefault(file.name, []).append(file)
 
     def find(self, session: Session) -> PictureFile:
-        found = self.files.get(session.image, [])
-        if len(found) > 1:
+        files = self.files.get(session.image, [])
+        if len(files) > 1:
             raise BadData(
-                f"mice: {session.id}: several pictures are called {session.image!r}: {', '.join(map(str, found))}"
+                f"mice: {session.id}: several pictures are called {session.image!r}: {', '.join(map(str, files))}"
             )
-        if not found:
+        if not files:
             raise MissingFile(
                 f"mice: {session.id}: there is no picture {session.image!r} in {self.folder}. How to get it: {CARD.get}. "
                 "Without pictures there is benchmark=mice_text"
             )
-        return PictureFile(found[0], f"mice: {session.id}")
+        return PictureFile(files[0], f"mice: {session.id}")
 
 
 __all__ = ["CARD", "Session", "Turn", "load", "read_sessions"]

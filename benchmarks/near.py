@@ -96,10 +96,10 @@ class NearIndex:
 
     def nearest(self, texts: Sequence[str]) -> list[Near | None]:
         """For each text the nearest indexed one, None where none is within the threshold."""
-        found: list[Near | None] = []
+        nearest: list[Near | None] = []
         for start in range(0, len(texts), CHUNK):
-            found += self._chunk([normalised(t) for t in texts[start : start + CHUNK]])
-        return found
+            nearest += self._chunk([normalised(t) for t in texts[start : start + CHUNK]])
+        return nearest
 
     def _chunk(self, plain: list[str]) -> list[Near | None]:
         best: list[Near | None] = [None] * len(plain)

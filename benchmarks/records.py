@@ -25,14 +25,14 @@ class Record:
 
     def text(self, *names: str) -> str:
         """The first of these fields that is there and not empty; BadData where none is."""
-        found = self.text_or_none(*names)
-        if found is None:
+        text = self.text_or_none(*names)
+        if text is None:
             there = ", ".join(self.row)
             raise BadData(
                 f"{self.card.name}: {self.where} has no {' or '.join(map(repr, names))}; it has {there}. "
                 f"How to get it: {self.card.get}"
             )
-        return found
+        return text
 
     def text_or_none(self, *names: str) -> str | None:
         """As `text`, None where none is there. A list of one text counts as that text."""
@@ -76,13 +76,13 @@ def records(file: Path, card: Card) -> list[tuple[str, Record]]:
     if not isinstance(whole, dict | list) or not whole:
         raise BadData(f"{card.name}: {file} should hold an object or a list of records. How to get it: {card.get}")
     pairs = whole.items() if isinstance(whole, dict) else ((str(i), row) for i, row in enumerate(whole))
-    found = []
+    rows = []
     for key, row in pairs:
         where = f"{file}, record {key!r}"
         if not isinstance(row, dict):
             raise BadData(f"{card.name}: {where} should be an object but is {type(row).__name__}")
-        found.append((key, Record(row, where, card)))
-    return found
+        rows.append((key, Record(row, where, card)))
+    return rows
 
 
 def root_of(card: Card, path: str | None) -> Path:

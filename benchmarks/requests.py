@@ -113,9 +113,9 @@ def _text_file(path: str | None) -> Path | None:
     if not path:
         return None
     root = Path(path).expanduser()
-    found = [root] if root.is_file() else sorted(f for f in root.glob("*") if f.is_file())
-    files = [f for f in found if f.suffix.lower() in (".csv", ".tsv", ".jsonl")]
-    tables = [f for f in found if f.suffix.lower() in (".parquet", ".arrow", ".json")]
+    listed = [root] if root.is_file() else sorted(f for f in root.glob("*") if f.is_file())
+    files = [f for f in listed if f.suffix.lower() in (".csv", ".tsv", ".jsonl")]
+    tables = [f for f in listed if f.suffix.lower() in (".parquet", ".arrow", ".json")]
     if len(files) > 1:
         raise BadInput(f"{root} has {len(files)} files of rows ({', '.join(f.name for f in files)}); give one as path")
     return files[0] if files and not tables else None
@@ -134,8 +134,8 @@ def _from_file(card: Card, file: Path, wanted: str) -> Iterator[_Row]:
             raise BadData(f"{file}:{line}: {names[wanted]} should be a text but is {text!r}")
         if picture is not None and not isinstance(picture, str):
             raise BadData(f"{file}:{line}: {names['image']} should be a path but is {picture!r}")
-        found = str((file.parent / Path(picture).expanduser()).resolve()) if picture else None
-        yield _Row(line, str(id_).strip(), (text or "").strip(), found)
+        path = str((file.parent / Path(picture).expanduser()).resolve()) if picture else None
+        yield _Row(line, str(id_).strip(), (text or "").strip(), path)
 
 
 def _from_table(table: Table, wanted: str, card: Card) -> Iterator[_Row]:

@@ -42,8 +42,8 @@ def called(column: Column, *also: str) -> Column:
 
 def names_in(features: Any, columns: Mapping[str, Column]) -> dict[str, str]:
     """Our name -> the name in the data, of every column that is there."""
-    found = {name: next((n for n in (name, *c.also) if n in features), None) for name, c in columns.items()}
-    return {name: actual for name, actual in found.items() if actual is not None}
+    actual_names = {name: next((n for n in (name, *c.also) if n in features), None) for name, c in columns.items()}
+    return {name: actual for name, actual in actual_names.items() if actual is not None}
 
 
 def check_schema(card: Card, where: str, features: Any, columns: Mapping[str, Column], paths: bool) -> None:
@@ -60,13 +60,13 @@ def check_schema(card: Card, where: str, features: Any, columns: Mapping[str, Co
     for name, column in columns.items():
         if name not in names:
             continue
-        found = kind_of(feature := features[names[name]])
-        fits = found == column.kind or column.kind == "anything" or (column.kind, found) in _ALSO
-        fits = fits or (column.kind == "picture" and found == "text" and paths)
-        fits = fits or (found == "nothing" and not column.required)
+        kind = kind_of(feature := features[names[name]])
+        fits = kind == column.kind or column.kind == "anything" or (column.kind, kind) in _ALSO
+        fits = fits or (column.kind == "picture" and kind == "text" and paths)
+        fits = fits or (kind == "nothing" and not column.required)
         if not fits:
             raise BadData(
-                f"{card.name}: {where}: column {names[name]!r} should hold {column.kind} but holds {found} ({feature}). "
+                f"{card.name}: {where}: column {names[name]!r} should hold {column.kind} but holds {kind} ({feature}). "
                 f"How to get it: {card.get}"
             )
 

@@ -100,9 +100,9 @@ class Table:
     def row(self, i: int) -> dict[str, Any]:
         """The values of row i without its pictures; raises BadData naming row and column where one is missing."""
         number = self._rows[i]
-        found = self._text[number]
+        row = self._text[number]
         return {
-            name: self._checked(number, name, found.get(self.names.get(name, name)))
+            name: self._checked(number, name, row.get(self.names.get(name, name)))
             for name, column in self._wanted.items()
             if column.kind != PICTURE.kind
         }
@@ -115,10 +115,10 @@ class Table:
 
     def needed(self, i: int, column: str, mode: str | None = "RGB") -> Picture:
         """As `picture`, of a column that is required."""
-        found = self.picture(i, column, mode)
-        if found is None:
+        picture = self.picture(i, column, mode)
+        if picture is None:
             raise BadInput(f"{self.where}: {column!r} is no picture column of this table, but {self._pictured}")
-        return found
+        return picture
 
     def _at(self, number: int, name: str) -> str:
         return f"{self.card.name}: {self.where}, row {number}, column {self.names.get(name, name)!r}"

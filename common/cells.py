@@ -67,12 +67,12 @@ class Cell:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `partial` is there so that nobody takes the value of an unfinished evaluation for its result."""
-        found = {k: v for k, v in asdict(self).items() if k != "note" or v}
-        return found | ({"partial": True} if self.partial else {})
+        values = {k: v for k, v in asdict(self).items() if k != "note" or v}
+        return values | ({"partial": True} if self.partial else {})
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Cell:
-        return cls(**{k: v for k, v in found.items() if k != "partial"})
+    def from_dict(cls, values: Mapping[str, Any]) -> Cell:
+        return cls(**{k: v for k, v in values.items() if k != "partial"})
 
 
 __all__ = ["Cell"]

@@ -41,8 +41,8 @@ def _ranked(x_MN: NDArray[np.float64], y_MN: NDArray[np.float64]) -> NDArray[np.
 
 def spearman_rows(x_MN: ArrayLike, y_MN: ArrayLike) -> list[float | None]:
     """`spearman` of each row of two tables."""
-    found = _ranked(np.asarray(x_MN, dtype=np.float64), np.asarray(y_MN, dtype=np.float64))
-    return [None if math.isnan(r) else float(r) for r in found]
+    rhos = _ranked(np.asarray(x_MN, dtype=np.float64), np.asarray(y_MN, dtype=np.float64))
+    return [None if math.isnan(r) else float(r) for r in rhos]
 
 
 def kendall(x: ArrayLike, y: ArrayLike) -> float | None:

@@ -42,9 +42,9 @@ Labels = Sequence[Hashable]
 
 def mean_interval(values: Floats, seed: int = 0) -> tuple[float, float]:
     """The mean's percentile interval over at least one finite value, drawn in the order given."""
-    found = percentiles(ratio_draws(values, np.ones_like(values), np.random.default_rng(seed)))
-    assert found is not None
-    return found
+    interval = percentiles(ratio_draws(values, np.ones_like(values), np.random.default_rng(seed)))
+    assert interval is not None
+    return interval
 
 
 def micro(values: Values, *, clusters: Labels | None = None, missing: int = 0, seed: int = 0) -> Cell:

@@ -92,8 +92,8 @@ def _parse_clause(clause: str, quotes: list[str]) -> Edit | None:
     return None
 
 
-def _edit(kind: str, found: dict[str, str | None], quotes: list[str]) -> Edit | None:
-    subject, goal = found.get("s") or "", (found.get("g") or "").strip()
+def _edit(kind: str, groups: dict[str, str | None], quotes: list[str]) -> Edit | None:
+    subject, goal = groups.get("s") or "", (groups.get("g") or "").strip()
     match kind:
         case "caption" | "text":
             return Edit("text", "image" if kind == "caption" else subject, quotes[int(goal)])
@@ -109,7 +109,7 @@ def _edit(kind: str, found: dict[str, str | None], quotes: list[str]) -> Edit | 
         case "zoom":
             return Edit("zoom", "image", goal)
         case "add" | "move":
-            said = found.get("p")
+            said = groups.get("p")
             place = _place(said) if said else None
             if said and place is None or kind == "move" and place is None:
                 return None

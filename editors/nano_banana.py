@@ -109,8 +109,8 @@ def _get(fields: Mapping[str, Any], camel: str) -> Any:
 
 
 def _candidates(reply: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = reply.get("candidates")
-    return [c for c in found if isinstance(c, Mapping)] if isinstance(found, list) else []
+    candidates = reply.get("candidates")
+    return [c for c in candidates if isinstance(c, Mapping)] if isinstance(candidates, list) else []
 
 
 def _parts(reply: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

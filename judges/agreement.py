@@ -59,8 +59,8 @@ def group_accuracy(answers: Sequence[Answer], epsilon: float = 0.0, seed: int = 
     marks: list[tuple[int, str, bool | None, bool]] = []
     for _, rows in groupby(ordered, key=lambda r: r.group):
         pairs = list(rows)
-        found = [right(r.human, r.margin, epsilon) for r in pairs]
-        mark = None if None in found else all(found)
+        right_ones = [right(r.human, r.margin, epsilon) for r in pairs]
+        mark = None if None in right_ones else all(right_ones)
         marks.append((pairs[0].ways, pairs[0].cluster, mark, any(r.missing for r in pairs)))
 
     def cell(ways: int | None) -> Cell:

@@ -64,10 +64,10 @@ def answers_from_scores(data: PreferenceSet, scores: Scores) -> tuple[list[Answe
     rows, stood_in = [], Counter[str]()
 
     def of(group: Group, candidate: Candidate) -> float | None:
-        found = scores.get(candidate.key)
-        if found is None:
+        given = scores.get(candidate.key)
+        if given is None:
             return None
-        value, key = aspect_score(found, group.aspect)
+        value, key = aspect_score(given, group.aspect)
         if key == OVERALL != group.aspect:
             stood_in[group.aspect] += 1
         return value

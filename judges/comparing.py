@@ -61,10 +61,10 @@ class LLMComparison:
         for number in range(self.repeats):
             answers: dict[str, Mapping[str, Any]] = {}
             for question in self.rubric.questions(item, before, a, b):
-                found, reason = self._answer(question, number)
-                if found is None:
+                answer, reason = self._answer(question, number)
+                if answer is None:
                     return Compared(None, reason)
-                answers[question.name] = found
+                answers[question.name] = answer
             passes.append(self.rubric.verdict(answers, item))
         verdict = self.rubric.combine(passes)
         label = LABELS.get(verdict.winner, "tie")

@@ -136,31 +136,31 @@ def _own(
     if rule == GROUPS:
         how = "all comparisons of a group right; equal scores are a tie"
         cells = agreement.group_accuracy(answers, seed=seed)
-        found = [Measure("group_accuracy", "groups", cells.pop("all"), how)]
-        found += [Measure(f"group_accuracy_{k}", f"groups, {k}", cell, how) for k, cell in cells.items()]
+        measures = [Measure("group_accuracy", "groups", cells.pop("all"), how)]
+        measures += [Measure(f"group_accuracy_{k}", f"groups, {k}", cell, how) for k, cell in cells.items()]
         if on:
             cell = agreement.group_accuracy(rest, epsilon, seed)["all"]
-            found.append(Measure("group_accuracy_epsilon", "groups, with epsilon", cell, f"the same on {on}"))
-        return found
+            measures.append(Measure("group_accuracy_epsilon", "groups, with epsilon", cell, f"the same on {on}"))
+        return measures
     if rule == STRICT:
         cell = agreement.strict_accuracy(answers, seed)
         how = "preferred edit strictly higher, unweighted mean over task types"
-        found = [Measure("strict_accuracy", "strict accuracy", cell, how)]
+        measures = [Measure("strict_accuracy", "strict accuracy", cell, how)]
         for kind in sorted({r.kind for r in answers}):
             mine = [r for r in answers if r.kind == kind]
-            found.append(
+            measures.append(
                 Measure(f"strict_accuracy/{kind}", kind, agreement.strict_accuracy(mine, seed), "this task type")
             )
-        return found
+        return measures
     if rule == FOUR_WAY:
         how = "exact match of a, b, both good, both bad; a tie without saying which counts for both"
-        found = [
+        measures = [
             Measure("four_way_accuracy", "four-way accuracy", agreement.four_way_accuracy(answers, seed=seed), how)
         ]
         if on:
             cell = agreement.four_way_accuracy(rest, epsilon, seed)
-            found.append(Measure("four_way_accuracy_epsilon", "four-way, with epsilon", cell, f"the same on {on}"))
-        return found
+            measures.append(Measure("four_way_accuracy_epsilon", "four-way, with epsilon", cell, f"the same on {on}"))
+        return measures
     return []
 
 

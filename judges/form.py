@@ -105,8 +105,8 @@ class Form:
 
     def read(self, text: str) -> dict[str, Any]:
         """The fields' values from a reply. Raises Unreadable saying what is wrong."""
-        found = the_object(text, self.fields)
-        return {name: field.check(found[name], repr(name)) for name, field in self.fields.items()}
+        values = the_object(text, self.fields)
+        return {name: field.check(values[name], repr(name)) for name, field in self.fields.items()}
 
 
 __all__ = ["Field", "Form", "Number", "Numbers", "OneOf", "Words"]

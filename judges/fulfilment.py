@@ -61,9 +61,9 @@ def credits(targets: Targets, done: Subset, after: np.ndarray) -> list[Credit]:
     return result
 
 
-def fulfilled(found: list[Credit]) -> float:
+def fulfilled(edit_credits: list[Credit]) -> float:
     """10 * mean credit of the edits that can show; 10 where none can (nothing visible was asked for)."""
-    counted = [c.credit for c in found if c.credit is not None]
+    counted = [c.credit for c in edit_credits if c.credit is not None]
     return 10 * sum(counted) / len(counted) if counted else 10.0
 
 

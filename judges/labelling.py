@@ -80,8 +80,8 @@ def question(request: str, picture: Image.Image | None = None) -> Question:
 def read(text: str) -> tuple[Edit, ...]:
     """The edits of a reply, none where its lists are empty. Raises Unreadable for anything but three lists of one
     length whose items the decomposition's format can hold and whose actions are PSR's."""
-    found = the_object(text, KEYS)
-    lists = [found[key] for key in KEYS]
+    fields = the_object(text, KEYS)
+    lists = [fields[key] for key in KEYS]
     for key, items in zip(KEYS, lists, strict=True):
         if not isinstance(items, list):
             raise Unreadable(f"{key!r} is no list: {items!r:.100}")
@@ -111,17 +111,17 @@ def _edit(action: Any, subject: Any, goal: Any) -> Edit:
 
 def label(client: Client, request: str, picture: Image.Image | None = None, sampling: Sampling = SAMPLING) -> Label:
     """Ask, and once more where the reply cannot be read. Raises BadInput, BudgetSpent as the client does."""
-    asked = question(request, picture)
+    edits_question = question(request, picture)
     usage, why = Usage(), ""
     for again in range(ASKS):
-        reply = client.ask(asked, sampling, again)
+        reply = client.ask(edits_question, sampling, again)
         usage += reply.usage
         if reply.text is None and not reply.cut:
             return _without(reply, usage)
         try:
             if reply.text is None:
                 raise Unreadable(reply.reason)
-            edits = asked.read(reply.text)["edits"]
+            edits = edits_question.read(reply.text)["edits"]
         except Unreadable as error:
             why = str(error)
             continue

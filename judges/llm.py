@@ -29,7 +29,7 @@ class _Invalid(Exception):
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Pass:
     """What is told of one pass in `Verdict.raw`."""
 
     number: int
@@ -95,7 +95,7 @@ class LLMJudge:
         raw: dict[str, Any] = {"model": self.model, "rubric": self.rubric.name, "replies": []}
         for k in range(self.repeats):
             try:
-                passes.append(self._scores(questions, wanted, _Asked(k, raw["replies"])))
+                passes.append(self._scores(questions, wanted, _Pass(k, raw["replies"])))
             except _Invalid as invalid:
                 reasons.append(str(invalid))
                 if invalid.final or 2 * len(reasons) > self.repeats:
@@ -104,8 +104,8 @@ class LLMJudge:
         note = f"{len(reasons)} of {self.repeats} passes invalid, the last: {reasons[-1]}" if reasons else ""
         return Verdict(scores, True, note, raw)
 
-    def _scores(self, questions: Sequence[Question], item: EditSample, asked: _Asked) -> Mapping[str, float]:
-        answers = {question.name: self._answer(question, asked) for question in questions}
+    def _scores(self, questions: Sequence[Question], item: EditSample, log: _Pass) -> Mapping[str, float]:
+        answers = {question.name: self._answer(question, log) for question in questions}
         try:
             scores = self.rubric.score(answers, item)
         except UNREADABLE as error:
@@ -118,13 +118,13 @@ class LLMJudge:
                 raise _Invalid(f"the score {name} is {value}, not a number from 0 to {top:g}")
         return scores
 
-    def _answer(self, question: Question, asked: _Asked) -> Mapping[str, Any]:
+    def _answer(self, question: Question, log: _Pass) -> Mapping[str, Any]:
         reason, asks = "", 0
-        for repeat in self._numbers(asked.number):
+        for repeat in self._numbers(log.number):
             reply = self.client.ask(question, self.sampling, repeat)
             kept = self.retry and reply.usage.cached > 0
             asks += not kept
-            asked.replies.append(_told(question, asked.number, repeat, reply))
+            log.replies.append(_reply_record(question, log.number, repeat, reply))
             if reply.text is not None:
                 try:
                     return question.read(reply.text)
@@ -137,7 +137,7 @@ class LLMJudge:
                 reason = f"{question.name}: {what}: {reply.reason}"
                 if not kept:
                     raise _Invalid(reason, final=reply.refused)
-            asked.replies[-1]["reason"] = reason
+            log.replies[-1]["reason"] = reason
             if asks == ASKS:
                 break
         raise _Invalid(f"{reason} (asked {ASKS} times)")
@@ -153,7 +153,7 @@ def _words(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _told(question: Question, number: int, repeat: int, reply: Reply) -> dict[str, Any]:
+def _reply_record(question: Question, number: int, repeat: int, reply: Reply) -> dict[str, Any]:
     return {
         "question": question.name,
         "pass": number,

@@ -137,7 +137,7 @@ class LocalClient(KeepingClient):
             return
         sampling = backends.Sampling(**vars(batch[0].sampling) | {"rows": tuple(job.row for job in batch)})
         try:
-            found = self._backend.generate([job.request for job in batch], 1, sampling)
+            replies = self._backend.generate([job.request for job in batch], 1, sampling)
         except (ImageEditError, torch.OutOfMemoryError) as error:
             if len(batch) > 1:
                 for job in batch:
@@ -149,7 +149,7 @@ class LocalClient(KeepingClient):
             for job in batch:
                 job.completion.set_exception(error)
             return
-        for job, (completion,) in zip(batch, found, strict=True):
+        for job, (completion,) in zip(batch, replies, strict=True):
             job.completion.set_result(completion)
 
 

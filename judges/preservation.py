@@ -39,13 +39,13 @@ def _blend(values: Sequence[float], worst: float) -> float:
     return (1 - worst) * sum(values) / len(values) + worst * min(values)
 
 
-def preserved(targets: Targets, done: Subset, found: Sequence[Credit], after: np.ndarray) -> Preserved:
-    """Compared with the target as far as it was found done, so that an edit left out or done badly is a matter of its
+def preserved(targets: Targets, done: Subset, edit_credits: Sequence[Credit], after: np.ndarray) -> Preserved:
+    """Compared with the target as far as its edits were done, so that an edit left out or done badly is a matter of its
     fulfilment alone. Both pictures are smoothed, so that blur, noise and a shift by a pixel (matters of quality, or
     small) cost less than content."""
     side = targets.side
     touched_pixels = np.zeros((side, side), dtype=bool)
-    for edit, credit in zip(targets.edits, found, strict=True):
+    for edit, credit in zip(targets.edits, edit_credits, strict=True):
         if edit.action not in WHOLE_PICTURE:
             touched_pixels |= credit.region
     kept = ~grow(touched_pixels)

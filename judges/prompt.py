@@ -28,7 +28,7 @@ class Prompt:
         if wrong := self.fields ^ values.keys():
             kind = "is missing" if wrong & self.fields else "is none of its fields"
             raise BadInput(f"prompt {self.name!r}: {', '.join(sorted(wrong))} {kind}")
-        return _FIELD.sub(lambda found: values[found[1]], self.text)
+        return _FIELD.sub(lambda field: values[field[1]], self.text)
 
 
 def load_prompt(name: str, fields: Iterable[str] = (), folder: Path = PROMPTS) -> Prompt:

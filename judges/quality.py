@@ -34,10 +34,10 @@ class Quality:
 def quality(after: np.ndarray) -> Quality:
     """Of uint8[S, S, 3]."""
     gray = after.astype(np.float32) @ np.array([0.3, 0.6, 0.1], np.float32)
-    found = Quality(_sharpness(gray), _noise(gray), _specks(gray))
-    if found.score < 10 and perceive_fully(after).error < EXACT:  # patterns can look like faults
+    measured = Quality(_sharpness(gray), _noise(gray), _specks(gray))
+    if measured.score < 10 and perceive_fully(after).error < EXACT:  # patterns can look like faults
         return Quality(1.0, 1.0, 1.0)
-    return found
+    return measured
 
 
 def _ramp(value: float, clean: float, spoilt: float) -> float:

@@ -44,8 +44,8 @@ def rated(data: PreferenceSet, scores: Scores) -> list[Rated]:
     out = []
     for group in data.groups:
         for c in group.candidates:
-            found = scores.get(c.key)
-            judge = None if found is None else aspect_score(found, group.aspect)[0]
+            given = scores.get(c.key)
+            judge = None if given is None else aspect_score(given, group.aspect)[0]
             people = tuple(overall(r) for r in c.ratings)
             out.append(Rated(c.model, group.cluster or group.id, people, c.ratings, judge, c.key not in scores))
     return out
@@ -103,11 +103,11 @@ def _by_model(rows: Sequence[Rated], views: Sequence[View], seed: int) -> dict[s
     x_VN, y_VN = np.stack(tables)[:, :, 0], np.stack(tables)[:, :, 1]
 
     def per_model(i: Ints) -> dict[str, float | None]:
-        found = {}
+        correlations = {}
         for name in names:
             mine = i[models[i] == name]
-            found[name] = fisher_mean(spearman_rows(x_VN[:, mine], y_VN[:, mine]))
-        return found
+            correlations[name] = fisher_mean(spearman_rows(x_VN[:, mine], y_VN[:, mine]))
+        return correlations
 
     unit, units = codes([r.cluster for r in valid])
     value = per_model(np.arange(len(valid)))

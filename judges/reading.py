@@ -39,7 +39,7 @@ def the_object(text: str, keys: Iterable[str]) -> dict[str, Any]:
             raise Unreadable(f"a JSON object begins but cannot be read ({_why(error)}): {_shown(answer)}") from None
         objects.append(value)
         start = _BEGINS.search(answer, end)
-    fitting = [found for found in objects if all(key in found for key in wanted)]
+    fitting = [candidate for candidate in objects if all(key in candidate for key in wanted)]
     if not objects:
         raise Unreadable(f"there is no JSON object in the reply: {_shown(answer)}")
     if not fitting:
@@ -57,7 +57,7 @@ def the_lines(text: str, names: Sequence[str], low: float, high: float) -> dict[
     `low` to `high`.
     """
     known = {name.casefold(): name for name in names}
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for line in _answer(text).splitlines():
         label, colon, value = line.partition(":")
         name = known.get(label.strip("*#>- \t").casefold())
@@ -67,11 +67,11 @@ def the_lines(text: str, names: Sequence[str], low: float, high: float) -> dict[
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 6):
             raise Unreadable(f"{name!r} is followed by no whole number: {_shown(line)}")
         number = check_number(int(digits), low, high, name)
-        if found.setdefault(name, number) != number:
+        if scores.setdefault(name, number) != number:
             raise Unreadable(f"{name!r} is said twice with different numbers: {_shown(text)}")
-    if missing := [name for name in names if name not in found]:
+    if missing := [name for name in names if name not in scores]:
         raise Unreadable(f"there is no line {missing[0] + ': N'!r} in the reply: {_shown(text)}")
-    return found
+    return scores
 
 
 def has_object(text: str) -> bool:

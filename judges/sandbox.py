@@ -71,15 +71,15 @@ class SandboxJudge:
     ) -> Verdict:
         targets = hypotheses(seen.scene, given, gold, after)
         done = targets.done_in(after)
-        found = credits(targets, done, after)
-        kept, clean = preserved(targets, done, found, after), quality(after)
-        values = (fulfilled(found), kept.score, clean.score)
+        edit_credits = credits(targets, done, after)
+        kept, clean = preserved(targets, done, edit_credits, after), quality(after)
+        values = (fulfilled(edit_credits), kept.score, clean.score)
         scores = {aspect: round(min(10.0, max(0.0, v)), 4) for aspect, v in zip(ASPECTS, values, strict=True)}
         scores[OVERALL] = round(float(np.prod(list(scores.values()))) ** (1 / 3), 4)
         raw: dict[str, Any] = {
             "edits": [
                 {"action": e.action, "subject": e.subject, "goal": e.goal, "credit": c.credit, "done": c.done}
-                for e, c in zip(gold, found, strict=True)
+                for e, c in zip(gold, edit_credits, strict=True)
             ],
             "places": {str(k): CELL_NAMES[cell] for k, cell in targets.cells.items()},
             "things_kept": {name: round(v, 4) for name, v in kept.things.items()},

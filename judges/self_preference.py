@@ -36,7 +36,7 @@ def model_shares(answers: Sequence[Answer], seed: int = 0) -> list[ModelShare]:
     models' names, say nothing and are left out. Scores count as a tie only where they are equal: with fewer ties than
     people have, a judge's shares still add up to one half per comparison."""
     names = sorted({m for r in answers for m in r.models if m})
-    found = []
+    shares = []
     for name in names:
         rows = [
             r if r.models[0] == name else r.swapped for r in answers if (r.models[0] == name) != (r.models[1] == name)
@@ -52,9 +52,9 @@ def model_shares(answers: Sequence[Answer], seed: int = 0) -> list[ModelShare]:
             micro(values, clusters=clusters, missing=missing, seed=seed) for values in (judge, people)
         )
         excess = paired(people, judge, clusters=clusters, missing=missing, seed=seed)
-        found.append(ModelShare(name, by_judge, by_people, excess))
-    adjusted = holm_adjusted([s.excess for s in found])
-    out = [replace(share, excess=d) for share, d in zip(found, adjusted, strict=True)]
+        shares.append(ModelShare(name, by_judge, by_people, excess))
+    adjusted = holm_adjusted([s.excess for s in shares])
+    out = [replace(share, excess=d) for share, d in zip(shares, adjusted, strict=True)]
     return sorted(out, key=lambda s: -(s.excess.cell.value or 0.0))
 
 

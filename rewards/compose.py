@@ -117,20 +117,20 @@ class RewardSpec:
 
 
 def components(
-    found: Decomposition | None, gold: Sequence[Edit], outcome: float | None = None
+    predicted: Decomposition | None, gold: Sequence[Edit], outcome: float | None = None
 ) -> dict[str, float | None]:
     """Every component on its own; all 0 for a malformed text. `outcome` is passed through (None: not computed)."""
-    if found is None:
+    if predicted is None:
         return dict.fromkeys(COMPONENTS, 0.0)
     actions, subjects, goals = ([getattr(e, name) for e in gold] for name in ("action", "subject", "goal"))
-    pairs = ((found.actions, actions), (found.subjects, subjects), (found.goals, goals))
+    pairs = ((predicted.actions, actions), (predicted.subjects, subjects), (predicted.goals, goals))
     sets = [set_f1(*pair) for pair in pairs]
     return {
         "format": 1.0,
         **dict(zip(("action", "subject", "goal"), sets, strict=True)),
-        "linked": linked_f1(found.edits, gold),
+        "linked": linked_f1(predicted.edits, gold),
         "soft": sum(soft_set_f1(*pair) for pair in pairs) / 3.0,
-        "exact": exact_match(found.edits, gold),
+        "exact": exact_match(predicted.edits, gold),
         "outcome": outcome,
     }
 

@@ -31,16 +31,16 @@ class PictureFeatures:
         if stamp != self._stamp:
             self._held.clear()
             self._bytes, self._stamp = 0, stamp
-        found: dict[bytes, Tensor] = {}  # what was evicted while these were collected is not needed twice
+        features: dict[bytes, Tensor] = {}  # what was evicted while these were collected is not needed twice
         keys = [_key(picture) for picture in pictures]
         for key, picture in zip(keys, pictures, strict=True):
             if key in self._held:
                 self._held.move_to_end(key)
-                found[key] = self._held[key]
-            elif key not in found:
-                found[key] = make(picture)
-                self._keep(key, found[key].cpu())
-        return [found[key] for key in keys]
+                features[key] = self._held[key]
+            elif key not in features:
+                features[key] = make(picture)
+                self._keep(key, features[key].cpu())
+        return [features[key] for key in keys]
 
     def _keep(self, key: bytes, features: Tensor) -> None:
         self._held[key] = features

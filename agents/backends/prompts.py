@@ -51,8 +51,8 @@ class PromptStore:
         tower = list(self.vlm.model.model.visual.parameters())
         if any(p.requires_grad for p in tower):
             distinct = {id(p): p for p in prompts}
-            found = dict(zip(distinct, compute_features(self.vlm, list(distinct.values())), strict=True))
-            return [found[id(p)] for p in prompts]
+            features = dict(zip(distinct, compute_features(self.vlm, list(distinct.values())), strict=True))
+            return [features[id(p)] for p in prompts]
         stamp = (sum(p._version for p in tower), *(p.data_ptr() for p in tower))
         with torch.no_grad():
             return self._features.many(prompts, lambda missing: self._compute_features(missing, stamp), stamp)
@@ -62,8 +62,8 @@ class PromptStore:
             return compute_features(self.vlm, prompts)
         device = self.vlm.model.device
         wanted = [split_pictures(prompt) for prompt in prompts]
-        found = iter(self.pictures.many([p for ps in wanted for p in ps], lambda p: _alone(self.vlm, p), stamp))
-        return [tuple(next(found).to(device) for _ in pictures) for pictures in wanted]
+        features = iter(self.pictures.many([p for ps in wanted for p in ps], lambda p: _alone(self.vlm, p), stamp))
+        return [tuple(next(features).to(device) for _ in pictures) for pictures in wanted]
 
     def _compute_positions(self, prompts: Sequence[Encoded]) -> list[Positions]:
         ids = torch.nn.utils.rnn.pad_sequence([p.input_ids for p in prompts], batch_first=True)

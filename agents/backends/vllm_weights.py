@@ -44,17 +44,17 @@ def places(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> dict[str, P
         if not target:
             raise RunFailed(f"weight sync: vLLM's model has no place for {name}; is it the same architecture?")
         groups.setdefault(target, []).append((part, name))
-    found = {}
+    targets = {}
     for target, parts in groups.items():
         start = 0
         for _, name in sorted(parts):
             rows = shapes[name][0] if shapes[name] else 1
-            found[name] = Place(target, start, start + rows)
+            targets[name] = Place(target, start, start + rows)
             start += rows
-    filled = {id(held[p.name]) for p in found.values()}
+    filled = {id(held[p.name]) for p in targets.values()}
     if empty := sorted(name for name, p in held.items() if id(p) not in filled):
         raise RunFailed(f"weight sync: nothing of the trained model fills {empty[0]} of vLLM's ({len(empty)} such)")
-    return found
+    return targets
 
 
 def _packed(model: nn.Module) -> dict[str, tuple[str, int]]:

@@ -109,9 +109,9 @@ def _complete(files: list[Path], raters: list[Ratings], models: list[str]) -> No
         if set(per) != set(raters[0]):
             odd = sorted(set(per) ^ set(raters[0]))[0]
             raise BadData(f"{CARD.name}: {odd!r} is in only one of {files[0].name} and {file.name}")
-        for uid, found in per.items():
-            if set(found) != set(models):
-                raise BadData(f"{CARD.name}: {file}: {uid!r} has models {', '.join(found)}, not {', '.join(models)}")
+        for uid, scores in per.items():
+            if set(scores) != set(models):
+                raise BadData(f"{CARD.name}: {file}: {uid!r} has models {', '.join(scores)}, not {', '.join(models)}")
 
 
 def _lookup(root: Path) -> tuple[Path, Mapping[str, Any]]:
@@ -121,12 +121,12 @@ def _lookup(root: Path) -> tuple[Path, Mapping[str, Any]]:
     if not files:
         raise MissingFile(f"{CARD.name}: no dataset_lookup.json in {root}. How to get it: {CARD.get}")
     try:
-        found = json.loads(files[0].read_text(encoding="utf-8"))
+        ratings = json.loads(files[0].read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadData(f"{CARD.name}: {files[0]} cannot be read as JSON ({error})") from error
-    if not isinstance(found, dict):
+    if not isinstance(ratings, dict):
         raise BadData(f"{CARD.name}: {files[0]}: expected an object with one entry per uid")
-    return files[0], found
+    return files[0], ratings
 
 
 def _picture(path: Path, uid: str) -> PictureFile:

@@ -148,15 +148,15 @@ def _picture(file: Path, where: str, row: Mapping[str, Any], column: str, needed
 
 
 def _gold(where: str, row: Mapping[str, Any]) -> tuple[Edit, ...]:
-    found = row.get("gold")
-    if found in (None, ""):
+    cell = row.get("gold")
+    if cell in (None, ""):
         return ()
     try:
-        edits = json.loads(found) if isinstance(found, str) else found
+        edits = json.loads(cell) if isinstance(cell, str) else cell
         return tuple(Edit(str(action), str(subject), goal) for action, subject, goal in edits)
     except (ValueError, TypeError) as error:
         raise BadData(
-            f"{where}, column 'gold': expected JSON [[action, subject, goal], ...], found {found!r}"
+            f"{where}, column 'gold': expected JSON [[action, subject, goal], ...], found {cell!r}"
         ) from error
 
 

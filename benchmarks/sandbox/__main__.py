@@ -39,8 +39,8 @@ def _options(defaults: Mapping[str, str], words: Sequence[str]) -> dict[str, Any
     """The defaults with what `words` ("key=value") say; values whose default is a number are numbers."""
     options: dict[str, Any] = dict(defaults)
     for word in words:
-        key, found, value = word.partition("=")
-        if not found or key not in options:
+        key, separator, value = word.partition("=")
+        if not separator or key not in options:
             raise BadInput(f"cannot read '{word}'; usage: {USAGE}")
         options[key] = value
     for key, default in defaults.items():

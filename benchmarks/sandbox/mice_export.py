@@ -97,10 +97,10 @@ def record(session: EditSession) -> dict[str, Any]:
 
 def _rule_edit(sample: SandboxSample) -> list[str] | None:
     """What the rule changes after the asked edit; None where nothing is left to change."""
-    asked = apply_edits(sample.before, sample.gold)
-    if sample.rule is None or asked == sample.after:
+    edited = apply_edits(sample.before, sample.gold)
+    if sample.rule is None or edited == sample.after:
         return None
-    (touched,) = (t for t in asked.things if t not in sample.after.things)
+    (touched,) = (t for t in edited.things if t not in sample.after.things)
     return [sample.rule.action, touched.name, sample.rule.goal or ""]
 
 

@@ -238,14 +238,14 @@ def _fit_caption(view: View, sky: int) -> str:
 # ----------------------------------------------------------------------------------------------------------- the whole
 def _explain(view: View, skies: Sequence[int], zoom: str = "") -> Perception:
     """The best scene among some graded backgrounds."""
-    found = []
+    candidates = []
     for sky in skies:
         name, light, tone = SKIES[sky]
         scene = Scene(name, _fit_things(view, sky), _fit_caption(view, sky))
         drawn = grade(sample(render(scene, SIDE * view.k), view.k), light, tone)  # grading is pixel by pixel
         error = float(_cost(drawn, view.image)[view.seen].mean())
-        found.append(Perception(replace(scene, light=light, tone=tone, zoom=zoom), error))
-    return min(found, key=lambda p: p.error)
+        candidates.append(Perception(replace(scene, light=light, tone=tone, zoom=zoom), error))
+    return min(candidates, key=lambda p: p.error)
 
 
 def _close_ones(ranked: Sequence[tuple[float, int]], limit: int = 3) -> list[int]:
@@ -266,13 +266,13 @@ def _unzoomed(view: View) -> Perception | None:
         top, left = zoom_corner(cell, SIDE, SIDE)
         ranked = _rank_skies(half, view.k, top, left)
         tries.append((ranked[0][0], cell, top, left, _close_ones(ranked, 2)))
-    found: list[Perception] = []
+    candidates: list[Perception] = []
     for _, cell, top, left, skies in sorted(tries)[:4]:
         whole, seen = np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE), bool)
         whole[top : top + SIDE // 2, left : left + SIDE // 2] = half
         seen[top : top + SIDE // 2, left : left + SIDE // 2] = True
-        found.append(_explain(View(whole, seen, view.k), skies, cell))
-    return min(found, key=lambda p: p.error)
+        candidates.append(_explain(View(whole, seen, view.k), skies, cell))
+    return min(candidates, key=lambda p: p.error)
 
 
 def perceive_fully(image: np.ndarray) -> Perception:

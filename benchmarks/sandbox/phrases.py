@@ -111,12 +111,14 @@ def matches(things: Iterable[Thing], name: str) -> list[Thing]:
 
 def the_one(things: Sequence[Thing], name: str) -> Thing:
     """The single thing a name fits. Raises BadInput where none or several do."""
-    found = matches(things, name)
-    if len(found) == 1:
-        return found[0]
+    fitting = matches(things, name)
+    if len(fitting) == 1:
+        return fitting[0]
     there = ", ".join(t.phrase for t in things) or "no objects"
-    if found:
-        raise BadInput(f"'{name}' fits {len(found)} objects ({', '.join(t.phrase for t in found)}); say more about it")
+    if fitting:
+        raise BadInput(
+            f"'{name}' fits {len(fitting)} objects ({', '.join(t.phrase for t in fitting)}); say more about it"
+        )
     raise BadInput(f"there is no '{name}' in the picture; it shows {there}")
 
 

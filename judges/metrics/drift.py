@@ -173,10 +173,10 @@ def _spread(x: np.ndarray, y: np.ndarray, side: int) -> bool:
 
 def _coarse(first: np.ndarray, second: np.ndarray) -> Motion:
     """Phase correlation of the whole pictures; no motion where it has no clear peak (the tiles then find their own)."""
-    found = shifts(first[None], second[None])
-    if found.peak[0] < PEAK:
+    shift = shifts(first[None], second[None])
+    if shift.peak[0] < PEAK:
         return Motion(0.0, 0.0)
-    return Motion(float(found.dx[0]), float(found.dy[0]))
+    return Motion(float(shift.dx[0]), float(shift.dy[0]))
 
 
 def _grey(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:

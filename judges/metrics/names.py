@@ -66,7 +66,7 @@ class Name:
 
 def parse(names: Iterable[str]) -> tuple[Name, ...]:
     """The metrics asked for. Raises BadInput for an unknown name, a wrong `@…`, or one metric asked for twice."""
-    found: dict[tuple[str, str], Name] = {}
+    parsed: dict[tuple[str, str], Name] = {}
     for key in names:
         base, at, against = key.partition("@")
         info = TABLE.get(base)
@@ -78,10 +78,10 @@ def parse(names: Iterable[str]) -> tuple[Name, ...]:
             choice = " or ".join(f"{base}@{p}" for p in PICTURES) if info.free else f"{base} alone"
             raise BadInput(f"metric {key!r} cannot be compared with {against!r}; write {choice}")
         name = Name(key, base, against or info.against)
-        if (twice := found.get((name.base, name.against))) is not None:
+        if (twice := parsed.get((name.base, name.against))) is not None:
             raise BadInput(f"metrics {twice.key!r} and {key!r} are the same; leave one out")
-        found[name.base, name.against] = name
-    return tuple(found.values())
+        parsed[name.base, name.against] = name
+    return tuple(parsed.values())
 
 
 __all__ = ["ALWAYS", "CHEAP", "NAMES", "TABLE", "Info", "Name", "parse"]

@@ -60,13 +60,13 @@ def make_metrics(names: Iterable[str], device: str = "auto", weights: Weights | 
     damaged weights.
     """
     weights = weights or Weights()
-    asked = parse(names)
-    if not asked:
+    chosen = parse(names)
+    if not chosen:
         return Metrics(())
-    asked += tuple(n for n in parse(ALWAYS) if n.base not in {a.base for a in asked})
-    require([n.key for n in asked], weights)
+    chosen += tuple(n for n in parse(ALWAYS) if n.base not in {a.base for a in chosen})
+    require([n.key for n in chosen], weights)
     families: dict[str, list[Name]] = {}
-    for name in asked:
+    for name in chosen:
         families.setdefault("pixels" if name.info.family == "background" else name.info.family, []).append(name)
     return Metrics([BUILD[family](members, _device(device), weights) for family, members in families.items()])
 

@@ -61,11 +61,11 @@ def _missing_model(kind: str, place: str, of: str) -> list[str]:
     if not (folder / "config.json").is_file():
         return [f"{of}: there is no config.json in {folder}; get it with {hub}"]
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError) as error:
         return [f"{of}: {folder / 'config.json'} cannot be read ({error}); get it with {hub}"]
-    if found not in MODELS[kind]:
-        return [f"{of}: {folder} holds a {found}; set metrics.{kind} to a {' or '.join(MODELS[kind])}"]
+    if model_type not in MODELS[kind]:
+        return [f"{of}: {folder} holds a {model_type}; set metrics.{kind} to a {' or '.join(MODELS[kind])}"]
     lines = []
     if not _any(folder, MODEL_FILES):
         lines.append(f"{of}: there is none of {', '.join(MODEL_FILES)} in {folder}; get it with {hub}")

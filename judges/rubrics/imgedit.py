@@ -96,8 +96,8 @@ def edit_type(item: EditSample) -> str:
 def _read(lines: tuple[str, str, str], text: str) -> Mapping[str, Any]:
     if has_object(text):
         return _FORM.read(text)
-    found = the_lines(text, lines, _LOW, _HIGH)
-    return {name: found[line] for name, line in zip(_NAMES, lines, strict=True)}
+    scores = the_lines(text, lines, _LOW, _HIGH)
+    return {name: scores[line] for name, line in zip(_NAMES, lines, strict=True)}
 
 
 __all__ = ["LINES", "UGE", "ImgEditRubric", "edit_type"]

@@ -58,14 +58,19 @@ class MiceRubric(AverageOverPasses, PromptRubric):
         source = getattr(item, "source", None)
         first = before if source is None else source()
         same_size = after if after.size == first.size else after.resize(first.size, Image.Resampling.LANCZOS)
-        asked: dict[str, tuple] = {
+        questions: dict[str, tuple] = {
             "if": (self.fill("mice_if", request=_own_instruction(item)), before, after),
             "ga": (self._session(item), first, after),
         }
         if listed := unchanged(item):
-            asked["cc"] = (self.fill("mice_cc", unchanged="\n".join(f"- {name}" for name in listed)), first, same_size)
+            questions["cc"] = (
+                self.fill("mice_cc", unchanged="\n".join(f"- {name}" for name in listed)),
+                first,
+                same_size,
+            )
         return tuple(
-            Question(name, parts, _FORM.read, schema=_FORM.schema, encoding=Encoding()) for name, parts in asked.items()
+            Question(name, parts, _FORM.read, schema=_FORM.schema, encoding=Encoding())
+            for name, parts in questions.items()
         )
 
     def score(self, answers: Answers, item: EditSample) -> Mapping[str, float]:

@@ -60,11 +60,13 @@ class RiseRubric(PromptRubric):
     }
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
-        asked = self._logical(item, before, after) if kind_of(item) == "logical" else self._plain(item, before, after)
+        questions = (
+            self._logical(item, before, after) if kind_of(item) == "logical" else self._plain(item, before, after)
+        )
         form = _YES_NO if kind_of(item) == "logical" else _FIVE
         return tuple(
             Question(name, parts, form.read, schema=form.schema, encoding=_ENCODING)
-            for name, parts in asked.items()
+            for name, parts in questions.items()
             if name in weights_of(item)
         )
 

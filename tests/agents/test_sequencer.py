@@ -200,7 +200,7 @@ def test_the_model_orders_and_the_rules_stand_in():
     assert good.source == "vlm" and good.sub_requests == ("remove the x", "make the image sepia")
     assert none.source == "request"
     assert bad.source == "rules" and "could not be read" in bad.notes[0] and len(bad.sub_requests) == 2
-    assert (sequencer.asked, sequencer.unreadable) == (2, 1)
+    assert (sequencer.replies, sequencer.unreadable) == (2, 1)
     asked = backend.requests[0].text
     assert "- make the image sepia\n- remove the x< |im_end| >" in asked and "at that moment" in asked
     assert "{" not in asked
