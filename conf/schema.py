@@ -12,6 +12,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from rl.config import GRPOConfig
+
 
 @dataclass
 class Needs:
@@ -133,72 +135,6 @@ class RewardConfig:
 @dataclass
 class ExecutionConfig:
     name: str = MISSING  # single | multi
-
-
-@dataclass
-class SFTStartConfig:
-    """Supervised training before GRPO; `steps` 0 leaves it out (the tiny checkpoint already had its cold start)."""
-
-    steps: int = 0
-    batch_size: int = 32
-    lr: float = 5e-4
-    optimizer: str = "adamw"  # adamw | muon
-    warmup: int = 50
-
-
-@dataclass
-class LoraConfig:
-    """Adapters in place of whole matrices, in every linear layer of every block (rl/policies/lora.py)."""
-
-    rank: int = 0  # 0: everything is trained
-    alpha: int = 32  # the update is scaled by alpha / rank
-
-
-@dataclass
-class AlgoConfig:
-    """GRPO and its variants. Names and defaults follow the field; sources are in rl/losses.py."""
-
-    variant: str = MISSING  # grpo | dr_grpo | dapo | gspo | cispo
-    steps: int = MISSING
-    prompts_per_step: int = MISSING  # P
-    group_size: int = MISSING  # G completions of each
-    updates_per_batch: int = 1
-    micro_batch_size: int = 32  # sequences in one forward; does not change the update
-    micro_batch_tokens: int = 0  # and at most so many tokens, prompts included; 0: no such limit
-    shared_prefix: bool = (
-        True  # a prompt, and what its completions have in common, passes once; false: the reference path
-    )
-    lr: float = MISSING
-    warmup_steps: int = 0
-    decay_share: float = 0.0  # share of the steps at the end in which lr goes linearly to 0
-    weight_decay: float = 0.0
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    max_grad_norm: float = 1.0
-    clip_low: float | None = None  # null: the variant's own, see rl/losses.py
-    clip_high: float | None = None
-    dual_clip: float | None = None
-    kl_coef: float = 0.0
-    kl_estimator: str = "k3"  # k1 | k2 | k3
-    kl_log_sequences: int = (
-        16  # completions per step whose KL to the start is logged; 0: off (with kl_coef=0 no reference)
-    )
-    dynamic_sampling: bool = False
-    max_tries: int = 4  # draws of a step's groups under dynamic sampling
-    mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
-    frozen_vision: bool = False  # leave the vision tower as it is
-    vision_cache_mib: int = (
-        0  # main memory for what a frozen tower saw, so that a picture passes once in a run; 0: once in a step
-    )
-    lora: LoraConfig = field(default_factory=LoraConfig)
-    gradient_checkpointing: bool = False  # less memory, more time
-    temperature: float = 1.0  # of rollouts; top_p=1 and top_k=-1 always
-    tis_cap: float | None = 2.0  # truncated importance weights, trainer over rollout engine; null: no correction
-    tis_level: str = "token"  # token | sequence
-    max_offpolicy_steps: int = (
-        0  # L: while step s trains, the rollouts of step s + L are drawn with its weights; 0: synchronous
-    )
-    checkpoint_every: int = 5
-    sft: SFTStartConfig = field(default_factory=SFTStartConfig)
 
 
 @dataclass
@@ -331,7 +267,7 @@ class RunConfig:
     editor: EditorConfig = field(default_factory=EditorConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    algo: AlgoConfig = field(default_factory=AlgoConfig)
+    algo: GRPOConfig = field(default_factory=GRPOConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
@@ -418,7 +354,7 @@ class PlanConfig:
     sequencer: SequencerConfig = field(default_factory=SequencerConfig)
     editor: EditorConfig = field(default_factory=EditorConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
-    algo: AlgoConfig = field(default_factory=AlgoConfig)
+    algo: GRPOConfig = field(default_factory=GRPOConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 

@@ -77,15 +77,11 @@ def check_training(config: RunConfig) -> None:
     from experiments.build.device import device_of
     from experiments.build.engines import check_engine
     from experiments.build.judges import check_judge_of_run
-    from experiments.build.training import grpo_config, lora, sft_config
     from experiments.runs.arms import check_calls
 
     check_calls(config.scale.editor_calls)
     check_judge_of_run(config.judge)
     check_benchmark(config.benchmark)
-    grpo_config(config.algo, config.decomposer.max_new_tokens, config.seed)
-    sft_config(config.algo)
-    lora(config.algo)
     device_of(config.engine)
     check_engine(config.engine, config.launcher, config.algo, config.decomposer.dtype)
 

@@ -7,37 +7,36 @@ from collections.abc import Sequence
 
 import torch
 
+from rl.config import KL_ESTIMATORS
 from rl.engine.base import Evaluate
-from rl.losses import KL_ESTIMATORS, kl_estimate
-from rl.microbatch import Place
+from rl.losses import kl_estimate
 from rl.policies.text import TextBatch
-from rl.rollouts import Group
+from rl.text_rollouts import TextGroup, TextRollout
 
 
-def drift_sample(groups: Sequence[Group], count: int, step: int) -> list[Place]:
-    """About `count` completions, a function of its arguments: ceil(sqrt(count)) of each of as many groups as that takes,
+def drift_sample(groups: Sequence[TextGroup], count: int, step: int) -> list[TextRollout]:
+    """About `count` rollouts, a function of its arguments: ceil(sqrt(count)) of each of as many groups as that takes,
     other groups every step. Few prompts are cheap, since their pass is shared; more than one tells more."""
     if not groups or count < 1:
         return []
-    each = min(math.isqrt(count - 1) + 1, len(groups[0].completions))
-    wanted = min(math.ceil(count / each), len(groups))
-    chosen = [groups[(step * wanted + i) % len(groups)] for i in range(wanted)]
-    return [(group, g) for group in chosen for g in range(each)][:count]
+    each = min(math.isqrt(count - 1) + 1, len(groups[0].rollouts))
+    number = min(math.ceil(count / each), len(groups))
+    chosen = [groups[(step * number + i) % len(groups)] for i in range(number)]
+    return [rollout for group in chosen for (rollout,) in group.rollouts[:each]][:count]
 
 
-def drift_sums(places: Sequence[Place], reference: Evaluate[TextBatch]) -> dict[str, float]:
+def drift_sums(rollouts: Sequence[TextRollout], reference: Evaluate[TextBatch]) -> dict[str, float]:
     """Token sums of k1, k2, k3 of KL(policy || start), nats, and their number of tokens.
 
     The policy's side is what the rollout engine reported for the tokens it drew: exact for the policy that was sampled
     from, and no forward of its own is spent on it.
     """
-    if not places:
+    if not rollouts:
         return {}
-    completions = [p.completions[g] for p, g in places]
     with torch.no_grad():
-        stats = reference(TextBatch([p.prompt for p, _ in places], [c.token_ids for c in completions]))
-    start_N = stats.logp_BT[stats.mask_BT].double().cpu()
-    policy_N = torch.tensor([x for c in completions for x in c.logprobs], dtype=torch.float64)
+        start = reference(TextBatch([r.prompt for r in rollouts], [r.token_ids for r in rollouts]))
+    start_N = start.logp_BT[start.mask_BT].double().cpu()
+    policy_N = torch.tensor([x for r in rollouts for x in r.completion.logprobs], dtype=torch.float64)
     sums = {f"kl/{k}": float(kl_estimate(policy_N, start_N, k).sum()) for k in KL_ESTIMATORS}
     return sums | {"tokens": float(len(policy_N))}
 

@@ -1,4 +1,4 @@
-"""GRPO (arXiv 2402.03300) and its variants on text: one loop. Losses are in `rl/losses.py`, batches in `rl/rollouts.py`.
+"""GRPO (arXiv 2402.03300) and its variants on text. A variant is a choice of settings (conf/algo/), not code of its own.
 
 Everything random is a function of (seed, step): a run that was killed and resumed ends bit for bit like one that was not.
 """
@@ -6,105 +6,184 @@ Everything random is a function of (seed, step): a run that was killed and resum
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from agents.backends.base import Backend, Sampling, fingerprint
-from common.errors import BadInput, RunFailed
-from common.jsonl import Journal, read_jsonl
-from common.signals import StopWish
-from rl.ahead import Ahead, Drawn
-from rl.checkpoint import Checkpoints, rng_state, set_rng_state
+from agents.backends.base import fingerprint
+from common.errors import BadInput
+from rl.advantages import group_advantages
+from rl.async_rollouts import AsyncRollouts, Batch, Pending, SyncRollouts
 from rl.clock import Clock
+from rl.config import GRPOConfig
 from rl.drift import drift_metrics, drift_sample, drift_sums
-from rl.engine.base import Engine, Evaluate, StepInfo
-from rl.losses import LossConfig, LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
+from rl.engine.base import Engine
+from rl.loop import Log, Progress, StepResult, run_loop
+from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
 from rl.policies.text import TextBatch
-from rl.rollouts import Collector, Encode, Group, RewardFn, Samples, ToRequest, counter_seed, describe
+from rl.rollouts import Collector, counter_seed
+from rl.text_rollouts import TextGroup, TextRollout, TextSampler, describe, text_rows
+from rl.update import MicroBatch, update
 
 logger = logging.getLogger(__name__)
-# What may change between a checkpoint and its resumption; all else defines the run.
-FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "micro_batch_tokens", "shared_prefix",
-        "kl_log_sequences", "max_missing_steps")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class GRPOConfig:
-    """The numbers of a run. Sizes count sequences unless they say otherwise; `loss` holds variant, clips, KL and weights.
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A rollout with its advantage; `present`: its reward could be computed."""
 
-    The optimiser's numbers (lr, warm-up, decay, betas, clipping) live here so that one object defines a run; build the engine
-    with `optimizer()`.
-    """
+    rollout: TextRollout
+    advantage: float
+    present: bool
 
-    steps: int = 100
-    prompts_per_step: int = 16
-    group_size: int = 8
-    updates_per_batch: int = 1  # passes over the whole batch, one optimiser step each
-    micro_batch_size: int = 32
-    micro_batch_tokens: int = 0  # at most so many tokens in one forward, prompts included; 0: no such limit
-    shared_prefix: bool = True  # keep groups together, as a policy that shares prefixes wants them
-    lr: float = 1e-6
-    warmup_steps: int = 0
-    decay_share: float = 0.0  # share of the updates at the end in which lr goes linearly to 0
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
-    max_grad_norm: float = 1.0
-    loss: LossConfig = field(default_factory=LossConfig)
-    dynamic_sampling: bool = False
-    max_tries: int = 4  # draws of a step's groups under dynamic sampling, the first included
-    max_offpolicy_steps: int = 0  # how many steps old the weights of a batch's rollouts are (rl/ahead.py); 0: none
-    kl_log_sequences: int = (
-        16  # completions per step whose KL to the start is logged; 0 and kl_coef=0: no reference is kept
-    )
-    mask_truncated: bool = False  # DAPO's overlong filtering: an answer cut by max_new_tokens carries no gradient
-    temperature: float = 1.0
-    top_p: float = 1.0  # any other value is refused: it would bias every ratio
-    top_k: int = -1
-    max_new_tokens: int = 256
-    checkpoint_every: int = 10
-    keep_checkpoints: int = 2
-    max_missing_steps: int = 3  # consecutive steps without a single usable reward before the run fails
-    seed: int = 0
+    @property
+    def prompt(self) -> Any:
+        return self.rollout.prompt
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "prompts_per_step", "group_size", "updates_per_batch", "micro_batch_size", "max_tries",
-                     "max_new_tokens", "checkpoint_every", "keep_checkpoints", "max_missing_steps"):  # fmt: skip
-            if (value := getattr(self, name)) < 1:
-                raise BadInput(f"{name} must be at least 1, not {value}")
-        for name in ("micro_batch_tokens", "kl_log_sequences", "max_offpolicy_steps"):
-            if (value := getattr(self, name)) < 0:
-                raise BadInput(f"{name} must be 0 (off) or more, not {value}")
-        if self.max_offpolicy_steps and self.loss.tis_cap is None:
-            raise BadInput(
-                f"max_offpolicy_steps={self.max_offpolicy_steps} trains on answers of older weights; they need the truncated "
-                "importance weights that tis_cap turns on"
-            )
-        if self.group_size < 2:
-            raise BadInput("group_size must be at least 2: a group of one has no advantage")
-        sampling = Sampling(self.max_new_tokens, self.temperature, self.top_p, self.top_k)
-        if not sampling.untruncated:
-            raise BadInput(
-                f"training rollouts need temperature > 0, top_p=1 and top_k=-1, not {self.temperature}, {self.top_p}, "
-                f"{self.top_k}: a truncated distribution makes every importance ratio wrong"
-            )
+    @property
+    def token_ids(self) -> Sequence[int]:
+        return self.rollout.token_ids
 
-    def optimizer(self) -> dict[str, Any]:
-        """Keyword arguments of the engines."""
-        names = ("lr", "betas", "weight_decay", "warmup_steps", "decay_share", "max_grad_norm")
-        return {name: getattr(self, name) for name in names} | {"updates": self.steps * self.updates_per_batch}
+
+class GRPO:
+    """`Algorithm`. The engine must hold the start weights: the KL of every step is measured from them (`kl/k1..k3` on
+    `kl_log_sequences` completions; `kl/mean` over all where it is trained on)."""
+
+    def __init__(self, config: GRPOConfig, engine: Engine[TextBatch], sampler: TextSampler) -> None:
+        if engine.world_size > config.prompts_per_step:
+            raise BadInput(f"{engine.world_size} ranks cannot share {config.prompts_per_step} prompts per step")
+        self.config, self.engine, self.sampler = config, engine, sampler
+        self.origin = fingerprint(engine.named_parameters()).checksum
+        watched = config.kl_coef > 0 or config.kl_log_sequences > 0
+        self.reference = engine.frozen_copy() if watched else None
+        tries = config.max_tries if config.dynamic_sampling else 1
+        collector = Collector(sampler, config.prompts_per_step, tries, engine.rank, engine.world_size)
+        self.rollouts: SyncRollouts | AsyncRollouts = SyncRollouts(collector, sampler.backend)
+        if lag := config.max_offpolicy_steps:
+            self.rollouts = AsyncRollouts(collector, sampler, lag, config.steps)
+        self.pending: (
+            Pending | None
+        ) = {}  # rollouts of a checkpoint that no step has seen; None once the first step began
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree on to be continued."""
-        values = {k: v for k, v in asdict(self).items() if k not in FREE}
-        end = {"decays_to": self.steps} if self.decay_share else {}  # a longer run would have had another schedule
-        return values | {"betas": list(self.betas)} | end
+        """What another training in the same folder would differ in."""
+        s = self.sampler
+        return self.config.identity() | {
+            "seed": s.seed, "max_new_tokens": s.max_new_tokens, "start weights": self.origin,
+        }  # fmt: skip
+
+    def step(self, k: int, clock: Clock) -> StepResult:
+        engine, config = self.engine, self.config
+        torch.manual_seed(counter_seed(self.sampler.seed, k))
+        if self.pending is not None:
+            self.rollouts.start(k, self.pending, engine.named_parameters)
+            self.pending = None
+        batch = self.rollouts.take(k, engine.named_parameters, clock)
+        items, rows = self._credit(batch, k + 1)
+        drift: dict[str, float] = {}
+        if self.reference is not None:
+            count = -(-config.kl_log_sequences // engine.world_size)
+            with clock("logprob"):
+                drift = drift_sums(drift_sample(batch.drawn, count, k), self.reference)
+        trained = sum(self.has_gradient(item) for item in items)
+        gathered = engine.all_gather((rows, [not g.differs for g in batch.drawn], trained, drift))
+        rows = sorted((row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"]))
+        metrics = describe(rows, [s for part in gathered for s in part[1]])
+        metrics |= drift_metrics([part[3] for part in gathered], config.kl_estimator)
+        metrics |= {"update/sequences": sum(part[2] for part in gathered), "rollout/steps_old": batch.lag}
+        metrics |= self._update(items, clock) if metrics["update/sequences"] else {"update/skipped": 1.0}
+        metrics |= clock.read(sum(row["tokens"] for row in rows), batch.seconds)
+        return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
+
+    def _credit(self, batch: Batch, step: int) -> tuple[list[Item], list[dict[str, Any]]]:
+        """The batch's rollouts with their advantages, and the rows of all that were drawn (those left out had none)."""
+        advantages = self._advantages(batch.groups)
+        items = [item for group in batch.groups for item in advantages[id(group)]]
+        rows = []
+        for group in batch.drawn:
+            credited = advantages.get(id(group))
+            values = [item.advantage for item in credited] if credited else [0.0] * len(group.rollouts)
+            rows += text_rows(group, values, step)
+        return items, rows
+
+    def _advantages(self, groups: Sequence[TextGroup]) -> dict[int, list[Item]]:
+        config, engine = self.config, self.engine
+        reward_PG = torch.stack([g.reward_GK[:, 0] for g in groups])
+        ranks = engine.all_gather(reward_PG) if config.advantage_scale == "batch" else [reward_PG]
+        before = sum(map(len, ranks[: engine.rank])) if len(ranks) > 1 else 0
+        a = group_advantages(torch.cat(ranks), config.advantage_scale, clip=config.advantage_clip)
+        return {
+            id(group): [
+                Item(rollout, float(a.advantage_PG[p, g]), bool(a.present_PG[p, g]))
+                for g, (rollout,) in enumerate(group.rollouts)
+            ]
+            for p, group in enumerate(groups, before)
+        }
+
+    def counts(self, item: Item) -> bool:
+        """Whether a completion belongs to the loss: its reward is there, and it was not cut off where that disqualifies."""
+        cut = self.config.mask_truncated and item.rollout.completion.finish_reason == "length"
+        return item.present and not cut
+
+    def has_gradient(self, item: Item) -> bool:
+        """Without a KL term an advantage of 0 has no gradient, and its forward is saved."""
+        return self.counts(item) and (self.config.kl_coef > 0 or item.advantage != 0)
+
+    def _update(self, items: Sequence[Item], clock: Clock) -> dict[str, float]:
+        config, engine = self.config, self.engine
+        lengths = [len(item.token_ids) for item in items if self.counts(item)]
+        info, outputs = update(
+            engine,
+            [item for item in items if self.has_gradient(item)],
+            lambda part: TextBatch([i.prompt for i in part], [i.token_ids for i in part]),
+            partial(micro_batches, size=config.micro_batch_size, tokens=config.micro_batch_tokens,
+                    shared_prefix=config.shared_prefix),
+            self._loss,
+            normaliser=batch_normaliser(config.aggregation, lengths, self.sampler.max_new_tokens),
+            idle=items[0],
+            reference=self.reference if config.kl_coef > 0 else None,
+            passes=config.updates_per_batch,
+            clock=clock,
+        )  # fmt: skip
+        metrics = merge_metrics([o for part in engine.all_gather(outputs) for o in part])
+        metrics |= {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
+        if (report := self.rollouts.trained(engine.named_parameters, clock)) is not None:
+            metrics["sync/parameters"] = report.names
+        return metrics
+
+    def _loss(self, items: Sequence[Item], batch: MicroBatch) -> LossOutputs:
+        old, mask = batch.old_logp_BT, batch.now.mask_BT
+        reported = old.new_tensor([x for item in items for x in item.rollout.completion.logprobs])
+        return policy_loss(
+            LossInputs(
+                batch.now.logp_BT,
+                old,
+                torch.tensor([[item.advantage] for item in items], device=old.device),
+                mask,
+                batch.normaliser,
+                rollout_logp_BT=torch.zeros_like(old).masked_scatter(mask, reported),
+                ref_logp_BT=batch.reference.logp_BT if batch.reference else None,
+                entropy_BT=batch.now.entropy_BT,
+            ),
+            self.config,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"engine": self.engine.state_dict(), "pending": self.engine.all_gather(self.rollouts.state())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.engine.load_state_dict(state["engine"])
+        ranks = state["pending"]
+        if len(ranks) == self.engine.world_size:
+            self.pending = ranks[self.engine.rank]
+        elif any(ranks):
+            logger.warning("rollouts that %d ranks drew ahead are drawn anew by %d", len(ranks), self.engine.world_size)
 
 
 @dataclass(frozen=True)
@@ -119,221 +198,23 @@ class GRPOState:
 def train_grpo(
     config: GRPOConfig,
     engine: Engine[TextBatch],
-    backend: Backend,
-    encode: Encode,
-    samples: Samples,
-    to_request: ToRequest,
-    reward: RewardFn,
-    out_dir: str | Path,
-    log: Callable[[dict[str, float]], None] | None = None,
-    progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
+    sampler: TextSampler,
+    folder: str | Path,
+    log: Log | None = None,
+    progress: Progress | None = None,
 ) -> GRPOState:
-    """Train until `config.steps`, going on from `out_dir/checkpoints` where there are any.
-
-    `samples(step, j)` and `reward` must be pure functions (a reward gets one seed per completion). Writes `metrics.jsonl`,
-    `samples.jsonl` and `checkpoints/`; `log` gets each step's metrics too. The engine must hold the start weights, from which
-    the KL of every step is measured (`kl/k1..k3` on `kl_log_sequences` completions; `kl/mean` over all where it is trained on).
-    SIGINT and SIGTERM save the last completed step and raise KeyboardInterrupt. Raises BadInput when the folder holds
-    another run, RunFailed after `max_missing_steps` steps without a usable reward, SaveFailed when the disk refuses.
-    """
-    out, first = Path(out_dir), engine.rank == 0
-    origin = fingerprint(engine.named_parameters()).checksum
-    watched = config.loss.kl_coef > 0 or config.kl_log_sequences > 0
-    reference = engine.frozen_copy() if watched else None  # the run's start: no checkpoint is loaded yet
-    if engine.world_size > config.prompts_per_step:
-        raise BadInput(f"{engine.world_size} ranks cannot share {config.prompts_per_step} prompts per step")
-    checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints)
-    done, missing_steps, drawn_before = _resume(config, engine, checkpoints, origin)
-    saved = done
-    journals = [Journal(out / "metrics.jsonl"), Journal(out / "samples.jsonl")] if first else []
-    for journal in journals:
-        journal.cut_after(done)
-    backend.sync(engine.named_parameters())
-    collector = Collector(
-        backend, samples, to_request, reward, encode,
-        Sampling(config.max_new_tokens, config.temperature), config.prompts_per_step, config.group_size,
-        normalise_std=config.loss.variant != "dr_grpo", tries=config.max_tries if config.dynamic_sampling else 1,
-        seed=config.seed, slots=range(engine.rank, config.prompts_per_step, engine.world_size),
-    )  # fmt: skip
-    watched_here = -(-config.kl_log_sequences // engine.world_size)
-    clock = Clock()
-    ahead = Ahead(collector, config.max_offpolicy_steps, config.steps) if config.max_offpolicy_steps else None
-    if ahead:
-        ahead.start(done, drawn_before, engine.named_parameters)
-
-    def save() -> None:
-        nonlocal saved
-        with clock("checkpoint"):
-            state = {"engine": engine.state_dict(), "rng": rng_state(), "step": done, "missing_steps": missing_steps,
-                     "origin": origin, "identity": config.identity(),
-                     "ahead": engine.all_gather(ahead.state()) if ahead else None}  # fmt: skip
-            if first:
-                for journal in journals:
-                    journal.flush()
-                checkpoints.save(done, state)
-            engine.all_gather(done)  # nobody goes on, or leaves, before it is written
-        saved = done
-
-    def leave_if_asked() -> None:
-        if any(engine.all_gather(stop.wanted)):
-            if saved != done:
-                save()
-            raise KeyboardInterrupt(f"stopped after step {done}; the same command goes on from there")
-
-    metrics: dict[str, float] = _last_row(journals[0]) if journals else {}
-    with StopWish() as stop, closing(ahead) if ahead else nullcontext():
-        while done < config.steps:
-            torch.manual_seed(counter_seed(config.seed, done))
-            beside: dict[str, float] = {}  # seconds of what ran while something else did
-            lag = 0
-            if ahead:
-                with clock("wait"):
-                    batch = ahead.take(done)
-                groups, drawn, beside, lag = batch.groups, batch.drawn, batch.seconds, batch.lag
-                with clock("sync"):
-                    ahead.refresh(done, engine.named_parameters)
-            else:
-                groups, drawn = collector.collect(done, clock)
-                leave_if_asked()  # weights are still those of step `done`
-            rows = [row for g in drawn for row in g.rows(done + 1)]
-            drift: dict[str, float] = {}
-            if reference is not None:
-                with clock("logprob"):
-                    drift = drift_sums(drift_sample(drawn, watched_here, done), reference)
-            gathered = engine.all_gather((rows, [not g.spread for g in drawn], _teachers(groups, config), drift))
-            everything = sorted((row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"]))
-            metrics = {"step": done + 1} | describe(everything, [s for part in gathered for s in part[1]])
-            metrics["groups/drawn"] = sum(len(part[1]) for part in gathered)
-            metrics |= drift_metrics([part[3] for part in gathered], config.loss.kl_estimator)
-
-            usable = any(row["reward"] is not None for row in everything)
-            missing_steps = 0 if usable else missing_steps + 1
-            metrics["update/missing_steps"] = missing_steps
-            if teachers := sum(part[2] for part in gathered):
-                info, outputs = _update(config, engine, groups, reference if config.loss.kl_coef > 0 else None, clock)
-                metrics |= merge_metrics([o for part in engine.all_gather(outputs) for o in part])
-                metrics |= {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
-                if ahead is None:
-                    with clock("sync"):
-                        report = backend.sync(engine.named_parameters())
-                        metrics["sync/parameters"] = report.names
-            else:
-                metrics["update/skipped"] = 1.0
-            metrics |= {"update/sequences": teachers, "rollout/steps_old": lag}
-            done += 1
-            metrics |= clock.read(sum(row["tokens"] for row in everything), beside)
-            if first:
-                journals[1].append(everything)
-                journals[0].append([metrics])
-            if log is not None:
-                log(metrics)
-            if progress is not None:
-                progress(done, config.steps, metrics)
-            if missing_steps >= config.max_missing_steps:
-                raise RunFailed(
-                    f"step {done}: no reward could be computed in {missing_steps} consecutive steps; see the components "
-                    f"in {out / 'samples.jsonl'}. The checkpoint of step {saved} is intact"
-                )
-            if done % config.checkpoint_every == 0 or done == config.steps:
-                save()
-            leave_if_asked()
-    return GRPOState(done, metrics, fingerprint(engine.named_parameters()).checksum)
+    """Train until `config.steps`, going on from `folder/checkpoints` where there are any; the rollout backend then holds the
+    final weights. Raises what `run_loop` raises."""
+    algorithm = GRPO(config, engine, sampler)
+    with closing(algorithm.rollouts):
+        state = run_loop(
+            algorithm, name="", steps=config.steps, identity=algorithm.identity(), folder=folder, ranks=engine,
+            checkpoint_every=config.checkpoint_every, keep_checkpoints=config.keep_checkpoints,
+            max_missing_steps=config.max_missing_steps, log=log, progress=progress,
+        )  # fmt: skip
+    if config.max_offpolicy_steps or algorithm.pending is not None:  # the backend's weights are older ones
+        sampler.backend.sync(engine.named_parameters())
+    return GRPOState(state.step, state.metrics, fingerprint(engine.named_parameters()).checksum)
 
 
-def _counts(group: Group, g: int, config: GRPOConfig) -> bool:
-    """Whether a completion belongs to the loss at all: its reward is there, and it was not cut off where that disqualifies."""
-    cut = config.mask_truncated and group.completions[g].finish_reason == "length"
-    return bool(group.present_G[g]) and not cut
-
-
-def _pulls(group: Group, g: int, config: GRPOConfig) -> bool:
-    """Whether it can have a gradient: without a KL term an advantage of 0 has none, and its forward is saved."""
-    return _counts(group, g, config) and (config.loss.kl_coef > 0 or float(group.advantage_G[g]) != 0)
-
-
-def _teachers(groups: list[Group], config: GRPOConfig) -> int:
-    return sum(_pulls(group, g, config) for group in groups for g in range(config.group_size))
-
-
-def _update(
-    config: GRPOConfig,
-    engine: Engine[TextBatch],
-    groups: list[Group],
-    reference: Evaluate[TextBatch] | None,
-    clock: Clock,
-) -> tuple[StepInfo, list[LossOutputs]]:
-    """`updates_per_batch` optimiser steps. The first pass's own detached log-probs are the old ones: the weights are still
-    those of the rollouts, so no forward of their own is spent on them, and its ratio is exactly 1."""
-    places = [(group, g) for group in groups for g in range(config.group_size)]
-    lengths = [len(p.completions[g].token_ids) for p, g in places if _counts(p, g, config)]
-    share = batch_normaliser(config.loss.over, lengths, config.max_new_tokens)
-    normaliser = sum(engine.all_gather(share))
-    chosen = [(p, g) for p, g in places if _pulls(p, g, config)]
-    micro = micro_batches(chosen, config.micro_batch_size, config.micro_batch_tokens, config.shared_prefix)
-    turns = max(engine.all_gather(len(micro)))  # sharded engines communicate in every backward: all ranks take as many
-    idle = turns - len(micro)
-    micro += [places[:1]] * idle
-    batches = [TextBatch([p.prompt for p, _ in m], [p.completions[g].token_ids for p, g in m]) for m in micro]
-    refs: list[Tensor | None] = [None] * len(micro)
-    if reference is not None:
-        with clock("logprob"):
-            refs[: turns - idle] = [reference(batch).logp_BT for batch in batches[: turns - idle]]
-    old: list[Tensor] = []
-    outputs: list[LossOutputs] = []
-    with clock("train"):
-        for _ in range(config.updates_per_batch):
-            for k, (m, batch) in enumerate(zip(micro, batches, strict=True)):
-                stats = engine.forward(batch)
-                if k >= turns - idle:
-                    engine.backward(stats.logp_BT.sum() * 0.0)
-                    continue
-                if len(old) == k:
-                    old.append(stats.logp_BT.detach())
-                rollout_BT = torch.zeros_like(old[k]).masked_scatter(
-                    stats.mask_BT, old[k].new_tensor([x for p, g in m for x in p.completions[g].logprobs])
-                )
-                advantage_B = torch.stack([p.advantage_G[g] for p, g in m]).to(old[k].device)
-                result = policy_loss(
-                    LossInputs(stats.logp_BT, old[k], advantage_B, stats.mask_BT, normaliser, rollout_BT, refs[k],
-                               stats.entropy_BT), config.loss)  # fmt: skip
-                engine.backward(result.loss)
-                outputs.append(LossOutputs(result.loss.detach(), result.sums, result.maxima))
-            info = engine.step()
-    return info, outputs
-
-
-def _resume(
-    config: GRPOConfig, engine: Engine[TextBatch], checkpoints: Checkpoints, origin: str
-) -> tuple[int, int, Drawn]:
-    """(completed steps, steps without reward so far, answers drawn ahead) of the newest whole checkpoint, its state loaded."""
-    found = checkpoints.latest()
-    if len(seen := set(engine.all_gather(found and found[0]))) > 1:
-        raise RunFailed(
-            f"ranks see different newest checkpoints in {checkpoints.folder} ({seen}): is it a shared folder?"
-        )
-    if found is None:
-        return 0, 0, {}
-    _, state = found
-    mine = config.identity()
-    if odd := sorted(k for k in mine.keys() | state["identity"].keys() if mine.get(k) != state["identity"].get(k)):
-        raise BadInput(
-            f"{checkpoints.folder} belongs to a run with other values of {', '.join(odd)}; choose another folder"
-        )
-    if state["origin"] != origin:
-        raise BadInput(f"{checkpoints.folder} belongs to a run that started from other weights; choose another folder")
-    engine.load_state_dict(state["engine"])
-    set_rng_state(state["rng"])
-    logger.info("going on after step %d", state["step"])
-    ranks = state.get("ahead") or []
-    mine_ahead = ranks[engine.rank] if len(ranks) == engine.world_size else {}
-    if ranks and not mine_ahead:
-        logger.warning("answers drawn ahead by %d ranks are drawn anew by %d", len(ranks), engine.world_size)
-    return state["step"], state["missing_steps"], mine_ahead
-
-
-def _last_row(journal: Journal) -> dict[str, float]:
-    rows = read_jsonl(journal.path) if journal.path.exists() else []
-    return rows[-1] if rows else {}
-
-
-__all__ = ["GRPOConfig", "GRPOState", "train_grpo"]
+__all__ = ["GRPO", "GRPOState", "train_grpo"]

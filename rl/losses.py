@@ -1,17 +1,19 @@
-"""Policy-gradient losses on tokens. Pure functions: tensors in, one scalar and its metrics out.
+"""Policy-gradient losses on actions: tokens of an answer or steps of a denoising trajectory. Pure functions: tensors in, one
+scalar and its metrics out.
 
-Suffixes: B sequences, T tokens. A loss is always a sum divided by a normaliser of the whole batch that the caller hands
+Suffixes: B sequences, T actions. A loss is always a sum divided by a normaliser of the whole batch that the caller hands
 in, so the split into micro-batches, accumulation steps and ranks cannot change the update.
 
-Variants, and what their sum runs over (`aggregation`, which the configuration can override):
+What each setting of `LossConfig` does (conf/algo/*.yaml are the published combinations):
 
-* grpo: token ratio, clip [1-low, 1+high] (arXiv 2402.03300 eq. 3), dual clip (1912.09729). "token": tokens / all tokens of the
-  batch, the default of verl and EasyR1; the paper's own form is "sequence".
-* dr_grpo: as grpo (2503.20783). "constant": tokens / (sequences x max_new_tokens).
-* dapo: as grpo with high > low (2503.14476 eq. 8). "token".
-* gspo: sequence ratio s = exp(mean_t log-ratio), token gradient through s * exp(logp - sg logp), no dual clip (2507.18071,
-  GSPO-token). "sequence": mean over a sequence's tokens, then / all sequences.
-* cispo: -sg(clip(ratio)) A logp, so clipped tokens keep a gradient (2506.13585 eq. 4-5). "token".
+* ratio_level "token": r_t = exp(log p - log p_old) (GRPO, arXiv 2402.03300 eq. 3). "sequence": s = exp(mean_t log-ratio), token
+  gradient through s exp(log p - sg log p) (GSPO-token, 2507.18071).
+* clip_form "ppo": -min(A r, A clip(r, 1-low, 1+high)); high > low is DAPO's (2503.14476 eq. 8); `dual_clip` c bounds the loss
+  of a negative advantage by -c A (1912.09729). "weight": -sg(clip(r)) A log p, so that clipped tokens keep a gradient (CISPO,
+  2506.13585 eq. 4-5).
+* aggregation "token": sum over tokens / tokens of the batch (verl's and EasyR1's). "sequence": mean over each sequence's
+  tokens, then / sequences (the GRPO paper's). "constant": sum over tokens / (sequences x max_new_tokens) (Dr. GRPO,
+  2503.20783).
 """
 
 from __future__ import annotations
@@ -22,92 +24,49 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from common.errors import BadInput
+from rl.config import LossConfig
 
-VARIANTS = ("grpo", "dr_grpo", "dapo", "gspo", "cispo")
-AGGREGATION = {"grpo": "token", "dr_grpo": "constant", "dapo": "token", "gspo": "sequence", "cispo": "token"}
-# (low, high): EasyR1's for grpo, the papers' for dr_grpo, dapo and gspo, verl's recipe for cispo (1.0 = no lower bound).
-CLIP = {"grpo": (0.2, 0.3), "dr_grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "gspo": (3e-4, 4e-4), "cispo": (1.0, 0.2)}
-KL_ESTIMATORS = ("k1", "k2", "k3")
 LOG_RATIO_MAX = 20.0  # verl's clamp: exp stays finite in fp32
 
 
 @dataclass(frozen=True)
-class LossConfig:
-    """Which loss. None means the variant's own value from the tables above; `dual_clip` and `tis_cap` None are off.
-
-    `dual_clip` (> 1) bounds the loss of a negative advantage in grpo, dr_grpo and dapo.
-    """
-
-    variant: str = "grpo"
-    clip_low: float | None = None
-    clip_high: float | None = None
-    dual_clip: float | None = 3.0
-    kl_coef: float = 0.0
-    kl_estimator: str = "k3"
-    tis_cap: float | None = 2.0
-    tis_level: str = "token"  # or "sequence": one weight per answer, the product over its tokens
-    aggregation: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("variant", self.variant, VARIANTS),
-            ("kl_estimator", self.kl_estimator, KL_ESTIMATORS),
-            ("tis_level", self.tis_level, ("token", "sequence")),
-            ("aggregation", self.aggregation, (None, "token", "sequence", "constant")),
-        ):
-            if value not in known:
-                raise BadInput(f"{name} must be one of {', '.join(map(str, known))}, not {value!r}")
-        low, high = self.clip
-        if not (0 <= low <= 1 and high >= 0):
-            raise BadInput(f"clip_low must lie in [0, 1] and clip_high be at least 0, not {low} and {high}")
-        if self.dual_clip is not None and not self.dual_clip > 1:
-            raise BadInput(f"dual_clip must be greater than 1 or null, not {self.dual_clip}")
-        if not self.kl_coef >= 0:
-            raise BadInput(f"kl_coef must be 0 or more, not {self.kl_coef}")
-        if self.tis_cap is not None and not self.tis_cap > 0:
-            raise BadInput(f"tis_cap must be positive or null, not {self.tis_cap}")
-
-    @property
-    def clip(self) -> tuple[float, float]:
-        low, high = CLIP[self.variant]
-        return (low if self.clip_low is None else self.clip_low, high if self.clip_high is None else self.clip_high)
-
-    @property
-    def over(self) -> str:
-        """The aggregation in force."""
-        return self.aggregation or AGGREGATION[self.variant]
-
-
-@dataclass(frozen=True)
 class LossInputs:
-    """One micro-batch. `old` is the trainer's policy that made the batch, `rollout` what the engine reported for the same
-    tokens, `ref` the frozen start; mask is True on tokens that count. `normaliser` belongs to the whole batch."""
+    """One micro-batch. Log-probabilities are those of the policy now (with gradient), of the trainer's policy that made the
+    batch (`old`), of the rollout engine for the same actions (`rollout`), and of the frozen start (`ref`). mask_BT is True on
+    actions that count. `normaliser` belongs to the whole batch.
+
+    advantage_BT: per action, so that credit may differ by token, turn or denoising step; [B, 1] gives one to each sequence.
+    weight_BT: factor of each action's loss, such as 0 for what a filter drops (the normaliser is the caller's); None: 1.
+    kl_BT: KL to the reference in closed form (Gaussian steps), in place of the estimate from `ref`.
+    """
 
     logp_BT: Tensor
     old_logp_BT: Tensor
-    advantage_B: Tensor
+    advantage_BT: Tensor
     mask_BT: Tensor
     normaliser: float
     rollout_logp_BT: Tensor | None = None
     ref_logp_BT: Tensor | None = None
     entropy_BT: Tensor | None = None
+    weight_BT: Tensor | None = None
+    kl_BT: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class LossOutputs:
-    """`loss` sums to the batch's loss over its micro-batches. `sums` are token sums (divide by sums["tokens"]), `maxima` maxima."""
+    """`loss` sums to the batch's loss over its micro-batches. `sums` are sums over actions (divide by sums["tokens"]), `maxima`
+    maxima."""
 
     loss: Tensor
     sums: dict[str, float] = field(default_factory=dict)
     maxima: dict[str, float] = field(default_factory=dict)
 
 
-def batch_normaliser(over: str, lengths: Sequence[int], max_new_tokens: int) -> float:
+def batch_normaliser(aggregation: str, lengths: Sequence[int], max_new_tokens: int) -> float:
     """This rank's share of the global normaliser for sequences of these lengths; the ranks' shares are added up."""
-    if over == "token":
+    if aggregation == "token":
         return float(sum(lengths))
-    if over == "sequence":
+    if aggregation == "sequence":
         return float(sum(n > 0 for n in lengths))
     return float(sum(n > 0 for n in lengths) * max_new_tokens)
 
@@ -134,45 +93,22 @@ def importance(mismatch_BT: Tensor, level: str) -> Tensor:
     return mismatch_BT.clamp(-LOG_RATIO_MAX, LOG_RATIO_MAX).exp()
 
 
-def aggregate(value_BT: Tensor, mask_BT: Tensor, over: str, normaliser: float) -> Tensor:
+def aggregate(value_BT: Tensor, mask_BT: Tensor, aggregation: str, normaliser: float) -> Tensor:
     """Sum of masked tokens (or of per-sequence token means) over the normaliser. Empty rows count nothing."""
     masked = torch.where(mask_BT, value_BT, 0.0)
-    if over == "sequence":
+    if aggregation == "sequence":
         return (masked.sum(1) / mask_BT.sum(1).clamp(min=1)).sum() / normaliser
     return masked.sum() / normaliser
 
 
 def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
     """The loss of one micro-batch: policy-gradient term, weighted by the truncated importance weights, + kl_coef x KL."""
-    mask, advantage = inputs.mask_BT, inputs.advantage_B[:, None]
+    mask, advantage = inputs.mask_BT, inputs.advantage_BT
     logp = torch.where(mask, inputs.logp_BT, 0.0)
     old = torch.where(mask, inputs.old_logp_BT, 0.0).detach()
-    low, high = config.clip
-    log_ratio = logp - old
-    if config.variant == "gspo":
-        mean_B1 = log_ratio.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
-        log_ratio = logp - logp.detach() + mean_B1.detach()
-    ratio = log_ratio.clamp(-LOG_RATIO_MAX, LOG_RATIO_MAX).exp()
-    clipped = ratio.clamp(1 - low, 1 + high)
-    dual = torch.zeros_like(mask)
-    if config.variant == "cispo":
-        term = -clipped.detach() * advantage * logp
-        at_low, at_high = ratio < 1 - low, ratio > 1 + high
-    else:
-        term = torch.maximum(-advantage * ratio, -advantage * clipped)
-        at_low, at_high = (ratio < 1 - low) & (advantage < 0), (ratio > 1 + high) & (advantage > 0)
-        if config.dual_clip is not None and config.variant != "gspo":
-            bound = (-advantage * config.dual_clip).expand_as(term)
-            dual = (advantage < 0) & (term > bound)
-            term = torch.where(dual, bound, term)
-
-    tokens = {
-        "clip_low": at_low,
-        "clip_high": at_high,
-        "clip_dual": dual,
-        "ratio": ratio,
-        "kl_old": kl_estimate(logp.detach(), old, "k3"),
-    }
+    ratio = _ratio(logp, old, mask, config.ratio_level)
+    term, tokens = _clipped_term(ratio, logp, advantage, config)
+    tokens |= {"ratio": ratio, "kl_old": kl_estimate(logp.detach(), old, "k3")}
     maxima = {"ratio": ratio}
     if inputs.rollout_logp_BT is not None:
         mismatch = torch.where(mask, old - inputs.rollout_logp_BT, 0.0)
@@ -182,12 +118,17 @@ def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
             term = term * raw.clamp(max=config.tis_cap)
             tokens["tis_capped"] = raw > config.tis_cap
         tokens["mismatch"] = maxima["mismatch"] = mismatch.abs()
-    loss = aggregate(term, mask, config.over, inputs.normaliser)
-    if inputs.ref_logp_BT is not None:
+    kl = inputs.kl_BT
+    if kl is None and inputs.ref_logp_BT is not None:
         kl = kl_estimate(logp, torch.where(mask, inputs.ref_logp_BT, 0.0).detach(), config.kl_estimator)
+    if inputs.weight_BT is not None:
+        term = term * inputs.weight_BT
+    loss = aggregate(term, mask, config.aggregation, inputs.normaliser)
+    if kl is not None:
         tokens["kl"] = kl
         if config.kl_coef > 0:
-            loss = loss + config.kl_coef * aggregate(kl, mask, config.over, inputs.normaliser)
+            kl = kl if inputs.weight_BT is None else kl * inputs.weight_BT
+            loss = loss + config.kl_coef * aggregate(kl, mask, config.aggregation, inputs.normaliser)
     if inputs.entropy_BT is not None:
         tokens["entropy"] = inputs.entropy_BT
     sums = {name: float(torch.where(mask, v.detach(), 0).double().sum()) for name, v in tokens.items()}
@@ -195,6 +136,33 @@ def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
     return LossOutputs(
         loss, sums, {k: float(torch.where(mask, v.detach(), 0).max()) if mask.any() else 0.0 for k, v in maxima.items()}
     )
+
+
+def _ratio(logp: Tensor, old: Tensor, mask: Tensor, level: str) -> Tensor:
+    log_ratio = logp - old
+    if level == "sequence":
+        mean_B1 = log_ratio.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+        log_ratio = logp - logp.detach() + mean_B1.detach()
+    return log_ratio.clamp(-LOG_RATIO_MAX, LOG_RATIO_MAX).exp()
+
+
+def _clipped_term(
+    ratio: Tensor, logp: Tensor, advantage: Tensor, config: LossConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The policy-gradient term [B, T], and where it was clipped at which bound."""
+    low, high = 1 - config.clip_low, 1 + config.clip_high
+    clipped = ratio.clamp(low, high)
+    dual = torch.zeros_like(ratio, dtype=torch.bool)
+    if config.clip_form == "weight":
+        term = -clipped.detach() * advantage * logp
+        return term, {"clip_low": ratio < low, "clip_high": ratio > high, "clip_dual": dual}
+    term = torch.maximum(-advantage * ratio, -advantage * clipped)
+    at_low, at_high = (ratio < low) & (advantage < 0), (ratio > high) & (advantage > 0)
+    if config.dual_clip is not None:
+        bound = (-advantage * config.dual_clip).expand_as(term)
+        dual = (advantage < 0) & (term > bound)
+        term = torch.where(dual, bound, term)
+    return term, {"clip_low": at_low, "clip_high": at_high, "clip_dual": dual}
 
 
 def merge_metrics(parts: Sequence[LossOutputs]) -> dict[str, float]:
@@ -207,7 +175,6 @@ def merge_metrics(parts: Sequence[LossOutputs]) -> dict[str, float]:
 
 
 __all__ = [
-    "LossConfig",
     "LossInputs",
     "LossOutputs",
     "aggregate",

@@ -1,41 +1,53 @@
-"""Which completions pass through the model together. The split changes time and memory, never the update."""
+"""Which sequences pass through the model together. The split changes time and memory, never the update."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
-from rl.rollouts import Group
-
-Place = tuple[Group, int]  # completion g of a group
+from agents.backends.vlm import Encoded
 
 
-def micro_batches(places: Sequence[Place], size: int, tokens: int = 0, shared_prefix: bool = True) -> list[list[Place]]:
-    """Cut a batch into pieces of at most `size` completions and (where not 0) at most `tokens` tokens, prompts included.
+class Answered(Protocol):
+    """A prompt (the same object for all answers to it) and one answer's tokens."""
 
-    With shared prefixes a group stays together where it fits, and a group that is cut is cut between its most different
-    completions; tokens are counted as if no two completions began alike. Without, completions of like length meet, and
-    padding counts. One completion that exceeds `tokens` alone still makes a piece.
+    @property
+    def prompt(self) -> Encoded: ...
+
+    @property
+    def token_ids(self) -> Sequence[int]: ...
+
+
+T = TypeVar("T", bound=Answered)
+
+
+def micro_batches(items: Sequence[T], size: int, tokens: int = 0, shared_prefix: bool = True) -> list[list[T]]:
+    """Cut a batch into pieces of at most `size` sequences and (where not 0) at most `tokens` tokens, prompts included.
+
+    With shared prefixes the answers to a prompt stay together where they fit, and a group that is cut is cut between its most
+    different answers; tokens are counted as if no two answers began alike. Without, sequences of like length meet, and padding
+    counts. One sequence that exceeds `tokens` alone still makes a piece.
     """
     if shared_prefix:
-        return _packed(_groups(places), size, tokens)
-    return _padded(sorted(places, key=_length), size, tokens)
+        return _packed(_by_prompt(items), size, tokens)
+    return _padded(sorted(items, key=_length), size, tokens)
 
 
-def _groups(places: Iterable[Place]) -> list[list[Place]]:
-    groups: dict[int, list[Place]] = {}
-    for place in places:
-        groups.setdefault(id(place[0]), []).append(place)
-    return [sorted(g, key=lambda place: place[0].completions[place[1]].token_ids) for g in groups.values()]
+def _by_prompt(items: Iterable[T]) -> list[list[T]]:
+    groups: dict[int, list[T]] = {}
+    for item in items:
+        groups.setdefault(id(item.prompt), []).append(item)
+    return [sorted(group, key=lambda item: tuple(item.token_ids)) for group in groups.values()]
 
 
-def _packed(groups: Sequence[list[Place]], size: int, tokens: int) -> list[list[Place]]:
-    batches: list[list[Place]] = []
+def _packed(groups: Sequence[list[T]], size: int, tokens: int) -> list[list[T]]:
+    batches: list[list[T]] = []
     room_size = room_tokens = 0
     for group in groups:
         rest = group
         while rest:
-            prompt = len(rest[0][0].prompt)
-            costs = [len(p.completions[g].token_ids) for p, g in rest]
+            prompt = len(rest[0].prompt)
+            costs = [len(item.token_ids) for item in rest]
             if not (batches and len(rest) <= room_size and (not tokens or prompt + sum(costs) <= room_tokens)):
                 batches.append([])
                 room_size, room_tokens = size, tokens
@@ -48,19 +60,19 @@ def _packed(groups: Sequence[list[Place]], size: int, tokens: int) -> list[list[
     return batches
 
 
-def _padded(places: Sequence[Place], size: int, tokens: int) -> list[list[Place]]:
-    """`places` by length, so that the last one of a piece is its width."""
-    batches: list[list[Place]] = []
-    for place in places:
+def _padded(items: Sequence[T], size: int, tokens: int) -> list[list[T]]:
+    """`items` by length, so that the last one of a piece is its width."""
+    batches: list[list[T]] = []
+    for item in items:
         full = not batches or len(batches[-1]) == size
-        if full or (tokens and (len(batches[-1]) + 1) * _length(place) > tokens):
+        if full or (tokens and (len(batches[-1]) + 1) * _length(item) > tokens):
             batches.append([])
-        batches[-1].append(place)
+        batches[-1].append(item)
     return batches
 
 
-def _length(place: Place) -> int:
-    return len(place[0].prompt) + len(place[0].completions[place[1]].token_ids)
+def _length(item: Answered) -> int:
+    return len(item.prompt) + len(item.token_ids)
 
 
-__all__ = ["Place", "micro_batches"]
+__all__ = ["Answered", "micro_batches"]

@@ -1,74 +1,71 @@
-"""One step's batch: prompts by counter, G completions each, their rewards and advantages; groups that teach nothing may be
-drawn again (dynamic sampling, DAPO, arXiv 2503.14476 sec. 3.2)."""
+"""The rollouts of a step, in units that are never split over ranks: a sample, a preference pair, a session.
+
+A unit has K places (a sample 1, a pair 2, a session its turns) with G rollouts each. Units whose rewards do not differ
+may be replaced by others (dynamic sampling, DAPO, arXiv 2503.14476 section 3.2): always whole ones.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
-from agents.backends.base import Backend, Completion, Request, Sampling
-from agents.backends.vlm import Encoded
-from benchmarks.base import EditSample
-from common.errors import RunFailed
 from rl.advantages import group_advantages
+from rl.clock import Clock
 
-
-class RewardLike(Protocol):
-    """`total` None (or NaN): the reward could not be computed. `components` are logged, None where missing."""
-
-    @property
-    def total(self) -> float | None: ...
-
-    @property
-    def components(self) -> Mapping[str, float | None]: ...
-
-
-Samples = Callable[[int, int], EditSample]  # (step, j) -> sample, a pure function of its arguments
-ToRequest = Callable[[EditSample], Request]
-Encode = Callable[[Sequence[Request]], list[Encoded]]
-RewardFn = Callable[
-    [Sequence[EditSample], Sequence[str], Sequence[int]], Sequence[RewardLike]
-]  # per completion, with seeds
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Group:
-    """The G completions of one prompt. advantage_G is 0 and present_G False where the reward is missing."""
+class Group(Generic[R]):
+    """The rollouts of one unit. `place` is its number among the units of the step; reward_GK is NaN where a reward could not be
+    computed; `rollouts[g][k]` is what reward_GK[g, k] was given for."""
 
-    j: int
-    sample: EditSample
-    request: Request
-    prompt: Encoded
-    completions: list[Completion]
-    rewards: list[RewardLike]
-    advantage_G: Tensor
-    present_G: Tensor
-    spread: bool
+    place: int
+    unit: Any
+    rollouts: list[list[R]]
+    reward_GK: Tensor
 
-    def rows(self, step: int) -> list[dict[str, Any]]:
-        """One JSON row per completion, for samples.jsonl and the step's metrics."""
-        return [
-            {
-                "step": step,
-                "sample": self.sample.id,
-                "j": self.j,
-                "g": g,
-                "request": self.request.text,
-                "text": c.text,
-                "tokens": len(c.token_ids),
-                "finish_reason": c.finish_reason,
-                "reward": _number(r.total),
-                "components": {k: _number(v) for k, v in r.components.items()},
-                "advantage": float(self.advantage_G[g]),
-            }
-            for g, (c, r) in enumerate(zip(self.completions, self.rewards, strict=True))
-        ]
+    @property
+    def differs(self) -> bool:
+        """Whether the rewards of any of its places differ, so that it teaches something."""
+        return bool(group_advantages(self.reward_GK.T).spread_P.any())
+
+
+class Sampler(Protocol[R]):
+    def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[Group[R]]:
+        """The units of these places of a step with their rollouts and rewards: a function of its arguments and of the weights."""
+        ...
+
+
+@dataclass(frozen=True)
+class Collector(Generic[R]):
+    """Draws this rank's share of a step: units `rank`, `rank + world_size`, ... of `units_per_step`."""
+
+    sampler: Sampler[R]
+    units_per_step: int
+    tries: int = 1  # draws of a step under dynamic sampling, the first included; 1: no dynamic sampling
+    rank: int = 0
+    world_size: int = 1
+
+    def collect(self, step: int, clock: Clock) -> tuple[list[Group[R]], list[Group[R]]]:
+        """(groups to train on, all groups drawn). With several tries units whose rewards do not differ are replaced by fresh ones
+        while tries last; what is then still short is filled with the first ones drawn."""
+        slots = range(self.rank, self.units_per_step, self.world_size)
+        chosen: list[Group[R]] = []
+        drawn: list[Group[R]] = []
+        for attempt in range(self.tries):
+            short = len(slots) - len(chosen)
+            groups = self.sampler.draw(step, [attempt * self.units_per_step + s for s in slots[:short]], clock)
+            drawn += groups
+            chosen += [g for g in groups if self.tries == 1 or g.differs]
+            if len(chosen) == len(slots):
+                break
+        spare = [g for g in drawn if self.tries > 1 and not g.differs]
+        return chosen + spare[: len(slots) - len(chosen)], drawn
 
 
 def counter_seed(*counters: int) -> int:
@@ -76,88 +73,4 @@ def counter_seed(*counters: int) -> int:
     return int.from_bytes(hashlib.blake2b(repr(counters).encode(), digest_size=8).digest(), "big") >> 1
 
 
-@dataclass(frozen=True)
-class Collector:
-    """Draws the groups of a step. `slots` are this rank's places in the batch of `prompts_per_step`."""
-
-    backend: Backend
-    samples: Samples
-    to_request: ToRequest
-    reward: RewardFn
-    encode: Encode
-    sampling: Sampling
-    prompts_per_step: int
-    group_size: int
-    normalise_std: bool
-    tries: int  # 1: no dynamic sampling
-    seed: int
-    slots: Sequence[int]
-
-    def collect(self, step: int, clock: Callable[[str], Any]) -> tuple[list[Group], list[Group]]:
-        """(groups to train on, all groups drawn). With several tries groups without spread are replaced by fresh prompts
-        while tries last; what is then still short is filled with the first ones drawn."""
-        kept: list[Group] = []
-        drawn: list[Group] = []
-        for attempt in range(self.tries):
-            short = len(self.slots) - len(kept)
-            groups = self._draw(step, [attempt * self.prompts_per_step + s for s in self.slots[:short]], clock)
-            drawn += groups
-            kept += [g for g in groups if g.spread or self.tries == 1]
-            if len(kept) == len(self.slots):
-                break
-        spare = [g for g in drawn if not g.spread and self.tries > 1]
-        return kept + spare[: len(self.slots) - len(kept)], drawn
-
-    def _draw(self, step: int, places: Sequence[int], clock: Callable[[str], Any]) -> list[Group]:
-        G = self.group_size
-        with clock("rollout"):
-            samples = [self.samples(step, j) for j in places]
-            requests = [self.to_request(s) for s in samples]
-            prompts = self.encode(requests)
-            rows = tuple(j % self.prompts_per_step for j in places)
-            seed = counter_seed(self.seed, step, places[0] - rows[0], 0)
-            sampling = Sampling(self.sampling.max_new_tokens, self.sampling.temperature, seed=seed, rows=rows)
-            answers = self.backend.generate(requests, G, sampling)
-        with clock("reward"):
-            flat = [(s, c.text, counter_seed(self.seed, step, j, 1 + g))
-                    for j, s, row in zip(places, samples, answers, strict=True) for g, c in enumerate(row)]  # fmt: skip
-            rewards = list(self.reward(*map(list, zip(*flat, strict=True))))
-        if len(rewards) != len(flat):
-            raise RunFailed(f"step {step}: the reward gave {len(rewards)} values for {len(flat)} completions")
-        totals = [math.nan if r.total is None else float(r.total) for r in rewards]
-        adv = group_advantages(torch.tensor(totals, dtype=torch.float64).view(-1, G), self.normalise_std)
-        return [
-            Group(j, samples[p], requests[p], prompts[p], answers[p], rewards[p * G : (p + 1) * G],
-                  adv.advantage_PG[p], adv.present_PG[p], bool(adv.spread_P[p]))
-            for p, j in enumerate(places)
-        ]  # fmt: skip
-
-
-def describe(rows: Sequence[Mapping[str, Any]], no_spread: Sequence[bool]) -> dict[str, float]:
-    """Metrics of all completions of a step: rewards and components (mean, std over present ones), lengths, shares."""
-    out = _mean_std("reward", [r["reward"] for r in rows])
-    for name in sorted({k for r in rows for k in r["components"]}):
-        out |= _mean_std(f"reward/{name}", [r["components"].get(name) for r in rows])
-    lengths = [r["tokens"] for r in rows]
-    n = max(1, len(rows))
-    return out | {
-        "groups/no_spread": sum(no_spread) / max(1, len(no_spread)),
-        "reward/missing": sum(r["reward"] is None for r in rows) / n,
-        "tokens/mean": sum(lengths) / n,
-        "tokens/max": float(max(lengths, default=0)),
-        "tokens/truncated": sum(r["finish_reason"] == "length" for r in rows) / n,
-    }
-
-
-def _mean_std(name: str, values: Sequence[float | None]) -> dict[str, float]:
-    present = torch.tensor([v for v in values if v is not None], dtype=torch.float64)
-    if not len(present):
-        return {}
-    return {f"{name}/mean": float(present.mean()), f"{name}/std": float(present.std(correction=0))}
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
-__all__ = ["Collector", "Encode", "Group", "RewardFn", "RewardLike", "Samples", "ToRequest", "counter_seed", "describe"]
+__all__ = ["Collector", "Group", "Sampler", "counter_seed"]

@@ -6,22 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from common.errors import BadInput
-from conf.schema import AlgoConfig, EngineConfig, LauncherConfig
-from experiments.build.training import lora
+from conf.schema import EngineConfig, LauncherConfig
+from rl.config import GRPOConfig
 
 if TYPE_CHECKING:
     from agents.backends.vlm import VLM
     from rl.engine.base import Engine
-    from rl.grpo import GRPOConfig
-    from rl.policies.text import TextBatch, TextPolicy
+    from rl.policies.text import TextBatch
 
 
-def make_engine(
-    algo: AlgoConfig, engine: EngineConfig, config: GRPOConfig, load: Callable[[], VLM]
-) -> tuple[Engine[TextBatch], VLM]:
+def make_engine(algo: GRPOConfig, engine: EngineConfig, load: Callable[[], VLM]) -> tuple[Engine[TextBatch], VLM]:
     """The engine, and the model that rollouts use: the one under training, or one of their own where that is sharded
     or has adapters. `load` reads the start weights."""
-
     from rl.engine.torch import TorchEngine
     from rl.policies.text import TextPolicy
 
@@ -29,40 +25,31 @@ def make_engine(
 
     def policy() -> TextPolicy:
         loaded.append(load())
-        return TextPolicy(
-            loaded[-1],
-            config.temperature,
-            frozen_vision=algo.frozen_vision,
-            gradient_checkpointing=algo.gradient_checkpointing,
-            shared_prefix=algo.shared_prefix,
-            lora=adapters,
-            vision_cache_mib=algo.vision_cache_mib,
-        )
+        return TextPolicy.of(loaded[-1], algo)
 
-    adapters = lora(algo)
-    own = (
-        engine.stage == 3 or adapters is not None or algo.max_offpolicy_steps > 0
-    )  # whole weights, merged or older ones
+    trainer: Engine[TextBatch]
     match engine.name:
         case "torch":
-            single = TorchEngine(policy(), **config.optimizer())
-            return single, load() if own else loaded[0]
+            trainer = TorchEngine(policy(), algo, algo.schedule())
         case "deepspeed":
             from rl.engine.deepspeed import DeepSpeedEngine
 
-            sharded = DeepSpeedEngine(
+            trainer = DeepSpeedEngine(
                 policy,
+                algo,
+                algo.schedule(),
                 engine.stage,
                 engine.offload_optimizer,
                 engine.gather_mib << 20,
                 engine.timeout_s,
-                **config.optimizer(),
             )
-            return sharded, load() if own else loaded[0]
-    raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
+        case _:
+            raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
+    own = engine.stage == 3 or algo.lora.rank > 0 or algo.max_offpolicy_steps > 0  # whole, merged or older weights
+    return trainer, load() if own else loaded[0]
 
 
-def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: AlgoConfig, dtype: str = "float32") -> None:
+def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: GRPOConfig, dtype: str = "float32") -> None:
     """Refuse settings of engine and launcher that contradict each other, before anything is loaded."""
     if engine.name == "torch" and (engine.stage or engine.offload_optimizer):
         raise BadInput("engine.stage and engine.offload_optimizer belong to engine=deepspeed")

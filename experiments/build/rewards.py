@@ -11,7 +11,7 @@ from experiments.build.judges import make_judge
 if TYPE_CHECKING:
     from agents.sequencer import Sequencer
     from rewards.compose import RewardSpec
-    from rl.rollouts import RewardFn
+    from rl.text_rollouts import RewardFn
 
 
 def make_reward(config: RewardConfig) -> RewardSpec:

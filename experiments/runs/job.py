@@ -29,7 +29,6 @@ from experiments.build.engines import make_engine
 from experiments.build.rewards import make_reward, reward_function
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
-from experiments.build.training import grpo_config, sft_config
 from experiments.preflight.run import TEXT_ONLY
 from experiments.runs.arms import Arms, Timed, backend, decomposer, run_arms, timed
 from experiments.runs.identity import START, TRAINED
@@ -42,6 +41,7 @@ from rewards.format import read
 from rl.engine.process_group import leave
 from rl.grpo import train_grpo
 from rl.sft import SFTExample, train_sft
+from rl.text_rollouts import TextSampler
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Job:
         if not done.is_dir():
             self.phase = "supervised training"
             vlm = make_vlm(self.config.decomposer, self.config.engine)
-            sft = sft_config(self.config.algo)
+            sft = self.config.algo.supervised()
             samples = train_samples(self.config.benchmark, self.config.scale.image_size, self.config.seed)
             template = load_prompt(self.config.decomposer.prompt)
 
@@ -123,27 +123,27 @@ class Job:
     def train(self, start: Path, log: Log | None = None, progress: Show | None = None) -> None:
         """GRPO in this process, or this rank's part of it; the first rank saves."""
         c = self.config
-        config = grpo_config(c.algo, c.decomposer.max_new_tokens, c.seed)
-        engine, vlm = make_engine(c.algo, c.engine, config, lambda: make_vlm(c.decomposer, c.engine, start))
-        rollouts = make_backend(c.rollouts, vlm)
+        config = c.algo
+        engine, vlm = make_engine(config, c.engine, lambda: make_vlm(c.decomposer, c.engine, start))
         pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
         stride = config.prompts_per_step * config.max_tries
-        offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised phase has not shown
+        offset = config.sft.steps * config.sft.batch_size  # samples that the supervised phase has not shown
         template = load_prompt(c.decomposer.prompt)
         sequencer = make_sequencer(c.sequencer, lambda: backend(c, start))
         reward = reward_function(make_reward(c.reward), c, sequencer)
-        train_grpo(
-            config,
-            engine,
-            rollouts,
+        sampler = TextSampler(
+            make_backend(c.rollouts, vlm),
             vlm.encode,
-            lambda step, j: pool(offset + step * stride + j),
-            lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
-            reward,
-            self.folder,
-            log,
-            progress,
+            samples=lambda step, j: pool(offset + step * stride + j),
+            to_request=lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
+            reward=reward,
+            units_per_step=config.prompts_per_step,
+            group_size=config.group_size,
+            max_new_tokens=c.decomposer.max_new_tokens,
+            temperature=config.temperature,
+            seed=c.seed,
         )
+        train_grpo(config, engine, sampler, self.folder, log, progress)
         if engine.rank == 0:
             save_whole(vlm, self.folder / TRAINED)
 

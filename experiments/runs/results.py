@@ -78,7 +78,7 @@ def results(folder: Path, config: RunConfig) -> dict[str, Any]:
         "editor_settings": editor_settings(config.editor),
         "reward": config.reward.name,
         "execution": config.execution.name,
-        "algo": config.algo.variant,
+        "algo": config.algo.name,
         "seed": config.seed,
         "decomposition": decomposition_scores(found.decompositions),
         "arms": arms,

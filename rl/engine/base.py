@@ -22,13 +22,15 @@ class LogProbs:
 
     logp_BT: log-probabilities in nats, fp32, with gradient where it was asked for. mask_BT: True on real actions; entries
     outside it are 0. entropy_BT: in nats, detached; None where a policy has no use for it. mean: means of Gaussian steps,
-    [B, T, ...], for an analytic KL; None for tokens.
+    [B, T, ...], for an analytic KL; None for tokens. greedy_BT: whether each token is the most likely one, where that is
+    logged.
     """
 
     logp_BT: Tensor
     mask_BT: Tensor
     entropy_BT: Tensor | None = None
     mean: Tensor | None = None
+    greedy_BT: Tensor | None = None
 
 
 Evaluate: TypeAlias = Callable[[B], LogProbs]  # a policy without gradient, such as the frozen reference

@@ -20,17 +20,19 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from common.errors import BadInput, MissingFile
-from rl.engine.adamw import Schedule
+from rl.config import OptimizerConfig
 from rl.engine.base import LogProbs, StepInfo
+from rl.engine.optimizers import adamw
 from rl.engine.process_group import join
 from rl.engine.zero_state import ZeroState
 from rl.policies.base import Named, Policy
+from rl.schedule import Schedule, Trapezoid
 
 B = TypeVar("B")
 
 STAGES = (0, 1, 2, 3)
 NO_BF16 = "DeepSpeed's stage 0 has no fp32 sums of bfloat16 gradients; choose stage 1, which in one process is the same"
-OUTPUTS = ("logp_BT", "mask_BT", "entropy_BT", "mean")
+OUTPUTS = ("logp_BT", "mask_BT", "entropy_BT", "mean", "greedy_BT")
 
 
 class DeepSpeedEngine(Generic[B]):
@@ -39,23 +41,27 @@ class DeepSpeedEngine(Generic[B]):
     def __init__(
         self,
         make_policy: Callable[[], Policy[B]],
+        config: OptimizerConfig,
+        schedule: Schedule | None = None,
         stage: int = 2,
         offload_optimizer: bool = False,
         gather_bytes: int = 1 << 28,
         timeout_s: float = 1800.0,
-        **numbers: Any,
     ) -> None:
         """`make_policy` loads the start weights, once now and once per frozen copy. `gather_bytes`: how much of a sharded
-        model is whole at a time in `named_parameters`. `numbers` are those of `Schedule`.
+        model is whole at a time in `named_parameters`. `config` and `schedule` are those of `TorchEngine`.
 
         Raises MissingFile without the package, BadInput for settings that contradict each other.
         """
+        if config.optimizer != "adamw":
+            raise BadInput(f"engine=deepspeed trains with adamw, not {config.optimizer}; choose engine=torch")
         if stage not in STAGES:
             raise BadInput(f"ZeRO has the stages 0, 1, 2 and 3, not {stage}")
         if offload_optimizer and stage == 0:
             raise BadInput("stage 0 shards nothing and offloads nothing; choose stage 1, 2 or 3 with offload_optimizer")
         self.make_policy, self.stage, self.gather_bytes = make_policy, stage, gather_bytes
-        self.schedule = Schedule(**numbers)
+        self.schedule = schedule or Trapezoid(config.lr, config.warmup_steps)
+        self.max_grad_norm = config.max_grad_norm
         self.policy = make_policy()
         device, dtype = self.policy.device.type, self.policy.dtype
         deepspeed = import_deepspeed(device)
@@ -69,9 +75,7 @@ class DeepSpeedEngine(Generic[B]):
         self.optional_parts = self.policy.optional_parts
         if stage == 3:
             self.policy.before_sharding()
-        optimizer = torch.optim.AdamW(
-            self.schedule.groups(self.params.values()), lr=self.schedule.lr, betas=self.schedule.betas, fused=True
-        )
+        optimizer = adamw(self.params.values(), config)
         whole = _Whole(self.policy)
         self.ds, *_ = deepspeed.initialize(
             model=whole,
@@ -104,7 +108,7 @@ class DeepSpeedEngine(Generic[B]):
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "managed_gradient_accumulation": False,  # a batch ends where `step` is called
-            "gradient_clipping": self.schedule.max_grad_norm,
+            "gradient_clipping": self.max_grad_norm,
             "bf16": {"enabled": dtype == torch.bfloat16},
             "data_types": {"grad_accum_dtype": "fp32"},
             "zero_optimization": zero,
@@ -136,7 +140,7 @@ class DeepSpeedEngine(Generic[B]):
 
     def _clip(self) -> None:
         trained = [p for p in self.params.values() if p.requires_grad]
-        self._norm = float(torch.nn.utils.clip_grad_norm_(trained, self.schedule.max_grad_norm))
+        self._norm = float(torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm))
         if not self._norm < float("inf"):
             for p in trained:
                 p.grad = None  # AdamW passes them over

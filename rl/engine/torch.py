@@ -1,4 +1,4 @@
-"""One process, plain torch: AdamW, gradient clipping, linear warm-up to a constant learning rate."""
+"""One process, plain torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from common.errors import BadData
-from rl.engine.adamw import Schedule
+from rl.config import OptimizerConfig
 from rl.engine.base import LogProbs, StepInfo
+from rl.engine.optimizers import Optimizer, Optimizers, adamw
 from rl.policies.base import Named, Policy, gather_from
+from rl.schedule import Schedule, Trapezoid
 
 B = TypeVar("B")
 
@@ -29,12 +31,17 @@ class TorchEngine(Generic[B]):
     rank = 0
     world_size = 1
 
-    def __init__(self, policy: Policy[B], **numbers: Any) -> None:
-        """`numbers` are those of `Schedule`."""
-        self.policy, self.schedule = policy, Schedule(**numbers)
-        groups = self.schedule.groups(policy.model.parameters())
+    def __init__(self, policy: Policy[B], config: OptimizerConfig, schedule: Schedule | None = None) -> None:
+        """`schedule`: of the learning rate; None: linear warm-up to a constant one."""
+        self.policy, self.max_grad_norm = policy, config.max_grad_norm
+        self.schedule = schedule or Trapezoid(config.lr, config.warmup_steps)
         self.trained = [p for p in policy.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(groups, lr=self.schedule.lr, betas=self.schedule.betas, fused=True)
+        self.optimizer: Optimizer
+        if config.optimizer == "muon":
+            named = {name: p for name, p in policy.model.named_parameters() if p.requires_grad}
+            self.optimizer = Optimizers(named, config)
+        else:
+            self.optimizer = adamw(policy.model.parameters(), config)
         self.updates = 0
 
     def forward(self, batch: B) -> LogProbs:
@@ -50,7 +57,7 @@ class TorchEngine(Generic[B]):
         for p in self.trained:
             if p.grad is None:  # no loss depended on it: its gradient is 0, and moments fade, as in every engine
                 p.grad = torch.zeros_like(p)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trained, self.schedule.max_grad_norm))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trained, self.max_grad_norm))
         finite = norm < float("inf")  # False for NaN too
         if finite:
             self.optimizer.step()

@@ -25,7 +25,7 @@ class ZeroState:
         trained = [name for name, p in self.params.items() if p.requires_grad]
         matrices = [name for name in trained if len(_shape(self.params[name])) >= 2]
         vectors = [name for name in trained if name not in set(matrices)]
-        self.groups = [names for names in (matrices, vectors) if names]  # as Schedule.groups made them
+        self.groups = [names for names in (matrices, vectors) if names]  # as `adamw` made them
 
     def gather(
         self, bucket_bytes: int, wanted: Callable[[str], bool] = lambda name: True

@@ -26,6 +26,7 @@ from agents.backends.prompts import compute_features
 from agents.backends.vlm import VLM, Encoded, collate
 from common.errors import BadInput
 from editors.onednn import use_onednn
+from rl.config import TextPolicyConfig
 from rl.engine.base import LogProbs
 from rl.policies.base import Gather, Named, Policy
 from rl.policies.lora import Lora, is_adapter
@@ -95,6 +96,19 @@ class TextPolicy(Policy[TextBatch]):
         use_onednn(vlm.model)
         if shared_prefix:
             need_packed_rows(vlm.model)
+
+    @classmethod
+    def of(cls, vlm: VLM, config: TextPolicyConfig) -> TextPolicy:
+        """As configured."""
+        return cls(
+            vlm,
+            config.temperature,
+            frozen_vision=config.frozen_vision,
+            gradient_checkpointing=config.gradient_checkpointing,
+            shared_prefix=config.shared_prefix,
+            lora=Lora(config.lora.rank, config.lora.alpha) if config.lora.rank else None,
+            vision_cache_mib=config.vision_cache_mib,
+        )
 
     @property
     def vlm(self) -> VLM:

@@ -21,11 +21,9 @@ from agents.backends.vlm import VLM, load_vlm
 from common.errors import BadInput, RunFailed
 from common.jsonl import read_jsonl
 from rl.engine.torch import TorchEngine
-from rl.grpo import train_grpo
-from rl.losses import LossConfig
 from rl.policies.text import TextBatch, TextPolicy
 from tests.agents.test_hf_backend import requests
-from tests.rl.runs import CONFIG, letters, sample, to_request
+from tests.rl.runs import CONFIG, train
 from tests.tiny_models import build_tiny_vlm
 
 pytest.importorskip("vllm", reason="vLLM is not installed (make extra-vllm)")
@@ -258,13 +256,13 @@ def test_the_engine_of_a_backend_that_is_gone_serves_the_next(path: Path) -> Non
 
 
 def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=3, checkpoint_every=3, loss=LossConfig(kl_coef=0.0, tis_cap=2.0))
+    config = replace(CONFIG, steps=3, checkpoint_every=3, kl_coef=0.0, tis_cap=2.0)
     rows = {}
     for name in ("vllm", "hf"):
         vlm = load_vlm(path)
-        engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
+        engine = TorchEngine(TextPolicy(vlm, config.temperature), config, config.schedule())
         rollouts = backend if name == "vllm" else HFBackend(vlm)
-        train_grpo(config, engine, rollouts, vlm.encode, sample, to_request, letters, tmp_path / name)
+        train(config, engine, rollouts, tmp_path / name)
         rows[name] = read_jsonl(tmp_path / name / "metrics.jsonl")
     assert rows["vllm"][0].keys() == rows["hf"][0].keys()
     for row in rows["vllm"]:

@@ -12,11 +12,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from PIL import Image
 
 from agents.backends.base import Request
@@ -25,15 +26,31 @@ from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
 from common.jsonl import read_jsonl
 from rl import checkpoint
+from rl.config import GRPOConfig, LossConfig
+from rl.engine.base import Engine
 from rl.engine.torch import TorchEngine
-from rl.grpo import GRPOConfig, GRPOState, train_grpo
-from rl.losses import LossConfig
-from rl.policies.text import TextPolicy
+from rl.grpo import GRPOState, train_grpo
+from rl.policies.text import TextBatch, TextPolicy
+from rl.text_rollouts import TextSampler
 
 CONFIG = GRPOConfig(
-    steps=6, prompts_per_step=3, group_size=4, micro_batch_size=5, max_new_tokens=8, lr=3e-3, warmup_steps=2,
-    checkpoint_every=2, seed=7, loss=LossConfig(kl_coef=0.05),
+    steps=6, prompts_per_step=3, group_size=4, micro_batch_size=5, lr=3e-3, warmup_steps=2, weight_decay=0.01,
+    checkpoint_every=2, kl_coef=0.05, dual_clip=3.0,
 )  # fmt: skip
+SEED, MAX_NEW_TOKENS = 7, 8
+VARIANTS = ("grpo", "dr_grpo", "dapo", "gspo", "cispo")
+
+
+def settings_of(variant: str) -> dict[str, Any]:
+    """What conf/algo/<variant>.yaml changes of the defaults."""
+    path = Path(__file__).parents[2] / "conf" / "algo" / f"{variant}.yaml"
+    known = {f.name for f in fields(GRPOConfig)}
+    return {k: v for k, v in yaml.safe_load(path.read_text()).items() if k in known}
+
+
+def loss_of(variant: str, **changes: Any) -> LossConfig:
+    known = {f.name for f in fields(LossConfig)}
+    return LossConfig(**{k: v for k, v in settings_of(variant).items() if k in known} | changes)
 
 
 @dataclass
@@ -57,14 +74,33 @@ def letters(samples: list[EditSample], texts: list[str], seeds: list[int]) -> li
     return [Scored(x, {"letters": x, "length": min(1.0, len(t) / 8)}) for x, t in zip(shares, texts, strict=True)]
 
 
+def train(
+    config: GRPOConfig,
+    engine: Engine[TextBatch],
+    backend: HFBackend,
+    out: Path,
+    reward: Callable[..., Any] = letters,
+    samples: Callable[..., Any] = sample,
+    seed: int = SEED,
+    **kw: Any,
+) -> GRPOState:
+    """`train_grpo` on the samples and the reward of this file."""
+    encode = getattr(backend, "vlm", None) or backend.backend.vlm
+    sampler = TextSampler(
+        backend, encode.encode, samples, to_request, reward, config.prompts_per_step, config.group_size, MAX_NEW_TOKENS,
+        config.temperature, seed,
+    )  # fmt: skip
+    return train_grpo(config, engine, sampler, out, **kw)
+
+
 def run(
     model: Path, out: Path, config: GRPOConfig = CONFIG, reward: Callable[..., Any] = letters, **kw: Any
 ) -> GRPOState:
     vlm = load_vlm(model)
-    engine = TorchEngine(TextPolicy(vlm, config.temperature), **config.optimizer())
+    engine = TorchEngine(TextPolicy(vlm, config.temperature), config, config.schedule())
     backend = HFBackend(load_vlm(model) if config.max_offpolicy_steps else vlm)
     backend = kw.pop("wrap", lambda b: b)(backend)
-    return train_grpo(config, engine, backend, vlm.encode, kw.pop("samples", sample), to_request, reward, out, **kw)
+    return train(config, engine, backend, out, reward, **kw)
 
 
 def outcome(state: GRPOState, out: Path) -> list[Any]:

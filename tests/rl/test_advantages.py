@@ -21,7 +21,7 @@ def test_known_answer_with_unbiased_std() -> None:
 
 
 def test_dr_grpo_divides_by_nothing() -> None:
-    adv = group_advantages(torch.tensor([[1.0, 0.0, 0.5, 0.5]]), normalise_std=False)
+    adv = group_advantages(torch.tensor([[1.0, 0.0, 0.5, 0.5]]), scale="none")
     assert adv.advantage_PG.tolist() == [[0.5, -0.5, 0.0, 0.0]]
 
 
@@ -45,20 +45,37 @@ def test_bad_input(bad: torch.Tensor) -> None:
         group_advantages(bad)
 
 
+def test_the_batchs_spread_scales_all_groups_alike() -> None:
+    reward = torch.tensor([[1.0, 0.0, NAN], [0.5, 0.25, 0.75]])
+    centred = torch.tensor([[0.5, -0.5, 0.0], [0.0, -0.25, 0.25]])
+    std = math.sqrt((0.25 + 0.25 + 0.0625 + 0.0625) / 4)  # five rewards are there
+    assert torch.allclose(group_advantages(reward, "batch").advantage_PG, centred / (std + 1e-6))
+    alone = group_advantages(reward[:1], "batch").advantage_PG
+    assert torch.allclose(alone, group_advantages(reward[:1]).advantage_PG)  # one group: its own spread
+
+
+def test_advantages_are_cut_at_the_clip() -> None:
+    reward = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    free, cut = group_advantages(reward).advantage_PG, group_advantages(reward, clip=1.0).advantage_PG
+    assert free[0, 0] > 2 and torch.equal(cut, free.clamp(-1, 1))
+    with pytest.raises(BadInput, match="mean"):
+        group_advantages(reward, scale="mean")
+
+
 groups = st.lists(
     st.lists(st.one_of(st.none(), st.floats(0, 1, width=32)), min_size=5, max_size=5), min_size=1, max_size=4
 )
 
 
 @settings(max_examples=60, deadline=None)
-@given(groups, st.booleans(), st.floats(-3, 3))
-def test_properties(rows: list[list[float | None]], std: bool, shift: float) -> None:
+@given(groups, st.sampled_from(["group", "batch", "none"]), st.floats(-3, 3))
+def test_properties(rows: list[list[float | None]], scale: str, shift: float) -> None:
     r = torch.tensor([[NAN if x is None else x for x in row] for row in rows], dtype=torch.float64)
-    adv = group_advantages(r, std)
+    adv = group_advantages(r, scale)
     assert adv.advantage_PG.isfinite().all()
     assert adv.advantage_PG[~adv.present_PG].eq(0).all()
     assert torch.allclose(adv.advantage_PG.sum(1), torch.zeros(len(rows)), atol=1e-5)  # centred
     assert adv.advantage_PG[~adv.spread_P].eq(0).all()
     if adv.spread_P.all() and (r.nan_to_num(0).abs() > 1e-3).any():  # a constant added to all rewards changes nothing
-        moved = group_advantages(r + shift, std)
+        moved = group_advantages(r + shift, scale)
         assert torch.allclose(moved.advantage_PG, adv.advantage_PG, atol=1e-3)

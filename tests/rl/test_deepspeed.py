@@ -82,10 +82,13 @@ def test_a_run_goes_on_in_another_engine(played: tuple[int, Path, dict[str, Any]
     whole = Checkpoints(out / "checkpoints" / "whole" / "checkpoints").latest()
     assert whole is not None and whole[0] == Z.RUN.steps
     for stage in (0, 2, 3):
-        engine = TorchEngine(Z.maker(tiny_vlm_path)(), **Z.RUN.optimizer())
+        engine = TorchEngine(Z.maker(tiny_vlm_path)(), Z.RUN, Z.RUN.schedule())
         weights = Z.grpo(tiny_vlm_path, out / "checkpoints" / f"from-{stage}", engine)
-        assert max(float((w - whole[1]["engine"]["weights"][n]).abs().max()) for n, w in weights.items()) < 1e-5
-        moments, theirs = engine.optimizer.state_dict()["state"], whole[1]["engine"]["optimizer"]["state"]
+        assert (
+            max(float((w - whole[1]["algorithm"]["engine"]["weights"][n]).abs().max()) for n, w in weights.items())
+            < 1e-5
+        )
+        moments, theirs = engine.optimizer.state_dict()["state"], whole[1]["algorithm"]["engine"]["optimizer"]["state"]
         for k, moment in moments.items():
             assert moment["step"] == theirs[k]["step"] == Z.RUN.steps
             assert torch.allclose(moment["exp_avg"], theirs[k]["exp_avg"], atol=1e-5)

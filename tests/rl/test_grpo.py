@@ -11,11 +11,11 @@ from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, RunFailed
 from common.jsonl import read_jsonl
+from rl.config import GRPOConfig
 from rl.engine.torch import TorchEngine
-from rl.grpo import GRPOConfig, train_grpo
-from rl.losses import VARIANTS, LossConfig
 from rl.policies.text import TextPolicy
-from tests.rl.runs import CONFIG, Scored, letters, run, sample, to_request
+from tests.rl import runs
+from tests.rl.runs import CONFIG, VARIANTS, Scored, letters, run, sample, settings_of
 from tests.tiny_models import build_tiny_vlm
 
 
@@ -23,8 +23,8 @@ def train(path: Path, out: Path, config: GRPOConfig, reward=letters, samples=sam
     """(final state, weights, metrics rows)"""
     vlm = load_vlm(path)
     policy = TextPolicy(vlm, config.temperature, frozen_vision=frozen_vision, shared_prefix=config.shared_prefix)
-    engine = TorchEngine(policy, **config.optimizer())
-    state = train_grpo(config, engine, HFBackend(vlm), vlm.encode, samples, to_request, reward, out, **kw)
+    engine = TorchEngine(policy, config, config.schedule())
+    state = runs.train(config, engine, HFBackend(vlm), out, reward, samples, **kw)
     return state, {n: p.detach().clone() for n, p in vlm.model.named_parameters()}, read_jsonl(out / "metrics.jsonl")
 
 
@@ -33,9 +33,8 @@ def test_the_split_and_the_prefix_path_do_not_change_the_parameters(
     tiny_vlm_path: Path, tmp_path: Path, variant: str, shared: bool
 ) -> None:
     """1 x 8, 2 x 4, 8 x 1, and a token budget: within 1e-5 of each other and of the reference path."""
-    base = replace(
-        CONFIG, steps=3, prompts_per_step=2, lr=5e-4, updates_per_batch=2, loss=LossConfig(variant, kl_coef=0.05)
-    )
+    own = settings_of(variant) | {"kl_coef": 0.05}
+    base = replace(CONFIG, steps=3, prompts_per_step=2, lr=5e-4, updates_per_batch=2, **own)
     weights = []
     reference = dict(micro_batch_size=8, shared_prefix=False)
     for k, cut in enumerate([reference, *[dict(micro_batch_size=s) for s in (8, 2, 1)], dict(micro_batch_tokens=70)]):
@@ -69,7 +68,7 @@ def test_first_update_is_on_policy_and_engines_agree(tiny_vlm_path: Path, tmp_pa
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_learns_a_trivial_reward(tiny_vlm_path: Path, tmp_path: Path, variant: str) -> None:
     config = replace(CONFIG, steps=14, prompts_per_step=4, group_size=8, micro_batch_size=32, lr=1e-2, checkpoint_every=99,
-                     loss=LossConfig(variant))  # fmt: skip
+                     **{"kl_coef": 0.0} | settings_of(variant))  # fmt: skip
     rows = train(tiny_vlm_path, tmp_path, config)[2]
     mean = [r["reward/mean"] for r in rows]
     assert sum(mean[-3:]) / 3 > sum(mean[:3]) / 3 + 0.25
@@ -103,7 +102,7 @@ def test_every_promised_number_is_logged(tiny_vlm_path: Path, tmp_path: Path) ->
 def test_kl_to_the_start_is_logged_without_a_kl_term_and_changes_nothing(
     tiny_vlm_path: Path, tmp_path: Path, frozen_vision: bool
 ) -> None:
-    config = replace(CONFIG, steps=4, updates_per_batch=2, loss=LossConfig(kl_coef=0.0))
+    config = replace(CONFIG, steps=4, updates_per_batch=2, kl_coef=0.0)
     on, _, rows = train(
         tiny_vlm_path, tmp_path / "on", replace(config, kl_log_sequences=6), frozen_vision=frozen_vision
     )
@@ -130,7 +129,7 @@ def test_missing_rewards_carry_no_gradient(tiny_vlm_path: Path, tmp_path: Path) 
             s if x.id.endswith("-0") else Scored(None, {"letters": None}) for x, s in zip(samples, scored, strict=True)
         ]
 
-    config = replace(CONFIG, steps=1, loss=LossConfig(kl_coef=0.0))
+    config = replace(CONFIG, steps=1, kl_coef=0.0)
     part, w, rows = train(tiny_vlm_path, tmp_path / "a", config, only_first)
     assert rows[0]["reward/missing"] == pytest.approx(2 / 3) and rows[0]["update/sequences"] <= 4
 
@@ -164,7 +163,7 @@ def test_steps_without_any_reward_skip_the_update_then_fail(tiny_vlm_path: Path,
 
 def test_equal_rewards_move_nothing_without_kl(tiny_vlm_path: Path, tmp_path: Path) -> None:
     flat = lambda samples, texts, seeds: [Scored(0.5) for _ in texts]  # noqa: E731
-    _, w, rows = train(tiny_vlm_path, tmp_path, replace(CONFIG, steps=2, loss=LossConfig()), flat)
+    _, w, rows = train(tiny_vlm_path, tmp_path, replace(CONFIG, steps=2, kl_coef=0.0), flat)
     start = dict(load_vlm(tiny_vlm_path).model.named_parameters())
     assert all(torch.equal(start[n], p) for n, p in w.items())
     assert all(r["groups/no_spread"] == 1 and r["update/sequences"] == 0 for r in rows)
@@ -198,7 +197,16 @@ def test_truncated_answers_can_be_left_out(tiny_vlm_path: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "kw", [dict(top_p=0.9), dict(top_k=50), dict(temperature=0.0), dict(group_size=1), dict(steps=0)]
+    "kw",
+    [
+        dict(temperature=0.0),
+        dict(group_size=1),
+        dict(steps=0),
+        dict(advantage_scale="std"),
+        dict(betas=[0.9]),
+        dict(max_grad_norm=0.0),
+        dict(decay_share=1.5),
+    ],
 )
 def test_configs_that_bias_the_ratio_or_make_no_sense_are_refused(kw: dict) -> None:
     with pytest.raises(BadInput):
@@ -209,7 +217,7 @@ def test_a_folder_of_another_run_is_refused(tiny_vlm_path: Path, tmp_path: Path)
     out = tmp_path / "run"
     run(tiny_vlm_path, out, replace(CONFIG, steps=2))
     with pytest.raises(BadInput, match="seed"):
-        run(tiny_vlm_path, out, replace(CONFIG, seed=8))
+        run(tiny_vlm_path, out, seed=8)
     other = build_tiny_vlm(tmp_path / "other", inter=64)
-    with pytest.raises(BadInput, match="other weights"):
+    with pytest.raises(BadInput, match="start weights"):
         run(other, out)

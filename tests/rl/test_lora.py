@@ -13,11 +13,11 @@ from agents.backends.base import Request
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput
+from rl.config import OptimizerConfig
 from rl.engine.torch import TorchEngine
-from rl.grpo import train_grpo
 from rl.policies.lora import Lora, is_adapter
 from rl.policies.text import TextBatch, TextPolicy
-from tests.rl.runs import CONFIG, letters, outcome, sample, to_request
+from tests.rl.runs import CONFIG, outcome, train
 
 LORA = Lora(rank=4, alpha=8)
 REQUEST = Request("write", (Image.new("RGB", (32, 32), (200, 90, 10)),))
@@ -25,7 +25,7 @@ ANSWER = [40, 41, 42, 43]
 
 
 def engine_of(path: Path, updates: int = 3, **kw: bool) -> TorchEngine:
-    engine = TorchEngine(TextPolicy(load_vlm(path), lora=LORA, **kw), lr=1e-2)
+    engine = TorchEngine(TextPolicy(load_vlm(path), lora=LORA, **kw), OptimizerConfig(lr=1e-2, weight_decay=0.01))
     for _ in range(updates):
         engine.backward(-engine.forward(TextBatch(engine.policy.encode([REQUEST]), [ANSWER])).logp_BT.mean())
         engine.step()
@@ -79,11 +79,9 @@ def test_a_run_with_adapters_goes_on_like_one_that_was_never_stopped(tiny_vlm_pa
     config = replace(CONFIG, steps=4)
 
     def run(out: Path, steps: int) -> list:
-        engine = TorchEngine(TextPolicy(load_vlm(tiny_vlm_path), lora=LORA), **config.optimizer())
+        engine = TorchEngine(TextPolicy(load_vlm(tiny_vlm_path), lora=LORA), config, config.schedule())
         rollouts = HFBackend(load_vlm(tiny_vlm_path))
-        state = train_grpo(
-            replace(config, steps=steps), engine, rollouts, rollouts.vlm.encode, sample, to_request, letters, out
-        )
+        state = train(replace(config, steps=steps), engine, rollouts, out)
         return outcome(state, out)
 
     run(tmp_path / "halves", 2)

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import BadInput
+from rl.config import LossConfig
 from rl.losses import (
-    VARIANTS,
-    LossConfig,
     LossInputs,
     LossOutputs,
     batch_normaliser,
@@ -18,18 +17,19 @@ from rl.losses import (
     merge_metrics,
     policy_loss,
 )
+from tests.rl.runs import VARIANTS, loss_of
 
 LOG = math.log
 # Two sequences of 2 and 1 tokens; ratios 1.5 and 0.9 in the first (A = 1), 4.0 in the second (A = -2).
 MASK = torch.tensor([[True, True], [True, False]])
 RATIO = torch.tensor([[1.5, 0.9], [4.0, 1.0]])
 OLD = torch.tensor([[-1.0, -2.0], [-3.0, 0.0]])
-ADV = torch.tensor([1.0, -2.0])
+ADV = torch.tensor([[1.0], [-2.0]])
 
 
 def run(variant: str, normaliser: float, **kw: object) -> tuple[LossOutputs, torch.Tensor]:
     logp = (OLD + RATIO.log()).requires_grad_()
-    out = policy_loss(LossInputs(logp, OLD, ADV, MASK, normaliser), LossConfig(variant, **kw))
+    out = policy_loss(LossInputs(logp, OLD, ADV, MASK, normaliser), loss_of(variant, **kw))
     out.loss.backward()
     return out, logp.grad
 
@@ -52,8 +52,8 @@ def test_grpo_without_dual_clip_keeps_the_large_ratio() -> None:
 
 def test_low_clip_acts_on_negative_advantages() -> None:
     logp = torch.tensor([[LOG(0.5)]], requires_grad=True)
-    out = policy_loss(LossInputs(logp, torch.zeros(1, 1), torch.tensor([-1.0]), torch.ones(1, 1, dtype=torch.bool), 1.0),
-                      LossConfig("grpo", clip_low=0.2))  # fmt: skip
+    out = policy_loss(LossInputs(logp, torch.zeros(1, 1), torch.tensor([[-1.0]]), torch.ones(1, 1, dtype=torch.bool), 1.0),
+                      LossConfig(clip_low=0.2))  # fmt: skip
     out.loss.backward()
     assert out.loss.item() == pytest.approx(0.8) and logp.grad.item() == 0 and out.sums["clip_low"] == 1
 
@@ -83,7 +83,7 @@ def test_gspo_uses_the_length_normalised_sequence_ratio() -> None:
 def test_cispo_keeps_the_gradient_of_clipped_tokens() -> None:
     out, grad = run("cispo", 3.0)
     w = torch.tensor([[1.2, 0.9], [1.2, 0.0]])
-    assert torch.allclose(grad, -w * ADV[:, None] / 3, atol=1e-6)
+    assert torch.allclose(grad, -w * ADV / 3, atol=1e-6)
     expect = -(1.2 * (LOG(1.5) - 1) + 0.9 * (LOG(0.9) - 2) - 2 * 1.2 * (LOG(4) - 3)) / 3
     assert out.loss.item() == pytest.approx(expect, rel=1e-6)
     assert out.sums["clip_high"] == 2
@@ -110,7 +110,7 @@ def test_k1_and_k3_are_unbiased_over_a_whole_distribution() -> None:
 
 def test_kl_is_added_with_its_coefficient() -> None:
     logp = torch.tensor([[LOG(0.5)]], requires_grad=True)
-    mask, zero = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1)
+    mask, zero = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1)
     out = policy_loss(LossInputs(logp, logp.detach(), zero, mask, 1.0, ref_logp_BT=torch.tensor([[LOG(0.25)]])),
                       LossConfig(kl_coef=0.1))  # fmt: skip
     out.loss.backward()
@@ -122,7 +122,9 @@ def test_importance_is_capped_only_above() -> None:
     logp = torch.zeros(1, 4, requires_grad=True)
     rollout = -torch.tensor([[LOG(3.0), LOG(0.5), 0.0, 7.0]])
     mask = torch.tensor([[True, True, True, False]])
-    out = policy_loss(LossInputs(logp, torch.zeros(1, 4), torch.ones(1), mask, 3.0, rollout), LossConfig(tis_cap=2.0))
+    out = policy_loss(
+        LossInputs(logp, torch.zeros(1, 4), torch.ones(1, 1), mask, 3.0, rollout), LossConfig(tis_cap=2.0)
+    )
     out.loss.backward()
     assert torch.allclose(logp.grad, -torch.tensor([[2.0, 0.5, 1.0, 0.0]]) / 3)
     assert out.maxima["mismatch"] == pytest.approx(LOG(3.0)) and out.sums["tis_capped"] == 1  # raw, before the cap
@@ -133,7 +135,7 @@ def test_importance_of_whole_answers_is_the_product_over_tokens() -> None:
     logp = torch.zeros(2, 3, requires_grad=True)
     rollout = -torch.tensor([[LOG(3.0), LOG(0.5), 9.0], [LOG(2.0), LOG(2.0), LOG(0.5)]])
     mask = torch.tensor([[True, True, False], [True, True, True]])
-    inputs = LossInputs(logp, torch.zeros(2, 3), torch.ones(2), mask, 5.0, rollout)
+    inputs = LossInputs(logp, torch.zeros(2, 3), torch.ones(2, 1), mask, 5.0, rollout)
     out = policy_loss(inputs, LossConfig(tis_cap=1.8, tis_level="sequence"))
     out.loss.backward()
     assert torch.allclose(logp.grad, -torch.tensor([[1.5, 1.5, 0.0], [1.8, 1.8, 1.8]]) / 5)  # 3 x 0.5, and 2 capped
@@ -143,9 +145,9 @@ def test_importance_of_whole_answers_is_the_product_over_tokens() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_on_policy_gradient_is_the_policy_gradient(variant: str) -> None:
     logp = OLD.clone().requires_grad_()
-    out = policy_loss(LossInputs(logp, OLD, ADV, MASK, 3.0), LossConfig(variant, aggregation="token"))
+    out = policy_loss(LossInputs(logp, OLD, ADV, MASK, 3.0), loss_of(variant, aggregation="token"))
     out.loss.backward()
-    assert torch.allclose(logp.grad, torch.where(MASK, -ADV[:, None].expand(2, 2), 0.0) / 3)
+    assert torch.allclose(logp.grad, torch.where(MASK, -ADV.expand(2, 2), 0.0) / 3)
     assert out.sums["ratio"] == 3 and out.sums["clip_low"] == out.sums["clip_high"] == 0
 
 
@@ -157,9 +159,9 @@ def test_any_split_into_micro_batches_gives_the_same_loss_and_gradient(variant: 
     lengths = torch.randint(1, T + 1, (B,), generator=g)
     mask = torch.arange(T)[None] < lengths[:, None]
     logp, old, ref, engine = (-torch.rand(B, T, generator=g, dtype=torch.float64) * 3 for _ in range(4))
-    adv = torch.randn(B, generator=g, dtype=torch.float64)
-    config = LossConfig(variant, kl_coef=0.1)
-    n = batch_normaliser(config.over, lengths.tolist(), T)
+    adv = torch.randn(B, 1, generator=g, dtype=torch.float64)
+    config = loss_of(variant, kl_coef=0.1)
+    n = batch_normaliser(config.aggregation, lengths.tolist(), T)
 
     def gradient(pieces: list[torch.Tensor]) -> tuple[torch.Tensor, float, dict[str, float]]:
         x = logp.clone().requires_grad_()
@@ -179,15 +181,16 @@ def test_any_split_into_micro_batches_gives_the_same_loss_and_gradient(variant: 
 def test_masked_rows_and_garbage_in_padding_change_nothing() -> None:
     logp = torch.tensor([[-1.0, float("nan")], [float("inf"), float("nan")]], requires_grad=True)
     mask = torch.tensor([[True, False], [False, False]])
-    out = policy_loss(LossInputs(logp, logp.detach(), torch.ones(2), mask, 1.0), LossConfig())
+    out = policy_loss(LossInputs(logp, logp.detach(), torch.ones(2, 1), mask, 1.0), LossConfig())
     out.loss.backward()
     assert out.loss.item() == -1.0 and torch.equal(logp.grad, torch.tensor([[-1.0, 0.0], [0.0, 0.0]]))
 
 
 @pytest.mark.parametrize(
     "kw",
-    [dict(variant="ppo"), dict(kl_estimator="k4"), dict(clip_low=1.5), dict(clip_high=-1.0), dict(dual_clip=1.0),
-     dict(kl_coef=-1.0), dict(kl_coef=math.nan), dict(tis_cap=0.0), dict(tis_level="word"), dict(aggregation="mean")],
+    [dict(ratio_level="word"), dict(clip_form="none"), dict(clip_form="weight", dual_clip=3.0), dict(kl_estimator="k4"),
+     dict(clip_low=1.5), dict(clip_high=-1.0), dict(dual_clip=1.0), dict(kl_coef=-1.0), dict(kl_coef=math.nan),
+     dict(tis_cap=0.0), dict(tis_level="word"), dict(aggregation="mean")],
 )  # fmt: skip
 def test_bad_configs_are_refused(kw: dict) -> None:
     with pytest.raises(BadInput):

@@ -13,6 +13,7 @@ from agents.backends.base import Request, Sampling
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm
 from common.errors import BadInput
+from rl.config import OptimizerConfig
 from rl.engine.torch import TorchEngine
 from rl.flex import attend_tree
 from rl.policies.text import TextBatch, TextPolicy
@@ -160,7 +161,7 @@ def test_a_frozen_tower_sees_each_picture_once_unless_weights_are_copied_in(tiny
 
 
 def test_a_frozen_tower_serves_rollouts_training_and_the_reference_in_one_pass(tiny_vlm: VLM, calls: list[int]) -> None:
-    engine = TorchEngine(TextPolicy(tiny_vlm, frozen_vision=True))
+    engine = TorchEngine(TextPolicy(tiny_vlm, frozen_vision=True), OptimizerConfig())
     reference = engine.frozen_copy()
     prompts = engine.policy.encode(REQUESTS)
     answers = HFBackend(tiny_vlm).generate(REQUESTS, 1, Sampling(4))
@@ -172,7 +173,7 @@ def test_a_frozen_tower_serves_rollouts_training_and_the_reference_in_one_pass(t
 
 
 def test_a_tower_in_training_is_never_stale(tiny_vlm: VLM, calls: list[int]) -> None:
-    engine, backend = TorchEngine(TextPolicy(tiny_vlm), lr=0.1), HFBackend(tiny_vlm)
+    engine, backend = TorchEngine(TextPolicy(tiny_vlm), OptimizerConfig(lr=0.1)), HFBackend(tiny_vlm)
     prompts = engine.policy.encode(REQUESTS[:1])  # the very same objects before and after the update
     before, sampled = tiny_vlm.prompts.features(prompts)[0][0].detach(), backend.generate(REQUESTS[:1], 1, Sampling(4))
     engine.backward(engine.forward(TextBatch(prompts, [[20, 30]])).logp_BT.sum())

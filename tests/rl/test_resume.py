@@ -14,7 +14,6 @@ import pytest
 from common.errors import SaveFailed
 from common.jsonl import read_jsonl
 from rl import checkpoint
-from rl.losses import LossConfig
 from tests.rl.runs import CONFIG, KILLS, outcome, run
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +46,7 @@ def test_kill_9_at_any_point_ends_the_same(tiny_vlm_path: Path, tmp_path: Path, 
 
 def test_the_logged_kl_is_to_the_runs_start_after_a_resumption_too(tiny_vlm_path: Path, tmp_path: Path) -> None:
     """With no KL term in the loss the reference only serves the log; a resumed run must not measure from its own weights."""
-    config = replace(CONFIG, loss=LossConfig(kl_coef=0.0), kl_log_sequences=5)
+    config = replace(CONFIG, kl_coef=0.0, kl_log_sequences=5)
     once = outcome(run(tiny_vlm_path, tmp_path / "a", config), tmp_path / "a")
     run(tiny_vlm_path, tmp_path / "b", replace(config, steps=3))
     twice = outcome(run(tiny_vlm_path, tmp_path / "b", config), tmp_path / "b")

@@ -1,4 +1,4 @@
-"""The learning rate of GRPO: up, constant, down; and a resumed run keeps its schedule."""
+"""Learning rates: up, constant, down, or along a cosine; and a resumed run keeps its schedule."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from common.errors import BadInput
 from common.jsonl import read_jsonl
+from rl.schedule import Cosine, Trapezoid
 from tests.rl.runs import CONFIG, outcome, run
 
 
@@ -44,6 +45,17 @@ def test_a_resumed_run_keeps_its_schedule(tiny_vlm_path: Path, tmp_path: Path) -
     assert outcome(whole, tmp_path / "a") == outcome(again, tmp_path / "b")
 
 
-def test_nonsense_is_refused(tiny_vlm_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="decay_share"):
-        run(tiny_vlm_path, tmp_path, replace(CONFIG, decay_share=1.5))
+def test_a_cosine_warms_up_and_decays_to_its_share() -> None:
+    schedule = Cosine(1.0, updates=110, warmup=10, final_share=0.1)
+    assert schedule.lr_at(0) == pytest.approx(0.1)
+    assert schedule.lr_at(9) == schedule.lr_at(10) == pytest.approx(1.0)
+    assert schedule.lr_at(60) == pytest.approx(0.55)  # half-way: the cosine is 0
+    assert schedule.lr_at(110) == schedule.lr_at(500) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "kw", [dict(decay_share=1.5), dict(decay_share=0.5, updates=0), dict(lr=-1.0), dict(warmup=-1)]
+)
+def test_nonsense_is_refused(kw: dict) -> None:
+    with pytest.raises(BadInput):
+        Trapezoid(**{"lr": 1.0, "updates": 4} | kw)

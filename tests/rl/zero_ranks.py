@@ -24,17 +24,18 @@ from agents.backends.base import Request
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.jsonl import read_jsonl
+from rl.config import GRPOConfig, OptimizerConfig
 from rl.engine.deepspeed import DeepSpeedEngine
 from rl.engine.process_group import join, leave
 from rl.engine.torch import TorchEngine
-from rl.grpo import GRPOConfig, train_grpo
-from rl.losses import LossConfig
 from rl.policies.lora import Lora
 from rl.policies.text import TextBatch, TextPolicy
-from tests.rl.runs import CONFIG, letters, sample, to_request
+from rl.schedule import Trapezoid
+from tests.rl.runs import CONFIG, train
 
-NUMBERS: dict[str, Any] = dict(lr=2e-3, warmup_steps=2, max_grad_norm=0.5, decay_share=0.5, updates=4)
-RUN = replace(CONFIG, lr=5e-4, warmup_steps=1, steps=4, kl_log_sequences=4, loss=LossConfig(kl_coef=0.05))
+NUMBERS = OptimizerConfig(lr=2e-3, warmup_steps=2, max_grad_norm=0.5, weight_decay=0.01)
+SCHEDULE = Trapezoid(2e-3, warmup=2, decay_share=0.5, updates=4)
+RUN = replace(CONFIG, lr=5e-4, warmup_steps=1, steps=4, kl_log_sequences=4)
 REQUESTS = [  # pictures in places 1, 2, 4, 5: one rank's micro-batch may have none while another's has some
     Request(f"write {'x' * j}", (Image.new("RGB", (32, 32), (j * 53 % 256, 90, 10)),) if j % 3 else ())
     for j in range(6)
@@ -80,11 +81,11 @@ def equivalence(model: Path, out: Path) -> dict[str, Any]:
     arms += [(s, 2, "frozen", {"frozen_vision": True}, {}) for s in (2, 3)]
     arms += [(s, 2, "offloaded", {}, {"offload_optimizer": True}) for s in (1, 3)]
     arms += [(s, 2, "lora", {"lora": Lora(4, 8), "frozen_vision": s == 3}, {}) for s in (0, 2, 3)]
-    start = weights_of(TorchEngine(maker(model)(), **NUMBERS))
+    start = weights_of(TorchEngine(maker(model)(), NUMBERS, SCHEDULE))
     for stage, size, name, policy, engine in arms:
         make = maker(model, **policy)
-        norms, weights = updates(TorchEngine(make(), **NUMBERS), 6)
-        there = DeepSpeedEngine(make, stage, gather_bytes=20_000, **engine, **NUMBERS)
+        norms, weights = updates(TorchEngine(make(), NUMBERS, SCHEDULE), 6)
+        there = DeepSpeedEngine(make, NUMBERS, SCHEDULE, stage, gather_bytes=20_000, **engine)
         their_norms, their_weights = updates(there, size)
         relative = max(abs(a - b) / a for a, b in zip(norms, their_norms, strict=True))
         moved = apart(start, weights)
@@ -94,7 +95,7 @@ def equivalence(model: Path, out: Path) -> dict[str, Any]:
 
 def gathering(model: Path, out: Path) -> dict[str, Any]:
     """Bytes of parameters that are whole at the same time while a sharded model is walked through."""
-    engine = DeepSpeedEngine(maker(model), 3, gather_bytes=30_000, **NUMBERS)
+    engine = DeepSpeedEngine(maker(model), NUMBERS, SCHEDULE, 3, gather_bytes=30_000)
     start, most, names = dict(load_vlm(model).model.named_parameters()), 0, []
     for name, value in engine.named_parameters():
         assert torch.equal(value, start[name])
@@ -110,10 +111,10 @@ def precision(model: Path, out: Path) -> dict[str, Any]:
     engine of the next stage."""
     make, reached, found = maker(model, "bfloat16"), {}, {}
     for stage in (1, 2, 3):
-        engine = DeepSpeedEngine(make, stage, **NUMBERS)
+        engine = DeepSpeedEngine(make, NUMBERS, SCHEDULE, stage)
         norms, _ = updates(engine, 1, 2)
         state = engine.all_gather(engine.state_dict())[0]  # as if it were read from disk
-        again = DeepSpeedEngine(make, stage % 3 + 1, **NUMBERS)
+        again = DeepSpeedEngine(make, NUMBERS, SCHEDULE, stage % 3 + 1)
         again.load_state_dict(state)
         reached[stage] = updates(engine, 1, 2)[1]
         found[str(stage)] = {
@@ -129,7 +130,7 @@ def nonfinite(model: Path, out: Path) -> dict[str, Any]:
     """A gradient that is not a number changes no weight, on any rank; the next update works."""
     found = {}
     for stage in range(4):
-        engine = DeepSpeedEngine(maker(model), stage, **NUMBERS)
+        engine = DeepSpeedEngine(maker(model), NUMBERS, SCHEDULE, stage)
         before, prompt = weights_of(engine), engine.policy.encode(REQUESTS[1:2])
         engine.backward(
             engine.forward(TextBatch(prompt, COMPLETIONS[1:2])).logp_BT.sum() * (torch.nan if engine.rank == 0 else 1)
@@ -146,7 +147,7 @@ def nonfinite(model: Path, out: Path) -> dict[str, Any]:
 def grpo(model: Path, out: Path, engine: Any, config: GRPOConfig = RUN) -> Weights:
     """A run of the whole loop in `out`, with its own rollout model where the engine's is sharded."""
     vlm = load_vlm(model) if getattr(engine, "stage", 0) == 3 else engine.policy.vlm
-    train_grpo(config, engine, HFBackend(vlm), vlm.encode, sample, to_request, letters, out)
+    train(config, engine, HFBackend(vlm), out)
     return weights_of(engine)
 
 
@@ -155,10 +156,10 @@ def loop(model: Path, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     first = dist.get_rank() == 0
     if first:
-        reference = grpo(model, out / "torch", TorchEngine(maker(model)(), **RUN.optimizer()))
+        reference = grpo(model, out / "torch", TorchEngine(maker(model)(), RUN, RUN.schedule()))
         rows = read_jsonl(out / "torch" / "metrics.jsonl")
     for stage in (1, 2, 3):
-        engine = DeepSpeedEngine(maker(model), stage, **RUN.optimizer())
+        engine = DeepSpeedEngine(maker(model), RUN, RUN.schedule(), stage)
         weights = grpo(model, out / f"zero-{stage}", engine)
         if first:
             theirs = read_jsonl(out / f"zero-{stage}" / "metrics.jsonl")
@@ -172,16 +173,16 @@ def checkpoints(model: Path, out: Path) -> dict[str, Any]:
     """Half a run with these ranks, the rest elsewhere, and the other way round. `whole` is nobody's interruption."""
     half, first = replace(RUN, steps=2), dist.get_rank() == 0
     for stage in (0, 2, 3):  # finished by one process of plain torch, in test_deepspeed.py
-        grpo(model, out / f"from-{stage}", DeepSpeedEngine(maker(model), stage, **RUN.optimizer()), half)
+        grpo(model, out / f"from-{stage}", DeepSpeedEngine(maker(model), RUN, RUN.schedule(), stage), half)
     if first:
-        whole = grpo(model, out / "whole", TorchEngine(maker(model)(), **RUN.optimizer()))
-        grpo(model, out / "to-0", TorchEngine(maker(model)(), **RUN.optimizer()), half)
+        whole = grpo(model, out / "whole", TorchEngine(maker(model)(), RUN, RUN.schedule()))
+        grpo(model, out / "to-0", TorchEngine(maker(model)(), RUN, RUN.schedule()), half)
         for stage in (1, 2, 3):
             shutil.copytree(out / "to-0", out / f"to-{stage}")
     dist.barrier()  # the halves are there
     found = {}
     for stage in range(4):
-        weights = grpo(model, out / f"to-{stage}", DeepSpeedEngine(maker(model), stage, **RUN.optimizer()))
+        weights = grpo(model, out / f"to-{stage}", DeepSpeedEngine(maker(model), RUN, RUN.schedule(), stage))
         if first:
             found[f"torch to {stage}"] = apart(whole, weights)
     return found

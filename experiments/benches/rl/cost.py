@@ -15,16 +15,16 @@ from matplotlib.figure import Figure
 
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
-from conf.schema import AlgoConfig
 from experiments.benches.rl.lockstep import in_turns
 from experiments.benches.rl.models import tiny_random
 from experiments.benches.rl.trl_step import reward
 from experiments.benches.rl.work import Scored, Shape, endless, requests, samples
-from experiments.build.training import grpo_config
 from experiments.reports.plots import COLOURS, STYLE
+from rl.config import GRPOConfig
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.policies.text import TextPolicy
+from rl.text_rollouts import TextSampler
 
 BASE = Shape(prompts=4, group=8, answer_tokens=24, side=128)
 WIDTH = 256
@@ -78,8 +78,7 @@ def prompt_length(vlm: VLM, shape: Shape) -> float:
 
 def step_seconds(vlm: VLM, shape: Shape) -> float:
     """A whole step of the project's own loop, the second one: the first only warms."""
-    algo = AlgoConfig(
-        "grpo",
+    config = GRPOConfig(
         steps=2,
         prompts_per_step=shape.prompts,
         group_size=shape.group,
@@ -89,17 +88,23 @@ def step_seconds(vlm: VLM, shape: Shape) -> float:
         kl_log_sequences=0,
         checkpoint_every=2,
     )
-    config = grpo_config(algo, shape.answer_tokens, seed=0)
-    found, times = samples(shape, shape.prompts), []
+    units, times = samples(shape, shape.prompts), []
     with TemporaryDirectory() as out:
         train_grpo(
             config,
-            TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
-            HFBackend(vlm),
-            vlm.encode,
-            lambda step, j: found[j],
-            lambda sample: requests([sample])[0],
-            lambda _, texts, seeds: [Scored(reward(text)) for text in texts],
+            TorchEngine(TextPolicy.of(vlm, config), config, config.schedule()),
+            TextSampler(
+                HFBackend(vlm),
+                vlm.encode,
+                samples=lambda step, j: units[j],
+                to_request=lambda sample: requests([sample])[0],
+                reward=lambda _, texts, seeds: [Scored(reward(text)) for text in texts],
+                units_per_step=config.prompts_per_step,
+                group_size=config.group_size,
+                max_new_tokens=shape.answer_tokens,
+                temperature=config.temperature,
+                seed=0,
+            ),
             out,
             lambda metrics: times.append(metrics["time/step"]),
         )

@@ -20,6 +20,7 @@ from experiments.benches.rl.lockstep import in_turns, row, timed
 from experiments.benches.rl.models import published_3b
 from experiments.benches.rl.training import Pass, random_answers
 from experiments.benches.rl.work import endless
+from rl.config import OptimizerConfig
 from rl.engine.torch import TorchEngine
 from rl.memory import peak, reset_peak
 
@@ -77,7 +78,7 @@ def measure_gpu(
     answers = random_answers(vlm, PROMPTS * GROUP, answer_tokens)
     each = [p for p in prompts for _ in range(GROUP)]
     passes = {shared: Pass(vlm, shared, each, answers, AT_ONCE[shared]) for shared in (True, False)}
-    backend, engine = HFBackend(vlm, PROMPTS * GROUP), TorchEngine(passes[True].policy)
+    backend, engine = HFBackend(vlm, PROMPTS * GROUP), TorchEngine(passes[True].policy, OptimizerConfig())
     held: dict[str, float | None] = {}
 
     def noting(name: str, work: Callable[[], Any]) -> Callable[[], float]:

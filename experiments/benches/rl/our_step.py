@@ -15,14 +15,15 @@ from agents.backends.base import Request
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
-from conf.schema import AlgoConfig, EngineConfig
+from conf.schema import EngineConfig
 from experiments.benches.rl.trl_step import Line, reward
 from experiments.benches.rl.work import Scored, endless
 from experiments.build.device import use_threads
-from experiments.build.training import grpo_config
+from rl.config import GRPOConfig
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.policies.text import TextPolicy
+from rl.text_rollouts import TextSampler
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -31,8 +32,7 @@ def main(settings: dict[str, Any]) -> None:
     rows = [json.loads(text) for text in Path(settings["rows"]).read_text().splitlines()]
     vlm = endless(load_vlm(settings["model"]))
     P, total = settings["prompts"], settings["prompts"] * settings["group"]
-    algo = AlgoConfig(
-        "grpo",
+    config = GRPOConfig(
         steps=10**6,
         prompts_per_step=P,
         group_size=settings["group"],
@@ -42,7 +42,6 @@ def main(settings: dict[str, Any]) -> None:
         kl_log_sequences=0,  # no reference model
         checkpoint_every=10**9,
     )
-    config = grpo_config(algo, settings["answer_tokens"], seed=0)
     lengths = [len(p) for p in vlm.encode([to_request(sample(r)) for r in rows])]
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     line.tell(versions=versions, options={"batch": total})
@@ -67,12 +66,19 @@ def main(settings: dict[str, Any]) -> None:
     if line.wait():
         train_grpo(
             config,
-            TorchEngine(TextPolicy(vlm, frozen_vision=algo.frozen_vision), **config.optimizer()),
-            HFBackend(vlm),
-            vlm.encode,
-            lambda step, j: sample(rows[(step * P + j) % len(rows)]),
-            to_request,
-            lambda found, texts, seeds: [Scored(reward(text)) for text in texts],
+            TorchEngine(TextPolicy.of(vlm, config), config, config.schedule()),
+            TextSampler(
+                HFBackend(vlm),
+                vlm.encode,
+                samples=lambda step, j: sample(rows[(step * P + j) % len(rows)]),
+                to_request=to_request,
+                reward=lambda samples, texts, seeds: [Scored(reward(text)) for text in texts],
+                units_per_step=P,
+                group_size=config.group_size,
+                max_new_tokens=settings["answer_tokens"],
+                temperature=config.temperature,
+                seed=0,
+            ),
             settings["out"],
             log,
         )

@@ -13,7 +13,7 @@ from experiments.reports.panels import FinishedRun, Panel
 def lead(run: FinishedRun) -> str:
     config = run.config
     return (
-        f"Decomposer {config.decomposer.name}, {config.algo.variant} for {config.algo.steps} steps of "
+        f"Decomposer {config.decomposer.name}, {config.algo.name} for {config.algo.steps} steps of "
         f"{config.algo.prompts_per_step} prompts × {config.algo.group_size}, reward {config.reward.name}; editor "
         f"{config.editor.name}, {config.execution.name} execution; benchmark {config.benchmark.name}, scale "
         f"{config.scale.name}, seed {config.seed}. Scores are on samples never trained on; intervals are 95 % bootstrap."

@@ -11,11 +11,10 @@ from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, RunFailed
 from common.jsonl import read_jsonl
+from rl.config import GRPOConfig
 from rl.engine.torch import TorchEngine
-from rl.grpo import GRPOConfig, train_grpo
-from rl.losses import LossConfig
 from rl.policies.text import TextPolicy
-from tests.rl.runs import CONFIG, letters, outcome, run, sample, to_request
+from tests.rl.runs import CONFIG, letters, outcome, run, train
 
 
 def lagging(steps: int, **changes: Any) -> GRPOConfig:
@@ -100,9 +99,9 @@ def test_dynamic_sampling_is_replayed_too(tiny_vlm_path: Path, tmp_path: Path) -
 
 def test_it_needs_the_correction_and_a_model_of_its_own(tiny_vlm_path: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tis_cap"):
-        lagging(1, loss=LossConfig(tis_cap=None))
+        lagging(1, tis_cap=None)
     vlm = load_vlm(tiny_vlm_path)
     config = lagging(1)
-    engine = TorchEngine(TextPolicy(vlm, 1.0), **config.optimizer())
+    engine = TorchEngine(TextPolicy(vlm, 1.0), config, config.schedule())
     with pytest.raises(BadInput, match="model of their own"):
-        train_grpo(config, engine, HFBackend(vlm), vlm.encode, sample, to_request, letters, tmp_path)
+        train(config, engine, HFBackend(vlm), tmp_path)

@@ -1,0 +1,156 @@
+"""Rollouts of a language model: G answers to each sample's request, their rewards, and what is logged of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import torch
+
+from agents.backends.base import Backend, Completion, Request, Sampling
+from agents.backends.vlm import Encoded
+from benchmarks.base import EditSample
+from common.errors import RunFailed
+from rl.clock import Clock
+from rl.rollouts import Group, counter_seed
+
+
+class RewardLike(Protocol):
+    """`total` None (or NaN): the reward could not be computed. `components` are logged, None where missing."""
+
+    @property
+    def total(self) -> float | None: ...
+
+    @property
+    def components(self) -> Mapping[str, float | None]: ...
+
+
+Samples = Callable[[int, int], EditSample]  # (step, j) -> sample, a pure function of its arguments
+ToRequest = Callable[[EditSample], Request]
+Encode = Callable[[Sequence[Request]], list[Encoded]]
+# per completion, with seeds
+RewardFn = Callable[[Sequence[EditSample], Sequence[str], Sequence[int]], Sequence[RewardLike]]
+
+
+@dataclass(frozen=True, eq=False)
+class TextRollout:
+    """One answer to a prompt, and its reward."""
+
+    request: Request
+    prompt: Encoded
+    completion: Completion
+    reward: RewardLike
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        return self.completion.token_ids
+
+
+TextGroup: TypeAlias = Group[TextRollout]
+
+
+@dataclass(frozen=True)
+class TextSampler:
+    """A sample is a unit of one place. `samples` and `reward` must be pure functions (a reward gets one seed per completion);
+    `encode` is that of the backend's model."""
+
+    backend: Backend
+    encode: Encode
+    samples: Samples
+    to_request: ToRequest
+    reward: RewardFn
+    units_per_step: int
+    group_size: int
+    max_new_tokens: int
+    temperature: float
+    seed: int
+
+    def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[TextGroup]:
+        with clock("rollout"):
+            samples = [self.samples(step, j) for j in places]
+            requests = [self.to_request(s) for s in samples]
+            prompts = self.encode(requests)
+            rows = tuple(j % self.units_per_step for j in places)
+            seed = counter_seed(self.seed, step, places[0] - rows[0], 0)
+            sampling = Sampling(self.max_new_tokens, self.temperature, seed=seed, rows=rows)
+            answers = self.backend.generate(requests, self.group_size, sampling)
+        with clock("reward"):
+            flat = [(s, c.text, counter_seed(self.seed, step, j, 1 + g))
+                    for j, s, row in zip(places, samples, answers, strict=True) for g, c in enumerate(row)]  # fmt: skip
+            rewards = list(self.reward(*map(list, zip(*flat, strict=True))))
+        if len(rewards) != len(flat):
+            raise RunFailed(f"step {step}: the reward gave {len(rewards)} values for {len(flat)} completions")
+        values = iter(rewards)
+        return [
+            _group(j, sample, [TextRollout(request, prompt, c, next(values)) for c in row])
+            for j, sample, request, prompt, row in zip(places, samples, requests, prompts, answers, strict=True)
+        ]
+
+
+def _group(place: int, sample: EditSample, rollouts: Sequence[TextRollout]) -> TextGroup:
+    totals = [math.nan if r.reward.total is None else float(r.reward.total) for r in rollouts]
+    return Group(place, sample, [[r] for r in rollouts], torch.tensor(totals, dtype=torch.float64)[:, None])
+
+
+def text_rows(group: TextGroup, advantages: Sequence[float], step: int) -> list[dict[str, Any]]:
+    """One JSON row per completion, for samples.jsonl and the step's metrics."""
+    return [
+        {
+            "step": step,
+            "sample": group.unit.id,
+            "j": group.place,
+            "g": g,
+            "request": r.request.text,
+            "text": r.completion.text,
+            "tokens": len(r.completion.token_ids),
+            "finish_reason": r.completion.finish_reason,
+            "reward": _number(r.reward.total),
+            "components": {k: _number(v) for k, v in r.reward.components.items()},
+            "advantage": advantage,
+        }
+        for g, ((r,), advantage) in enumerate(zip(group.rollouts, advantages, strict=True))
+    ]
+
+
+def describe(rows: Sequence[Mapping[str, Any]], no_spread: Sequence[bool]) -> dict[str, float]:
+    """Metrics of all completions of a step: rewards and components (mean, std over present ones), lengths, shares."""
+    out = _mean_std("reward", [r["reward"] for r in rows])
+    for name in sorted({k for r in rows for k in r["components"]}):
+        out |= _mean_std(f"reward/{name}", [r["components"].get(name) for r in rows])
+    lengths = [r["tokens"] for r in rows]
+    n = max(1, len(rows))
+    return out | {
+        "groups/drawn": len(no_spread),
+        "groups/no_spread": sum(no_spread) / max(1, len(no_spread)),
+        "reward/missing": sum(r["reward"] is None for r in rows) / n,
+        "tokens/mean": sum(lengths) / n,
+        "tokens/max": float(max(lengths, default=0)),
+        "tokens/truncated": sum(r["finish_reason"] == "length" for r in rows) / n,
+    }
+
+
+def _mean_std(name: str, values: Sequence[float | None]) -> dict[str, float]:
+    present = torch.tensor([v for v in values if v is not None], dtype=torch.float64)
+    if not len(present):
+        return {}
+    return {f"{name}/mean": float(present.mean()), f"{name}/std": float(present.std(correction=0))}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+__all__ = [
+    "Encode",
+    "RewardFn",
+    "RewardLike",
+    "Samples",
+    "TextGroup",
+    "TextRollout",
+    "TextSampler",
+    "ToRequest",
+    "describe",
+    "text_rows",
+]
