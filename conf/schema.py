@@ -421,7 +421,9 @@ class FlowMatchingConfig:
     long_share: float = 0.25  # of batches whose instructions FLUX pads to the full length
     time_mean: float = 1.5  # of the logits of flow matching's times: most are near the noise, where the edit is decided
     time_std: float = 1.5
-    readout_weight: float = 0.1  # of the read-outs inside the model (experiments/tiny/readout.py); falls to 0 over the steps
+    readout_weight: float = (
+        0.1  # of the read-outs inside the model (experiments/tiny/readout.py); falls to 0 over the steps
+    )
     ema: float = 0.998
     euler_steps: int = 8  # when judging
     checkpoint_every: int = 250

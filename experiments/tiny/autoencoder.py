@@ -20,9 +20,10 @@ from conf.schema import AutoencoderConfig
 from editors.pipeline import PipelineModel
 from experiments.tiny.updates import clip, named_parameters
 from rl.clock import Clock
+from rl.config import SFTConfig
+from rl.engine.optimizers import Optimizers
 from rl.loop import StepResult
 from rl.schedule import Trapezoid
-from rl.sft import Optimizers, SFTConfig
 
 SAMPLES = SandboxBenchmark("train", 4000, kinds={"direct": 1.0})
 

@@ -26,8 +26,9 @@ from experiments.tiny.coldstart import SECOND_PART, ColdStart, ColdStartMix, cor
 from experiments.tiny.updates import recipe_identity
 from experiments.tiny.vision import VisionWarmup
 from rewards.compose import RewardSpec
+from rl.config import SFTConfig
 from rl.loop import run_loop
-from rl.sft import SFTConfig, train_sft
+from rl.sft import train_sft
 
 TOKENIZER_SAMPLES = 20_000
 
@@ -88,7 +89,7 @@ def supervised_start(config: ColdStartConfig, vlm: VLM, start: ColdStart, work: 
         batch_size=config.batch_size,
         micro_batch_size=config.micro_batch_size,
         lr=config.lr,
-        warmup=config.warmup,
+        warmup_steps=config.warmup,
         final_lr_share=config.final_lr_share,
         optimizer="muon",
         checkpoint_every=config.checkpoint_every,
@@ -120,7 +121,7 @@ def second_part(config: ColdStartConfig, vlm: VLM, start: ColdStart, work: Path)
         batch_size=config.batch_size,
         micro_batch_size=config.micro_batch_size,
         lr=config.second_lr,
-        warmup=config.warmup,
+        warmup_steps=config.warmup,
         final_lr_share=config.final_lr_share,
         optimizer="muon",
         checkpoint_every=config.checkpoint_every,

@@ -19,9 +19,10 @@ from experiments.tiny.moving_average import MovingAverage
 from experiments.tiny.readout import BlockOutputs, SceneReadout, readout_loss
 from experiments.tiny.updates import clip, named_parameters
 from rl.clock import Clock
+from rl.config import SFTConfig
+from rl.engine.optimizers import Optimizers
 from rl.loop import StepResult
 from rl.schedule import Trapezoid
-from rl.sft import Optimizers, SFTConfig
 
 CHANGED_WEIGHT = 8.0  # added to a token's loss where source and result differ: most of an edited picture is a copy
 

@@ -54,7 +54,7 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
     def follows(key: str) -> bool:
         group = key.partition(".")[0]
-        own = "algo.variant" if group == "algo" else group
+        own = "algo.name" if group == "algo" else group
         leading = [k for k in (own, "scale") if k in keys]  # a scale has its own settings for every group
         return own in leading and key not in leading and _decided(runs, key, leading)
 

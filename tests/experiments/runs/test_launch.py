@@ -13,7 +13,6 @@ from common.errors import BadInput
 from conf.schema import RunConfig
 from experiments.build.decomposers import make_vlm
 from experiments.build.engines import check_engine, make_engine
-from experiments.build.training import grpo_config
 from experiments.preflight import run as preflight
 from experiments.preflight.machine import one_process
 from experiments.runs.cli import check, compose, typed
@@ -62,9 +61,8 @@ def test_the_keys_reach_the_engine(tiny_vlm_path: Path, engine: str) -> None:
     if engine == "deepspeed":
         words += ["engine.stage=1", "engine.offload_optimizer=true", "decomposer.dtype=bfloat16"]
     c = config(f"engine={engine}", "engine.device=cpu", f"decomposer.checkpoint={tiny_vlm_path}", *words)
-    numbers = grpo_config(c.algo, 8, 0)
     try:
-        made, rollouts = make_engine(c.algo, c.engine, numbers, lambda: make_vlm(c.decomposer, c.engine))
+        made, rollouts = make_engine(c.algo, c.engine, lambda: make_vlm(c.decomposer, c.engine))
         policy: TextPolicy = made.policy  # type: ignore[attr-defined]
         assert policy.lora == Lora(4, 8) and not policy.frozen_vision
         assert policy.model.is_gradient_checkpointing
