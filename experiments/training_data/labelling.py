@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,13 @@ from PIL import Image
 
 from benchmarks.base import Edit
 from benchmarks.labels import Candidate
+from benchmarks.pictures import PictureFile, read
 from common.errors import BadData, RunFailed
 from common.jsonl import Journal, read_jsonl
 from common.progress import bar, say
+from common.work import run_tasks
 from judges.chat import CHARS_PER_TOKEN, PICTURE_TOKENS
+from judges.invalid import too_many_invalid
 from judges.labelling import Label, label, prompt_version, question
 from judges.question import BudgetSpent, Client, Sampling, Usage
 from judges.spending import Prices
@@ -24,7 +26,6 @@ from judges.spending import Prices
 JOURNAL = "work/labels.journal"  # within the set's folder
 REPLY_TOKENS = 60  # guess for one label, until replies have been counted
 BAD_PICTURE = "its picture cannot be read"
-AHEAD = 2  # tasks handed to the pool per thread; bounds what is held in memory
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Estimate:
     dollars: float
     priced: bool
 
-    def said(self) -> str:
+    def text(self) -> str:
         if not self.requests:
             return "labels: all there already, no request to a model"
         money = f"about ${self.dollars:.2f}" if self.priced else "no prices given (judge.price_in, judge.price_out)"
@@ -61,17 +62,15 @@ def tasks_of(
     candidates: Iterable[Candidate], model: str, sampling: Sampling, picture: Callable[[Candidate], Path | None]
 ) -> dict[str, Task]:
     """Candidate's id -> its question. Equal questions share a key, and are asked once."""
-    from benchmarks.pictures import PictureFile, read
-
-    made: dict[str, Task] = {}
+    tasks: dict[str, Task] = {}
     for c in candidates:
         path, opens = picture(c), None
         digest = hashlib.sha256(repr((model, sampling, prompt_version(), c.request)).encode("utf-8", "surrogatepass"))
         if path is not None:
             digest.update(hashlib.sha256(read(path, c.id)).digest())
             opens = PictureFile(path, c.id)
-        made[c.id] = Task(digest.hexdigest()[:32], c.request, opens)
-    return made
+        tasks[c.id] = Task(digest.hexdigest()[:32], c.request, opens)
+    return tasks
 
 
 class Labels:
@@ -99,12 +98,13 @@ class Labels:
     def estimate(self, tasks: Sequence[Task], prices: Prices, pictures: bool) -> Estimate:
         """Of the tasks that have no label yet."""
         missing = list({t.key: t for t in tasks if t.key not in self.rows}.values())
-        told = [r["usage"] for r in self.rows.values() if r["usage"]["output_tokens"]]
-        each = sum(u["output_tokens"] / max(1, u["calls"]) for u in told) / len(told) if told else REPLY_TOKENS
+        usages = [r["usage"] for r in self.rows.values() if r["usage"]["output_tokens"]]
+        each = sum(u["output_tokens"] / max(1, u["calls"]) for u in usages) / len(usages) if usages else REPLY_TOKENS
         chars = sum(len(part) for t in missing for part in question(t.request).parts if isinstance(part, str))
-        given = chars // CHARS_PER_TOKEN + PICTURE_TOKENS * len(missing) * pictures
-        out = round(each * len(missing))
-        return Estimate(len(missing), given, out, prices.dollars(given, out), prices != Prices())
+        tokens_in = chars // CHARS_PER_TOKEN + PICTURE_TOKENS * len(missing) * pictures
+        tokens_out = round(each * len(missing))
+        dollars = prices.dollars(tokens_in, tokens_out)
+        return Estimate(len(missing), tokens_in, tokens_out, dollars, prices != Prices())
 
     def fill(self, tasks: Sequence[Task], client: Client, max_unanswered: float) -> dict[str, Label]:
         """Ask for what is missing; returns what was not answered and so is not kept, by key.
@@ -115,47 +115,34 @@ class Labels:
         """
         missing = list({t.key: t for t in tasks if t.key not in self.rows}.values())
         unanswered: dict[str, Label] = {}
-        failure: BaseException | None = None
         total = len({t.key for t in tasks})
-        with bar("labels", total, total - len(missing)) as progress:
-            done, queue = total - len(missing), iter(missing)
-            pool = ThreadPoolExecutor(max(1, client.concurrency), "label")
-            try:
-                running: dict[Future[Label], Task] = {}
-                while True:
-                    while failure is None and len(running) < AHEAD * max(1, client.concurrency):
-                        task = next(queue, None)
-                        if task is None:
-                            break
-                        running[pool.submit(self._ask, client, task)] = task
-                    if not running:
-                        break
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        task = running.pop(future)
-                        try:
-                            found = future.result()
-                        except Exception as error:  # the first one counts; what is under way is paid for and kept
-                            failure = failure or error
-                            continue
-                        if found.final:
-                            self._keep(task.key, found)
-                        else:
-                            unanswered[task.key] = found
-                        done += 1
-                        progress.update(done, f"${client.usage.dollars:.2f}")
-            finally:
-                pool.shutdown(wait=failure is not None, cancel_futures=True)
-        if isinstance(failure, BudgetSpent):
+        done = total - len(missing)
+
+        def keep(results: Sequence[tuple[Task, Label]]) -> None:
+            nonlocal done
+            done += len(results)
+            self._keep([(task.key, answer) for task, answer in results if answer.final])
+            unanswered.update({task.key: answer for task, answer in results if not answer.final})
+            progress.update(done, f"${client.usage.dollars:.2f}")
+
+        with bar("labels", total, done) as progress:
+            stopped = run_tasks(
+                missing,
+                lambda task: self._ask(client, task),
+                keep,
+                threads=client.concurrency,
+                mild=BudgetSpent,
+                noun="labels",
+            )
+        if stopped is not None:
             raise RunFailed(
-                f"stopped at {done} of {total} labels: {failure}. No set was written yet; with a larger budget the same "
+                f"stopped at {done} of {total} labels: {stopped}. No set was written yet; with a larger budget the same "
                 "command goes on from here"
-            ) from failure
-        if failure is not None:
-            raise failure
-        if len(unanswered) > max_unanswered * total:
-            some = next(iter(unanswered.values()))
+            ) from stopped
+        if too_many_invalid(len(unanswered), total, max_unanswered):
+            example = next(iter(unanswered.values()))
             raise RunFailed(
-                f"the model gave no reply to {len(unanswered)} of {total} requests (e.g. {some.detail}), more than "
+                f"the model gave no reply to {len(unanswered)} of {total} requests (e.g. {example.detail}), more than "
                 f"judge.max_invalid_share={max_unanswered:g} allows. The other labels are kept: the same command asks for "
                 "these again"
             )
@@ -170,11 +157,15 @@ class Labels:
             return Label(None, BAD_PICTURE, str(error))
         return label(client, task.request, picture, self.sampling)
 
-    def _keep(self, key: str, found: Label) -> None:
-        edits = None if found.edits is None else [[e.action, e.subject, e.goal] for e in found.edits]
-        row = {"key": key, "edits": edits, "reason": found.reason, "detail": found.detail, "usage": vars(found.usage)}
-        self.journal.append([row])
-        self.rows[key] = row
+    def _keep(self, answers: Sequence[tuple[str, Label]]) -> None:
+        rows = [_row(key, answer) for key, answer in answers]
+        self.journal.append(rows)
+        self.rows.update({row["key"]: row for row in rows})
+
+
+def _row(key: str, answer: Label) -> dict[str, Any]:
+    edits = None if answer.edits is None else [[e.action, e.subject, e.goal] for e in answer.edits]
+    return {"key": key, "edits": edits, "reason": answer.reason, "detail": answer.detail, "usage": vars(answer.usage)}
 
 
 __all__ = ["JOURNAL", "Estimate", "Labels", "Task", "tasks_of"]

@@ -21,9 +21,11 @@ from benchmarks.prepared import Prepared
 from common.errors import BadData, BadInput, MissingFile, RunFailed
 from conf.schema import PrepareConfig
 from experiments.build.benchmarks import held_out_samples, train_samples
-from experiments.prepare import Work, check, main
+from experiments.prepare import main
 from experiments.runs.cli import compose, typed
+from experiments.training_data.checks import check
 from experiments.training_data.labelling import JOURNAL
+from experiments.training_data.preparation import Preparation
 from tests.labeller import Labeller
 
 REQUESTS = [(f"r{i:02}", f"please take thing number {i} out") for i in range(40)]
@@ -45,7 +47,7 @@ def config(tmp_path: Path, *more: str, source: str = "requests", file: Path | No
 
 def work(config: PrepareConfig, client: Any) -> dict[str, Any]:
     """Run it; returns the manifest."""
-    Work(config, Path(config.out), client).run()
+    Preparation(config, Path(config.out), client).run()
     return json.loads((Path(config.out) / MANIFEST).read_text())
 
 
@@ -168,7 +170,9 @@ def test_nothing_in_training_is_near_to_what_is_held_out(tmp_path: Path) -> None
 
 def test_a_dry_run_asks_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     client = Labeller()
-    Work(config(tmp_path, "dry_run=true", "judge.price_in=1", "judge.price_out=2"), tmp_path / "set", client).run()
+    Preparation(
+        config(tmp_path, "dry_run=true", "judge.price_in=1", "judge.price_out=2"), tmp_path / "set", client
+    ).run()
     said = capsys.readouterr().out
     assert "labels: 40 requests, about " in said and "about $0.0" in said and "nothing was asked" in said
     assert client.usage.calls == 0 and not (tmp_path / "set").exists()
