@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from common.errors import BadInput
+
 
 @dataclass(frozen=True)
 class TextEmbeddings:
@@ -24,6 +26,19 @@ class TextEmbeddings:
         lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
         embeds = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
         return cls(embeds, _padding_mask(lengths, embeds.shape[1]))
+
+    @classmethod
+    def concat(cls, parts: Sequence[TextEmbeddings]) -> TextEmbeddings:
+        """The rows of all parts, in order, padded to the longest."""
+        rows = [row for part in parts for row in part.unpadded()]
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return replace(cls.pad(rows), pooled=torch.cat(pooled) if pooled else None)
+
+    def unpadded(self) -> list[Tensor]:
+        """The rows [T_b, D] without their padding."""
+        if self.mask is None:
+            return list(self.embeds)
+        return [row[keep] for row, keep in zip(self.embeds, self.mask, strict=True)]
 
     def select(self, rows: Sequence[int]) -> TextEmbeddings:
         """These rows (repeats allowed), cut to the longest of them: padding that no row needs costs time."""
@@ -52,6 +67,21 @@ class Conditioning:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Conditioning]) -> Conditioning:
+        """The rows of all parts, in order. Raises BadInput where their grids differ or only some have a negative prompt."""
+        if len({(part.grid, part.negative is None) for part in parts}) != 1:
+            raise BadInput(
+                f"a batch has one grid and is guided or not: got {[(p.grid, p.negative is not None) for p in parts]}"
+            )
+        negative = [part.negative for part in parts if part.negative is not None]
+        return cls(
+            parts[0].grid,
+            torch.cat([part.source for part in parts]),
+            TextEmbeddings.concat([part.text for part in parts]),
+            TextEmbeddings.concat(negative) if negative else None,
+        )
 
     def select(self, rows: Sequence[int]) -> Conditioning:
         """These rows, in this order, repeats allowed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from PIL import Image
@@ -62,6 +62,9 @@ class FlowModel(Protocol):
     def transformer(self) -> nn.Module:
         """The network that predicts velocities: what is trained."""
 
+    def with_transformer(self, transformer: nn.Module) -> Self:
+        """The same model with another transformer of the same kind; all other parts are shared."""
+
     def fit(self, image: Image.Image) -> tuple[Image.Image, Fit]:
         """Resize an RGB picture to the model's grid, and say how to undo it; both depend on the picture's size alone."""
 
@@ -106,13 +109,18 @@ def sample(
     sigmas = model.sigmas(conditioning, settings.steps)
     model.reset()
     for i in range(settings.steps):
-        time = sigmas[i] * 1000 / 1000  # pipelines multiply and divide by 1000 timesteps; this gives the same last bit
-        velocity = model.velocity(conditioning, latents, time)
+        velocity = model.velocity(conditioning, latents, time_of(sigmas[i]))
         latents = ode_step(latents, velocity, sigmas[i], sigmas[i + 1])
         check_finite(latents, f"the latents after step {i + 1} of {settings.steps} (sigma {float(sigmas[i]):.3f})")
         if on_step is not None:
             on_step(i + 1, latents)
     return latents
+
+
+def time_of(sigma: Tensor) -> Tensor:
+    """The time at which pipelines call the transformer: the scheduler's timestep, 1000 sigma, over 1000. It may differ from sigma
+    in the last bit."""
+    return sigma * 1000 / 1000
 
 
 def check_finite(values: Tensor, what: str) -> None:
@@ -126,4 +134,4 @@ def check_finite(values: Tensor, what: str) -> None:
         )
 
 
-__all__ = ["FlowModel", "FlowSettings", "check_finite", "sample"]
+__all__ = ["FlowModel", "FlowSettings", "check_finite", "sample", "time_of"]

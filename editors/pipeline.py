@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
-from typing import Any, TypeAlias
+from copy import copy, deepcopy
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -256,6 +256,13 @@ class PipelineModel(ABC):
     def transformer(self) -> nn.Module:
         """The network that predicts velocities."""
         return self.pipe.transformer
+
+    def with_transformer(self, transformer: nn.Module) -> Self:
+        """The same model with another transformer of the same kind; all other parts are shared."""
+        model = copy(self)
+        model.pipe = copy(self.pipe)
+        model.pipe.transformer = transformer
+        return model
 
     @property
     @abstractmethod

@@ -1,7 +1,7 @@
-"""One step of a flow: the plain Euler step, and the noisy steps that reinforcement learning needs, with their densities.
+"""One step of a flow: the plain Euler step, and the noisy steps of reinforcement learning with their densities.
 
 Convention: sigma in [0, 1] is the share of noise, x = (1 - sigma) x0 + sigma eps, the model's velocity is v = eps - x0, and
-sampling goes from sigma = 1 to 0. Everything is computed in float32 (differences of nearby numbers: bf16 loses them).
+sampling goes from sigma = 1 to 0. Everything is computed in float32, since bfloat16 loses the differences of nearby numbers.
 Latents are packed, [B, N, C]; a sigma is a number, a scalar tensor, or one per row, [B].
 """
 
@@ -17,12 +17,13 @@ from torch import Tensor
 from common.errors import BadInput
 
 Sigma: TypeAlias = "float | Tensor"
-Kind = Literal["sde", "cps"]
+Kind: TypeAlias = Literal["sde", "dance", "cps"]
+KINDS: tuple[Kind, ...] = ("sde", "dance", "cps")
 
 
 @dataclass(frozen=True)
 class SDEStep:
-    """A noisy step: where it led, the Gaussian it was drawn from, and the log-density of what was drawn."""
+    """A noisy step: the latents after it, the Gaussian they were drawn from, and their log-density."""
 
     latents: Tensor  # [B, N, C]
     mean: Tensor  # [B, N, C]
@@ -47,18 +48,22 @@ def sde_step(
     sample: Tensor | None = None,
     kind: Kind = "sde",
 ) -> SDEStep:
-    """A step with noise that arrives where the Euler steps arrive, and the log-density of where it led.
+    """A step with noise, and the log-density of the latents after it.
 
     `noise` (standard normal, [B, N, C]) makes a new step; `sample` is a stored result whose density is wanted under this
-    velocity. `kind`: "sde" is the Euler-Maruyama step of Flow-GRPO (arXiv 2505.05470) with sigma_t = noise_level sqrt(t / (1 - t));
-    at t = 1 the next sigma stands in the denominator; it keeps the marginals where steps are small. "cps" keeps the shares of
-    picture and noise that the schedule says, at any step size (arXiv 2509.05952); its log_prob is -(sample - mean)^2 without
-    scale, as published.
+    velocity. The kinds differ in the noise and agree in what they sample:
 
-    Gradients flow through the mean, never through the sample. Without noise (`noise_level` 0) it is `ode_step` exactly, and
-    its log_prob is 0. Raises BadInput for an impossible noise level, an unknown kind, or where not exactly one of noise and
-    sample is given.
+    * "sde": the Euler-Maruyama step of Flow-GRPO (arXiv 2505.05470) with sigma_t = noise_level sqrt(t / (1 - t)); at t = 1 the
+      next sigma stands in the denominator. It keeps the marginals where steps are small.
+    * "dance": the same with a constant sigma_t = noise_level (DanceGRPO, arXiv 2505.07818).
+    * "cps": keeps the shares of picture and noise of the schedule at any step size (arXiv 2509.05952). Its log_prob is
+      -(sample - mean)^2 without scale, as published.
+
+    Gradients flow through the mean, never through the sample. With `noise_level` 0 it is `ode_step` exactly, and its log_prob
+    is 0. Raises BadInput for an impossible noise level, an unknown kind, or where not exactly one of noise and sample is given.
     """
+    if kind not in KINDS:
+        raise BadInput(f"unknown kind of step {kind!r}; choose {', '.join(KINDS)}")
     if noise_level < 0 or kind == "cps" and noise_level > 1:
         raise BadInput(f"a noise level of {noise_level} is impossible; take at least 0, and for cps at most 1")
     if noise_level == 0:
@@ -66,48 +71,46 @@ def sde_step(
             raise BadInput(
                 "a step without noise has no density: a stored sample needs the noise level it was made with"
             )
-        return _sure(ode_step(x, v, sigma, sigma_next))
+        return _without_noise(ode_step(x, v, sigma, sigma_next))
     if (noise is None) == (sample is None):
         raise BadInput("a step with noise needs either noise (for a new step) or sample (a stored one), and not both")
-    if kind == "sde":
-        mean, std, diffusion = _sde(x.float(), v.float(), sigma, sigma_next, noise_level)
-    elif kind == "cps":
-        mean, std, diffusion = _cps(x.float(), v.float(), sigma, sigma_next, noise_level)
+    x, v = x.float(), v.float()
+    t, after = _rows(sigma, x), _rows(sigma_next, x)
+    std, diffusion = noise_scales(t, after, noise_level, kind)
+    if kind == "cps":
+        clean, eps = x - t * v, x + (1 - t) * v
+        mean = (1 - after) * clean + (after**2 - std**2).clamp(min=0).sqrt() * eps
     else:
-        raise BadInput(f"unknown kind of step {kind!r}; choose sde or cps")
-    reached = sample.float() if sample is not None else (mean + std * noise.float()).detach()  # type: ignore[union-attr]
-    error = (reached.detach() - mean) ** 2
-    if kind == "sde":
+        dt, drift = after - t, diffusion**2 / (2 * t)
+        mean = x * (1 + drift * dt) + v * (1 + drift * (1 - t)) * dt
+    latents = sample.float() if sample is not None else (mean + std * noise.float()).detach()  # type: ignore[union-attr]
+    error = (latents.detach() - mean) ** 2
+    if kind != "cps":
         error = error / (2 * std**2) + std.log() + 0.5 * math.log(2 * math.pi)
-    return SDEStep(reached, mean, std, diffusion, -error.flatten(1).mean(1))
+    return SDEStep(latents, mean, std, diffusion, -error.flatten(1).mean(1))
+
+
+def noise_scales(sigma: Tensor, sigma_next: Tensor, noise_level: float, kind: Kind) -> tuple[Tensor, Tensor]:
+    """(std, diffusion) of a noisy step, in the shape of the sigmas: see `SDEStep`."""
+    if kind == "cps":
+        std = sigma_next * math.sin(noise_level * math.pi / 2)
+        return std, std / (sigma - sigma_next).sqrt()
+    if kind == "dance":
+        diffusion = torch.full_like(sigma, noise_level)
+    else:
+        diffusion = noise_level * (sigma / (1 - torch.where(sigma >= 1, sigma_next, sigma))).sqrt()
+    return diffusion * (sigma - sigma_next).sqrt(), diffusion
 
 
 def mean_kl(mean: Tensor, reference: Tensor, scale: Tensor | float) -> Tensor:
-    """[B]: KL of two Gaussians of equal spread, mean over dimensions: (mean - reference)^2 / (2 scale^2).
+    """[B]: the KL of two Gaussians of equal spread, mean over dimensions: (mean - reference)^2 / (2 scale^2).
 
-    `scale=step.std` is the exact one; Flow-GRPO leaves the time step out and takes `scale=step.diffusion`.
+    `scale=step.std` is exact; Flow-GRPO leaves the time step out and takes `scale=step.diffusion`.
     """
     return ((mean.float() - reference.float()) ** 2 / (2 * torch.as_tensor(scale) ** 2)).flatten(1).mean(1)
 
 
-def _sde(x: Tensor, v: Tensor, sigma: Sigma, sigma_next: Sigma, level: float) -> tuple[Tensor, Tensor, Tensor]:
-    t, after = _rows(sigma, x), _rows(sigma_next, x)
-    dt = after - t
-    diffusion = level * (t / (1 - torch.where(t >= 1, after, t))).sqrt()
-    drift = diffusion**2 / (2 * t)
-    mean = x * (1 + drift * dt) + v * (1 + drift * (1 - t)) * dt
-    return mean, diffusion * (-dt).sqrt(), diffusion
-
-
-def _cps(x: Tensor, v: Tensor, sigma: Sigma, sigma_next: Sigma, level: float) -> tuple[Tensor, Tensor, Tensor]:
-    t, after = _rows(sigma, x), _rows(sigma_next, x)
-    std = after * math.sin(level * math.pi / 2)
-    clean, noise = x - t * v, x + (1 - t) * v
-    mean = (1 - after) * clean + (after**2 - std**2).clamp(min=0).sqrt() * noise
-    return mean, std, std / (t - after).sqrt()
-
-
-def _sure(latents: Tensor) -> SDEStep:
+def _without_noise(latents: Tensor) -> SDEStep:
     zero = latents.new_zeros(1, 1, 1)
     return SDEStep(latents, latents, zero, zero, latents.new_zeros(len(latents)))
 
@@ -118,4 +121,4 @@ def _rows(sigma: Sigma, x: Tensor) -> Tensor:
     return value.reshape(-1, *(1,) * (x.dim() - 1)) if value.dim() else value
 
 
-__all__ = ["Kind", "SDEStep", "Sigma", "mean_kl", "ode_step", "sde_step"]
+__all__ = ["KINDS", "Kind", "SDEStep", "Sigma", "mean_kl", "noise_scales", "ode_step", "sde_step"]
