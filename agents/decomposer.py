@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.backends.base import Backend, Request, Sampling
+from agents.backends.base import Backend, ModelRequest, Sampling
 from agents.plan import MalformedDecomposition, parse_decomposition
 from benchmarks.base import Decomposition, EditSample
 from common.errors import BadInput, MissingFile
@@ -43,7 +43,7 @@ class Decomposer:
     sampling: Sampling
     max_request_chars: int = MAX_REQUEST_CHARS
 
-    def request(self, sample: EditSample) -> Request:
+    def request(self, sample: EditSample) -> ModelRequest:
         """The prompt for one sample; `BadInput` where its request is empty."""
         return build_request(self.prompt, sample, self.max_request_chars)
 
@@ -60,7 +60,7 @@ class Decomposer:
         ]
 
 
-def build_request(template: str, sample: EditSample, max_request_chars: int = MAX_REQUEST_CHARS) -> Request:
+def build_request(template: str, sample: EditSample, max_request_chars: int = MAX_REQUEST_CHARS) -> ModelRequest:
     """The full user message for `sample`: every earlier turn as a line "before: …", then the request; its picture too.
 
     Raises `BadInput` for an empty request or a template without {request}.
@@ -74,7 +74,7 @@ def build_request(template: str, sample: EditSample, max_request_chars: int = MA
     filled = {"history": _render_history(sample.history, max_request_chars), "request": request}
     # One pass, so that a request that says "{history}" stays what it is.
     text = re.sub(r"\{(history|request)\}", lambda match: filled[match[1]], template)
-    return Request(text, () if sample.image is None else (sample.image,))
+    return ModelRequest(text, () if sample.image is None else (sample.image,))
 
 
 def clean_request(text: str, max_chars: int = MAX_REQUEST_CHARS) -> tuple[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditResult:
     """The calls planned for one sample and the picture after each of them; the last one is the result. Where a service
     refused a call or failed for good, `failure` says so and there are only the pictures before it."""
 
@@ -54,7 +54,7 @@ class EditingAgent:
 
     def run(
         self, ids: Sequence[str], images: Sequence[Image.Image], plans: Sequence[Sequence[str]], seed: int = 0
-    ) -> list[Edited]:
+    ) -> list[EditResult]:
         """Edit every image by its plan; samples share a batch in each round. Seeds depend on (seed, id, round)."""
         calls = [
             tuple(Call(text, call_seed(seed, id_, k)) for k, text in enumerate(self.instructions(plan)))
@@ -63,7 +63,7 @@ class EditingAgent:
         return execute(self.editor, images, calls)
 
 
-def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Sequence[Call]]) -> list[Edited]:
+def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Sequence[Call]]) -> list[EditResult]:
     """Do `calls[b]` one after the other on `images[b]`; round k is one batch of all samples that have a k-th call. A sample
     whose call failed (EditsFailed) stops there; the others go on. An editor that can keep its working size between calls
     does so."""
@@ -71,7 +71,7 @@ def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Seque
         chains = editor.edit_chain(
             images, [[call.instruction for call in c] for c in calls], [[call.seed for call in c] for c in calls]
         )
-        return [Edited(tuple(c), tuple(chain)) for c, chain in zip(calls, chains, strict=True)]
+        return [EditResult(tuple(c), tuple(chain)) for c, chain in zip(calls, chains, strict=True)]
     pictures: list[list[Image.Image]] = [[image] for image in images]
     failures = [""] * len(images)
     for k in range(max((len(c) for c in calls), default=0)):
@@ -86,7 +86,7 @@ def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Seque
                 failures[b] = f"call {k + 1}: {reason}"
             else:
                 pictures[b].append(result)
-    return [Edited(tuple(c), tuple(p[1:]), f) for c, p, f in zip(calls, pictures, failures, strict=True)]
+    return [EditResult(tuple(c), tuple(p[1:]), f) for c, p, f in zip(calls, pictures, failures, strict=True)]
 
 
 def _attempt(
@@ -108,4 +108,4 @@ def call_seed(seed: int, sample_id: str, k: int) -> int:
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
-__all__ = ["Call", "Edited", "EditingAgent", "call_seed", "execute"]
+__all__ = ["Call", "EditResult", "EditingAgent", "call_seed", "execute"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from agents.backends.base import Backend, Request, Sampling
+from agents.backends.base import Backend, ModelRequest, Sampling
 from agents.decomposer import clean_request
 from agents.sequencer import EXECUTIONS, RulesSequencer, Sequenced
 from benchmarks.base import Decomposition, EditSample, explicit_instruction
@@ -61,7 +61,7 @@ class VLMSequencer:
                 plans[b] = replace(plans[b], notes=(f"the sequencer's reply could not be read ({error}): rules used",))
         return plans
 
-    def request(self, sample: EditSample, decomposition: Decomposition, execution: str) -> Request:
+    def request(self, sample: EditSample, decomposition: Decomposition, execution: str) -> ModelRequest:
         """The prompt for one decomposition, with the picture where there is one."""
         edits = [clean_request(explicit_instruction(edit))[0] for edit in decomposition.edits or ()]
         filled = {
@@ -70,7 +70,7 @@ class VLMSequencer:
             "naming": NAMING[execution],
         }
         text = re.sub(r"\{(request|edits|naming)\}", lambda match: filled[match[1]], self.prompt)
-        return Request(text, () if sample.image is None else (sample.image,))
+        return ModelRequest(text, () if sample.image is None else (sample.image,))
 
 
 def parse_steps(text: str) -> tuple[str, ...]:

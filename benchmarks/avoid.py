@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import catalogue
-from benchmarks.labels import Candidate
+from benchmarks.labels import TrainingRequest
 from benchmarks.mice import find_folder, part_of, published_test, read_records, without_rule
 from benchmarks.near import NearIndex
 from benchmarks.rows import read_rows
@@ -137,8 +137,8 @@ def _prompts(value: Any, where: str) -> list[str]:
 
 
 def drop(
-    candidates: Sequence[Candidate], avoided: Sequence[Avoided], threshold: float
-) -> tuple[list[Candidate], list[Dropped]]:
+    candidates: Sequence[TrainingRequest], avoided: Sequence[Avoided], threshold: float
+) -> tuple[list[TrainingRequest], list[Dropped]]:
     """(what may be trained on, what may not and why). The order of the candidates is kept; nothing depends on it."""
     dropped: dict[str, Dropped] = {}
     for one in avoided:
@@ -151,7 +151,9 @@ def drop(
     return [c for c in candidates if c.id not in dropped], [dropped[c.id] for c in candidates if c.id in dropped]
 
 
-def drop_near_held_out(candidates: Sequence[Candidate], threshold: float) -> tuple[list[Candidate], list[Dropped]]:
+def drop_near_held_out(
+    candidates: Sequence[TrainingRequest], threshold: float
+) -> tuple[list[TrainingRequest], list[Dropped]]:
     """Training requests that are too near to one of this set's own validation or test part go, so that those parts
     measure what they seem to. The held-out requests all stay."""
     held = sorted({(c.texts[0], f"this set's {c.part} part") for c in candidates if c.part != "train"})
@@ -159,7 +161,9 @@ def drop_near_held_out(candidates: Sequence[Candidate], threshold: float) -> tup
     return [c for c in candidates if c.id not in dropped], [dropped[c.id] for c in candidates if c.id in dropped]
 
 
-def _near(candidates: Sequence[Candidate], texts: Sequence[tuple[str, str]], threshold: float) -> Iterator[Dropped]:
+def _near(
+    candidates: Sequence[TrainingRequest], texts: Sequence[tuple[str, str]], threshold: float
+) -> Iterator[Dropped]:
     index = NearIndex([t for t, _ in texts], threshold)
     flat = [(c, text) for c in candidates for text in c.texts]
     best: dict[str, Dropped] = {}

@@ -10,19 +10,19 @@ from benchmarks import catalogue
 from benchmarks.atomic import read_sequence
 from benchmarks.base import Edit, EditSample
 from benchmarks.item import Item
-from benchmarks.labels import Candidate, session_key
+from benchmarks.labels import TrainingRequest, session_key
 from benchmarks.mice import MiceText, published_test, read_records, without_rule
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.requests import Read
 from benchmarks.sampling import sample_ids
-from benchmarks.tables import Picture
+from benchmarks.tables import TablePicture
 from common.errors import MissingFile
 
 MICE_SOURCE, MICE_LICENCE = "github.com/yuxiaooye/Edit-R2, dataset/", "not stated"
 COMPLEX_EDIT_SPLITS = ("test_real", "test_syn")
 
 
-def read_mice(options: Options) -> Read:
+def read_mice(options: BenchmarkOptions) -> Read:
     """Turns of MICE-Bench's training sessions with the gold of `formatted_instruction`, each with its history.
 
     Sessions of files named "test" that stand beside others are left out, whatever they hash to, and their texts kept
@@ -38,7 +38,7 @@ def read_mice(options: Options) -> Read:
     if test:
         left_out["turn of a published test session"] = len(test)
     made = tuple(
-        Candidate(
+        TrainingRequest(
             f"mice-{s.id}",
             s.request,
             "mice",
@@ -62,14 +62,14 @@ def said(sample: EditSample) -> tuple[str, ...]:
     return tuple(dict.fromkeys((" ".join(turns), turns[-1])))
 
 
-def read_complex_edit(options: Options) -> Read:
+def read_complex_edit(options: BenchmarkOptions) -> Read:
     """Complex-Edit's compound instructions with their atomic sequence as gold, where it can be read without guessing
     (benchmarks/atomic.py); `edits` is None for the others, with the reason counted.
 
     Both published splits are test splits: who trains on them cannot evaluate on them. options: split (empty: both),
     complexity, samples of each split, seed. Raises MissingFile, BadData, BadInput.
     """
-    made: list[Candidate] = []
+    made: list[TrainingRequest] = []
     unread: Counter[str] = Counter()
     items: list[Item] = []
     absent: list[MissingFile] = []
@@ -95,14 +95,14 @@ def read_complex_edit(options: Options) -> Read:
     def pictures(rows: Sequence[int]) -> Iterator[bytes]:
         for row in rows:
             opens = items[row].source
-            assert isinstance(opens, Picture)  # every item of this benchmark has a picture in its table
+            assert isinstance(opens, TablePicture)  # every item of this benchmark has a picture in its table
             yield opens.encoded()
 
     return Read(tuple(made), facts, pictures=pictures)
 
 
-def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str, row: int) -> Candidate:
-    return Candidate(
+def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str, row: int) -> TrainingRequest:
+    return TrainingRequest(
         f"complex_edit-{item.id}",
         item.request,
         "complex_edit",

@@ -18,10 +18,10 @@ from benchmarks import (
     ultraedit,
 )
 from benchmarks.item import Benchmark, Card
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from common.errors import BadInput
 
-_ALL: dict[str, tuple[Card, Callable[[Options], Benchmark]]] = {
+_ALL: dict[str, tuple[Card, Callable[[BenchmarkOptions], Benchmark]]] = {
     "psr": (psr.CARD, psr.load),
     "realedit": (realedit.CARD, realedit.load),
     "ultraedit": (ultraedit.CARD, ultraedit.load),
@@ -58,7 +58,7 @@ def load(
     """
     _, loads = _entry(name)
     return loads(
-        Options(path, hub, revision, split, config, samples, seed, protocol, language, text, tuple(complexity))
+        BenchmarkOptions(path, hub, revision, split, config, samples, seed, protocol, language, text, tuple(complexity))
     )
 
 
@@ -67,7 +67,7 @@ def card(name: str) -> Card:
     return _entry(name)[0]
 
 
-def _entry(name: str) -> tuple[Card, Callable[[Options], Benchmark]]:
+def _entry(name: str) -> tuple[Card, Callable[[BenchmarkOptions], Benchmark]]:
     if name not in _ALL:
         raise BadInput(f"benchmark={name} is unknown; choose one of {', '.join(NAMES)}")
     return _ALL[name]

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
-from benchmarks.listed import Listed, one_of
-from benchmarks.options import Options
+from benchmarks.listed import ListedBenchmark, one_of
+from benchmarks.options import BenchmarkOptions
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import ANY, PICTURE
 from benchmarks.tables import Table, open_table
@@ -42,7 +42,7 @@ CARD = Card(
 )
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """One unit per picture and complexity, all complexities of a picture one after the other.
 
     options.split: test_real | test_syn; options.complexity: which C, empty for 1 to 8; options.samples: units, of which
@@ -65,7 +65,7 @@ def load(options: Options) -> Benchmark:
         split=split,
         sampling=f"{each}; of pictures: {sampling_said(pictures, len(table), options.seed, 'pictures')}",
     )
-    return Listed(card, ids, lambda n: (_item(used, *places[n], ids[n], short),))
+    return ListedBenchmark(card, ids, lambda n: (_item(used, *places[n], ids[n], short),))
 
 
 def _item(table: Table, i: int, complexity: int, name: str, kind: str) -> Item:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.item import Benchmark, Card, Item, Unit
-from benchmarks.listed import Listed
-from benchmarks.options import Options
+from benchmarks.listed import ListedBenchmark
+from benchmarks.options import BenchmarkOptions
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import INTEGER, PICTURE, TEXT, called, optional
 from benchmarks.tables import open_table
@@ -37,7 +37,7 @@ COLUMNS = {
 }
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """The rows of the split in their order; kind is the task, the captions are in the facts. Options: split, samples, seed.
 
     Raises MissingFile, BadInput, BadData.
@@ -73,7 +73,7 @@ def load(options: Options) -> Benchmark:
         )
         return (item,)
 
-    return Listed(card, ids, make)
+    return ListedBenchmark(card, ids, make)
 
 
 __all__ = ["CARD", "COLUMNS", "load"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.item import Benchmark, Card, Item, Unit
-from benchmarks.listed import Listed
-from benchmarks.options import Options
+from benchmarks.listed import ListedBenchmark
+from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import PictureFile
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sample_ids, sampling_said
@@ -46,7 +46,7 @@ class _Row:
     turn: int | None
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """The requests of a file in its order; rows of one session are one unit, ordered by `turn` (or as they stand).
 
     A later turn without a picture of its own gets the session's first. Options: path, samples (units), seed.
@@ -67,7 +67,7 @@ def load(options: Options) -> Benchmark:
         size=f"{len(rows)} requests" + (f" in {len(ordered)} units" if len(ordered) != len(rows) else ""),
         sampling=sampling_said(options.samples, len(ordered), options.seed, what),
     )
-    return Listed(card, [unit[0].session or unit[0].id for unit in taken], lambda i: _unit(taken[i]))
+    return ListedBenchmark(card, [unit[0].session or unit[0].id for unit in taken], lambda i: _unit(taken[i]))
 
 
 def find_file(path: str | None) -> Path:

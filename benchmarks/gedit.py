@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
-from benchmarks.listed import Listed, one_of
-from benchmarks.options import Options
+from benchmarks.listed import ListedBenchmark, one_of
+from benchmarks.options import BenchmarkOptions
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import FLAG, PICTURE, TEXT, optional
 from benchmarks.tables import Table, open_table
@@ -62,7 +62,7 @@ CARD = Card(
 )
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """One unit per request; options.language: en | cn | all. Subsets: <language>/full, <language>/intersection.
 
     facts: language, intersection. Raises BadInput (language), MissingFile, BadData.
@@ -87,7 +87,7 @@ def load(options: Options) -> Benchmark:
     )
     parts = (used.column(name) for name in ("instruction_language", "task_type", "key"))
     ids = ["/".join(names) for names in zip(*parts, strict=True)]  # both languages of a request have the same key
-    return Listed(card, ids, lambda i: (_item(used, i, ids[i]),))
+    return ListedBenchmark(card, ids, lambda i: (_item(used, i, ids[i]),))
 
 
 def _item(table: Table, i: int, name: str) -> Item:

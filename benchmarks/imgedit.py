@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed, one_of
-from benchmarks.options import Options
-from benchmarks.records import Record, find_picture, first_file, records, root_of
+from benchmarks.options import BenchmarkOptions
+from benchmarks.records import JsonRecord, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData, MissingFile
 
@@ -55,7 +55,7 @@ CARD = Card(
 )
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """Units of one protocol (options.protocol: basic | uge | multi; basic where empty), in the order of the files.
 
     facts: edit_type (one of TYPES; "uge" there; the category in multi). Raises MissingFile, BadData, BadInput.
@@ -97,7 +97,7 @@ def _single(root: Path, protocol: str) -> list[Unit]:
     return units
 
 
-def edit_type(record: Record) -> str:
+def edit_type(record: JsonRecord) -> str:
     """The record's type under its present name."""
     said = record.text("edit_type").strip().lower()
     kind = ALSO.get(said, said)
@@ -125,7 +125,7 @@ def _categories(base: Path) -> list[str]:
     return [c for c in CATEGORIES if (base / c / "annotation.json").is_file()]
 
 
-def _turns(record: Record) -> list[str]:
+def _turns(record: JsonRecord) -> list[str]:
     numbers = sorted(int(m[1]) for name in record.row if (m := _TURN.fullmatch(name)) and record.text_or_none(name))
     if not numbers or numbers != list(range(1, len(numbers) + 1)):
         raise BadData(f"{CARD.name}: {record.where} should have turn1, turn2, ...; it has {', '.join(record.row)}")

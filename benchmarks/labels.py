@@ -64,7 +64,7 @@ def training_action(action: str) -> str:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TrainingRequest:
     """A request on its way into the training set. `edits` is None until somebody has labelled it.
 
     `said` are the texts by which it is compared with evaluation items: the whole prompt (earlier turns and request) and
@@ -223,7 +223,7 @@ __all__ = [
     "PARTS",
     "PSR_ACTIONS",
     "RECORDS",
-    "Candidate",
+    "TrainingRequest",
     "Labelled",
     "PsrAction",
     "check_writable",

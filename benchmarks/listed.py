@@ -8,7 +8,7 @@ from benchmarks.item import Card, Unit
 from common.errors import BadData, BadInput
 
 
-class Listed:
+class ListedBenchmark:
     """A `Benchmark` of units with these ids, in this order; `make(i)` makes the i-th one and opens no picture.
 
     Raises BadData where two units have one id (results are stored by id) or there is none.
@@ -35,9 +35,9 @@ class Listed:
         return self._make(i)
 
 
-def listed(card: Card, units: Sequence[Unit]) -> Listed:
+def listed(card: Card, units: Sequence[Unit]) -> ListedBenchmark:
     """A `Benchmark` of units that are at hand already; a session's id is its unit's."""
-    return Listed(card, [unit[0].session or unit[0].id for unit in units], lambda i: units[i])
+    return ListedBenchmark(card, [unit[0].session or unit[0].id for unit in units], lambda i: units[i])
 
 
 def one_of(card: Card, key: str, value: str, allowed: Sequence[str]) -> str:
@@ -47,4 +47,4 @@ def one_of(card: Card, key: str, value: str, allowed: Sequence[str]) -> str:
     return value or allowed[0]
 
 
-__all__ = ["Listed", "listed", "one_of"]
+__all__ = ["ListedBenchmark", "listed", "one_of"]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from PIL import Image, ImageChops
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
-from benchmarks.listed import Listed, one_of
-from benchmarks.options import Options
+from benchmarks.listed import ListedBenchmark, one_of
+from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import decode
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import INTEGER, PICTURE, TEXT, optional
-from benchmarks.tables import Picture, Table, open_table
+from benchmarks.tables import Table, TablePicture, open_table
 from common.errors import BadData
 
 FINAL = "final turn"
@@ -46,7 +46,7 @@ COLUMNS = {
 }
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """Options: protocol (single | multi), samples (turns, or sessions), seed. Sessions come in the order of their first rows,
     turns by turn_index; the published result of the turn is the reference.
 
@@ -91,7 +91,7 @@ def load(options: Options) -> Benchmark:
             for turn, (i, row) in enumerate(rows)
         )
 
-    return Listed(card, [f"magicbrush-{i}" for i in ids], make)
+    return ListedBenchmark(card, [f"magicbrush-{i}" for i in ids], make)
 
 
 def _sessions(table: Table) -> list[list[int]]:
@@ -112,8 +112,8 @@ def _sessions(table: Table) -> list[list[int]]:
 class RegionMask:
     """The region of a mask picture as an `Opens`: mode L, 255 where something is to change."""
 
-    mask: Picture
-    source: Picture
+    mask: TablePicture
+    source: TablePicture
 
     def __call__(self) -> Image.Image:
         where = f"{self.mask.where}, row {self.mask.row}, column {self.mask.column!r}"

@@ -78,7 +78,7 @@ class Unmapped(BadInput):
 
 
 @dataclass(frozen=True)
-class Record:
+class MiceRecord:
     """One line of a file: its category, where it stood, and the three parallel lists; `row` is the line whole."""
 
     category: str
@@ -198,7 +198,7 @@ def part_of(key: str) -> str:
     return "train" if place < 80 else "validation" if place < 85 else "test"
 
 
-def published_test(records: Sequence[Record]) -> frozenset[str]:
+def published_test(records: Sequence[MiceRecord]) -> frozenset[str]:
     """Sessions of files named "test": where there are others too, nobody should train on these, whatever their hash."""
     test = {r.key for r in records if "test" in r.stem.lower()}
     return frozenset() if all("test" in r.stem.lower() for r in records) else frozenset(test)
@@ -220,7 +220,7 @@ def find_folder(path: str | os.PathLike[str] | None = None) -> Path:
     raise MissingFile(f"mice_text: no *.jsonl in {root} (nor in its mice_bench/, cm/, cu/). {_SOURCE}.")
 
 
-def read_records(folder: Path) -> list[Record]:
+def read_records(folder: Path) -> list[MiceRecord]:
     """All records of `find_folder`'s folder, in a fixed order; BadData names file and line of the first bad one."""
     return [r for file, category in _files(folder) for r in _records(file, category)]
 
@@ -238,7 +238,7 @@ def _category_of(name: str) -> str:
     return next((c for c in CATEGORIES if name.lower().startswith(c)), "")
 
 
-def _records(file: Path, category: str) -> Iterator[Record]:
+def _records(file: Path, category: str) -> Iterator[MiceRecord]:
     try:
         lines = file.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")  # not splitlines: U+2028 is no line end
     except OSError as error:
@@ -248,7 +248,7 @@ def _records(file: Path, category: str) -> Iterator[Record]:
             yield _record(line, category, file, number)
 
 
-def _record(line: bytes, category: str, file: Path, number: int) -> Record:
+def _record(line: bytes, category: str, file: Path, number: int) -> MiceRecord:
     def bad(what: str) -> BadData:
         return BadData(f"{file}:{number}: {what}. Correct or delete this line, or download the file again")
 
@@ -264,7 +264,7 @@ def _record(line: bytes, category: str, file: Path, number: int) -> Record:
     if "turns" in row and row["turns"] != len(said):
         raise bad(f"turns is {row['turns']!r} but there are {len(said)} instructions")
     guess = "cm" if _RULE.match(said[0]) else "cu"
-    return Record(category or guess, file.stem, number, said, tasks, formatted, row)
+    return MiceRecord(category or guess, file.stem, number, said, tasks, formatted, row)
 
 
 def _strings(row: Mapping[str, Any], key: str, bad: Any) -> tuple[str, ...]:
@@ -276,7 +276,7 @@ def _strings(row: Mapping[str, Any], key: str, bad: Any) -> tuple[str, ...]:
     return tuple(items)
 
 
-def _session(record: Record) -> tuple[EditSession, list[str]]:
+def _session(record: MiceRecord) -> tuple[EditSession, list[str]]:
     """The record's turns that have gold, and one reason for each of the others."""
     turns: list[EditSample] = []
     left_out: list[str] = []
@@ -320,7 +320,7 @@ __all__ = [
     "NO_PATTERN",
     "SPLITS",
     "MiceText",
-    "Record",
+    "MiceRecord",
     "Unmapped",
     "find_folder",
     "gold_edit",

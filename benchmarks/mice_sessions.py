@@ -18,7 +18,7 @@ from benchmarks.listed import listed
 from benchmarks.mice import (
     NO_PATTERN,
     SPLITS,
-    Record,
+    MiceRecord,
     Unmapped,
     find_folder,
     gold_edit,
@@ -26,7 +26,7 @@ from benchmarks.mice import (
     published_test,
     read_records,
 )
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import PictureFile
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData, BadInput, MissingFile
@@ -60,7 +60,7 @@ CARD = Card(
 
 
 @dataclass(frozen=True)
-class Turn:
+class MiceTurn:
     """What is published about one turn, and its gold; `gold` is None where `reason` says why there is none."""
 
     said: str
@@ -74,17 +74,17 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Session:
+class MiceSession:
     """A record as text: all its turns, its rule, and the name of its picture."""
 
     id: str
     category: str  # cm | cu
     image: str  # the file's name; the folders that records give are the authors' own
     rule: str | None
-    turns: tuple[Turn, ...]
+    turns: tuple[MiceTurn, ...]
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """One unit per session; options.split: test | train | validation | all, or empty.
 
     Empty takes the files named "test" whole where there are any, else everything; the others split as `mice_text` does.
@@ -106,7 +106,7 @@ def load(options: Options) -> Benchmark:
     return listed(card, units)
 
 
-def read_sessions(folder: Path, split: str = "") -> tuple[list[Session], Counter[str]]:
+def read_sessions(folder: Path, split: str = "") -> tuple[list[MiceSession], Counter[str]]:
     """The sessions of a split as text, in the order of the files, and how many records were left out by reason.
 
     A record with a turn that no pattern fits (a leaked monologue of a model) is left out whole.
@@ -115,7 +115,7 @@ def read_sessions(folder: Path, split: str = "") -> tuple[list[Session], Counter
         raise BadInput(f"unknown split {split!r} of mice; choose one of {', '.join(SPLITS)}, or none")
     records = read_records(folder)
     published = published_test(records)
-    sessions: list[Session] = []
+    sessions: list[MiceSession] = []
     left_out: Counter[str] = Counter()
     for record in records:
         if not split:
@@ -134,7 +134,7 @@ def read_sessions(folder: Path, split: str = "") -> tuple[list[Session], Counter
     return sessions, left_out
 
 
-def _session(record: Record) -> Session:
+def _session(record: MiceRecord) -> MiceSession:
     where = f"{record.stem}.jsonl:{record.line}"
     image = record.row.get("image")
     if not isinstance(image, str) or not image.strip("/"):
@@ -149,8 +149,10 @@ def _session(record: Record) -> Session:
             raise BadData(f"{where}: 'bg_consistency' should be true or false in turn {k + 1} but is {flags[k]!r}")
         objects = {name: values[k] for name, values in lists.items()}
         besides = _rule_edit(ruled[k], where)
-        turns.append(Turn(said, record.task_type[k], record.formatted[k], gold, besides, reason, flags[k], objects))
-    return Session(record.id, record.category, image.replace("\\", "/").rpartition("/")[2], record.rule, tuple(turns))
+        turns.append(MiceTurn(said, record.task_type[k], record.formatted[k], gold, besides, reason, flags[k], objects))
+    return MiceSession(
+        record.id, record.category, image.replace("\\", "/").rpartition("/")[2], record.rule, tuple(turns)
+    )
 
 
 def _gold(task_type: str, formatted: str) -> tuple[Edit | None, str]:
@@ -170,7 +172,7 @@ def _rule_edit(value: Any, where: str) -> Edit | None:
     return Edit(*value)
 
 
-def _per_turn(record: Record, name: str, where: str) -> Sequence[Any]:
+def _per_turn(record: MiceRecord, name: str, where: str) -> Sequence[Any]:
     values = record.row.get(name)
     if not isinstance(values, list) or len(values) != len(record.instruction):
         raise BadData(
@@ -186,7 +188,7 @@ def _names(value: Any, name: str, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _unit(session: Session, source: Opens) -> Unit:
+def _unit(session: MiceSession, source: Opens) -> Unit:
     said = [t.said for t in session.turns]
     return tuple(
         Item(
@@ -223,7 +225,7 @@ class _Pictures:
             if file.is_file():
                 self.files.setdefault(file.name, []).append(file)
 
-    def find(self, session: Session) -> PictureFile:
+    def find(self, session: MiceSession) -> PictureFile:
         files = self.files.get(session.image, [])
         if len(files) > 1:
             raise BadData(
@@ -237,4 +239,4 @@ class _Pictures:
         return PictureFile(files[0], f"mice: {session.id}")
 
 
-__all__ = ["CARD", "Session", "Turn", "load", "read_sessions"]
+__all__ = ["CARD", "MiceSession", "MiceTurn", "load", "read_sessions"]

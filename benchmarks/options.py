@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchmarkOptions:
     """Fields as in conf/schema.py's BenchmarkConfig; an empty one means the benchmark's own default."""
 
     path: str | None = None  # folder or file with the data; None: the Hub, or what was kept of it
@@ -22,4 +22,4 @@ class Options:
     complexity: tuple[int, ...] = ()  # complex_edit: of 1 to 8; empty: all
 
 
-__all__ = ["Options"]
+__all__ = ["BenchmarkOptions"]

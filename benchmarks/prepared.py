@@ -15,7 +15,7 @@ from common.errors import BadData, BadInput, MissingFile
 SPLITS = (*PARTS, "all")
 
 
-class Prepared(Sequence[Item]):
+class PreparedBenchmark(Sequence[Item]):
     """The records of one part, in the file's order, with gold in the words that are trained (labels.training_action).
 
     The split is by a hash of the first thing that was said: 80 train, 5 validation, 15 test of 100. `kind` is the
@@ -63,4 +63,4 @@ def _item(record: Labelled, folder: Path) -> Item:
     return Item(record.id, record.request, record.gold, record.kind or record.source, record.history, source=source)
 
 
-__all__ = ["SPLITS", "Prepared", "find_folder"]
+__all__ = ["SPLITS", "PreparedBenchmark", "find_folder"]

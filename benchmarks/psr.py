@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.item import Benchmark, Card, Item, Unit
-from benchmarks.listed import Listed, one_of
-from benchmarks.options import Options
+from benchmarks.listed import ListedBenchmark, one_of
+from benchmarks.options import BenchmarkOptions
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import open_table
@@ -33,7 +33,7 @@ CARD = Card(
 TEXTS = {"original": "instruction", "simplified": "simplified_instruction"}
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """PSR-328 grouped to its requests, in the order of their first rows. Options: text (original | simplified), protocol
     (plain | human: whether the first row's human edit is the reference), samples, seed.
 
@@ -89,7 +89,7 @@ def load(options: Options) -> Benchmark:
         )
         return (item,)
 
-    return Listed(card, ids, make)
+    return ListedBenchmark(card, ids, make)
 
 
 __all__ = ["CARD", "REQUESTS", "load"]

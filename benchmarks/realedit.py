@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.item import Benchmark, Card, Item, Unit
-from benchmarks.listed import Listed, one_of
-from benchmarks.options import Options
+from benchmarks.listed import ListedBenchmark, one_of
+from benchmarks.options import BenchmarkOptions
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import PICTURE, TEXT, called, optional
 from benchmarks.tables import open_table
@@ -40,7 +40,7 @@ COLUMNS = {
 }
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """The rows of the split, or `samples` of them by `seed`, in their order. Options: protocol (plain | human: whether the
     human edit is the reference, where the data have it).
 
@@ -72,7 +72,7 @@ def load(options: Options) -> Benchmark:
         )
         return (item,)
 
-    return Listed(card, ids, make)
+    return ListedBenchmark(card, ids, make)
 
 
 __all__ = ["CARD", "COLUMNS", "load"]

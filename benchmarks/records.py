@@ -16,7 +16,7 @@ _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 
 @dataclass(frozen=True)
-class Record:
+class JsonRecord:
     """One JSON object. `where` names its file and key in every message."""
 
     row: Mapping[str, Any]
@@ -70,7 +70,7 @@ def read_json(file: Path, card: Card) -> Any:
         raise BadData(f"{card.name}: {file} is no JSON file ({error}). How to get it: {card.get}") from error
 
 
-def records(file: Path, card: Card) -> list[tuple[str, Record]]:
+def records(file: Path, card: Card) -> list[tuple[str, JsonRecord]]:
     """(key, record) of a file that holds {key: {...}} or [{...}]; the key of a list is the place, counted from 0."""
     whole = read_json(file, card)
     if not isinstance(whole, dict | list) or not whole:
@@ -81,7 +81,7 @@ def records(file: Path, card: Card) -> list[tuple[str, Record]]:
         where = f"{file}, record {key!r}"
         if not isinstance(row, dict):
             raise BadData(f"{card.name}: {where} should be an object but is {type(row).__name__}")
-        rows.append((key, Record(row, where, card)))
+        rows.append((key, JsonRecord(row, where, card)))
     return rows
 
 
@@ -105,7 +105,7 @@ def first_file(card: Card, root: Path, names: Sequence[str]) -> Path:
     raise MissingFile(f"{card.name}: {root} holds none of {', '.join(names)}. How to get it: {card.get}")
 
 
-def find_picture(record: Record, name: str, folders: Iterable[Path]) -> PictureFile:
+def find_picture(record: JsonRecord, name: str, folders: Iterable[Path]) -> PictureFile:
     """The picture `name` in the first folder that has it. Raises MissingFile naming it and where it was looked for."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise BadInput(f"{record.card.name}: {record.where}: the picture {name!r} leads out of the data's folder")
@@ -119,4 +119,4 @@ def find_picture(record: Record, name: str, folders: Iterable[Path]) -> PictureF
     )
 
 
-__all__ = ["Record", "find_picture", "first_file", "read_json", "records", "root_of"]
+__all__ = ["JsonRecord", "find_picture", "first_file", "read_json", "records", "root_of"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.item import Card
-from benchmarks.labels import Candidate
-from benchmarks.options import Options
+from benchmarks.labels import TrainingRequest
+from benchmarks.options import BenchmarkOptions
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sample_ids
 from benchmarks.schema import ANY, PICTURE, TEXT, Column, called, names_in, optional
@@ -57,14 +57,14 @@ EMPTY, OTHER_TEXT = "empty request", "another text under the same id"
 class Read:
     """What a source gave: candidates in a fixed order, what was left out by reason, and where it all came from."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[TrainingRequest, ...]
     facts: dict[str, Any]  # for the manifest: where, revision, licence, rows
     left_out: Counter[str] = field(default_factory=Counter)
     pictures: Callable[[Sequence[int]], Iterator[bytes]] | None = None  # encoded files of these rows, in order
     evaluated: tuple[str, ...] = ()  # texts that came along and are for evaluation alone
 
 
-def read_requests(card: Card, options: Options, licence: str = "") -> Read:
+def read_requests(card: Card, options: BenchmarkOptions, licence: str = "") -> Read:
     """One candidate per id, sorted by id, so that the order of rows says nothing. Rows of one id are one request; where
     their texts differ the first in alphabetical order is taken and the others are counted.
 
@@ -145,9 +145,9 @@ def _from_table(table: Table, wanted: str, card: Card) -> Iterator[_Row]:
         yield _Row(i, str(id_).strip(), (text or "").strip())
 
 
-def _candidate(card: Card, row: _Row, licence: str, table: Table | None) -> Candidate:
+def _candidate(card: Card, row: _Row, licence: str, table: Table | None) -> TrainingRequest:
     held = row.number if table is not None and table.picture(row.number, "image") is not None else None
-    return Candidate(
+    return TrainingRequest(
         f"{card.name}-{row.id}",
         row.text,
         card.name,
@@ -168,7 +168,7 @@ def _fetcher(table: Table) -> Callable[[Sequence[int]], Iterator[bytes]]:
     return fetch
 
 
-def _published(options: Options, card: Card) -> dict[str, Any]:
+def _published(options: BenchmarkOptions, card: Card) -> dict[str, Any]:
     hub = "" if options.path else options.hub or card.source
     return {"hub": hub, "revision": options.revision, "split": options.split or card.split, "seed": options.seed}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import listed
-from benchmarks.options import Options
-from benchmarks.records import Record, find_picture, first_file, records, root_of
+from benchmarks.options import BenchmarkOptions
+from benchmarks.records import JsonRecord, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData
 
@@ -41,7 +41,7 @@ CARD = Card(
 )
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """One unit per edit, in the order of the file.
 
     facts: category (temporal | causal | spatial | logical), subtask, consistency_free, reference_text ("" where there is
@@ -56,7 +56,7 @@ def load(options: Options) -> Benchmark:
     return listed(card, take(units, options.samples, options.seed))
 
 
-def _item(key: str, record: Record, folders: tuple[Path, ...]) -> Item:
+def _item(key: str, record: JsonRecord, folders: tuple[Path, ...]) -> Item:
     category = record.text("category").strip().lower().removesuffix("_reasoning")
     if category not in CATEGORIES:
         raise BadData(f"{CARD.name}: {record.where}: category {category!r} is none of {', '.join(CATEGORIES)}")

@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.item import Card
 from benchmarks.local import beside, find
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import decode, read
 from benchmarks.schema import PICTURE, Column, check_schema, check_value, names_in
 from benchmarks.sources import Source, from_files, from_hub
@@ -26,7 +26,7 @@ from common.errors import BadData, BadInput, MissingFile
 
 
 def open_table(
-    card: Card, options: Options, columns: Mapping[str, Column], split: str | None = None, files: str = ""
+    card: Card, options: BenchmarkOptions, columns: Mapping[str, Column], split: str | None = None, files: str = ""
 ) -> Table:
     """The table of `options` (its path, else its hub) with these columns; `split` overrides the options' and the card's, and
     `files` says which files on the Hub are that split, where listing them all would take long.
@@ -107,13 +107,13 @@ class Table:
             if column.kind != PICTURE.kind
         }
 
-    def picture(self, i: int, column: str, mode: str | None = "RGB") -> Picture | None:
+    def picture(self, i: int, column: str, mode: str | None = "RGB") -> TablePicture | None:
         """The picture of row i as an `Opens`, read when it is called; None where an optional column is absent."""
         if column not in self._pictured:
             return None
-        return Picture(self._pictures, self._rows[i], self.names[column], self.where, mode)
+        return TablePicture(self._pictures, self._rows[i], self.names[column], self.where, mode)
 
-    def needed(self, i: int, column: str, mode: str | None = "RGB") -> Picture:
+    def needed(self, i: int, column: str, mode: str | None = "RGB") -> TablePicture:
         """As `picture`, of a column that is required."""
         picture = self.picture(i, column, mode)
         if picture is None:
@@ -154,7 +154,7 @@ class _Pictures:
 
 
 @dataclass(frozen=True)
-class Picture:
+class TablePicture:
     """One picture of a table (an `Opens`). Raises BadData, MissingFile naming row and column."""
 
     of: _Pictures
@@ -184,4 +184,4 @@ class Picture:
         return read(beside(base, path) if base is not None else Path(path), where)
 
 
-__all__ = ["Picture", "Table", "open_table"]
+__all__ = ["TablePicture", "Table", "open_table"]

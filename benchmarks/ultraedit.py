@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from benchmarks.hub import commit_of
 from benchmarks.item import Benchmark, Card, Item, Unit
-from benchmarks.listed import Listed
+from benchmarks.listed import ListedBenchmark
 from benchmarks.local import all_splits
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.sampling import rank, sample_ids
 from benchmarks.schema import INTEGER, PICTURE, TEXT, optional
 from benchmarks.sources import split_names
@@ -49,7 +49,7 @@ COLUMNS = {
 _FREE = re.compile(r"FreeForm(_\d+)?")
 
 
-def load(options: Options) -> Benchmark:
+def load(options: BenchmarkOptions) -> Benchmark:
     """`samples` rows (None: all) of the splits named in `split`, separated by commas, or of SPLITS_TAKEN free-form splits
     picked by `seed`; ordered by split and row. The published edit is the reference.
 
@@ -87,7 +87,7 @@ def load(options: Options) -> Benchmark:
         )
         return (item,)
 
-    return Listed(card, ids, make)
+    return ListedBenchmark(card, ids, make)
 
 
 def shares(sizes: Sequence[int], n: int | None) -> list[int]:
@@ -108,7 +108,7 @@ def rank_seed(seed: int, split: str) -> int:
     return int.from_bytes(rank(seed, split)[:8], "big")
 
 
-def _chosen(options: Options) -> list[str]:
+def _chosen(options: BenchmarkOptions) -> list[str]:
     if options.split and options.split != CARD.split:
         return [s.strip() for s in options.split.split(",") if s.strip()]
     there = _available(options)
@@ -122,7 +122,7 @@ def _chosen(options: Options) -> list[str]:
     return sorted(sorted(free, key=lambda s: rank(options.seed, s))[:SPLITS_TAKEN], key=_number)
 
 
-def _available(options: Options) -> list[str]:
+def _available(options: BenchmarkOptions) -> list[str]:
     if options.path:
         return list(all_splits(CARD, options.path, options.config))
     hub = options.hub or CARD.source

@@ -1,6 +1,6 @@
 """A JSON service asked with patience: bounded retries, waits that grow, keys that never show.
 
-Every question ends in an `Answer`: a value, a refusal, or a reason why there is none. Only what concerns all questions
+Every question ends in an `HttpResult`: a value, a refusal, or a reason why there is none. Only what concerns all questions
 alike (no key, a key that the service rejects) is an error.
 """
 
@@ -77,7 +77,7 @@ class ApiKey:
 
 
 @dataclass(frozen=True)
-class Answer(Generic[T]):
+class HttpResult(Generic[T]):
     """`value` is None where `reason` says why: `refused` by a content filter, or failed for good after `tries`."""
 
     value: T | None
@@ -115,7 +115,7 @@ class JsonClient:
         content_type: str,
         reader: Reader[T],
         before: Callable[[], object] | None = None,
-    ) -> Answer[T]:
+    ) -> HttpResult[T]:
         """One question with up to `tries` requests, each of which `before` may hold back. Asked again: 408, 409, 425, 429,
         5xx, timeouts, dropped connections, replies that are cut short, no JSON or unusable. Not asked again: refusals,
         other statuses, a spent quota.
@@ -131,9 +131,9 @@ class JsonClient:
             if before is not None:
                 before()
             try:
-                return Answer(understand(self._connections.post(path, headers, body), reader), k)
+                return HttpResult(understand(self._connections.post(path, headers, body), reader), k)
             except Refused as refused:
-                return Answer(None, k, True, self._clean(refused))
+                return HttpResult(None, k, True, self._clean(refused))
             except KeyRejected as rejected:
                 raise BadInput(
                     f"{self._connections.host} does not accept the key in {self.key.env} for this "
@@ -142,7 +142,7 @@ class JsonClient:
             except AllRejected as rejected:
                 raise BadInput(f"{self._connections.host}: {self._clean(rejected)}") from None
             except Rejected as rejected:
-                return Answer(None, k, False, self._clean(rejected), rejected.status)
+                return HttpResult(None, k, False, self._clean(rejected), rejected.status)
             except TryLater as later:
                 reason, after_s = self._clean(later), later.after_s
             except Unusable as unusable:
@@ -150,14 +150,14 @@ class JsonClient:
             except Broken as broken:
                 reason = self._clean(broken)
                 if not broken.again:
-                    return Answer(None, k, False, reason)
+                    return HttpResult(None, k, False, reason)
             if k < tries:
                 # by the question, so that the waits do not depend on the order of the threads
                 jitter = jitter or Random(f"{self.settings.wait_seed}:{hashlib.sha256(body).hexdigest()}")
                 wait = self.wait_s(k, after_s, jitter.random())
                 logger.info("%s, try %d of %d: %s; next in %.1f s", self._connections.host, k, tries, reason, wait)
                 self._sleep(wait)
-        return Answer(None, tries, False, f"gave up after {tries} {'try' if tries == 1 else 'tries'}: {reason}")
+        return HttpResult(None, tries, False, f"gave up after {tries} {'try' if tries == 1 else 'tries'}: {reason}")
 
     def wait_s(self, k: int, after_s: float, u: float) -> float:
         """Seconds to wait after the k-th try: `first_wait_s`·2^(k−1), of which `u` in [0, 1) takes off up to half so that
@@ -175,4 +175,4 @@ class JsonClient:
         return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
 
 
-__all__ = ["Answer", "ApiKey", "HttpSettings", "JsonClient"]
+__all__ = ["HttpResult", "ApiKey", "HttpSettings", "JsonClient"]

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from common.errors import BadInput, SaveFailed
-from common.http import Answer, HttpSettings, JsonClient
+from common.http import HttpResult, HttpSettings, JsonClient
 from common.replies import Unusable
 from editors.base import check_batch
 from editors.cache import DiskCache, Entry, content_key
@@ -51,7 +51,7 @@ class ApiSettings(HttpSettings):
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     path: str
     body: bytes
     content_type: str
@@ -82,7 +82,7 @@ class ApiEditor(ABC):
         """Headers that carry the key."""
 
     @abstractmethod
-    def request(self, png: bytes, size: tuple[int, int], instruction: str, seed: int) -> Request:
+    def request(self, png: bytes, size: tuple[int, int], instruction: str, seed: int) -> HttpRequest:
         """The request for a picture that has one of `sizes`."""
 
     @abstractmethod
@@ -174,7 +174,7 @@ class ApiEditor(ABC):
             return Outcome(None, True, answer.reason, answer.tries, False)
         return self._restored(answer.value[1], fit, answer.tries, False)
 
-    def _keep(self, key: str, answer: Answer[tuple[bytes, Image.Image]]) -> None:
+    def _keep(self, key: str, answer: HttpResult[tuple[bytes, Image.Image]]) -> None:
         meta = {"provider": self.provider, "model": self.settings.model, "tries": answer.tries}
         if answer.value is None:
             entry = Entry({**meta, "kind": "refusal", "reason": answer.reason})
@@ -209,4 +209,4 @@ class _Pictures:
         return self.editor.refusal(reply)
 
 
-__all__ = ["ApiEditor", "ApiSettings", "EditsFailed", "Outcome", "Request"]
+__all__ = ["ApiEditor", "ApiSettings", "EditsFailed", "Outcome", "HttpRequest"]

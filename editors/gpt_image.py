@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.replies import Refused, Unusable
-from editors.api import ApiEditor, ApiSettings, Request
+from editors.api import ApiEditor, ApiSettings, HttpRequest
 from editors.canvas import decode_base64
 
 FILTERS = {"moderation_blocked", "content_policy_violation", "content_filter"}  # the last from Azure's gateway
@@ -47,7 +47,7 @@ class GptImageEditor(ApiEditor):
         organization = {"OpenAI-Organization": self.settings.organization} if self.settings.organization else {}
         return {"Authorization": f"Bearer {key}", **organization}
 
-    def request(self, png: bytes, size: tuple[int, int], instruction: str, seed: int) -> Request:
+    def request(self, png: bytes, size: tuple[int, int], instruction: str, seed: int) -> HttpRequest:
         fields = {
             "model": self.settings.model,
             "prompt": instruction,
@@ -56,7 +56,7 @@ class GptImageEditor(ApiEditor):
             **{name: _field(value) for name, value in self.settings.parameters.items()},
         }
         body, content_type = multipart(fields, "image", png)
-        return Request("/images/edits", body, content_type)
+        return HttpRequest("/images/edits", body, content_type)
 
     def read(self, reply: dict[str, Any]) -> bytes:
         data = reply.get("data")

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from common.replies import Refused, Unusable
-from editors.api import ApiEditor, ApiSettings, Request
+from editors.api import ApiEditor, ApiSettings, HttpRequest
 from editors.canvas import decode_base64
 
 # Aspect ratio by (width, height), from the table in the interface's documentation.
@@ -64,7 +64,7 @@ class NanoBananaEditor(ApiEditor):
     def auth(self, key: str) -> dict[str, str]:
         return {"x-goog-api-key": key}
 
-    def request(self, png: bytes, size: tuple[int, int], instruction: str, seed: int) -> Request:
+    def request(self, png: bytes, size: tuple[int, int], instruction: str, seed: int) -> HttpRequest:
         picture = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(png).decode()}}
         body = {
             "contents": [{"role": "user", "parts": [{"text": instruction}, picture]}],
@@ -76,7 +76,7 @@ class NanoBananaEditor(ApiEditor):
             },
         }
         path = f"/models/{quote(self.settings.model)}:generateContent"
-        return Request(path, json.dumps(body).encode(), "application/json")
+        return HttpRequest(path, json.dumps(body).encode(), "application/json")
 
     def read(self, reply: dict[str, Any]) -> bytes:
         """The first picture among the parts; pictures in thought parts are drafts."""

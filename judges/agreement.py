@@ -19,30 +19,30 @@ from common.correlation import cohen_kappa, fisher_mean, fleiss_kappa, kappa_of_
 from common.errors import BadInput
 from common.resampling import RESAMPLES, Ints, codes, percentiles, statistic_draws
 from common.statistics import accuracy, macro
-from judges.answers import Answer, mirrored
+from judges.answers import JudgedPair, mirrored
 from judges.ties import SIGN, predicted, right, tie_aware_accuracy
 
 SIDES = (B, TIE, A)  # in order of preference for a, which is what weights of a kappa go by
 MANY = 5000  # comparisons above which slow statistics are drawn FEWER times
 FEWER = 400
 
-Statistic = Callable[[Sequence[Answer]], float | None]
+Statistic = Callable[[Sequence[JudgedPair]], float | None]
 
 
 # ------------------------------------------------------------------------------------------------------- accuracies
-def pair_accuracy(answers: Sequence[Answer], epsilon: float = 0.0, seed: int = 0) -> Cell:
+def pair_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed: int = 0) -> Cell:
     """Share of comparisons with people's label among a, b and tie; scores within `epsilon` are a tie."""
     here, missing = _present(answers)
     marks = [right(r.human, r.margin, epsilon) for r in here]
     return accuracy(marks, clusters=[r.cluster for r in here], missing=missing, seed=seed)
 
 
-def accuracy_without_ties(answers: Sequence[Answer], seed: int = 0) -> Cell:
+def accuracy_without_ties(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
     """C / (C + D + T_m) over comparisons in which people prefer one edit; equal scores count as wrong."""
     return pair_accuracy([r for r in answers if r.human not in TIES], 0.0, seed)
 
 
-def strict_accuracy(answers: Sequence[Answer], seed: int = 0) -> Cell:
+def strict_accuracy(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
     """EditScore/EditReward-Bench (VectorSpaceLab/EditScore @6e0f1b9): per task type the share of comparisons whose preferred
     edit scores strictly higher, equal scores being wrong; then the unweighted mean over task types (13 published)."""
     clear = [r for r in answers if r.human not in TIES]
@@ -51,7 +51,7 @@ def strict_accuracy(answers: Sequence[Answer], seed: int = 0) -> Cell:
     return macro(marks, [r.kind for r in here], clusters=[r.cluster for r in here], missing=missing, seed=seed)
 
 
-def group_accuracy(answers: Sequence[Answer], epsilon: float = 0.0, seed: int = 0) -> dict[str, Cell]:
+def group_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed: int = 0) -> dict[str, Cell]:
     """TIGER-Lab/EditReward-Bench (arXiv 2509.26346): a group of K edits is right where all its comparisons are (1, 3, 6 for
     K = 2, 3, 4), ties among them. By K ("2-way", ...) and over all groups ("all"). A group with an invalid comparison is
     invalid, not wrong as in TIGER-AI-Lab/EditReward @8460288."""
@@ -72,12 +72,12 @@ def group_accuracy(answers: Sequence[Answer], epsilon: float = 0.0, seed: int = 
     return {f"{k}-way": cell(k) for k in sorted({m[0] for m in marks})} | {"all": cell(None)}
 
 
-def four_way_accuracy(answers: Sequence[Answer], epsilon: float = 0.0, seed: int = 0) -> Cell:
+def four_way_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed: int = 0) -> Cell:
     """GenAI-Bench (arXiv 2406.04485): exact match of a, b, tie with both good, tie with both bad. A tie without saying which
     is accepted for both: all that a judge by scores can say, within `epsilon`."""
     here, missing = _present(answers)
 
-    def mark(r: Answer) -> bool | None:
+    def mark(r: JudgedPair) -> bool | None:
         if r.margin is None:
             return None
         said = r.said or predicted(r.margin, epsilon)
@@ -87,7 +87,7 @@ def four_way_accuracy(answers: Sequence[Answer], epsilon: float = 0.0, seed: int
 
 
 # -------------------------------------------------------------------------------- correlation and agreement by chance
-def rank_correlation(answers: Sequence[Answer], kind: str = "spearman", seed: int = 0) -> Cell:
+def rank_correlation(answers: Sequence[JudgedPair], kind: str = "spearman", seed: int = 0) -> Cell:
     """Spearman's rho or Kendall's tau-b of the judge's margin with people's preference (1, 0, −1), over both sides."""
     if kind not in ("spearman", "kendall"):
         raise BadInput(f"kind={kind} is unknown; choose spearman or kendall")
@@ -102,7 +102,7 @@ def rank_correlation(answers: Sequence[Answer], kind: str = "spearman", seed: in
     return _cell(lambda i: statistic(m[i], h[i]), valid, len(here) - len(valid), missing, seed)
 
 
-def kappa(answers: Sequence[Answer], weights: str = "none", epsilon: float = 0.0, seed: int = 0) -> Cell:
+def kappa(answers: Sequence[JudgedPair], weights: str = "none", epsilon: float = 0.0, seed: int = 0) -> Cell:
     """Cohen's kappa of judge and people over b, tie and a, both sides of every comparison; weighted by their order."""
     here, missing = _present(answers)
     valid = [r for r in here if r.margin is not None]
@@ -117,7 +117,7 @@ def kappa(answers: Sequence[Answer], weights: str = "none", epsilon: float = 0.0
     return _cell(statistic, valid, len(here) - len(valid), missing, seed)
 
 
-def rater_kappa(answers: Sequence[Answer], seed: int = 0) -> Cell:
+def rater_kappa(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
     """Fleiss' kappa among the human raters over b, tie and a, both sides of every comparison. Comparisons with another
     number of raters than most have are left out, which the note says."""
     voted = [r for r in answers if len(r.votes) >= 2]
@@ -139,7 +139,7 @@ def rater_kappa(answers: Sequence[Answer], seed: int = 0) -> Cell:
 
 
 def _cell(
-    statistic: Callable[[Ints], float | None], rows: Sequence[Answer], invalid: int, missing: int, seed: int
+    statistic: Callable[[Ints], float | None], rows: Sequence[JudgedPair], invalid: int, missing: int, seed: int
 ) -> Cell:
     """A statistic of row numbers with its interval over clusters."""
     if not rows:
@@ -154,7 +154,7 @@ def _cell(
     return Cell(value, low, high, len(rows), invalid, missing)
 
 
-def _present(answers: Sequence[Answer]) -> tuple[list[Answer], int]:
+def _present(answers: Sequence[JudgedPair]) -> tuple[list[JudgedPair], int]:
     """The rows that were judged, and how many were not yet."""
     here = [r for r in answers if not r.missing]
     return here, len(answers) - len(here)
@@ -162,7 +162,7 @@ def _present(answers: Sequence[Answer]) -> tuple[list[Answer], int]:
 
 __all__ = [
     "SIDES",
-    "Answer",
+    "JudgedPair",
     "accuracy_without_ties",
     "cohen_kappa",
     "fisher_mean",

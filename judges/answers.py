@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.preferences.base import SWAPPED, Candidate, Group, PreferenceSet
+from benchmarks.preferences.base import SWAPPED, EditCandidate, PreferenceGroup, PreferenceSet
 from judges.base import OVERALL
 from judges.ties import SIGN
 
@@ -21,7 +21,7 @@ ALIASES = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class JudgedPair:
     """`margin` is score(a) − score(b), or 1, 0, −1 of a judge that compares, whose label is then `said`. None: no valid
     verdict, or with `missing` none yet."""
 
@@ -37,7 +37,7 @@ class Answer:
     votes: tuple[str, ...] = ()
 
     @property
-    def swapped(self) -> Answer:
+    def swapped(self) -> JudgedPair:
         """The same comparison with a and b exchanged."""
 
         def flip(label: str) -> str:
@@ -59,11 +59,11 @@ def aspect_score(scores: Mapping[str, float], aspect: str) -> tuple[float | None
     return scores.get(key), key
 
 
-def answers_from_scores(data: PreferenceSet, scores: Scores) -> tuple[list[Answer], list[str]]:
+def answers_from_scores(data: PreferenceSet, scores: Scores) -> tuple[list[JudgedPair], list[str]]:
     """A row per comparison, and notes on aspects for which a judge's overall score had to stand in."""
     rows, stood_in = [], Counter[str]()
 
-    def of(group: Group, candidate: Candidate) -> float | None:
+    def of(group: PreferenceGroup, candidate: EditCandidate) -> float | None:
         given = scores.get(candidate.key)
         if given is None:
             return None
@@ -83,7 +83,7 @@ def answers_from_scores(data: PreferenceSet, scores: Scores) -> tuple[list[Answe
     return rows, notes
 
 
-def answers_from_votes(data: PreferenceSet, votes: Votes) -> list[Answer]:
+def answers_from_votes(data: PreferenceSet, votes: Votes) -> list[JudgedPair]:
     """A row per comparison, of a judge that was shown both edits."""
     rows = []
     for group in data.groups:
@@ -96,9 +96,16 @@ def answers_from_votes(data: PreferenceSet, votes: Votes) -> list[Answer]:
 
 
 def _row(
-    group: Group, a: int, b: int, human: str, votes: tuple[str, ...], margin: float | None, said: str, missing: bool
-) -> Answer:
-    return Answer(
+    group: PreferenceGroup,
+    a: int,
+    b: int,
+    human: str,
+    votes: tuple[str, ...],
+    margin: float | None,
+    said: str,
+    missing: bool,
+) -> JudgedPair:
+    return JudgedPair(
         group=group.id,
         human=human,
         margin=margin,
@@ -112,14 +119,14 @@ def _row(
     )
 
 
-def mirrored(answers: Sequence[Answer]) -> list[Answer]:
+def mirrored(answers: Sequence[JudgedPair]) -> list[JudgedPair]:
     """Every comparison from both sides, so that it does not matter which edit a data set calls a."""
     return [side for answer in answers for side in (answer, answer.swapped)]
 
 
 __all__ = [
     "ALIASES",
-    "Answer",
+    "JudgedPair",
     "Scores",
     "Votes",
     "answers_from_scores",

@@ -70,7 +70,7 @@ def content_part(image: Image.Image, encoding: Encoding) -> bytes:
 
 
 @dataclass
-class Picture:
+class EncodedPicture:
     """`digest` names the pixels; `parts` are its files so far, as `content_part` gives them."""
 
     digest: bytes
@@ -82,8 +82,8 @@ class Pictures:
     are in use: they are told apart by identity."""
 
     def __init__(self, held: int = HELD) -> None:
-        self._known: dict[int, tuple[weakref.ref[Image.Image], Picture]] = {}
-        self._held, self._recent = held, OrderedDict[int, weakref.ref[Picture]]()
+        self._known: dict[int, tuple[weakref.ref[Image.Image], EncodedPicture]] = {}
+        self._held, self._recent = held, OrderedDict[int, weakref.ref[EncodedPicture]]()
         self._lock = threading.Lock()
 
     def digest(self, image: Image.Image) -> bytes:
@@ -106,13 +106,13 @@ class Pictures:
                         old.parts = {}
         return part
 
-    def _picture(self, image: Image.Image) -> Picture:
+    def _picture(self, image: Image.Image) -> EncodedPicture:
         name = id(image)
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = (
                 weakref.ref(image, lambda _: self._known.pop(name, None)),
-                Picture(_digest(image)),
+                EncodedPicture(_digest(image)),
             )
         return known[1]
 
@@ -134,4 +134,4 @@ def _seen(image: Image.Image) -> Image.Image:
         raise BadData(f"a picture cannot be decoded: {error}") from error
 
 
-__all__ = ["Picture", "Pictures", "content_part", "encode", "file_of", "prepare", "with_file"]
+__all__ = ["EncodedPicture", "Pictures", "content_part", "encode", "file_of", "prepare", "with_file"]

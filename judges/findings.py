@@ -9,13 +9,13 @@ from typing import Any
 from benchmarks.preferences.base import FOUR_WAY, GROUPS, RATINGS, STRICT, TIES, PreferenceSet
 from common.cells import Cell
 from judges import agreement, ratings
-from judges.answers import Answer, Scores, Votes, answers_from_scores, answers_from_votes
+from judges.answers import JudgedPair, Scores, Votes, answers_from_scores, answers_from_votes
 from judges.self_preference import ModelShare, model_shares
 from judges.ties import TieAware, halves, tie_aware_accuracy
 
 
 @dataclass(frozen=True)
-class Measure:
+class AgreementMeasure:
     """One number. `how`: what it is, in words; `percent`: shown times 100."""
 
     name: str
@@ -37,7 +37,7 @@ class Findings:
     """The first measure is the set's own. `comparisons` counts rows: all, people's ties, the judge's invalid and missing."""
 
     rule: str
-    measures: tuple[Measure, ...]
+    measures: tuple[AgreementMeasure, ...]
     ties: TieAware | None
     shares: tuple[ModelShare, ...]
     comparisons: dict[str, int]
@@ -72,7 +72,7 @@ def findings_from_votes(data: PreferenceSet, votes: Votes, seed: int = 0) -> Fin
     return _compared(data, answers_from_votes(data, votes), list(data.notes), seed, scored=False)
 
 
-def _compared(data: PreferenceSet, answers: list[Answer], notes: list[str], seed: int, scored: bool) -> Findings:
+def _compared(data: PreferenceSet, answers: list[JudgedPair], notes: list[str], seed: int, scored: bool) -> Findings:
     tied = any(r.human in TIES for r in answers)
     ties, rest, epsilon, on = None, answers, 0.0, "all comparisons"
     if scored and tied and len({r.cluster for r in answers}) > 1:
@@ -90,13 +90,13 @@ def _compared(data: PreferenceSet, answers: list[Answer], notes: list[str], seed
     measures = _own(data.rule, answers, rest, epsilon, on if ties else "", seed)
     equal = "equal scores are a tie" if scored else "by the judge's own labels"
     measures += [
-        Measure(
+        AgreementMeasure(
             "pair_accuracy",
             "pairs, ties among them",
             agreement.pair_accuracy(answers, seed=seed),
             f"a, b or tie; {equal}",
         ),
-        Measure(
+        AgreementMeasure(
             "accuracy_without_ties",
             "pairs that people do not tie",
             agreement.accuracy_without_ties(answers, seed),
@@ -104,20 +104,24 @@ def _compared(data: PreferenceSet, answers: list[Answer], notes: list[str], seed
         ),
     ]
     if ties is not None:
-        measures.append(Measure("tie_aware_accuracy", "tie-aware accuracy", ties.test, f"arXiv 2305.14324, on {on}"))
+        measures.append(
+            AgreementMeasure("tie_aware_accuracy", "tie-aware accuracy", ties.test, f"arXiv 2305.14324, on {on}")
+        )
     for kind, title in (("spearman", "Spearman's rho"), ("kendall", "Kendall's tau-b")):
         cell = agreement.rank_correlation(answers, kind, seed)
         measures.append(
-            Measure(kind, title, cell, "of score difference and preference, both sides of each pair", False)
+            AgreementMeasure(kind, title, cell, "of score difference and preference, both sides of each pair", False)
         )
     for weights, title in (("none", "Cohen's kappa"), ("linear", "Cohen's kappa, linear weights")):
         name = "cohen_kappa" + ("" if weights == "none" else f"_{weights}")
         cell = agreement.kappa(rest, weights, epsilon, seed)
-        measures.append(Measure(name, title, cell, f"judge and people over b, tie, a, both sides; on {on}", False))
+        measures.append(
+            AgreementMeasure(name, title, cell, f"judge and people over b, tie, a, both sides; on {on}", False)
+        )
     if any(len(r.votes) > 1 for r in answers):
         cell = agreement.rater_kappa(answers, seed)
         measures.append(
-            Measure("fleiss_kappa_raters", "Fleiss' kappa of the raters", cell, "among people alone", False)
+            AgreementMeasure("fleiss_kappa_raters", "Fleiss' kappa of the raters", cell, "among people alone", False)
         )
     counts = {
         "all": len(answers),
@@ -130,36 +134,44 @@ def _compared(data: PreferenceSet, answers: list[Answer], notes: list[str], seed
 
 
 def _own(
-    rule: str, answers: Sequence[Answer], rest: Sequence[Answer], epsilon: float, on: str, seed: int
-) -> list[Measure]:
+    rule: str, answers: Sequence[JudgedPair], rest: Sequence[JudgedPair], epsilon: float, on: str, seed: int
+) -> list[AgreementMeasure]:
     """By the set's own rule."""
     if rule == GROUPS:
         how = "all comparisons of a group right; equal scores are a tie"
         cells = agreement.group_accuracy(answers, seed=seed)
-        measures = [Measure("group_accuracy", "groups", cells.pop("all"), how)]
-        measures += [Measure(f"group_accuracy_{k}", f"groups, {k}", cell, how) for k, cell in cells.items()]
+        measures = [AgreementMeasure("group_accuracy", "groups", cells.pop("all"), how)]
+        measures += [AgreementMeasure(f"group_accuracy_{k}", f"groups, {k}", cell, how) for k, cell in cells.items()]
         if on:
             cell = agreement.group_accuracy(rest, epsilon, seed)["all"]
-            measures.append(Measure("group_accuracy_epsilon", "groups, with epsilon", cell, f"the same on {on}"))
+            measures.append(
+                AgreementMeasure("group_accuracy_epsilon", "groups, with epsilon", cell, f"the same on {on}")
+            )
         return measures
     if rule == STRICT:
         cell = agreement.strict_accuracy(answers, seed)
         how = "preferred edit strictly higher, unweighted mean over task types"
-        measures = [Measure("strict_accuracy", "strict accuracy", cell, how)]
+        measures = [AgreementMeasure("strict_accuracy", "strict accuracy", cell, how)]
         for kind in sorted({r.kind for r in answers}):
             mine = [r for r in answers if r.kind == kind]
             measures.append(
-                Measure(f"strict_accuracy/{kind}", kind, agreement.strict_accuracy(mine, seed), "this task type")
+                AgreementMeasure(
+                    f"strict_accuracy/{kind}", kind, agreement.strict_accuracy(mine, seed), "this task type"
+                )
             )
         return measures
     if rule == FOUR_WAY:
         how = "exact match of a, b, both good, both bad; a tie without saying which counts for both"
         measures = [
-            Measure("four_way_accuracy", "four-way accuracy", agreement.four_way_accuracy(answers, seed=seed), how)
+            AgreementMeasure(
+                "four_way_accuracy", "four-way accuracy", agreement.four_way_accuracy(answers, seed=seed), how
+            )
         ]
         if on:
             cell = agreement.four_way_accuracy(rest, epsilon, seed)
-            measures.append(Measure("four_way_accuracy_epsilon", "four-way, with epsilon", cell, f"the same on {on}"))
+            measures.append(
+                AgreementMeasure("four_way_accuracy_epsilon", "four-way, with epsilon", cell, f"the same on {on}")
+            )
         return measures
     return []
 
@@ -168,14 +180,18 @@ def _rated(data: PreferenceSet, scores: Scores, seed: int) -> Findings:
     rows = ratings.rated(data, scores)
     by_model = ratings.correlation_by_model(rows, seed)
     how = "per model over its edits, averaged by Fisher's z (atanh, mean, tanh)"
-    measures = [Measure("spearman_fisher", "Spearman's rho, averaged over models", by_model.pop("average"), how, False)]
-    measures += [Measure(f"spearman/{m}", m, cell, "this model's edits", False) for m, cell in by_model.items()]
+    measures = [
+        AgreementMeasure("spearman_fisher", "Spearman's rho, averaged over models", by_model.pop("average"), how, False)
+    ]
+    measures += [
+        AgreementMeasure(f"spearman/{m}", m, cell, "this model's edits", False) for m, cell in by_model.items()
+    ]
     ceiling = ratings.human_ceiling(rows, seed)["average"]
     how = "each rater against the mean of the others, averaged likewise: what a judge as good as one rater reaches"
-    measures.append(Measure("spearman_fisher_raters", "the same among people", ceiling, how, False))
+    measures.append(AgreementMeasure("spearman_fisher_raters", "the same among people", ceiling, how, False))
     for aspect, cell in ratings.rater_agreement(rows, data.aspects, seed).items():
         title = f"Fleiss' kappa of the raters, {aspect}"
-        measures.append(Measure(f"fleiss_kappa_raters_{aspect}", title, cell, "among people alone", False))
+        measures.append(AgreementMeasure(f"fleiss_kappa_raters_{aspect}", title, cell, "among people alone", False))
     counts = {
         "all": len(rows),
         "invalid": sum(r.judge is None and not r.missing for r in rows),
@@ -184,4 +200,4 @@ def _rated(data: PreferenceSet, scores: Scores, seed: int) -> Findings:
     return Findings(data.rule, tuple(measures), None, (), counts, data.notes)
 
 
-__all__ = ["Findings", "Measure", "findings_from_scores", "findings_from_votes"]
+__all__ = ["Findings", "AgreementMeasure", "findings_from_scores", "findings_from_votes"]

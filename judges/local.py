@@ -30,7 +30,7 @@ VERSION = 1  # raised when the same question comes to be shown otherwise
 
 @dataclass(frozen=True)
 class _Job:
-    request: backends.Request
+    request: backends.ModelRequest
     sampling: backends.Sampling
     row: int
     completion: Future[backends.Completion | str] = field(default_factory=Future)  # or why there is none
@@ -81,7 +81,7 @@ class LocalClient(KeepingClient):
         )
         text = "\0".join(part for part in parts if isinstance(part, str))
         job = _Job(
-            backends.Request(parts=parts, system=harmless(question.system)),
+            backends.ModelRequest(parts=parts, system=harmless(question.system)),
             backends.Sampling(
                 sampling.max_tokens,
                 1.0 if sampling.temperature is None else sampling.temperature,

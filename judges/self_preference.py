@@ -8,7 +8,7 @@ from typing import Any
 
 from common.cells import Cell
 from common.statistics import Difference, holm_adjusted, micro, paired
-from judges.answers import Answer
+from judges.answers import JudgedPair
 from judges.ties import SIGN
 
 
@@ -31,7 +31,7 @@ class ModelShare:
         }
 
 
-def model_shares(answers: Sequence[Answer], seed: int = 0) -> list[ModelShare]:
+def model_shares(answers: Sequence[JudgedPair], seed: int = 0) -> list[ModelShare]:
     """One entry per model, the one with the largest excess first. Comparisons of a model with itself, and those without
     models' names, say nothing and are left out. Scores count as a tie only where they are equal: with fewer ties than
     people have, a judge's shares still add up to one half per comparison."""

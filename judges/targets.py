@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from benchmarks.base import Edit
-from benchmarks.sandbox.edits import Work, work_through
+from benchmarks.sandbox.edits import SceneDraft, work_through
 from benchmarks.sandbox.render import render
 from benchmarks.sandbox.scene import Scene
 from common.errors import BadInput
@@ -32,7 +32,7 @@ class Targets:
     before: np.ndarray
     edits: tuple[Edit, ...]
     cells: dict[int, Cell] = field(default_factory=dict)  # the chosen place of an edit that was free to choose
-    _works: dict[Subset, Work | None] = field(default_factory=dict)
+    _works: dict[Subset, SceneDraft | None] = field(default_factory=dict)
     _pictures: dict[Subset, np.ndarray] = field(default_factory=dict)
     _clean: np.ndarray | None = None
 
@@ -55,7 +55,7 @@ class Targets:
         changed = changed[..., 0] | changed[..., 1] | changed[..., 2]
         return np.where(changed[..., None], drawn, self.before)
 
-    def work(self, subset: Subset) -> Work | None:
+    def work(self, subset: Subset) -> SceneDraft | None:
         """The edits of a subset done in order, or None where they cannot be done without the others."""
         if subset not in self._works:
             order = sorted(subset)

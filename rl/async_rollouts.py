@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from agents.backends.base import Backend, Completion, Request, Sampling, SyncReport
+from agents.backends.base import Backend, Completion, ModelRequest, Sampling, SyncReport
 from common.errors import BadInput
 from rl.clock import Clock
 from rl.rollouts import Collector
@@ -135,7 +135,7 @@ class RecordingBackend:
     recorded: deque[list[list[tuple[Any, ...]]]] = field(default_factory=deque)
     recording: Recording = field(default_factory=list)
 
-    def generate(self, requests: Sequence[Request], n: int, sampling: Sampling) -> list[list[Completion]]:
+    def generate(self, requests: Sequence[ModelRequest], n: int, sampling: Sampling) -> list[list[Completion]]:
         if self.recorded:
             rows = [[Completion(*values) for values in row] for row in self.recorded.popleft()]
         else:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from agents.backends.vlm import Encoded
+from agents.backends.vlm import EncodedPrompt
 
 
 class Answered(Protocol):
     """A prompt (the same object for all answers to it) and one answer's tokens."""
 
     @property
-    def prompt(self) -> Encoded: ...
+    def prompt(self) -> EncodedPrompt: ...
 
     @property
     def token_ids(self) -> Sequence[int]: ...

@@ -19,7 +19,7 @@ from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.functional import scaled_dot_product_attention
 
 from agents.backends.prompts import Positions
-from agents.backends.vlm import Encoded
+from agents.backends.vlm import EncodedPrompt
 from rl.flex import attend_tree, tree_mask
 
 BLOCK = 64  # small branches share one attention call up to this many tokens: a call costs as much as a few of them
@@ -98,7 +98,7 @@ def _close(tree: Tree, nodes: list[int], keep: int) -> None:
 
 @dataclass(frozen=True)
 class PrefixRow:
-    """A packed row of several trees, and its `Layout`. Pieces of the row are trunks (prompt and stem, mask None) and the
+    """A packed row of several trees, and its `AttentionLayout`. Pieces of the row are trunks (prompt and stem, mask None) and the
     blocks behind each (an additive mask [1, 1, block, trunk + block])."""
 
     ids_N: Tensor
@@ -135,7 +135,7 @@ class PrefixRow:
 
 
 def pack(
-    prompts: Sequence[Encoded],
+    prompts: Sequence[EncodedPrompt],
     positions: Sequence[Positions],
     completions: Sequence[Sequence[Sequence[int]]],
     like: Tensor,

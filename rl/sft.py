@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.backends.base import Request, fingerprint
-from agents.backends.vlm import VLM, Encoded
+from agents.backends.base import ModelRequest, fingerprint
+from agents.backends.vlm import VLM, EncodedPrompt
 from rl.clock import Clock
 from rl.config import SFTConfig
 from rl.engine.torch import TorchEngine
@@ -27,7 +27,7 @@ from rl.update import MicroBatch, update
 class SFTExample:
     """A prompt and the answer to learn, as text."""
 
-    request: Request
+    request: ModelRequest
     answer: str
 
 
@@ -35,7 +35,7 @@ class SFTExample:
 class Item:
     """An example in tokens, with the end token."""
 
-    prompt: Encoded
+    prompt: EncodedPrompt
     token_ids: Sequence[int]
 
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 
-from agents.backends.base import Backend, Completion, Request, Sampling
-from agents.backends.vlm import Encoded
+from agents.backends.base import Backend, Completion, ModelRequest, Sampling
+from agents.backends.vlm import EncodedPrompt
 from benchmarks.base import EditSample
 from common.errors import RunFailed
 from rl.clock import Clock
@@ -28,8 +28,8 @@ class RewardLike(Protocol):
 
 
 Samples = Callable[[int, int], EditSample]  # (step, j) -> sample, a pure function of its arguments
-ToRequest = Callable[[EditSample], Request]
-Encode = Callable[[Sequence[Request]], list[Encoded]]
+ToRequest = Callable[[EditSample], ModelRequest]
+Encode = Callable[[Sequence[ModelRequest]], list[EncodedPrompt]]
 # per completion, with seeds
 RewardFn = Callable[[Sequence[EditSample], Sequence[str], Sequence[int]], Sequence[RewardLike]]
 
@@ -38,8 +38,8 @@ RewardFn = Callable[[Sequence[EditSample], Sequence[str], Sequence[int]], Sequen
 class TextRollout:
     """One answer to a prompt, and its reward."""
 
-    request: Request
-    prompt: Encoded
+    request: ModelRequest
+    prompt: EncodedPrompt
     completion: Completion
     reward: RewardLike
 

@@ -2,7 +2,7 @@
 
 Grouped attention: transformers copies keys and values once per query head whenever there is a mask (on CUDA the masked
 grouped kernel is slow); the CPU kernel reads them in place, about 7x faster per decoding step at tiny sizes.
-Packed rows: a `Layout` given to the model's forward as `layout=` says itself who sees whom.
+Packed rows: a `AttentionLayout` given to the model's forward as `layout=` says itself who sees whom.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from common.errors import BadInput
 GROUPED = "sdpa_grouped"
 
 
-class Layout(Protocol):
+class AttentionLayout(Protocol):
     """Who sees whom among the N tokens of one packed row."""
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
@@ -37,7 +37,7 @@ def grouped_sdpa(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    layout: Layout | None = None,
+    layout: AttentionLayout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """query [B, H, T, D], key and value [B, Hkv, S, D] -> [B, T, H, D]; what is neither packed nor masked groups on the CPU
@@ -63,7 +63,7 @@ def use_grouped_attention(model: PreTrainedModel) -> None:
 
 
 def need_packed_rows(model: PreTrainedModel) -> None:
-    """Raise BadInput where a model's attention cannot follow a `Layout`."""
+    """Raise BadInput where a model's attention cannot follow a `AttentionLayout`."""
     text = model.config.get_text_config()
     if text._attn_implementation != GROUPED:
         raise BadInput(f"packed rows need a model loaded with sdpa attention, not {text._attn_implementation}")
@@ -73,4 +73,4 @@ def need_packed_rows(model: PreTrainedModel) -> None:
         )
 
 
-__all__ = ["Layout", "grouped_sdpa", "need_packed_rows", "use_grouped_attention"]
+__all__ = ["AttentionLayout", "grouped_sdpa", "need_packed_rows", "use_grouped_attention"]

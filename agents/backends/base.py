@@ -15,7 +15,7 @@ from common.errors import BadInput
 
 
 @dataclass(frozen=True)
-class Request:
+class ModelRequest:
     """One user turn, already a full user message (the prompt file filled in), with its pictures (RGB) before the text; or
     with text and pictures in the order of `parts`, which then are the whole message."""
 
@@ -89,7 +89,7 @@ class SyncReport:
 class Backend(Protocol):
     """A rollout engine."""
 
-    def generate(self, requests: Sequence[Request], n: int, sampling: Sampling) -> list[list[Completion]]:
+    def generate(self, requests: Sequence[ModelRequest], n: int, sampling: Sampling) -> list[list[Completion]]:
         """n completions of each request, [P][n], in the order given."""
         ...
 
@@ -121,4 +121,4 @@ def fingerprint(named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
     return SyncReport(len(rows), elements, hashlib.sha256(repr(rows).encode()).hexdigest()[:16])
 
 
-__all__ = ["Backend", "Completion", "Request", "Sampling", "SyncReport", "fingerprint", "tensor_checksum"]
+__all__ = ["Backend", "Completion", "ModelRequest", "Sampling", "SyncReport", "fingerprint", "tensor_checksum"]

@@ -20,10 +20,10 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_
 
 from agents.backends.attention import grouped_sdpa
 from agents.backends.packed import run_row
-from agents.backends.vlm import VLM, Encoded
+from agents.backends.vlm import VLM, EncodedPrompt
 
 
-class Rows:
+class KVCache:
     """Keys and values [rows, Hkv, capacity, D / H] of every layer; columns up to `end` are filled, prompts right-aligned."""
 
     def __init__(self, model: PreTrainedModel, rows: int, capacity: int) -> None:
@@ -44,9 +44,9 @@ class Rows:
 
 
 class Prefill:
-    """A `Layout` of whole prompts side by side, each causal; what they leave in `rows` is where decoding starts."""
+    """An `AttentionLayout` of whole prompts side by side, each causal; what they leave in `rows` is where decoding starts."""
 
-    def __init__(self, lengths: Sequence[int], rows: Rows) -> None:
+    def __init__(self, lengths: Sequence[int], rows: KVCache) -> None:
         self.lengths, self.rows = list(lengths), rows
         rows.end = max(lengths)
 
@@ -65,12 +65,12 @@ class Prefill:
 class Decoder:
     """The text model, one token per row and call; `rows` are filled with the prompts by the constructor."""
 
-    def __init__(self, vlm: VLM, prompts: Sequence[Encoded], capacity: int, max_rows: int) -> None:
+    def __init__(self, vlm: VLM, prompts: Sequence[EncodedPrompt], capacity: int, max_rows: int) -> None:
         """`capacity` tokens per row may follow the prompt. `first_PD` are the hidden states after the prompts."""
         text: Any = vlm.model.model.language_model
         self.text, self.lengths = text, [len(p) for p in prompts]
         longest = max(self.lengths)
-        self.rows = Rows(vlm.model, max_rows, longest + capacity)
+        self.rows = KVCache(vlm.model, max_rows, longest + capacity)
         positions = vlm.prompts.positions(prompts)
         features = tuple(f for fs in vlm.prompts.features(prompts) for f in fs)
         hidden_ND = run_row(
@@ -142,4 +142,4 @@ def split_rows(row_S: Sequence[int], token_S: Sequence[int]) -> tuple[list[int],
     return [place[key] for key in zip(row_S, token_S, strict=True)], tokens, [row for row, _ in moved], free
 
 
-__all__ = ["Decoder", "Rows", "split_rows"]
+__all__ = ["Decoder", "KVCache", "split_rows"]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from agents.backends.attention import need_packed_rows, use_grouped_attention
-from agents.backends.base import Completion, Request, Sampling, SyncReport, fingerprint
+from agents.backends.base import Completion, ModelRequest, Sampling, SyncReport, fingerprint
 from agents.backends.decode import Decoder, split_rows
-from agents.backends.vlm import VLM, Encoded
+from agents.backends.vlm import VLM, EncodedPrompt
 from common.errors import BadInput, RunFailed
 from editors.onednn import use_onednn
 
@@ -35,7 +35,7 @@ class HFBackend:
         need_packed_rows(vlm.model)
 
     @torch.no_grad()
-    def generate(self, requests: Sequence[Request], n: int, sampling: Sampling) -> list[list[Completion]]:
+    def generate(self, requests: Sequence[ModelRequest], n: int, sampling: Sampling) -> list[list[Completion]]:
         """n completions of each request, [P][n]. Draws depend on (seed, request index, sample index, position) only,
         so neither batching nor the process's random state changes them."""
         if n < 1:
@@ -61,7 +61,9 @@ class HFBackend:
             self.vlm.model.train(was_training)
         return result
 
-    def _decode(self, prompts: Sequence[Encoded], n: int, sampling: Sampling, uniform_PnT: Tensor) -> list[Completion]:
+    def _decode(
+        self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling, uniform_PnT: Tensor
+    ) -> list[Completion]:
         """n samples of each prompt, sample after sample; a row of the decoder serves all that are still alike."""
         vlm, P, T = self.vlm, len(prompts), sampling.max_new_tokens
         decoder = Decoder(vlm, prompts, T, P * n)

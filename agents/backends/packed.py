@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from agents.backends.attention import Layout
+from agents.backends.attention import AttentionLayout
 from agents.backends.prompts import Features
 from agents.backends.vlm import VLM
 
 
-def run_row(vlm: VLM, ids_N: Tensor, positions_3N: Tensor, features: Features, layout: Layout) -> Tensor:
+def run_row(vlm: VLM, ids_N: Tensor, positions_3N: Tensor, features: Features, layout: AttentionLayout) -> Tensor:
     """Last hidden states [N, D] of the row's N tokens. `features` are those of its images from left to right; `layout` alone
     says which tokens see each other."""
     device = vlm.model.device

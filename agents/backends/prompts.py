@@ -16,7 +16,7 @@ from agents.backends.memo import Memo
 from agents.backends.pictures import Picture, PictureFeatures
 
 if TYPE_CHECKING:
-    from agents.backends.vlm import VLM, Encoded
+    from agents.backends.vlm import VLM, EncodedPrompt
 
 Features = tuple[Tensor, ...]  # one [tokens, D] per image
 
@@ -34,14 +34,14 @@ class PromptStore:
 
     def __init__(self, vlm: VLM) -> None:
         self.vlm = vlm
-        self._positions: Memo[Encoded, Positions] = Memo()
-        self._features: Memo[Encoded, Features] = Memo()
+        self._positions: Memo[EncodedPrompt, Positions] = Memo()
+        self._features: Memo[EncodedPrompt, Features] = Memo()
         self.pictures: PictureFeatures | None = None  # of a frozen tower, kept beyond the prompts' lives
 
-    def positions(self, prompts: Sequence[Encoded]) -> list[Positions]:
+    def positions(self, prompts: Sequence[EncodedPrompt]) -> list[Positions]:
         return self._positions.many(prompts, self._compute_positions)
 
-    def features(self, prompts: Sequence[Encoded]) -> list[Features]:
+    def features(self, prompts: Sequence[EncodedPrompt]) -> list[Features]:
         """Image features of each prompt, () for one without pictures; a prompt that comes twice passes once.
 
         A frozen tower (nothing in it requires a gradient) sees each picture once while its prompt lives, or, with `pictures`,
@@ -57,7 +57,7 @@ class PromptStore:
         with torch.no_grad():
             return self._features.many(prompts, lambda missing: self._compute_features(missing, stamp), stamp)
 
-    def _compute_features(self, prompts: list[Encoded], stamp: Hashable) -> list[Features]:
+    def _compute_features(self, prompts: list[EncodedPrompt], stamp: Hashable) -> list[Features]:
         if self.pictures is None:
             return compute_features(self.vlm, prompts)
         device = self.vlm.model.device
@@ -65,7 +65,7 @@ class PromptStore:
         features = iter(self.pictures.many([p for ps in wanted for p in ps], lambda p: _alone(self.vlm, p), stamp))
         return [tuple(next(features).to(device) for _ in pictures) for pictures in wanted]
 
-    def _compute_positions(self, prompts: Sequence[Encoded]) -> list[Positions]:
+    def _compute_positions(self, prompts: Sequence[EncodedPrompt]) -> list[Positions]:
         ids = torch.nn.utils.rnn.pad_sequence([p.input_ids for p in prompts], batch_first=True)
         mask = torch.arange(ids.shape[1])[None] < torch.tensor([len(p) for p in prompts])[:, None]
         grids = [p.grid_thw for p in prompts if p.grid_thw is not None]
@@ -79,7 +79,7 @@ class PromptStore:
         return [Positions(row, int(row.max()) + 1) for row in rows]
 
 
-def split_pictures(prompt: Encoded) -> list[Picture]:
+def split_pictures(prompt: EncodedPrompt) -> list[Picture]:
     """A prompt's pictures one by one."""
     if prompt.pixel_values is None or prompt.grid_thw is None:
         return []
@@ -92,7 +92,7 @@ def _alone(vlm: VLM, picture: Picture) -> Tensor:
     return vlm.model.model.get_image_features(pixels, grid, return_dict=True).pooler_output[0]
 
 
-def compute_features(vlm: VLM, prompts: Sequence[Encoded]) -> list[Features]:
+def compute_features(vlm: VLM, prompts: Sequence[EncodedPrompt]) -> list[Features]:
     """Features of each prompt's images, all of them in one pass of the vision tower (with gradient where it is on)."""
     pixels = [p.pixel_values for p in prompts if p.pixel_values is not None]
     grids = [p.grid_thw for p in prompts if p.grid_thw is not None]

@@ -23,9 +23,9 @@ from torch import Tensor
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
 from agents.backends.engine_server import Gone, receive, send
-from agents.backends.vllm_engine import Answer, EngineSettings
+from agents.backends.vllm_engine import EngineSettings, SampledSequence
 from agents.backends.vllm_weights import settled
-from agents.backends.vlm import Encoded
+from agents.backends.vlm import EncodedPrompt
 from common import errors
 from common.errors import RunFailed
 
@@ -66,7 +66,7 @@ class RemoteEngine:
     def pid(self) -> int:
         return self._held[0].pid
 
-    def generate(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]:
+    def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]:
         """See `VLLMEngine.generate`. Raises RunFailed when the process died twice over it."""
         return self._ask_twice("generate", list(prompts), n, sampling)
 

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from torch import Tensor
 
-from agents.backends.base import Completion, Request, Sampling, SyncReport
+from agents.backends.base import Completion, ModelRequest, Sampling, SyncReport
 from agents.backends.remote import RemoteEngine
-from agents.backends.vllm_engine import Answer, VLLMEngine, settings_of
-from agents.backends.vlm import VLM, Encoded
+from agents.backends.vllm_engine import SampledSequence, VLLMEngine, settings_of
+from agents.backends.vlm import VLM, EncodedPrompt
 from common.errors import BadInput
 
 
@@ -20,7 +20,7 @@ class TokenEngine(Protocol):
 
     @property
     def usable(self) -> bool: ...
-    def generate(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]: ...
+    def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]: ...
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport: ...
 
 
@@ -74,7 +74,7 @@ class VLLMBackend:
         weakref.finalize(self, idle.append, self.engine).atexit = False
         self.sync(vlm.model.named_parameters())
 
-    def generate(self, requests: Sequence[Request], n: int, sampling: Sampling) -> list[list[Completion]]:
+    def generate(self, requests: Sequence[ModelRequest], n: int, sampling: Sampling) -> list[list[Completion]]:
         """n completions of each request, [P][n], in order."""
         if n < 1:
             raise BadInput(f"n must be at least 1, not {n}")
@@ -86,7 +86,7 @@ class VLLMBackend:
         as 0)."""
         return self.engine.sync(named_parameters)
 
-    def _completion(self, answer: Answer) -> Completion:
+    def _completion(self, answer: SampledSequence) -> Completion:
         ids = answer.token_ids
         shown = ids[:-1] if answer.finish_reason == "stop" else ids
         text = self.vlm.tokenizer.decode(list(shown), skip_special_tokens=False)

@@ -1,6 +1,6 @@
 """vLLM in this process: token ids and pixels in, token ids and log-probabilities out, weights from the trainer.
 
-The engine gets what the trainer's own encoder made (`Encoded`), so nothing is tokenised, resized or normalised a second
+The engine gets what the trainer's own encoder made (`EncodedPrompt`), so nothing is tokenised, resized or normalised a second
 time by other code. It starts with random weights; nothing may be generated before the first sync.
 """
 
@@ -23,8 +23,8 @@ from torch import Tensor
 
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
-from agents.backends.vllm_weights import Place, places, read_back, settled
-from agents.backends.vlm import VLM, Encoded
+from agents.backends.vllm_weights import ParameterSlice, parameter_slices, read_back, settled
+from agents.backends.vlm import VLM, EncodedPrompt
 from common.errors import BadInput, MissingFile, RunFailed
 
 ENVIRONMENT = {
@@ -65,7 +65,7 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SampledSequence:
     """One sample: token ids, the end token included, their log-probabilities, and "stop" or "length"."""
 
     token_ids: tuple[int, ...]
@@ -117,9 +117,9 @@ class VLLMEngine:
         self._model = _model_of(self._engine)
         names = settings.shapes | {alias: settings.shapes[name] for alias, name in settings.tied.items()}
         self._names = names
-        self._places: dict[str, Place] = places(self._model, names)
+        self._places: dict[str, ParameterSlice] = parameter_slices(self._model, names)
 
-    def generate(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]:
+    def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]:
         """n answers of each prompt, [P][n]; a function of weights and arguments, the seeds being those of (seed, prompt index,
         sample index). Raises BadInput for a prompt that is too long, RunFailed without weights or where vLLM fails."""
         if not self.ready:
@@ -142,10 +142,10 @@ class VLLMEngine:
             self.sleep()
         return rows
 
-    def _run(self, prompts: Sequence[Encoded], n: int, sampling: Sampling) -> list[list[Answer]]:
+    def _run(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]:
         greedy = sampling.temperature == 0
         ids: dict[str, int] = {}
-        rows: list[list[Answer]] = [[] for _ in prompts]
+        rows: list[list[SampledSequence]] = [[] for _ in prompts]
         try:
             for k, prompt in enumerate(prompts):
                 self._count += 1
@@ -368,7 +368,7 @@ def _params(settings: EngineSettings, n: int, sampling: Sampling, prompt: int) -
     )
 
 
-def _engine_input(prompt: Encoded, settings: EngineSettings) -> dict[str, Any]:
+def _engine_input(prompt: EncodedPrompt, settings: EngineSettings) -> dict[str, Any]:
     """The form that vLLM's own processor would leave behind."""
     ids = prompt.input_ids.tolist()
     if prompt.pixel_values is None or prompt.grid_thw is None:
@@ -405,12 +405,12 @@ def _spans(mark_T: Tensor) -> list[tuple[int, int]]:
     return list(zip((edges == 1).nonzero()[:, 0].tolist(), (edges == -1).nonzero()[:, 0].tolist(), strict=True))
 
 
-def _answer(output: Any) -> Answer:
+def _answer(output: Any) -> SampledSequence:
     ids = tuple(output.token_ids)
     logprobs = tuple(row[token].logprob for row, token in zip(output.logprobs, ids, strict=True))
     if output.finish_reason not in ("stop", "length"):
         raise RunFailed(f"vLLM ended a sample with {output.finish_reason!r}")
-    return Answer(ids, logprobs, output.finish_reason)
+    return SampledSequence(ids, logprobs, output.finish_reason)
 
 
 @contextlib.contextmanager
@@ -443,4 +443,4 @@ def _quiet_start(device: str) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-__all__ = ["Answer", "EngineSettings", "VLLMEngine", "settings_of"]
+__all__ = ["SampledSequence", "EngineSettings", "VLLMEngine", "settings_of"]

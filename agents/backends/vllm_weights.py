@@ -19,7 +19,7 @@ ROWS = 1024  # of the identity at a time: the product stays small
 
 
 @dataclass(frozen=True)
-class Place:
+class ParameterSlice:
     """A parameter is rows [start, stop) of the engine's parameter `name`, or all of it where it has no rows."""
 
     name: str
@@ -27,7 +27,7 @@ class Place:
     stop: int
 
 
-def places(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> dict[str, Place]:
+def parameter_slices(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> dict[str, ParameterSlice]:
     """Engine place of each parameter of the trained model. Every parameter of the engine must be filled by them.
 
     Raises RunFailed naming what has no place, or nothing to fill it.
@@ -49,7 +49,7 @@ def places(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> dict[str, P
         start = 0
         for _, name in sorted(parts):
             rows = shapes[name][0] if shapes[name] else 1
-            targets[name] = Place(target, start, start + rows)
+            targets[name] = ParameterSlice(target, start, start + rows)
             start += rows
     filled = {id(held[p.name]) for p in targets.values()}
     if empty := sorted(name for name, p in held.items() if id(p) not in filled):
@@ -77,7 +77,7 @@ def _fused(target: str, packed: Mapping[str, tuple[str, int]], held: Mapping[str
 
 @torch.no_grad()
 def read_back(
-    model: nn.Module, shapes: Mapping[str, Sequence[int]], where: Mapping[str, Place]
+    model: nn.Module, shapes: Mapping[str, Sequence[int]], where: Mapping[str, ParameterSlice]
 ) -> Iterator[tuple[str, Tensor]]:
     """(name in the trained model, what the engine holds of it), engine parameter after engine parameter.
 
@@ -125,4 +125,4 @@ def settled(values: Tensor) -> Tensor:
     return torch.where(values.abs() < torch.finfo(values.dtype).tiny, torch.zeros_like(values), values)
 
 
-__all__ = ["Place", "places", "read_back", "settled"]
+__all__ = ["ParameterSlice", "parameter_slices", "read_back", "settled"]

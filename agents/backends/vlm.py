@@ -22,7 +22,7 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.memo import Memo
 from agents.backends.prompts import PromptStore
 from common.errors import BadData, BadInput, MissingFile
@@ -31,7 +31,7 @@ MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedPrompt:
     """One prompt, ending where the answer starts: ids [T], patches of all its images [N, D], their grids [n_img, 3]."""
 
     input_ids: Tensor
@@ -71,13 +71,13 @@ class VLM:
         control = set(self.tokenizer.all_special_ids) | set(range(len(self.tokenizer), vocab))
         return tuple(sorted(control - {self.eos_id}))
 
-    def encode(self, requests: Sequence[Request]) -> list[Encoded]:
+    def encode(self, requests: Sequence[ModelRequest]) -> list[EncodedPrompt]:
         """Render each request by the chat template and preprocess its images; image marks are widened to the grid's size.
-        The same Request object gives the same Encoded object while it lives: rollouts and training encode it once."""
+        The same request object gives the same encoded prompt while it lives: rollouts and training encode it once."""
         return self._encoded.many(requests, lambda missing: [self._encode(r) for r in missing])
 
     @cached_property
-    def _encoded(self) -> Memo[Request, Encoded]:
+    def _encoded(self) -> Memo[ModelRequest, EncodedPrompt]:
         return Memo()
 
     @cached_property
@@ -85,7 +85,7 @@ class VLM:
         """Positions and image features of prompts, each computed once while the prompt lives."""
         return PromptStore(self)
 
-    def _encode(self, request: Request) -> Encoded:
+    def _encode(self, request: ModelRequest) -> EncodedPrompt:
         content = [{"type": "text", "text": p} if isinstance(p, str) else {"type": "image"} for p in request.content]
         images = [p for p in request.content if not isinstance(p, str)]
         system = [{"role": "system", "content": request.system}] if request.system else []
@@ -93,7 +93,7 @@ class VLM:
             [*system, {"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
         if not images:
-            return Encoded(self._ids(text))
+            return EncodedPrompt(self._ids(text))
         pixels, grids = self.preprocess(images)
         merge = self.image_processor.merge_size**2
         ids, place = self._ids(text), self.image_token_id
@@ -102,7 +102,7 @@ class VLM:
         widths = (grids.prod(-1) // merge).tolist()
         repeats = torch.ones_like(ids)
         repeats[ids == place] = torch.tensor(widths)
-        return Encoded(ids.repeat_interleave(repeats), pixels, grids)
+        return EncodedPrompt(ids.repeat_interleave(repeats), pixels, grids)
 
     def preprocess(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """Images -> patches [N, D] in fp32 and grids [n, 3] (time, rows, columns of patches)."""
@@ -151,7 +151,7 @@ def save_vlm(vlm: VLM, path: str | Path) -> None:
 
 
 def collate(
-    vlm: VLM, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]] | None = None, side: str = "right"
+    vlm: VLM, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[int]] | None = None, side: str = "right"
 ) -> dict[str, Any]:
     """Pad prompts (+ completions) to one batch of model arguments; `side` is where the padding goes.
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.item import Card
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.preferences import editscore, genai_bench, imagenhub, table, tiger
-from benchmarks.preferences.base import Candidate, Comparison, Group, PreferenceSet
+from benchmarks.preferences.base import EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet
 from common.errors import BadInput
 
-_ALL: dict[str, tuple[Card, Callable[[Options], PreferenceSet]]] = {
+_ALL: dict[str, tuple[Card, Callable[[BenchmarkOptions], PreferenceSet]]] = {
     "tiger": (tiger.CARD, tiger.load),
     "editscore": (editscore.CARD, editscore.load),
     "genai_bench": (genai_bench.CARD, genai_bench.load),
@@ -36,8 +36,8 @@ def load(
     network, and how to get it), BadData (a column, type or value that is not as published)."""
     if name not in _ALL:
         raise BadInput(f"data={name} is unknown; choose one of {', '.join(NAMES)}")
-    options = Options(path, hub, revision, split, config, samples, seed)
+    options = BenchmarkOptions(path, hub, revision, split, config, samples, seed)
     return _ALL[name][1](options)
 
 
-__all__ = ["NAMES", "Candidate", "Comparison", "Group", "PreferenceSet", "load"]
+__all__ = ["NAMES", "EditCandidate", "PreferencePair", "PreferenceGroup", "PreferenceSet", "load"]

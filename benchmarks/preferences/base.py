@@ -23,7 +23,7 @@ RULES = (GROUPS, STRICT, FOUR_WAY, RATINGS, PAIRS)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class EditCandidate:
     """One edited picture. `key` is unique in its set: the same edit in several comparisons is judged once."""
 
     key: str
@@ -34,7 +34,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PreferencePair:
     """Two candidates, by their number in the group, and which one people prefer: a, b, tie, tie_good or tie_bad."""
 
     a: int
@@ -44,14 +44,14 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Group:
+class PreferenceGroup:
     """Edits of one request. `aspect` names the judge's score that people were asked about. Groups with the same
     `cluster` share a request and are drawn together when an interval is made."""
 
     id: str
     item: Item
-    candidates: tuple[Candidate, ...]
-    comparisons: tuple[Comparison, ...] = ()
+    candidates: tuple[EditCandidate, ...]
+    comparisons: tuple[PreferencePair, ...] = ()
     kind: str = ""
     aspect: str = "overall"
     cluster: str = ""
@@ -60,15 +60,15 @@ class Group:
 @dataclass(frozen=True)
 class PreferenceSet:
     card: Card
-    groups: tuple[Group, ...]
+    groups: tuple[PreferenceGroup, ...]
     rule: str
     aspects: tuple[str, ...] = ()  # of candidates' ratings
     notes: tuple[str, ...] = ()  # of this reading: what was left out and why
 
     @property
-    def candidates(self) -> dict[str, tuple[Group, Candidate]]:
+    def candidates(self) -> dict[str, tuple[PreferenceGroup, EditCandidate]]:
         """Every edit once, by its key, in a fixed order."""
-        out: dict[str, tuple[Group, Candidate]] = {}
+        out: dict[str, tuple[PreferenceGroup, EditCandidate]] = {}
         for group in self.groups:
             for candidate in group.candidates:
                 out.setdefault(candidate.key, (group, candidate))
@@ -98,9 +98,9 @@ __all__ = [
     "TIES",
     "TIE_BAD",
     "TIE_GOOD",
-    "Candidate",
-    "Comparison",
-    "Group",
+    "EditCandidate",
+    "PreferencePair",
+    "PreferenceGroup",
     "PreferenceSet",
     "majority",
 ]

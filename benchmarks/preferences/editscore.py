@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from benchmarks.item import Card, Item
-from benchmarks.options import Options
-from benchmarks.preferences.base import STRICT, A, Candidate, Comparison, Group, PreferenceSet
+from benchmarks.options import BenchmarkOptions
+from benchmarks.preferences.base import STRICT, A, EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet
 from benchmarks.sampling import sampling_said, take
 from benchmarks.schema import ANY, PICTURE, TEXT, Column
 from benchmarks.tables import Table, open_table
@@ -62,7 +62,7 @@ class Output:
         return pictures[self.place].convert("RGB")
 
 
-def load(options: Options) -> PreferenceSet:
+def load(options: BenchmarkOptions) -> PreferenceSet:
     """All comparisons in the order of the rows. Options: path, hub, revision, samples (comparisons), seed.
 
     Raises MissingFile, BadData naming the row that is not as published.
@@ -89,9 +89,11 @@ def load(options: Options) -> PreferenceSet:
             kind=tasks[i],
             source=table.needed(i, "input_image"),
         )
-        candidates = tuple(Candidate(k, Output(table, i, place)) for place, k in enumerate(key))
+        candidates = tuple(EditCandidate(k, Output(table, i, place)) for place, k in enumerate(key))
         cluster = f"{tasks[i]}: {instructions[i]}"
-        groups.append(Group(item.id, item, candidates, (Comparison(0, 1, A),), tasks[i], dimensions[i], cluster))
+        groups.append(
+            PreferenceGroup(item.id, item, candidates, (PreferencePair(0, 1, A),), tasks[i], dimensions[i], cluster)
+        )
     chosen = take(groups, options.samples, options.seed)
     said = sampling_said(options.samples, len(groups), options.seed, "comparisons")
     return PreferenceSet(replace(CARD, sampling=said), tuple(chosen), STRICT)

@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.item import Card, Item
-from benchmarks.options import Options
-from benchmarks.preferences.base import FOUR_WAY, TIE_BAD, TIE_GOOD, A, B, Candidate, Comparison, Group, PreferenceSet
+from benchmarks.options import BenchmarkOptions
+from benchmarks.preferences.base import (
+    FOUR_WAY,
+    TIE_BAD,
+    TIE_GOOD,
+    A,
+    B,
+    EditCandidate,
+    PreferenceGroup,
+    PreferencePair,
+    PreferenceSet,
+)
 from benchmarks.sampling import sampling_said, take
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import open_table
@@ -44,7 +54,7 @@ COLUMNS: dict[str, Column] = {
 }
 
 
-def load(options: Options) -> PreferenceSet:
+def load(options: BenchmarkOptions) -> PreferenceSet:
     """All votes in the order of the rows. Options: path, hub, revision, split, config, samples (votes), seed.
 
     Raises MissingFile, BadData naming the row that is not as published.
@@ -63,10 +73,12 @@ def load(options: Options) -> PreferenceSet:
         name = f"vote-{table.number(i):04d}"
         item = Item(id=name, request=request, gold=(), source=table.needed(i, "source_image"), facts=captions)
         sides = tuple(
-            Candidate(f"{name}/{side}", table.needed(i, f"{side}_output_image"), texts[f"{side}_model"][i] or "")
+            EditCandidate(f"{name}/{side}", table.needed(i, f"{side}_output_image"), texts[f"{side}_model"][i] or "")
             for side in ("left", "right")
         )
-        groups.append(Group(name, item, sides, (Comparison(0, 1, VOTES[vote]),), cluster=f"{request}\n{caption}"))
+        groups.append(
+            PreferenceGroup(name, item, sides, (PreferencePair(0, 1, VOTES[vote]),), cluster=f"{request}\n{caption}")
+        )
     chosen = take(groups, options.samples, options.seed)
     said = sampling_said(options.samples, len(groups), options.seed, "votes")
     return PreferenceSet(replace(CARD, sampling=said), tuple(chosen), FOUR_WAY)

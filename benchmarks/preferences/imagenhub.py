@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.item import Card, Item
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import PictureFile
-from benchmarks.preferences.base import RATINGS, Candidate, Group, PreferenceSet
+from benchmarks.preferences.base import RATINGS, EditCandidate, PreferenceGroup, PreferenceSet
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData, MissingFile
@@ -48,7 +48,7 @@ _CELL = re.compile(r"\s*\[\s*([\d.]+)\s*,\s*([\d.]+)\s*\]\s*")
 Ratings = dict[str, dict[str, tuple[float, ...]]]  # uid -> model -> (SC, PQ)
 
 
-def load(options: Options) -> PreferenceSet:
+def load(options: BenchmarkOptions) -> PreferenceSet:
     """One group per rated request, one candidate per model. Options: path, split (the task), samples (requests), seed.
 
     Raises MissingFile, BadData naming file, line and column.
@@ -74,10 +74,10 @@ def load(options: Options) -> PreferenceSet:
         pictures = lookup_file.parent
         item = Item(id=uid, request=request, gold=(), kind=task, source=_picture(pictures / "input" / uid, uid))
         candidates = tuple(
-            Candidate(f"{uid}/{m}", _picture(pictures / m / uid, uid), m, ratings=tuple(r[uid][m] for r in raters))
+            EditCandidate(f"{uid}/{m}", _picture(pictures / m / uid, uid), m, ratings=tuple(r[uid][m] for r in raters))
             for m in models
         )
-        groups.append(Group(uid, item, candidates, kind=task, cluster=uid))
+        groups.append(PreferenceGroup(uid, item, candidates, kind=task, cluster=uid))
     return PreferenceSet(replace(CARD, sampling=said), tuple(groups), RATINGS, ASPECTS)
 
 

@@ -24,9 +24,17 @@ from typing import Any
 
 from benchmarks.base import Edit
 from benchmarks.item import Card, Item
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import PictureFile
-from benchmarks.preferences.base import LABELS, PAIRS, Candidate, Comparison, Group, PreferenceSet, majority
+from benchmarks.preferences.base import (
+    LABELS,
+    PAIRS,
+    EditCandidate,
+    PreferenceGroup,
+    PreferencePair,
+    PreferenceSet,
+    majority,
+)
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData, MissingFile
@@ -53,7 +61,7 @@ PICTURES = ("source", "candidate_a", "candidate_b")
 RATER = "rater"
 
 
-def load(options: Options) -> PreferenceSet:
+def load(options: BenchmarkOptions) -> PreferenceSet:
     """All rows in the order of the file. Options: path, samples (rows), seed. Raises MissingFile, BadData naming file, line
     and column."""
     if not options.path:
@@ -78,7 +86,7 @@ def load(options: Options) -> PreferenceSet:
     return PreferenceSet(card, tuple(chosen), PAIRS)
 
 
-def _group(file: Path, line: int, row: Mapping[str, Any]) -> Group:
+def _group(file: Path, line: int, row: Mapping[str, Any]) -> PreferenceGroup:
     where = f"{file}:{line}"
     unknown = [c for c in row if c not in COLUMNS and not c.startswith(RATER)]
     if unknown:
@@ -100,7 +108,7 @@ def _group(file: Path, line: int, row: Mapping[str, Any]) -> Group:
     request = _text(row, "instruction")
     item = Item(id=name, request=request, gold=_gold(where, row), kind=_text(row, "kind"), source=files["source"])
     candidates = tuple(
-        Candidate(
+        EditCandidate(
             _key(name, side, request, _text(row, "source"), _text(row, f"candidate_{side}")),
             files[f"candidate_{side}"],
             _text(row, f"model_{side}"),
@@ -109,7 +117,9 @@ def _group(file: Path, line: int, row: Mapping[str, Any]) -> Group:
         for side, score in zip("ab", scores, strict=True)
     )
     cluster = _text(row, "cluster") or name
-    return Group(name, item, candidates, (Comparison(0, 1, human, votes),), _text(row, "kind"), cluster=cluster)
+    return PreferenceGroup(
+        name, item, candidates, (PreferencePair(0, 1, human, votes),), _text(row, "kind"), cluster=cluster
+    )
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.item import Card, Item
-from benchmarks.options import Options
-from benchmarks.preferences.base import GROUPS, TIE, A, B, Candidate, Comparison, Group, PreferenceSet
+from benchmarks.options import BenchmarkOptions
+from benchmarks.preferences.base import GROUPS, TIE, A, B, EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet
 from benchmarks.sampling import sampling_said, take
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import Table, open_table
@@ -56,12 +56,12 @@ _RANKING = re.compile(r"\s*([A-D])\s*([<>=])\s*([A-D])(?:\s*=\s*(?:good|bad))?\s
 _TURNED = {">": (A, B), "<": (B, A), "=": (TIE, TIE)}
 
 
-def load(options: Options) -> PreferenceSet:
+def load(options: BenchmarkOptions) -> PreferenceSet:
     """All groups in the order of their first rows. Options: path, hub, revision, config, samples (groups), seed.
 
     Raises MissingFile (gated, nothing there), BadData naming the row or group that is not as published.
     """
-    groups: list[Group] = []
+    groups: list[PreferenceGroup] = []
     for part, table in _tables(options):
         ids, kinds = table.column("id"), table.column("dataset")
         rows: dict[tuple[str, str], list[int]] = {}
@@ -74,7 +74,7 @@ def load(options: Options) -> PreferenceSet:
     return PreferenceSet(replace(CARD, sampling=said), tuple(chosen), GROUPS)
 
 
-def _tables(options: Options) -> list[tuple[str, Table]]:
+def _tables(options: BenchmarkOptions) -> list[tuple[str, Table]]:
     """The three parts where they lie in folders of their own, else the one table."""
     root = Path(options.path).expanduser() if options.path else None
     if root is not None and not options.config and (parts := [p for p in PARTS if (root / p).is_dir()]):
@@ -87,7 +87,7 @@ def _tables(options: Options) -> list[tuple[str, Table]]:
         return [(p, open_table(CARD, replace(options, config=p), COLUMNS)) for p in PARTS]
 
 
-def _group(table: Table, kind: str, prefix: str, rows: Sequence[int]) -> Group:
+def _group(table: Table, kind: str, prefix: str, rows: Sequence[int]) -> PreferenceGroup:
     name = f"{kind}-{prefix}" if kind else prefix
     types, rankings = table.column("comparison_type"), table.column("ranking")
     shown = {i: _letters(table, i, types[i], len(rows)) for i in rows}
@@ -105,16 +105,16 @@ def _group(table: Table, kind: str, prefix: str, rows: Sequence[int]) -> Group:
             first.setdefault(letter, (i, side))
     models = {side: table.column(f"model_{side}") for side in (1, 2)}
     candidates = tuple(
-        Candidate(f"{name}/{c}", table.needed(i, f"candidate_{side}"), models[side][i] or "")
+        EditCandidate(f"{name}/{c}", table.needed(i, f"candidate_{side}"), models[side][i] or "")
         for c, (i, side) in ((c, first[c]) for c in letters)
     )
     place = {c: k for k, c in enumerate(letters)}
     pairs = tuple(
-        Comparison(place[shown[i][0]], place[shown[i][1]], _human(table, i, rankings[i], shown[i])) for i in rows
+        PreferencePair(place[shown[i][0]], place[shown[i][1]], _human(table, i, rankings[i], shown[i])) for i in rows
     )
     request = table.column("instruction")[rows[0]]
     item = Item(id=name, request=request, gold=(), kind=kind, source=table.needed(rows[0], "source_image"))
-    return Group(name, item, candidates, pairs, kind=f"{len(letters)}-way", cluster=name)
+    return PreferenceGroup(name, item, candidates, pairs, kind=f"{len(letters)}-way", cluster=name)
 
 
 def _letters(table: Table, i: int, said: str | None, rows: int) -> tuple[str, str]:

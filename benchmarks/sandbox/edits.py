@@ -32,7 +32,7 @@ CAPTION_NAMES = ("caption", "text", "writing")  # what 'remove the text' may cal
 
 
 @dataclass
-class Work:
+class SceneDraft:
     """A scene in the making. `things[i]` for i < len(original) is what became of the i-th original thing (None: removed),
     later entries were added. `touched[k]` says what the k-th edit worked on: a thing's index or a scene field's name."""
 
@@ -218,10 +218,10 @@ def _writing(goal: str | None, most: int) -> str:
     return text
 
 
-def work_through(scene: Scene, edits: Sequence[Edit], cells: Mapping[int, Cell] | None = None) -> Work:
+def work_through(scene: Scene, edits: Sequence[Edit], cells: Mapping[int, Cell] | None = None) -> SceneDraft:
     """Apply edits one by one; `cells[k]` chooses the cell of edit k where it is free to choose. Raises BadInput naming
     the edit that cannot be done."""
-    work = Work(scene)
+    work = SceneDraft(scene)
     for k, edit in enumerate(edits):
         try:
             work.apply(edit, (cells or {}).get(k))
@@ -250,10 +250,10 @@ def candidates(scene: Scene, edit: Edit) -> tuple[Cell, ...]:
     """All cells that satisfy a placing edit (add, move) on this scene, the default first; () for other actions."""
     if edit.action not in ("add", "move"):
         return ()
-    work = Work(scene)
+    work = SceneDraft(scene)
     work.apply(edit)
     taken = {t.cell for t in scene.things}
     return tuple(c for c in work.choices[0] if c not in taken or edit.action == "move")
 
 
-__all__ = ["CELL_OF", "Work", "apply_edits", "candidates", "find", "work_through"]
+__all__ = ["CELL_OF", "SceneDraft", "apply_edits", "candidates", "find", "work_through"]

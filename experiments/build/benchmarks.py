@@ -8,7 +8,7 @@ from random import Random
 
 from benchmarks.base import EditSample
 from benchmarks.mice import MiceText
-from benchmarks.prepared import Prepared
+from benchmarks.prepared import PreparedBenchmark
 from benchmarks.sandbox.generate import SandboxBenchmark
 from common.errors import BadInput
 from conf.schema import BenchmarkConfig
@@ -39,7 +39,7 @@ def train_samples(benchmark: BenchmarkConfig, image_size: int, seed: int) -> Tra
     if benchmark.name == "mice_text":
         real = MiceText(benchmark.path, "train")
     elif benchmark.name == "prepared":
-        real = Prepared(benchmark.path, "train")
+        real = PreparedBenchmark(benchmark.path, "train")
     return TrainSamples(sandbox, real, benchmark.train_share, seed)
 
 
@@ -54,7 +54,7 @@ def held_out_samples(
             sandbox = SandboxBenchmark("test", seed=seed, size=image_size, max_edits=benchmark.max_edits)
             return [sandbox.sample(i) for i in range(200 if count is None else count)]
         case "mice_text" | "prepared":
-            kind = MiceText if benchmark.name == "mice_text" else Prepared
+            kind = MiceText if benchmark.name == "mice_text" else PreparedBenchmark
             data: Sequence[EditSample] = kind(benchmark.path, part)
             n = len(data) if count is None else min(count, len(data))
             return [data[i * len(data) // n] for i in range(n)]

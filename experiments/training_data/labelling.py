@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.labels import Candidate
+from benchmarks.labels import TrainingRequest
 from benchmarks.pictures import PictureFile, read
 from common.errors import BadData, RunFailed
 from common.jsonl import Journal, read_jsonl
@@ -59,7 +59,10 @@ class Estimate:
 
 
 def tasks_of(
-    candidates: Iterable[Candidate], model: str, sampling: Sampling, picture: Callable[[Candidate], Path | None]
+    candidates: Iterable[TrainingRequest],
+    model: str,
+    sampling: Sampling,
+    picture: Callable[[TrainingRequest], Path | None],
 ) -> dict[str, Task]:
     """Candidate's id -> its question. Equal questions share a key, and are asked once."""
     tasks: dict[str, Task] = {}

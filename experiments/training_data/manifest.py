@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.avoid import Avoided, Dropped
-from benchmarks.labels import MANIFEST, PARTS, RECORDS, Candidate, Labelled
+from benchmarks.labels import MANIFEST, PARTS, RECORDS, Labelled, TrainingRequest
 from benchmarks.requests import Read
 from common.errors import BadData
 from common.files import write_json, write_text
@@ -27,7 +27,7 @@ class LeftOut:
     counts: Counter[str] = field(default_factory=Counter)
     items: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, candidate: Candidate, reason: str, detail: str = "") -> None:
+    def add(self, candidate: TrainingRequest, reason: str, detail: str = "") -> None:
         self.counts[f"{candidate.source}: {reason}"] += 1
         row = {"id": candidate.id, "request": candidate.request, "reason": reason}
         self.items.append(row | ({"detail": detail} if detail else {}))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.labels import Candidate
+from benchmarks.labels import TrainingRequest
 from common.files import write_bytes
 from common.progress import bar
 
@@ -15,7 +15,7 @@ _BEGINNINGS = ((b"\x89PNG", ".png"), (b"\xff\xd8", ".jpg"), (b"GIF8", ".gif"), (
 
 
 def copy_pictures(
-    candidates: Sequence[Candidate], fetch: Callable[[Sequence[int]], Iterator[bytes]], out: Path
+    candidates: Sequence[TrainingRequest], fetch: Callable[[Sequence[int]], Iterator[bytes]], out: Path
 ) -> dict[str, str]:
     """Candidate's id -> its picture's path within `out`. What an earlier process copied is not fetched again; a file is
     there whole or not at all. Raises SaveFailed."""

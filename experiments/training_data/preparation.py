@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.avoid import Avoided, Dropped, drop, drop_near_held_out, load_avoided
-from benchmarks.labels import BY_DATA, Candidate, Labelled
+from benchmarks.labels import BY_DATA, Labelled, TrainingRequest
 from benchmarks.requests import Read
 from common.errors import BadInput
 from common.files import read_json, write_json
@@ -103,7 +103,9 @@ class Preparation:
                 say(f"  not all of {one.name} is here: {missing}")
         return sets
 
-    def apart(self, candidates: list[Candidate], avoided: list[Avoided]) -> tuple[list[Candidate], list[Dropped]]:
+    def apart(
+        self, candidates: list[TrainingRequest], avoided: list[Avoided]
+    ) -> tuple[list[TrainingRequest], list[Dropped]]:
         """Without evaluation items and what is too near to one; sorted by id, which must be unique."""
         candidates = sorted(candidates, key=lambda c: c.id)
         kept, evaluation = drop(candidates, avoided, self.config.near)
@@ -115,7 +117,7 @@ class Preparation:
         say(f"removed: {len(evaluation)} too near to evaluation items, {len(own)} to the set's own held-out parts")
         return kept, [*evaluation, *own]
 
-    def with_pictures(self, candidates: list[Candidate], reads: Mapping[str, Read]) -> list[Candidate]:
+    def with_pictures(self, candidates: list[TrainingRequest], reads: Mapping[str, Read]) -> list[TrainingRequest]:
         """Candidates with the paths of their pictures; those that a data set holds itself are copied into the folder."""
         if self.config.pictures == "none":
             return [replace(c, picture=None, row=None) for c in candidates]
@@ -130,10 +132,10 @@ class Preparation:
                 self.left_out.add(c, NO_PICTURE, str(c.picture))
         return [c for c in candidates if exists[c.id]]
 
-    def picture(self, candidate: Candidate) -> Path | None:
+    def picture(self, candidate: TrainingRequest) -> Path | None:
         return None if candidate.picture is None else self.out / candidate.picture
 
-    def say_cost(self, candidates: list[Candidate]) -> None:
+    def say_cost(self, candidates: list[TrainingRequest]) -> None:
         """What labels will cost, where nothing is asked."""
         unlabelled = [c for c in candidates if c.edits is None]
         if self.client is None:
@@ -147,7 +149,7 @@ class Preparation:
     def prices(self) -> Prices:
         return Prices(self.config.judge.price_in, self.config.judge.price_out)
 
-    def labels(self, candidates: list[Candidate]) -> tuple[dict[str, Label], Usage]:
+    def labels(self, candidates: list[TrainingRequest]) -> tuple[dict[str, Label], Usage]:
         """By the candidate's id, and what all labels of the folder cost in all its processes (what a cache answered was paid
         for elsewhere). Says what they will cost before the first is asked for."""
         if self.client is None:
@@ -162,7 +164,7 @@ class Preparation:
         keys = {c.id: tasks[c.id].key for c in candidates}
         return {i: labels.get(key) or unanswered[key] for i, key in keys.items()}, labels.usage()
 
-    def records(self, candidates: list[Candidate], labels: Mapping[str, Label]) -> list[Labelled]:
+    def records(self, candidates: list[TrainingRequest], labels: Mapping[str, Label]) -> list[Labelled]:
         """Candidates with the edits of their source or of the labeller; those without are left out with their reason."""
         by_model = {"by": "model", "model": self.client.model, "prompt": prompt_version()} if self.client else {}
         records = []

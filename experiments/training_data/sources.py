@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from benchmarks.carried import read_complex_edit, read_mice
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.requests import PSR, REQUESTS, Read, read_requests
 from conf.schema import SourceConfig
 from experiments.runs.cli import CONF
@@ -16,8 +16,8 @@ from experiments.runs.cli import CONF
 
 def read_source(name: str, config: SourceConfig) -> Read:
     """The requests of one source."""
-    names = {f.name for f in fields(Options)}
-    options = Options(**{k: v for k, v in asdict(config).items() if k in names and k != "complexity"})
+    names = {f.name for f in fields(BenchmarkOptions)}
+    options = BenchmarkOptions(**{k: v for k, v in asdict(config).items() if k in names and k != "complexity"})
     options = replace(options, complexity=tuple(config.complexity))
     match name:
         case "psr":

@@ -36,7 +36,7 @@ from PIL import Image
 from judges.metrics.base import Case, Reading
 from judges.metrics.motion import Motion, agreeing, fit
 from judges.metrics.phase import shifts
-from judges.metrics.tiles import PEAK, SMALL, Seen, Tiles, Unwarp
+from judges.metrics.tiles import PEAK, SMALL, Tiles, TileShifts, Unwarp
 
 KEYS = (
     "drift_dx",
@@ -106,7 +106,7 @@ def drift(source: Image.Image, edited: Image.Image) -> Drift:
 @dataclass(frozen=True)
 class _Settled:
     motion: Motion
-    seen: Seen
+    seen: TileShifts
     together: np.ndarray  # bool[tiles seen]: those that moved with the whole
     rigid: str = ""
 
@@ -132,7 +132,7 @@ def _settle(first: np.ndarray, second: Unwarp, tiles: Tiles, motion: Motion) -> 
     return _Settled(motion, seen, together, rigid)
 
 
-def _median(seen: Seen, used: np.ndarray) -> Motion:
+def _median(seen: TileShifts, used: np.ndarray) -> Motion:
     return Motion(float(np.median(seen.u[used])), float(np.median(seen.v[used])))
 
 

@@ -17,13 +17,13 @@ from PIL import Image
 
 from judges.metrics.base import Case, Reading
 from judges.metrics.encoders import ClipEncoder, DinoEncoder, cosine
-from judges.metrics.names import Name
+from judges.metrics.names import MetricName
 
 
 class EmbeddingMetric:
     """The metrics of one encoder: every picture and caption of a batch passes through it once."""
 
-    def __init__(self, names: Sequence[Name], encoder: ClipEncoder | DinoEncoder) -> None:
+    def __init__(self, names: Sequence[MetricName], encoder: ClipEncoder | DinoEncoder) -> None:
         self.names = tuple(names)
         self.keys = tuple(n.key for n in names)
         pictures = {n.against for n in names} - {"captions"}
@@ -50,7 +50,7 @@ class EmbeddingMetric:
                 seen |= dict(zip(captions, self.encoder.captions(captions), strict=True))
         return seen
 
-    def _one(self, name: Name, case: Case, seen: dict[Any, torch.Tensor]) -> Reading:
+    def _one(self, name: MetricName, case: Case, seen: dict[Any, torch.Tensor]) -> Reading:
         edited = seen[id(case.edited)]
         if name.base == "clip_t":
             if not case.target_caption:

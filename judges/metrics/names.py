@@ -19,7 +19,7 @@ PICTURES = ("reference", "source")
 
 
 @dataclass(frozen=True)
-class Info:
+class MetricInfo:
     """For tables: `better` is "higher", "lower" or "zero"."""
 
     family: str  # pixels | background | lpips | clip | dino | drift
@@ -30,21 +30,25 @@ class Info:
     free: bool = True  # whether `@source` and `@reference` may choose another picture to compare with
 
 
-TABLE: dict[str, Info] = {
-    "l1": Info("pixels", "reference", "lower", "of 0..1", "mean absolute difference"),
-    "l2": Info("pixels", "reference", "lower", "of 0..1", "mean squared difference"),
-    "psnr": Info("pixels", "reference", "higher", "dB, at most 100", "peak signal-to-noise ratio"),
-    "ssim": Info("pixels", "reference", "higher", "-1..1", "structural similarity"),
-    "lpips": Info("lpips", "reference", "lower", "from 0", "learned perceptual distance"),
-    "bg_l1": Info("background", "source", "lower", "of 0..1", "mean absolute difference outside the mask"),
-    "bg_psnr": Info("background", "source", "higher", "dB, at most 100", "peak signal-to-noise ratio outside the mask"),
-    "bg_ssim": Info("background", "source", "higher", "-1..1", "structural similarity outside the mask"),
-    "bg_lpips": Info("lpips", "source", "lower", "from 0", "learned perceptual distance outside the mask"),
-    "clip_i": Info("clip", "reference", "higher", "-1..1", "cosine of CLIP's image embeddings"),
-    "clip_t": Info("clip", "captions", "higher", "-1..1", "cosine of picture and target caption in CLIP", False),
-    "clip_dir": Info("clip", "captions", "higher", "-1..1", "cosine of the ways that picture and caption went", False),
-    "dino": Info("dino", "reference", "higher", "-1..1", "cosine of DINO's image embeddings"),
-    "drift": Info("drift", "source", "zero", "pixels of the source", "motion of the whole picture", False),
+TABLE: dict[str, MetricInfo] = {
+    "l1": MetricInfo("pixels", "reference", "lower", "of 0..1", "mean absolute difference"),
+    "l2": MetricInfo("pixels", "reference", "lower", "of 0..1", "mean squared difference"),
+    "psnr": MetricInfo("pixels", "reference", "higher", "dB, at most 100", "peak signal-to-noise ratio"),
+    "ssim": MetricInfo("pixels", "reference", "higher", "-1..1", "structural similarity"),
+    "lpips": MetricInfo("lpips", "reference", "lower", "from 0", "learned perceptual distance"),
+    "bg_l1": MetricInfo("background", "source", "lower", "of 0..1", "mean absolute difference outside the mask"),
+    "bg_psnr": MetricInfo(
+        "background", "source", "higher", "dB, at most 100", "peak signal-to-noise ratio outside the mask"
+    ),
+    "bg_ssim": MetricInfo("background", "source", "higher", "-1..1", "structural similarity outside the mask"),
+    "bg_lpips": MetricInfo("lpips", "source", "lower", "from 0", "learned perceptual distance outside the mask"),
+    "clip_i": MetricInfo("clip", "reference", "higher", "-1..1", "cosine of CLIP's image embeddings"),
+    "clip_t": MetricInfo("clip", "captions", "higher", "-1..1", "cosine of picture and target caption in CLIP", False),
+    "clip_dir": MetricInfo(
+        "clip", "captions", "higher", "-1..1", "cosine of the ways that picture and caption went", False
+    ),
+    "dino": MetricInfo("dino", "reference", "higher", "-1..1", "cosine of DINO's image embeddings"),
+    "drift": MetricInfo("drift", "source", "zero", "pixels of the source", "motion of the whole picture", False),
 }
 NAMES = tuple(TABLE)
 ALWAYS = ("drift",)  # measured for every edit as soon as anything is
@@ -52,7 +56,7 @@ CHEAP = ("l1", "psnr", "ssim", "l1@source", "psnr@source", "ssim@source")  # no 
 
 
 @dataclass(frozen=True)
-class Name:
+class MetricName:
     """A metric as it was asked for; `key` is what its numbers are reported under."""
 
     key: str
@@ -60,13 +64,13 @@ class Name:
     against: str
 
     @property
-    def info(self) -> Info:
+    def info(self) -> MetricInfo:
         return TABLE[self.base]
 
 
-def parse(names: Iterable[str]) -> tuple[Name, ...]:
+def parse(names: Iterable[str]) -> tuple[MetricName, ...]:
     """The metrics asked for. Raises BadInput for an unknown name, a wrong `@…`, or one metric asked for twice."""
-    parsed: dict[tuple[str, str], Name] = {}
+    parsed: dict[tuple[str, str], MetricName] = {}
     for key in names:
         base, at, against = key.partition("@")
         info = TABLE.get(base)
@@ -77,11 +81,11 @@ def parse(names: Iterable[str]) -> tuple[Name, ...]:
         if at and (not info.free or against not in PICTURES):
             choice = " or ".join(f"{base}@{p}" for p in PICTURES) if info.free else f"{base} alone"
             raise BadInput(f"metric {key!r} cannot be compared with {against!r}; write {choice}")
-        name = Name(key, base, against or info.against)
+        name = MetricName(key, base, against or info.against)
         if (twice := parsed.get((name.base, name.against))) is not None:
             raise BadInput(f"metrics {twice.key!r} and {key!r} are the same; leave one out")
         parsed[name.base, name.against] = name
     return tuple(parsed.values())
 
 
-__all__ = ["ALWAYS", "CHEAP", "NAMES", "TABLE", "Info", "Name", "parse"]
+__all__ = ["ALWAYS", "CHEAP", "NAMES", "TABLE", "MetricInfo", "MetricName", "parse"]

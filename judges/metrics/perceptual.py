@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from judges.metrics.base import Case, Reading
-from judges.metrics.names import Name
+from judges.metrics.names import MetricName
 from judges.metrics.pixels import comparable
 
 SMALLEST = 64  # pixels; the backbones halve a picture five times
@@ -33,7 +33,7 @@ class LpipsMetric:
     numbers, the smaller the larger the mask.
     """
 
-    def __init__(self, names: Sequence[Name], net: Any, device: str = "cpu") -> None:
+    def __init__(self, names: Sequence[MetricName], net: Any, device: str = "cpu") -> None:
         self.names = tuple(names)
         self.keys = tuple(n.key for n in names)
         masked = any(n.base == "bg_lpips" for n in names)
@@ -44,7 +44,7 @@ class LpipsMetric:
         return [{n.key: self._one(n, case) for n in self.names} for case in cases]
 
     @torch.no_grad()
-    def _one(self, name: Name, case: Case) -> Reading:
+    def _one(self, name: MetricName, case: Case) -> Reading:
         pair = comparable(case, name.against, masked=name.base == "bg_lpips")
         if isinstance(pair, Reading):
             return pair

@@ -12,7 +12,7 @@ import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from judges.metrics.base import Case, Reading
-from judges.metrics.names import Name
+from judges.metrics.names import MetricName
 from judges.metrics.pictures import background, tensor
 
 # Two equal pictures have an infinite PSNR, which no mean and no JSON can hold. Leaving them out would take the best results
@@ -70,7 +70,7 @@ FORMULAS: Mapping[str, Callable[..., float]] = {"l1": l1, "l2": l2, "psnr": psnr
 class PixelMetric:
     """`l1 l2 psnr ssim` and their `bg_` versions, each against the picture that its name says."""
 
-    def __init__(self, names: Sequence[Name]) -> None:
+    def __init__(self, names: Sequence[MetricName]) -> None:
         self.names = tuple(names)
         self.keys = tuple(n.key for n in names)
         masked = any(n.info.family == "background" for n in names)
@@ -79,7 +79,7 @@ class PixelMetric:
     def measure(self, cases: Sequence[Case]) -> list[dict[str, Reading]]:
         return [{n.key: self._one(n, case) for n in self.names} for case in cases]
 
-    def _one(self, name: Name, case: Case) -> Reading:
+    def _one(self, name: MetricName, case: Case) -> Reading:
         pair = comparable(case, name.against, masked=name.info.family == "background")
         if isinstance(pair, Reading):
             return pair

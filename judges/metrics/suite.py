@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks.item import Item
 from common.errors import BadInput
 from judges.metrics.base import Case, Metric, Reading
-from judges.metrics.names import ALWAYS, Name, parse
+from judges.metrics.names import ALWAYS, MetricName, parse
 from judges.metrics.weights import Weights, require
 
 Row = dict[str, float | None]
@@ -65,7 +65,7 @@ def make_metrics(names: Iterable[str], device: str = "auto", weights: Weights | 
         return Metrics(())
     chosen += tuple(n for n in parse(ALWAYS) if n.base not in {a.base for a in chosen})
     require([n.key for n in chosen], weights)
-    families: dict[str, list[Name]] = {}
+    families: dict[str, list[MetricName]] = {}
     for name in chosen:
         families.setdefault("pixels" if name.info.family == "background" else name.info.family, []).append(name)
     return Metrics([BUILD[family](members, _device(device), weights) for family, members in families.items()])
@@ -98,19 +98,19 @@ def _device(device: str) -> str:
 
 
 # ------------------------------------------------------------------- one builder per family; a model is loaded only there
-def _pixels(names: list[Name], device: str, weights: Weights) -> Metric:
+def _pixels(names: list[MetricName], device: str, weights: Weights) -> Metric:
     from judges.metrics.pixels import PixelMetric
 
     return PixelMetric(names)
 
 
-def _lpips(names: list[Name], device: str, weights: Weights) -> Metric:
+def _lpips(names: list[MetricName], device: str, weights: Weights) -> Metric:
     from judges.metrics.perceptual import LpipsMetric, load_lpips
 
     return LpipsMetric(names, load_lpips(weights.lpips, device), device)
 
 
-def _clip(names: list[Name], device: str, weights: Weights) -> Metric:
+def _clip(names: list[MetricName], device: str, weights: Weights) -> Metric:
     from editors.checkpoint import find_folder
     from judges.metrics.embeddings import EmbeddingMetric
     from judges.metrics.encoders import ClipEncoder
@@ -118,7 +118,7 @@ def _clip(names: list[Name], device: str, weights: Weights) -> Metric:
     return EmbeddingMetric(names, ClipEncoder(find_folder(weights.clip), device))
 
 
-def _dino(names: list[Name], device: str, weights: Weights) -> Metric:
+def _dino(names: list[MetricName], device: str, weights: Weights) -> Metric:
     from editors.checkpoint import find_folder
     from judges.metrics.embeddings import EmbeddingMetric
     from judges.metrics.encoders import DinoEncoder
@@ -126,13 +126,13 @@ def _dino(names: list[Name], device: str, weights: Weights) -> Metric:
     return EmbeddingMetric(names, DinoEncoder(find_folder(weights.dino), device))
 
 
-def _drift(names: list[Name], device: str, weights: Weights) -> Metric:
+def _drift(names: list[MetricName], device: str, weights: Weights) -> Metric:
     from judges.metrics.drift import DriftMetric
 
     return DriftMetric()
 
 
-BUILD: dict[str, Callable[[list[Name], str, Weights], Metric]] = {
+BUILD: dict[str, Callable[[list[MetricName], str, Weights], Metric]] = {
     "pixels": _pixels,
     "lpips": _lpips,
     "clip": _clip,

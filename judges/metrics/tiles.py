@@ -18,7 +18,7 @@ OUTSIDE = 0.15  # share of a tile that the other picture may not show
 
 
 @dataclass(frozen=True)
-class Seen:
+class TileShifts:
     """Of the N tiles with detail: centres (x, y) relative to the picture's, displacements (u, v), pixels, and peaks."""
 
     x: np.ndarray
@@ -75,16 +75,16 @@ class Tiles:
         middle = (side - 1) / 2
         return cls(top, left, side, left + middle - (width - 1) / 2, top + middle - (height - 1) / 2)
 
-    def follow(self, first: np.ndarray, second: Unwarp, motion: Motion) -> Seen:
+    def follow(self, first: np.ndarray, second: Unwarp, motion: Motion) -> TileShifts:
         """Whole displacements of the tiles of `first`: by `motion`, and by what is left when that is taken back."""
         there = self._inside(second, motion)
         if not there.any():
-            return Seen(*np.empty((5, 0)))
+            return TileShifts(*np.empty((5, 0)))
         rest = shifts(self._cut(first, there), self._cut(second(motion), there))
         x, y = self.x[there], self.y[there]
         u, v = motion.at(x + rest.dx, y + rest.dy)
-        seen = Seen(x, y, u + rest.dx, v + rest.dy, rest.peak)
-        return Seen(*(values[rest.detail >= DETAIL] for values in vars(seen).values()))
+        seen = TileShifts(x, y, u + rest.dx, v + rest.dy, rest.peak)
+        return TileShifts(*(values[rest.detail >= DETAIL] for values in vars(seen).values()))
 
     def detailed(self, picture: np.ndarray) -> int:
         """How many tiles of a picture show something that could be followed."""
@@ -109,4 +109,4 @@ def _starts(length: int, side: int) -> np.ndarray:
     return np.rint(np.linspace(0, length - side, count)).astype(int)
 
 
-__all__ = ["DETAIL", "LARGE", "PEAK", "SMALL", "Seen", "Tiles", "Unwarp"]
+__all__ = ["DETAIL", "LARGE", "PEAK", "SMALL", "TileShifts", "Tiles", "Unwarp"]

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from agents.backends.attention import need_packed_rows, use_grouped_attention
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.packed import run_row
 from agents.backends.pictures import PictureFeatures
 from agents.backends.prompts import compute_features
-from agents.backends.vlm import VLM, Encoded, collate
+from agents.backends.vlm import VLM, EncodedPrompt, collate
 from common.errors import BadInput
 from editors.onednn import use_onednn
 from rl.config import TextPolicyConfig
@@ -36,14 +36,16 @@ BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x
 
 
 VISION = "vision"  # the part of the model that only batches with pictures pass
-BLANK = Request("", (Image.new("RGB", (32, 32)),))  # passes the vision tower for a rank that has no picture of its own
+BLANK = ModelRequest(
+    "", (Image.new("RGB", (32, 32)),)
+)  # passes the vision tower for a rank that has no picture of its own
 
 
 @dataclass(frozen=True)
 class TextBatch:
     """B prompts with one completion each (the same prompt object may come several times: its pictures then pass once)."""
 
-    prompts: Sequence[Encoded]
+    prompts: Sequence[EncodedPrompt]
     completions: Sequence[Sequence[int]]
 
 
@@ -114,7 +116,7 @@ class TextPolicy(Policy[TextBatch]):
     def vlm(self) -> VLM:
         return self._vlm[0]
 
-    def encode(self, requests: Sequence[Request]) -> list[Encoded]:
+    def encode(self, requests: Sequence[ModelRequest]) -> list[EncodedPrompt]:
         """The same tokens and pixels that the rollout engine sees."""
         return self.vlm.encode(requests)
 
@@ -176,7 +178,7 @@ class TextPolicy(Policy[TextBatch]):
         return sum((f.sum() for f in features), start=torch.tensor(0.0)) * 0
 
     def _shared_states(
-        self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]
+        self, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[int]]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states that predict each distinct token, those tokens, and which of them each completion token is, row
         after row: [M, D], [M], [N]."""
@@ -196,7 +198,7 @@ class TextPolicy(Policy[TextBatch]):
         return hidden_ND.index_select(0, row.source_M.to(device)), row.target_M.to(device), places_N
 
     def _separate_states(
-        self, prompts: Sequence[Encoded], completions: Sequence[Sequence[int]]
+        self, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[int]]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden states that predict each completion token, those tokens, and their own numbers: [N, D], [N], [N]."""
         body = self.model.model

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.backends.base import Request, Sampling
+from agents.backends.base import ModelRequest, Sampling
 from agents.backends.decode import Decoder, split_rows
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
@@ -27,7 +27,7 @@ def test_only_distinct_beginnings_are_decoded(tiny_vlm: VLM, monkeypatch) -> Non
     steps: list[int] = []
     step = Decoder.step
     monkeypatch.setattr(Decoder, "step", lambda self, ids, prompt: steps.append(len(ids)) or step(self, ids, prompt))
-    requests = [Request("add a hat"), Request("a longer request")]
+    requests = [ModelRequest("add a hat"), ModelRequest("a longer request")]
     for temperature, n in ((1.0, 5), (0.0, 5), (0.3, 3)):
         steps.clear()
         answers = HFBackend(tiny_vlm).generate(requests, n, Sampling(10, temperature, seed=2))
@@ -39,6 +39,6 @@ def test_only_distinct_beginnings_are_decoded(tiny_vlm: VLM, monkeypatch) -> Non
 
 def test_a_prompts_samples_do_not_depend_on_how_many_there_are(tiny_vlm: VLM) -> None:
     """The draws are laid out by (prompt, sample, position), so one prompt with more samples repeats the first ones."""
-    backend, request = HFBackend(tiny_vlm), [Request("add a hat")]
+    backend, request = HFBackend(tiny_vlm), [ModelRequest("add a hat")]
     few, many = (backend.generate(request, n, Sampling(6, seed=4))[0] for n in (3, 9))
     assert [c.token_ids for c in few] == [c.token_ids for c in many[:3]]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.backends.base import Backend, Request, Sampling, fingerprint, tensor_checksum
+from agents.backends.base import Backend, ModelRequest, Sampling, fingerprint, tensor_checksum
 from agents.backends.hf import HFBackend, _invert_cdf
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput, RunFailed
@@ -17,10 +17,10 @@ def picture(k: int, size: tuple[int, int] = (64, 64)) -> Image.Image:
     return Image.new("RGB", size, (40 * k % 256, 255 - 30 * k, 90))
 
 
-def requests(n: int = 4) -> list[Request]:
+def requests(n: int = 4) -> list[ModelRequest]:
     """With one picture, with none, with two of other shapes, in turn."""
     kinds = [(picture(1),), (), (picture(2, (32, 64)), picture(3)), (picture(4),)]
-    return [Request(WORDS[i % 4] + "!" * (i // 4), kinds[i % 4]) for i in range(n)]
+    return [ModelRequest(WORDS[i % 4] + "!" * (i // 4), kinds[i % 4]) for i in range(n)]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])

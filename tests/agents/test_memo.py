@@ -5,7 +5,7 @@ import gc
 
 from PIL import Image
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.memo import Memo
 from agents.backends.vlm import VLM
 
@@ -44,8 +44,8 @@ def test_nothing_outlives_its_key() -> None:
 
 
 def test_a_request_is_encoded_once_while_it_lives(tiny_vlm: VLM) -> None:
-    request = Request("add a hat", (Image.new("RGB", (64, 64), "red"),))
-    again = Request(request.text, request.images)
+    request = ModelRequest("add a hat", (Image.new("RGB", (64, 64), "red"),))
+    again = ModelRequest(request.text, request.images)
     one, same, other = tiny_vlm.encode([request, request, again])
     assert one is same is tiny_vlm.encode([request])[0] and other is not one
     assert other.input_ids.equal(one.input_ids)

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from agents.backends import prompts as prompts_module
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.pictures import PictureFeatures
 from agents.backends.prompts import compute_features
 from agents.backends.vlm import VLM
@@ -26,7 +26,7 @@ def passes(tiny_vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def asked(vlm: VLM, *images: tuple[Image.Image, ...]) -> list[tuple[torch.Tensor, ...]]:
     """Features of new prompts with these pictures."""
-    return vlm.prompts.features(vlm.encode([Request(f"{n} of them", i) for n, i in enumerate(images)]))
+    return vlm.prompts.features(vlm.encode([ModelRequest(f"{n} of them", i) for n, i in enumerate(images)]))
 
 
 def test_once_in_a_run_and_the_same_as_together(tiny_vlm: VLM, passes: list[int]) -> None:
@@ -36,7 +36,7 @@ def test_once_in_a_run_and_the_same_as_together(tiny_vlm: VLM, passes: list[int]
     again = asked(tiny_vlm, (LONG, RED), (BLUE,))
     assert len(passes) == 3
     assert torch.equal(again[0][0], first[2][0]) and torch.equal(again[1][0], first[0][1])
-    together = compute_features(tiny_vlm, tiny_vlm.encode([Request("all", (RED, BLUE, LONG))]))[0]
+    together = compute_features(tiny_vlm, tiny_vlm.encode([ModelRequest("all", (RED, BLUE, LONG))]))[0]
     for one, other in zip((*first[0], *first[2]), together, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
 

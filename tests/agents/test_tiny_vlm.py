@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.tiny import TinyShape, build_tiny_vlm
 from agents.backends.vlm import collate, load_vlm, save_vlm
 from common.errors import BadData, MissingFile
@@ -54,16 +54,19 @@ def test_any_text_survives_but_for_case(vlm, text):
 
 
 def test_images_are_widened_to_their_grid(vlm):
-    (one,) = vlm.encode([Request("look", (Image.new("RGB", (64, 64)),))])
+    (one,) = vlm.encode([ModelRequest("look", (Image.new("RGB", (64, 64)),))])
     assert int((one.input_ids == vlm.image_token_id).sum()) == 16
     assert one.pixel_values.shape == (64, 3 * 2 * 8 * 8)
-    (two,) = vlm.encode([Request("look", (Image.new("RGB", (64, 64)), Image.new("RGB", (32, 64))))])
+    (two,) = vlm.encode([ModelRequest("look", (Image.new("RGB", (64, 64)), Image.new("RGB", (32, 64))))])
     assert int((two.input_ids == vlm.image_token_id).sum()) == 16 + 8
 
 
 def test_padding_side_does_not_change_the_last_hidden_state(vlm):
     prompts = vlm.encode(
-        [Request("recolor", (Image.new("RGB", (64, 64), (200, 9, 9)),)), Request("a longer one without a picture")]
+        [
+            ModelRequest("recolor", (Image.new("RGB", (64, 64), (200, 9, 9)),)),
+            ModelRequest("a longer one without a picture"),
+        ]
     )
     with torch.no_grad():
         left = vlm.model.model(**collate(vlm, prompts, side="left"), use_cache=False).last_hidden_state[:, -1]
@@ -85,7 +88,7 @@ def test_saved_and_loaded_by_us_and_by_plain_transformers(vlm, tmp_path):
         AutoTokenizer.from_pretrained(tmp_path)("the red star")["input_ids"]
         == vlm.tokenizer("the red star")["input_ids"]
     )
-    request = [Request("x", (Image.new("RGB", (64, 64), (3, 200, 9)),))]
+    request = [ModelRequest("x", (Image.new("RGB", (64, 64), (3, 200, 9)),))]
     assert torch.equal(ours.encode(request)[0].pixel_values, vlm.encode(request)[0].pixel_values)
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from benchmarks.avoid import Avoided, drop, drop_near_held_out, load_avoided, prompts
 from benchmarks.carried import read_mice, said
-from benchmarks.labels import Candidate
+from benchmarks.labels import TrainingRequest
 from benchmarks.mice import ENV, MiceText
 from benchmarks.near import jaccard
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from common.errors import BadData, MissingFile
 from tests.published import write_requests
 
@@ -24,8 +24,8 @@ WORDS = ["remove", "the", "dog", "dogs", "cat", "add", "a", "red", "hat", "pleas
 TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
 
 
-def candidate(id_: str, request: str, history: tuple[str, ...] = (), source: str = "psr") -> Candidate:
-    return Candidate(f"{source}-{id_}", request, source, "x", history, own_id=id_)
+def candidate(id_: str, request: str, history: tuple[str, ...] = (), source: str = "psr") -> TrainingRequest:
+    return TrainingRequest(f"{source}-{id_}", request, source, "x", history, own_id=id_)
 
 
 @settings(max_examples=150, deadline=None)
@@ -109,7 +109,7 @@ def test_all_of_a_published_test_file_is_kept_away_from(tmp_path: Path) -> None:
     alone = load_avoided(f"mice:{data}")
     assert len(alone.texts) == 40 and len(alone.ids) == 40  # though by their hash most would be for training
     mice_file(data / "cu_train.jsonl", *([f"Carve object {i} out", "And it"] for i in range(50)))
-    read = read_mice(Options(path=str(data)))
+    read = read_mice(BenchmarkOptions(path=str(data)))
     assert all("number" not in c.request and "number" not in " ".join(c.history) for c in read.candidates)
     assert len(read.evaluated) == 40 and read.left_out["turn of a published test session"] == 40
 
@@ -133,7 +133,7 @@ def test_a_later_turn_of_an_evaluated_session_is_kept_away_from_by_itself_too(tm
 
 @pytest.mark.skipif(not os.environ.get(ENV), reason=f"{ENV} is not set")
 def test_real_sessions() -> None:
-    read = read_mice(Options())
+    read = read_mice(BenchmarkOptions())
     assert len(read.candidates) > 7000 and len({c.id for c in read.candidates}) == len(read.candidates)
     kept, dropped = drop(read.candidates, [load_avoided("mice")], 0.7)
     tested = MiceText(split="test")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.catalogue import NAMES, card, load
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from common.errors import BadInput
 
 CONF = Path(__file__).parent.parent.parent / "conf" / "benchmark"
@@ -28,7 +28,7 @@ def test_a_config_asks_for_what_the_card_says(name: str) -> None:
     found = card(name)
     assert config["name"] == name and config.get("hub", "") in ("", found.source)
     assert not config.get("split") or config["split"] == found.split
-    assert set(config) - {"name", "max_edits", "train_share"} <= {f.name for f in dataclasses.fields(Options)}
+    assert set(config) - {"name", "max_edits", "train_share"} <= {f.name for f in dataclasses.fields(BenchmarkOptions)}
     if "samples" in config:
         assert str(config["samples"]) in found.sampling and f"seed {config['seed']}" in found.sampling
 

@@ -13,7 +13,7 @@ from huggingface_hub import errors as hf
 
 from benchmarks.hub import commit_of
 from benchmarks.item import Card
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.schema import TEXT
 from benchmarks.tables import open_table
 from common.errors import BadInput, ImageEditError, MissingFile, RunFailed
@@ -119,7 +119,7 @@ def test_every_refusal_is_explained(
         monkeypatch.setattr(datasets, "load_dataset", refuses)
     else:
         monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuses)
-    options = Options(revision=COMMIT if where == "load_dataset" else None)
+    options = BenchmarkOptions(revision=COMMIT if where == "load_dataset" else None)
     with pytest.raises(kind, match=says) as error:
         open_table(CARD, options, {"text": TEXT})
     assert "owner/toy" in str(error.value) and TOKEN not in str(error.value)
@@ -133,13 +133,13 @@ def test_a_mistake_of_ours_is_not_explained_away(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(datasets, "load_dataset", broken)
     with pytest.raises(Exception) as error:  # noqa: B017, PT011
-        open_table(CARD, Options(revision=COMMIT), {"text": TEXT})
+        open_table(CARD, BenchmarkOptions(revision=COMMIT), {"text": TEXT})
     assert not isinstance(error.value, ImageEditError)
 
 
 def test_the_hub_is_off_in_these_tests_and_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(MissingFile, match="HF_HUB_OFFLINE set.*benchmark.path"):
-        open_table(CARD, Options(), {"text": TEXT})
+        open_table(CARD, BenchmarkOptions(), {"text": TEXT})
 
 
 def test_a_full_commit_is_taken_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks.base import Edit
 from benchmarks.labels import BY_DATA, RECORDS, Labelled
-from benchmarks.prepared import Prepared
+from benchmarks.prepared import PreparedBenchmark
 from common.errors import BadData, BadInput, MissingFile
 
 
@@ -33,21 +33,21 @@ def prepared(folder: Path, n: int = 60, **more: object) -> Path:
 
 def test_parts_are_disjoint_and_whole(tmp_path: Path) -> None:
     folder = prepared(tmp_path / "set")
-    parts = {p: [s.id for s in Prepared(folder, p)] for p in ("train", "validation", "test", "all")}
+    parts = {p: [s.id for s in PreparedBenchmark(folder, p)] for p in ("train", "validation", "test", "all")}
     assert parts["all"] == [f"psr-{i}" for i in range(60)]
     assert sorted(parts["train"] + parts["validation"] + parts["test"]) == sorted(parts["all"])
     assert len(parts["train"]) > 35 and parts["test"]
 
 
 def test_gold_is_in_the_words_that_are_trained(tmp_path: Path) -> None:
-    sample = Prepared(prepared(tmp_path / "set", 1, kind="low", history=("before",)), "all")[0]
+    sample = PreparedBenchmark(prepared(tmp_path / "set", 1, kind="low", history=("before",)), "all")[0]
     assert sample.gold == (Edit("remove", "thing 0"), Edit("adjust", "image", "brighter"))
     assert (sample.kind, sample.history, sample.image) == ("low", ("before",), None)
 
 
 def test_pictures_are_within_the_folder_or_anywhere(tmp_path: Path) -> None:
     folder = prepared(tmp_path / "set", 1, picture="pictures/a.png")
-    data = Prepared(folder, "all")  # nothing is opened yet
+    data = PreparedBenchmark(folder, "all")  # nothing is opened yet
     with pytest.raises(MissingFile, match="record psr-0.*a.png"):
         _ = data[0].image
     (folder / "pictures").mkdir()
@@ -55,15 +55,15 @@ def test_pictures_are_within_the_folder_or_anywhere(tmp_path: Path) -> None:
     image = data[0].image
     assert image is not None and (image.size, image.mode) == ((5, 3), "RGB")
     far = prepared(tmp_path / "other", 1, picture=str(folder / "pictures" / "a.png"))
-    assert Prepared(far, "all")[0].image is not None
+    assert PreparedBenchmark(far, "all")[0].image is not None
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     for path in (None, "", tmp_path):
         with pytest.raises(MissingFile, match="experiments.prepare"):
-            Prepared(path)
+            PreparedBenchmark(path)
     with pytest.raises(BadInput, match="train, validation, test, all"):
-        Prepared(tmp_path, "dev")
+        PreparedBenchmark(tmp_path, "dev")
     (tmp_path / RECORDS).write_text("")
     with pytest.raises(BadData, match="no record in split 'train'"):
-        Prepared(tmp_path)
+        PreparedBenchmark(tmp_path)

@@ -12,9 +12,9 @@ from datasets import Features, Value
 from PIL import Image
 
 from benchmarks.item import Card
-from benchmarks.options import Options
+from benchmarks.options import BenchmarkOptions
 from benchmarks.schema import ANY, FLAG, INTEGER, NUMBER, PICTURE, TEXT, called, optional
-from benchmarks.tables import Picture, Table, open_table
+from benchmarks.tables import Table, TablePicture, open_table
 from common.errors import BadData, BadInput, MissingFile
 from tests import published
 from tests.benchmarks.conftest import COMMIT, Hub
@@ -61,7 +61,7 @@ FORMS = ("parquet", "shards", "disk", "arrow", "dict", "csv", "jsonl")
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_storage_gives_the_same_rows_and_pictures(form: str, tmp_path: Path) -> None:
-    table = open_table(CARD, Options(path=str(toy(tmp_path / form, form))), COLUMNS)
+    table = open_table(CARD, BenchmarkOptions(path=str(toy(tmp_path / form, form))), COLUMNS)
     assert len(table) == 7
     assert table.column("text") == [f"t{i}" for i in range(7)]
     assert [table.row(i) for i in range(7)] == [{"text": f"t{i}", "n": i} for i in range(7)]
@@ -70,7 +70,7 @@ def test_every_form_of_storage_gives_the_same_rows_and_pictures(form: str, tmp_p
 
 @pytest.mark.parametrize("form", ["parquet", "disk", "csv"])
 def test_a_part_keeps_the_order_asked_for_and_the_numbers_of_the_whole(form: str, tmp_path: Path) -> None:
-    part = open_table(CARD, Options(path=str(toy(tmp_path, form))), COLUMNS).only([5, 0, 3])
+    part = open_table(CARD, BenchmarkOptions(path=str(toy(tmp_path, form))), COLUMNS).only([5, 0, 3])
     assert part.column("n") == [5, 0, 3] and [part.number(i) for i in range(3)] == [5, 0, 3]
     assert [published.shown(part.needed(i, "p")())[0] for i in range(3)] == [5, 0, 3]
     again = part.only([2, 0])
@@ -79,13 +79,13 @@ def test_a_part_keeps_the_order_asked_for_and_the_numbers_of_the_whole(form: str
 
 @pytest.mark.parametrize("form", ["parquet", "disk", "csv"])
 def test_a_picture_can_be_sent_to_another_process(form: str, tmp_path: Path) -> None:
-    picture = open_table(CARD, Options(path=str(toy(tmp_path, form))), COLUMNS).needed(4, "p")
+    picture = open_table(CARD, BenchmarkOptions(path=str(toy(tmp_path, form))), COLUMNS).needed(4, "p")
     sent = pickle.loads(pickle.dumps(picture))
-    assert isinstance(sent, Picture) and published.shown(sent())[0] == 4
+    assert isinstance(sent, TablePicture) and published.shown(sent())[0] == 4
 
 
 def test_no_picture_is_opened_by_reading_rows(tmp_path: Path, opened: list[str]) -> None:
-    table = open_table(CARD, Options(path=str(toy(tmp_path, "parquet"))), COLUMNS)
+    table = open_table(CARD, BenchmarkOptions(path=str(toy(tmp_path, "parquet"))), COLUMNS)
     table.column("text")
     pictures = [table.needed(i, "p") for i in range(7) if table.row(i)]
     assert opened == []
@@ -101,14 +101,14 @@ def test_a_picture_is_upright_and_rgb_whatever_the_file(tmp_path: Path) -> None:
     lying.save(tmp_path / "a.jpg", exif=exif)
     Image.new("P", (5, 4)).save(tmp_path / "b.gif")
     (tmp_path / "test.jsonl").write_text('{"text": "a", "p": "a.jpg"}\n{"text": "b", "p": "b.gif"}\n')
-    table = open_table(CARD, Options(path=str(tmp_path)), {"text": TEXT, "p": PICTURE})
+    table = open_table(CARD, BenchmarkOptions(path=str(tmp_path)), {"text": TEXT, "p": PICTURE})
     found = [table.needed(i, "p")() for i in range(2)]
     assert [(f.mode, f.size) for f in found] == [("RGB", (10, 30)), ("RGB", (5, 4))]
 
 
 def test_from_the_hub_text_is_read_first_and_only_the_pictures_of_the_rows_used(hub: Hub, tmp_path: Path) -> None:
     hub.sets["owner/toy"] = toy(tmp_path / "data", "shards")
-    table = open_table(CARD, Options(), COLUMNS)
+    table = open_table(CARD, BenchmarkOptions(), COLUMNS)
     asked = [c.get("columns") for c in hub.calls]
     assert asked == [None, ["text", "n"]]  # the schema, which reads no row; then the text
     used = table.only([6, 1])
@@ -124,7 +124,7 @@ def test_what_was_streamed_is_not_asked_for_again(hub: Hub, tmp_path: Path) -> N
     hub.sets["owner/toy"] = toy(tmp_path / "data", "parquet")
 
     def use(revision: str | None) -> tuple[Any, ...]:
-        part = open_table(CARD, Options(revision=revision), COLUMNS).only([2, 4])
+        part = open_table(CARD, BenchmarkOptions(revision=revision), COLUMNS).only([2, 4])
         return part.column("text"), published.shown(part.needed(1, "p")())
 
     first = use(None)
@@ -135,9 +135,9 @@ def test_what_was_streamed_is_not_asked_for_again(hub: Hub, tmp_path: Path) -> N
 
 def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     published.write(tmp_path, rows(), FEATURES, "test")
-    assert len(open_table(CARD, Options(path=str(tmp_path)), COLUMNS)) == 7
+    assert len(open_table(CARD, BenchmarkOptions(path=str(tmp_path)), COLUMNS)) == 7
     published.write(tmp_path, rows(3), FEATURES, "test")
-    assert len(open_table(CARD, Options(path=str(tmp_path)), COLUMNS)) == 3
+    assert len(open_table(CARD, BenchmarkOptions(path=str(tmp_path)), COLUMNS)) == 3
 
 
 def test_a_hub_set_that_is_no_parquet_is_read_too(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_hub_set_that_is_no_parquet_is_read_too(hub: Hub, tmp_path: Path, monk
         return parquet(path, **kwargs)
 
     monkeypatch.setattr(datasets, "load_dataset", no_columns)
-    table = open_table(CARD, Options(), COLUMNS)
+    table = open_table(CARD, BenchmarkOptions(), COLUMNS)
     assert table.column("n") == list(range(7)) and published.shown(table.needed(3, "p")())[0] == 3
 
 
@@ -169,7 +169,7 @@ def test_a_hub_set_that_is_no_parquet_is_read_too(hub: Hub, tmp_path: Path, monk
 )
 def test_a_wrong_schema_is_said_by_column(form: str, columns: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(BadData, match=says) as error:
-        open_table(CARD, Options(path=str(toy(tmp_path, form))), columns)
+        open_table(CARD, BenchmarkOptions(path=str(toy(tmp_path, form))), columns)
     assert "ask the owner" in str(error.value) and str(tmp_path) in str(error.value)
 
 
@@ -182,7 +182,7 @@ def test_columns_may_be_called_otherwise_or_be_absent(tmp_path: Path) -> None:
         "mask": optional(PICTURE),
         "kind": optional(TEXT),
     }
-    table = open_table(CARD, Options(path=path), columns)
+    table = open_table(CARD, BenchmarkOptions(path=path), columns)
     assert table.row(1) == {"said": "t1", "x": 0.5, "n": 1, "kind": None}
     assert table.column("kind") == [None] * 7 and table.picture(0, "mask") is None
     assert table.names == {"said": "text", "x": "x", "n": "n"}
@@ -193,7 +193,7 @@ def test_columns_may_be_called_otherwise_or_be_absent(tmp_path: Path) -> None:
 def test_an_empty_cell_is_said_by_row_and_column(tmp_path: Path) -> None:
     holed = rows()
     holed[4]["text"] = None
-    table = open_table(CARD, Options(path=str(published.write(tmp_path, holed, FEATURES, "test"))), COLUMNS)
+    table = open_table(CARD, BenchmarkOptions(path=str(published.write(tmp_path, holed, FEATURES, "test"))), COLUMNS)
     assert table.row(3)["text"] == "t3"
     with pytest.raises(BadData, match="row 4, column 'text' is empty"):
         table.row(4)
@@ -203,7 +203,7 @@ def test_an_empty_cell_is_said_by_row_and_column(tmp_path: Path) -> None:
 
 def test_in_a_csv_only_an_empty_cell_is_empty(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("text,n\nNone,1\nNA,2\n,3\n")
-    table = open_table(CARD, Options(path=str(tmp_path)), {"text": TEXT, "n": INTEGER})
+    table = open_table(CARD, BenchmarkOptions(path=str(tmp_path)), {"text": TEXT, "n": INTEGER})
     assert [table.row(i)["text"] for i in range(2)] == ["None", "NA"]
     with pytest.raises(BadData, match="row 2, column 'text' is empty"):
         table.row(2)
@@ -213,12 +213,14 @@ def test_a_null_picture_is_found_before_it_is_opened_where_that_costs_nothing(tm
     holed = rows()
     holed[4]["p"] = None
     mapped = open_table(
-        CARD, Options(path=str(published.write(tmp_path / "a", holed, FEATURES, "test", "disk"))), COLUMNS
+        CARD, BenchmarkOptions(path=str(published.write(tmp_path / "a", holed, FEATURES, "test", "disk"))), COLUMNS
     )
     with pytest.raises(BadData, match="row 4, column 'p': there is no picture"):
         mapped.check()
     assert mapped.only([1, 2]).check().column("n") == [1, 2]
-    streamed = open_table(CARD, Options(path=str(published.write(tmp_path / "b", holed, FEATURES, "test"))), COLUMNS)
+    streamed = open_table(
+        CARD, BenchmarkOptions(path=str(published.write(tmp_path / "b", holed, FEATURES, "test"))), COLUMNS
+    )
     picture = streamed.check().needed(4, "p")
     with pytest.raises(BadData, match="row 4, column 'p': there is no picture"):
         picture()
@@ -227,7 +229,7 @@ def test_a_null_picture_is_found_before_it_is_opened_where_that_costs_nothing(tm
 def test_a_missing_picture_file_is_named_before_anything_starts(tmp_path: Path) -> None:
     path = toy(tmp_path, "csv")
     (path / "images" / "3.png").unlink()
-    table = open_table(CARD, Options(path=str(path)), COLUMNS)
+    table = open_table(CARD, BenchmarkOptions(path=str(path)), COLUMNS)
     with pytest.raises(MissingFile, match=r"row 3, column 'p': there is no picture 3\.png"):
         table.check()
     with pytest.raises(MissingFile, match=r"3\.png cannot be read"):
@@ -238,7 +240,7 @@ def test_a_damaged_picture_is_said_by_row(tmp_path: Path) -> None:
     torn = rows()
     torn[2]["p"] = {"bytes": published.png(published.picture(2, size=(200, 200)))["bytes"][:80], "path": None}
     table = open_table(
-        CARD, Options(path=str(published.write(tmp_path, torn, FEATURES, "test", "disk"))), COLUMNS
+        CARD, BenchmarkOptions(path=str(published.write(tmp_path, torn, FEATURES, "test", "disk"))), COLUMNS
     ).check()
     with pytest.raises(BadData, match="row 2, column 'p': not a readable picture"):
         table.needed(2, "p")()
@@ -248,37 +250,37 @@ def test_a_damaged_picture_is_said_by_row(tmp_path: Path) -> None:
 def test_a_damaged_file_is_said(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"<html>404 Not Found</html>" * 20)
     with pytest.raises(BadData, match="damaged or not what its name says"):
-        open_table(CARD, Options(path=str(tmp_path)), COLUMNS)
+        open_table(CARD, BenchmarkOptions(path=str(tmp_path)), COLUMNS)
 
 
 def test_what_is_not_there_is_said_with_what_is(tmp_path: Path) -> None:
     with pytest.raises(MissingFile, match="there is nothing at .*ask the owner"):
-        open_table(CARD, Options(path=str(tmp_path / "no")), COLUMNS)
+        open_table(CARD, BenchmarkOptions(path=str(tmp_path / "no")), COLUMNS)
     with pytest.raises(MissingFile, match="no data in"):
-        open_table(CARD, Options(path=str(tmp_path)), COLUMNS)
+        open_table(CARD, BenchmarkOptions(path=str(tmp_path)), COLUMNS)
     path = str(toy(tmp_path / "dict", "dict"))
     with pytest.raises(MissingFile, match="no split 'validation', but dev, test"):
-        open_table(CARD, Options(path=path, split="validation"), COLUMNS)
+        open_table(CARD, BenchmarkOptions(path=path, split="validation"), COLUMNS)
     (tmp_path / "note.txt").touch()
     with pytest.raises(BadInput, match="is none of"):
-        open_table(CARD, Options(path=str(tmp_path / "note.txt")), COLUMNS)
+        open_table(CARD, BenchmarkOptions(path=str(tmp_path / "note.txt")), COLUMNS)
 
 
 def test_the_split_may_be_overridden_and_must_be_chosen_where_there_are_several(tmp_path: Path) -> None:
     path = str(toy(tmp_path, "dict"))
-    assert len(open_table(CARD, Options(path=path), COLUMNS, "dev")) == 1
+    assert len(open_table(CARD, BenchmarkOptions(path=path), COLUMNS, "dev")) == 1
     undecided = Card("toy", "", "", "", "", "", "", "", "ask")
     with pytest.raises(BadInput, match=r"several splits \(dev, test\)"):
-        open_table(undecided, Options(path=path), COLUMNS)
+        open_table(undecided, BenchmarkOptions(path=path), COLUMNS)
     with pytest.raises(BadInput, match="has no Hub id"):
-        open_table(undecided, Options(), COLUMNS)
+        open_table(undecided, BenchmarkOptions(), COLUMNS)
 
 
 def test_a_table_is_safe_for_many_threads(tmp_path: Path, hub: Hub) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     hub.sets["owner/toy"] = toy(tmp_path / "data", "parquet")
-    table: Table = open_table(CARD, Options(), COLUMNS)
+    table: Table = open_table(CARD, BenchmarkOptions(), COLUMNS)
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(lambda i: published.shown(table.needed(i % 7, "p")())[0], range(28)))
     assert seen == [i % 7 for i in range(28)]

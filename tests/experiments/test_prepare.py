@@ -17,7 +17,7 @@ from benchmarks.base import Edit
 from benchmarks.labels import MANIFEST, RECORDS, read_records
 from benchmarks.mice import ENV, MiceText
 from benchmarks.near import jaccard
-from benchmarks.prepared import Prepared
+from benchmarks.prepared import PreparedBenchmark
 from common.errors import BadData, BadInput, MissingFile, RunFailed
 from conf.schema import PrepareConfig
 from experiments.build.benchmarks import held_out_samples, train_samples
@@ -225,7 +225,7 @@ def test_a_prepared_set_trains_and_tests(tmp_path: Path) -> None:
     run = typed(compose("run", ["benchmark=prepared", f"benchmark.path={tmp_path / 'set'}"]))
     samples = train_samples(run.benchmark, 64, seed=0)
     drawn = [samples(i) for i in range(50)]
-    own = {s.id for s in Prepared(tmp_path / "set", "train")}
+    own = {s.id for s in PreparedBenchmark(tmp_path / "set", "train")}
     assert {s.id for s in drawn} <= own and samples(3) == samples(3)
     assert all(s.gold[0].action == "remove" and build_request("{history}{request}", s).text for s in drawn)
     tested = held_out_samples(run.benchmark, 64, None, 0)
@@ -294,7 +294,7 @@ def test_complex_edit_carries_labels_where_they_can_be_read(tmp_path: Path, monk
     assert manifest["sources"]["complex_edit"]["sequences_not_read"] == {"a step about an earlier": 1}
     assert "test_syn" in manifest["sources"]["complex_edit"]["missing"][0]
     assert made["0000/c1"].picture == made["0000/c2"].picture != made["0001/c1"].picture  # one copy for each picture
-    sizes = {s.id: s.image.size for s in Prepared(tmp_path / "set", "all") if s.image is not None}
+    sizes = {s.id: s.image.size for s in PreparedBenchmark(tmp_path / "set", "all") if s.image is not None}
     assert sizes["complex_edit-real/0001/c1"] == (6, 7) and len(sizes) == 3
 
     client = Labeller({"Add a bright red moon.": ['{"actions":["Add"],"subjects":["bright red moon"],"goals":[null]}']})
@@ -344,7 +344,7 @@ def test_real_sessions_need_no_model(tmp_path: Path) -> None:
         and manifest["cost"]["calls"] == 0
         and manifest["by_label"] == {"data": manifest["records"]}
     )
-    train = {s.id.removeprefix("mice-") for s in Prepared(tmp_path / "set", "train")}
+    train = {s.id.removeprefix("mice-") for s in PreparedBenchmark(tmp_path / "set", "train")}
     tested = {s.id for s in MiceText(split="test")}
     assert not train & tested
-    assert {s.id.removeprefix("mice-") for s in Prepared(tmp_path / "set", "test")} == tested
+    assert {s.id.removeprefix("mice-") for s in PreparedBenchmark(tmp_path / "set", "test")} == tested

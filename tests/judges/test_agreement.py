@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.item import Card, Item
-from benchmarks.preferences.base import Candidate, Comparison, Group, PreferenceSet, majority
+from benchmarks.preferences.base import EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet, majority
 from common.correlation import fisher_mean, spearman
 from common.errors import BadInput
 from judges import agreement, ratings
-from judges.answers import Answer, answers_from_scores, answers_from_votes, mirrored
+from judges.answers import JudgedPair, answers_from_scores, answers_from_votes, mirrored
 from judges.findings import findings_from_scores, findings_from_votes
 from judges.self_preference import model_shares
 
@@ -25,23 +25,23 @@ CARD = Card("set", "a set", "here", "", "none", "", "", "all", "write it")
 ITEM = Item(id="i", request="do it", gold=())
 
 
-def answer(human: str, margin: float | None, group: str = "", **more: object) -> Answer:
-    return Answer(group=group or f"g{id(object())}", human=human, margin=margin, cluster=group or "", **more)  # type: ignore[arg-type]
+def answer(human: str, margin: float | None, group: str = "", **more: object) -> JudgedPair:
+    return JudgedPair(group=group or f"g{id(object())}", human=human, margin=margin, cluster=group or "", **more)  # type: ignore[arg-type]
 
 
-def rows(*pairs: tuple[str, float | None], **more: object) -> list[Answer]:
-    return [Answer(f"g{i}", h, m, cluster=f"g{i}", **more) for i, (h, m) in enumerate(pairs)]  # type: ignore[arg-type]
+def rows(*pairs: tuple[str, float | None], **more: object) -> list[JudgedPair]:
+    return [JudgedPair(f"g{i}", h, m, cluster=f"g{i}", **more) for i, (h, m) in enumerate(pairs)]  # type: ignore[arg-type]
 
 
-def ranked(name: str, scores: Sequence[float], human: Sequence[int]) -> Group:
+def ranked(name: str, scores: Sequence[float], human: Sequence[int]) -> PreferenceGroup:
     """A group of edits with all comparisons; `human` holds places, smaller is better."""
     pairs = [
-        Comparison(i, j, "a" if human[i] < human[j] else "b" if human[i] > human[j] else "tie")
+        PreferencePair(i, j, "a" if human[i] < human[j] else "b" if human[i] > human[j] else "tie")
         for i in range(len(scores))
         for j in range(i + 1, len(scores))
     ]
-    edits = tuple(Candidate(f"{name}/{k}", score=s) for k, s in enumerate(scores))
-    return Group(name, replace(ITEM, id=name), edits, tuple(pairs), f"{len(scores)}-way", cluster=name)
+    edits = tuple(EditCandidate(f"{name}/{k}", score=s) for k, s in enumerate(scores))
+    return PreferenceGroup(name, replace(ITEM, id=name), edits, tuple(pairs), f"{len(scores)}-way", cluster=name)
 
 
 def own_scores(data: PreferenceSet) -> dict[str, dict[str, float] | None]:
@@ -104,7 +104,7 @@ def test_random_rankings_reach_the_published_chance_level_of_k_factorial() -> No
 def test_strict_accuracy_by_hand() -> None:
     """Task x: higher, equal, lower, higher: 2 of 4. Task y: higher: 1 of 1. Unweighted: 3/4, not 3/5."""
     found = rows(("a", 2.0), ("a", 0.0), ("b", 1.0), ("b", -1.0), kind="x") + [
-        Answer("y", "a", 0.1, kind="y", cluster="y")
+        JudgedPair("y", "a", 0.1, kind="y", cluster="y")
     ]
     cell = agreement.strict_accuracy(found)
     assert (cell.value, cell.n) == (0.75, 5)
@@ -115,7 +115,8 @@ def test_four_way_accuracy_by_hand() -> None:
     human = ["a", "a", "tie_good", "tie_good", "tie_good", "tie_bad", "tie_bad", "b"]
     sign = {"a": 1.0, "b": -1.0}
     found = [
-        Answer(str(i), h, sign.get(s, 0.0), s, cluster=str(i)) for i, (s, h) in enumerate(zip(said, human, strict=True))
+        JudgedPair(str(i), h, sign.get(s, 0.0), s, cluster=str(i))
+        for i, (s, h) in enumerate(zip(said, human, strict=True))
     ]
     # right: a for a, tie_good for tie_good, and the tie without saying which for either
     assert agreement.four_way_accuracy(found).value == 4 / 8
@@ -162,7 +163,7 @@ def test_which_edit_is_called_a_changes_no_number(found: list[tuple[str, int, bo
 
 
 def test_swapping_twice_is_nothing_and_mirroring_balances() -> None:
-    one = Answer("g", "a", 2.0, "a", models=("x", "y"), votes=("a", "tie", "b"))
+    one = JudgedPair("g", "a", 2.0, "a", models=("x", "y"), votes=("a", "tie", "b"))
     assert one.swapped.swapped == one and one.swapped.models == ("y", "x") and one.swapped.votes == ("b", "tie", "a")
     both = mirrored([one])
     assert sum(r.margin or 0 for r in both) == 0 and {r.human for r in both} == {"a", "b"}
@@ -201,15 +202,17 @@ def test_kappa_over_both_sides_by_hand() -> None:
 def test_raters_agree_by_hand_and_relabelling_them_changes_nothing() -> None:
     """Votes (a, a) and (a, b): both sides: aa, bb, ab, ba. Agreement 1/2; each label half: chance 1/2; kappa 0."""
     found = [
-        Answer("1", "a", 1.0, votes=("a", "a"), cluster="1"),
-        Answer("2", "tie", 1.0, votes=("a", "b"), cluster="2"),
+        JudgedPair("1", "a", 1.0, votes=("a", "a"), cluster="1"),
+        JudgedPair("2", "tie", 1.0, votes=("a", "b"), cluster="2"),
     ]
     assert agreement.rater_kappa(found).value == pytest.approx(0.0)
     rng = np.random.default_rng(2)
-    many = [Answer(str(i), "a", 0.0, votes=tuple(rng.choice(["a", "b", "tie"], 4)), cluster=str(i)) for i in range(30)]
+    many = [
+        JudgedPair(str(i), "a", 0.0, votes=tuple(rng.choice(["a", "b", "tie"], 4)), cluster=str(i)) for i in range(30)
+    ]
     turned = [replace(r, votes=r.votes[::-1]) for r in many]
     assert agreement.rater_kappa(many) == agreement.rater_kappa(turned)
-    odd = agreement.rater_kappa([*many, Answer("x", "a", 0.0, votes=("a", "b"), cluster="x"), answer("a", 1.0)])
+    odd = agreement.rater_kappa([*many, JudgedPair("x", "a", 0.0, votes=("a", "b"), cluster="x"), answer("a", 1.0)])
     assert odd.value == agreement.rater_kappa(many).value and "2 comparisons with another number left out" in odd.note
     assert agreement.rater_kappa(rows(("a", 1.0))).value is None
 
@@ -239,7 +242,7 @@ def test_a_judge_that_favours_one_model_is_found_and_an_honest_one_is_not() -> N
         gap = rng.normal()
         human = "a" if gap > 0 else "b"
         margin = gap + rng.normal() * 0.5
-        row = Answer(str(i), human, margin, cluster=str(i), models=(str(one), str(two)))
+        row = JudgedPair(str(i), human, margin, cluster=str(i), models=(str(one), str(two)))
         honest.append(row)
         vain.append(replace(row, margin=margin + 1.0 * (one == "own") - 1.0 * (two == "own")))
     assert all(s.excess.adjusted > 0.05 for s in model_shares(honest))  # type: ignore[operator]
@@ -263,15 +266,17 @@ def rated_set(n: int = 40, models: int = 3, noise: float = 0.3) -> PreferenceSet
                 tuple(float(np.clip(round(2 * (level + rng.normal() * noise)) / 2, 0, 1)) for _ in range(2))
                 for _ in range(3)
             )
-            edits.append(Candidate(f"{i}/{m}", model=f"m{m}", score=level, ratings=given))
-        groups.append(Group(f"u{i}", ITEM, tuple(edits), cluster=f"u{i}"))
+            edits.append(EditCandidate(f"{i}/{m}", model=f"m{m}", score=level, ratings=given))
+        groups.append(PreferenceGroup(f"u{i}", ITEM, tuple(edits), cluster=f"u{i}"))
     return PreferenceSet(CARD, tuple(groups), "ratings", ("SC", "PQ"))
 
 
 def test_the_human_overall_by_hand() -> None:
     """Raters [1, 0.5], [0.5, 0.5], [0, 1]: sqrt(0.5), 0.5, 0; mean 0.4024, not sqrt of mean SC times mean PQ = 0.5774."""
     data = PreferenceSet(
-        CARD, (Group("u", ITEM, (Candidate("u/m", model="m", ratings=((1, 0.5), (0.5, 0.5), (0, 1))),)),), "ratings"
+        CARD,
+        (PreferenceGroup("u", ITEM, (EditCandidate("u/m", model="m", ratings=((1, 0.5), (0.5, 0.5), (0, 1))),)),),
+        "ratings",
     )
     (row,) = ratings.rated(data, {"u/m": {"overall": 5.0}})
     assert np.mean(row.people) == pytest.approx((math.sqrt(0.5) + 0.5) / 3)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.backends.base import Completion, Request
+from agents.backends.base import Completion, ModelRequest
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
@@ -67,7 +67,7 @@ def client(backend, cache=None, **changed) -> LocalClient:
 
 def test_pictures_and_text_go_in_their_order_with_a_system_turn(backend):
     vlm = backend.vlm
-    mixed = Request(parts=("first", picture(1), "second", picture(2)), system="be fair")
+    mixed = ModelRequest(parts=("first", picture(1), "second", picture(2)), system="be fair")
     ids = vlm.encode([mixed])[0]
     told = vlm.tokenizer.decode(ids.input_ids.tolist())
     pieces = ["be fair", "first", "<|image_pad|>", "second", "<|image_pad|>"]
@@ -76,10 +76,10 @@ def test_pictures_and_text_go_in_their_order_with_a_system_turn(backend):
         start = told.index(piece, start)
         places.append(start)
     assert places == sorted(places) and ids.grid_thw is not None and len(ids.grid_thw) == 2
-    plain, same = vlm.encode([Request("hello", (picture(1),)), Request(parts=(picture(1), "hello"))])
+    plain, same = vlm.encode([ModelRequest("hello", (picture(1),)), ModelRequest(parts=(picture(1), "hello"))])
     assert torch.equal(plain.input_ids, same.input_ids)
     with pytest.raises(BadInput, match="parts"):
-        Request("text", parts=("more",))
+        ModelRequest("text", parts=("more",))
 
 
 def test_questions_of_many_threads_are_gathered_and_none_is_lost_or_swapped(backend):

@@ -20,7 +20,7 @@ import torch
 import yaml
 from PIL import Image
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
@@ -64,8 +64,8 @@ def sample(step: int, j: int) -> EditSample:
     return EditSample(f"{step}-{j}", "write letters " + "x" * (j % 4), (), picture=picture)
 
 
-def to_request(s: EditSample) -> Request:
-    return Request(s.request, () if s.image is None else (s.image,))
+def to_request(s: EditSample) -> ModelRequest:
+    return ModelRequest(s.request, () if s.image is None else (s.image,))
 
 
 def letters(samples: list[EditSample], texts: list[str], seeds: list[int]) -> list[Scored]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput
@@ -20,7 +20,7 @@ from rl.policies.text import TextBatch, TextPolicy
 from tests.rl.runs import CONFIG, outcome, train
 
 LORA = Lora(rank=4, alpha=8)
-REQUEST = Request("write", (Image.new("RGB", (32, 32), (200, 90, 10)),))
+REQUEST = ModelRequest("write", (Image.new("RGB", (32, 32), (200, 90, 10)),))
 ANSWER = [40, 41, 42, 43]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agents.backends.attention import use_grouped_attention
-from agents.backends.base import Request, Sampling
+from agents.backends.base import ModelRequest, Sampling
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm
 from common.errors import BadInput
@@ -20,9 +20,9 @@ from rl.policies.text import TextBatch, TextPolicy
 from rl.prefix import BLOCK, grow, pack
 
 REQUESTS = [
-    Request("add a hat", (Image.new("RGB", (64, 64), "red"),)),
-    Request("a longer request without a picture"),
-    Request("two", (Image.new("RGB", (32, 64), "blue"), Image.new("RGB", (64, 64), "green"))),
+    ModelRequest("add a hat", (Image.new("RGB", (64, 64), "red"),)),
+    ModelRequest("a longer request without a picture"),
+    ModelRequest("two", (Image.new("RGB", (32, 64), "blue"), Image.new("RGB", (64, 64), "green"))),
 ]
 LONG = [20, 30, 40, 50, 60, 70]
 # Ragged, forking early and late, equal ones, one that another continues, one token; and a group where nothing is shared.

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from common.errors import BadInput
 from rl.clock import Clock
 from rl.config import SFTConfig
@@ -19,7 +19,7 @@ WORDS = ("red star", "blue moon", "a very long description of a thing", "tree")
 
 
 def examples(step: int) -> list[SFTExample]:
-    return [SFTExample(Request(f"say {WORDS[(step + k) % 4]}"), WORDS[(step + k) % 4]) for k in range(4)]
+    return [SFTExample(ModelRequest(f"say {WORDS[(step + k) % 4]}"), WORDS[(step + k) % 4]) for k in range(4)]
 
 
 def weights(vlm) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_it_learns_four_answers(tiny_vlm):
 
 
 def test_log_probs_are_those_of_each_example_alone(tiny_vlm):
-    prompts = tiny_vlm.encode([Request("a"), Request("a much longer prompt than the other one")])
+    prompts = tiny_vlm.encode([ModelRequest("a"), ModelRequest("a much longer prompt than the other one")])
     answers, policy = [answer_ids(tiny_vlm, "x y z"), answer_ids(tiny_vlm, "w")], AnswerPolicy(tiny_vlm)
     together = policy(TextBatch(prompts, answers))
     assert together.mask_BT.sum(1).tolist() == [len(a) for a in answers]
@@ -100,7 +100,7 @@ def test_bad_settings_are_named():
 
 
 def test_the_vocabulary_in_pieces_changes_nothing(tiny_vlm, monkeypatch):
-    prompts = tiny_vlm.encode([Request("a"), Request("a longer prompt")])
+    prompts = tiny_vlm.encode([ModelRequest("a"), ModelRequest("a longer prompt")])
     answers = [answer_ids(tiny_vlm, "x y z"), answer_ids(tiny_vlm, "some words")]
     results = []
     for chunk in (1024, 3):

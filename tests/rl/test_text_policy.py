@@ -4,15 +4,15 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput
 from rl.policies.text import TextBatch, TextPolicy
 
 REQUESTS = [
-    Request("add a hat", (Image.new("RGB", (64, 64), "red"),)),
-    Request("a longer request without a picture"),
-    Request("two", (Image.new("RGB", (32, 64), "blue"), Image.new("RGB", (64, 64), "green"))),
+    ModelRequest("add a hat", (Image.new("RGB", (64, 64), "red"),)),
+    ModelRequest("a longer request without a picture"),
+    ModelRequest("two", (Image.new("RGB", (32, 64), "blue"), Image.new("RGB", (64, 64), "green"))),
 ]
 ANSWERS = [[20, 30, 40], [50] * 9, [60]]
 

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from PIL import Image
 from torch import Tensor
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.jsonl import read_jsonl
@@ -37,7 +37,7 @@ NUMBERS = OptimizerConfig(lr=2e-3, warmup_steps=2, max_grad_norm=0.5, weight_dec
 SCHEDULE = Trapezoid(2e-3, warmup=2, decay_share=0.5, updates=4)
 RUN = replace(CONFIG, lr=5e-4, warmup_steps=1, steps=4, kl_log_sequences=4)
 REQUESTS = [  # pictures in places 1, 2, 4, 5: one rank's micro-batch may have none while another's has some
-    Request(f"write {'x' * j}", (Image.new("RGB", (32, 32), (j * 53 % 256, 90, 10)),) if j % 3 else ())
+    ModelRequest(f"write {'x' * j}", (Image.new("RGB", (32, 32), (j * 53 % 256, 90, 10)),) if j % 3 else ())
     for j in range(6)
 ]
 COMPLETIONS = [[(7 * j + 13 * t) % 200 + 10 for t in range(3 + j)] for j in range(6)]

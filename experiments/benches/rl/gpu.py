@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from agents.backends.base import Request, Sampling
+from agents.backends.base import ModelRequest, Sampling
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
 from benchmarks.base import EditSample
@@ -46,15 +46,15 @@ def matmul_peak(device: str, dtype: torch.dtype, size: int = 8192, repeats: int 
     return 2 * size**3 * repeats / (time.perf_counter() - start)
 
 
-def long_request(vlm: VLM, sample: EditSample, tokens: int) -> Request:
+def long_request(vlm: VLM, sample: EditSample, tokens: int) -> ModelRequest:
     """The sample's picture and request, lengthened word by word until the prompt has at least so many tokens."""
     images = () if sample.image is None else (sample.image,)
     text = sample.request
-    missing = tokens - len(vlm.encode([Request(text, images)])[0])
+    missing = tokens - len(vlm.encode([ModelRequest(text, images)])[0])
     while missing > 0:
         text += " and then" * max(1, missing // 2)
-        missing = tokens - len(vlm.encode([Request(text, images)])[0])
-    return Request(text, images)
+        missing = tokens - len(vlm.encode([ModelRequest(text, images)])[0])
+    return ModelRequest(text, images)
 
 
 def measure_gpu(

@@ -11,7 +11,7 @@ import torch
 import transformers
 from PIL import Image
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
@@ -89,8 +89,8 @@ def sample(row: dict[str, str]) -> EditSample:
     return EditSample(row["id"], row["text"], (), picture=Image.open(row["image"]).convert("RGB"))
 
 
-def to_request(found: EditSample) -> Request:
-    return Request(found.request, () if found.image is None else (found.image,))
+def to_request(found: EditSample) -> ModelRequest:
+    return ModelRequest(found.request, () if found.image is None else (found.image,))
 
 
 if __name__ == "__main__":

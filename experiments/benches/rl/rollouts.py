@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agents.backends.base import Backend, Request, Sampling
+from agents.backends.base import Backend, ModelRequest, Sampling
 from common.errors import RunFailed
 from experiments.benches.rl.lockstep import in_turns, row, timed
 
@@ -13,7 +13,7 @@ from experiments.benches.rl.lockstep import in_turns, row, timed
 def compare_rollouts(
     ours: Backend,
     peer: Backend,
-    requests: Sequence[Request],
+    requests: Sequence[ModelRequest],
     n: int,
     tokens: int,
     repeats: int,
@@ -26,7 +26,7 @@ def compare_rollouts(
 
     def side(k: int, backend: Backend) -> Callable[[], float]:
         def work() -> None:
-            fresh = [Request(r.text, r.images) for r in requests]
+            fresh = [ModelRequest(r.text, r.images) for r in requests]
             rows = backend.generate(fresh, n, Sampling(tokens, seed=len(drawn[k])))
             drawn[k].append(sum(len(c.token_ids) for row_ in rows for c in row_))
 

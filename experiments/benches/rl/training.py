@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from agents.backends.vlm import VLM, Encoded
+from agents.backends.vlm import VLM, EncodedPrompt
 from common.errors import RunFailed
 from experiments.benches.rl.lockstep import in_turns, row, timed
 from rl.policies.text import TextBatch, TextPolicy
@@ -26,7 +26,7 @@ class Pass:
     """Forward and backward over a batch of groups, `at_once` completions at a time, gradients added up."""
 
     def __init__(
-        self, vlm: VLM, shared: bool, prompts: Sequence[Encoded], answers: Sequence[Sequence[int]], at_once: int
+        self, vlm: VLM, shared: bool, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[int]], at_once: int
     ):
         self.policy = TextPolicy(vlm, frozen_vision=True, shared_prefix=shared)
         self.prompts, self.answers, self.at_once = prompts, answers, at_once
@@ -58,7 +58,7 @@ def gradients_apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]
 
 def compare_training(
     vlm: VLM,
-    prompts: Sequence[Encoded],
+    prompts: Sequence[EncodedPrompt],
     group: int,
     ratio: float,
     repeats: int,

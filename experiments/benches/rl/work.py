@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.backends.base import Request
+from agents.backends.base import ModelRequest
 from agents.backends.vlm import VLM, load_vlm, save_vlm
 from agents.decomposer import build_request, load_prompt
 from benchmarks.base import EditSample
@@ -42,7 +42,7 @@ def samples(shape: Shape, count: int) -> list[EditSample]:
     return [bench.sample(i) for i in range(count)]
 
 
-def requests(found: list[EditSample]) -> list[Request]:
+def requests(found: list[EditSample]) -> list[ModelRequest]:
     """As the decomposer asks."""
     template = load_prompt("decompose_tiny")
     return [build_request(template, s) for s in found]
