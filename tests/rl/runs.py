@@ -1,22 +1,12 @@
-"""A whole GRPO run small enough for a test, and a way to be killed in the middle of it.
-
-`python -m tests.rl.runs <model folder> <out folder>` plays every kill point of KILLS in forked children (SIGKILL, then the
-same run again until it ends) and prints one JSON object: point -> [checksum of the weights, metrics rows, sample rows].
-"""
+"""A whole GRPO run small enough for a test."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from PIL import Image
 
@@ -25,7 +15,6 @@ from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
 from common.jsonl import read_jsonl
-from rl import checkpoint
 from rl.config import GRPOConfig, LossConfig
 from rl.engine.base import Engine
 from rl.engine.torch import TorchEngine
@@ -112,75 +101,16 @@ def outcome(state: GRPOState, out: Path) -> list[Any]:
     return [state.checksum, metrics, read_jsonl(out / "samples.jsonl")]
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _at_call(f: Callable[..., Any], n: int) -> Callable[..., Any]:
-    """f, but the n-th call (from 1) kills the process instead."""
-    calls = [0]
-
-    def g(*a: Any, **k: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == n:
-            die()
-        return f(*a, **k)
-
-    return g
-
-
-def _in_checkpoint(method: str, n: int) -> dict[str, Any]:
-    setattr(checkpoint._Hashing, method, _at_call(getattr(checkpoint._Hashing, method), n))
-    return {}
-
-
-def _between_rename(n: int) -> dict[str, Any]:
-    checkpoint.os.replace = _at_call(os.replace, n)
-    return {}
-
-
-KILLS: dict[str, Callable[[], dict[str, Any]]] = {
-    "before the first checkpoint": lambda: {"samples": _at_call(sample, 5)},
-    "in a reward": lambda: {"reward": _at_call(letters, 4)},
-    "after the row, before the checkpoint": lambda: {"log": _at_call(lambda m: None, 4)},
-    "while the second checkpoint is written": lambda: _in_checkpoint("write", 300),
-    "before the second checkpoint gets its name": lambda: _between_rename(2),
-}
-
-
-def _fork(work: Callable[[], None]) -> int:
-    """Run in a child; its exit code, or minus the signal that ended it."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def main(model: Path, out: Path) -> dict[str, list[Any]]:
-    torch.set_num_threads(1)  # forking is safe only before any thread pool exists
-    results = {}
-    for name, arm in KILLS.items():
-        folder = out / name.replace(" ", "_").replace(",", "")
-        if (code := _fork(lambda f=folder, a=arm: run(model, f, **a()))) != -signal.SIGKILL:
-            raise SystemExit(f"{name}: the run was to be killed and ended with {code}")
-
-        def finish(f: Path = folder) -> None:
-            f.joinpath("outcome.json").write_text(json.dumps(outcome(run(model, f), f)))
-
-        if code := _fork(finish):
-            raise SystemExit(f"{name}: the resumed run ended with {code}")
-        results[name] = json.loads(folder.joinpath("outcome.json").read_text())
-    return results
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
-
-__all__ = ["CONFIG", "KILLS", "Scored", "letters", "outcome", "replace", "run", "sample", "to_request"]
+__all__ = [
+    "CONFIG",
+    "Scored",
+    "letters",
+    "loss_of",
+    "outcome",
+    "replace",
+    "run",
+    "sample",
+    "settings_of",
+    "to_request",
+    "train",
+]
