@@ -58,6 +58,8 @@ class Card:
     rubric: str = "paper"  # of the benchmark's own protocol
     mean: str = "micro"  # the protocol's own. micro: over items | macro: unweighted over kinds | final: over last turns
     notes: tuple[str, ...] = ()  # known defects and differences from others' scripts
+    text_only: bool = False  # decompositions alone are scored: nothing is edited
+    trainable: bool = False  # a run trains on it, and evaluates itself on its held-out part
 
 
 class Benchmark(Protocol):

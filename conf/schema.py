@@ -252,6 +252,16 @@ class PathsConfig:
     assets: str = "assets"
 
 
+MAIN_JOB = (
+    "experiments.runs.training.Supervised",
+    "experiments.runs.evaluating.DecompositionsBefore",
+    "experiments.runs.training.GRPO",
+    "experiments.runs.evaluating.DecompositionsAfter",
+    "experiments.runs.evaluating.Arms",
+    "experiments.runs.evaluating.Results",
+)
+
+
 @dataclass
 class RunConfig:
     """`python -m experiments.run`"""
@@ -261,6 +271,9 @@ class RunConfig:
     force: bool = False  # start anew where a run of this identity exists (the old folder is moved aside)
     verbose: bool = False
     experiment: str = MISSING
+    job: list[str] = field(default_factory=lambda: list(MAIN_JOB))  # class paths of the stages, in order
+    stages: list[str] | None = None  # names of those that are run; null: all of them. What is done is not done again
+    objective: str | None = None  # dotted key of results.json that a sweep optimises; null: what the stages declare
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     decomposer: DecomposerConfig = field(default_factory=DecomposerConfig)
     sequencer: SequencerConfig = field(default_factory=SequencerConfig)
@@ -289,8 +302,13 @@ class EvaluateConfig:
     label: str = ""  # before the arms' names, so that several editors or runs stand in one table
     samples: int | None = None  # at most so many units; all of a data set, or the scale's test_samples of the sandbox
     part: str = "all"  # mice_text, prepared: all | train | test (the run's held-out part)
-    editor_calls: int | None = None  # arms=all of a run on the sandbox: as scale.editor_calls; null: as the run had it
-    chunk: int = 8  # units edited together and saved at a time; they decide the last bits of a picture
+    editor_calls: int | None = (
+        None  # arms=all of a run: as scale.editor_calls; null: as the run had it, on public benchmarks 0
+    )
+    chunk: int | None = (
+        None  # units edited together and saved at a time; they decide the last bits of a picture. null: as a
+    )
+    # run has it (scale.chunk) where a run can be trained on the benchmark, 8 elsewhere
     shard: int = 0  # which part of the work this process does ...
     shards: int = 1  # ... of so many; all parts write to the same out, and the last one to end reports
     budget: float | None = (

@@ -5,6 +5,7 @@ Prints the plan, writes the picture, and keeps the trace (decomposition, plan, c
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from conf.schema import DecomposerConfig, EditConfig
@@ -16,22 +17,16 @@ FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 def main(config: EditConfig) -> None:
     from agents.decomposer import clean_request
-    from agents.editing import EditingAgent
-    from agents.sequencer import Sequencer
-    from agents.team import Team
     from benchmarks.base import EditSample
     from common.errors import BadInput, MissingFile, RunFailed
     from common.progress import console
     from editors.geometry import load_image
-    from experiments.build.decomposers import make_decomposer, make_vlm
     from experiments.build.device import use_threads
-    from experiments.build.editors import make_editor
-    from experiments.build.rollouts import make_backend
-    from experiments.build.sequencers import make_sequencer
     from experiments.preflight.editor import missing_editor, missing_editor_memory
     from experiments.preflight.machine import one_process
     from experiments.preflight.run import missing_weights
     from experiments.runs.libraries import quiet_libraries
+    from experiments.runs.team import TeamParts
 
     out = Path(config.out)
     if out.suffix.lower() not in FORMATS:
@@ -46,12 +41,9 @@ def main(config: EditConfig) -> None:
     quiet_libraries(config.verbose)
     one_process(config.engine, "experiments.edit")
     use_threads(config.engine)
-    backend = make_backend(config.rollouts, make_vlm(settings, config.engine))
-    sequencer: Sequencer = make_sequencer(
-        config.sequencer, lambda: make_backend(config.rollouts, make_vlm(config.decomposer, config.engine))
-    )
-    editing = EditingAgent(make_editor(config.editor, config.engine), config.execution.name)
-    team = Team(make_decomposer(settings, backend), sequencer, editing)
+    # a sequencer that asks a model uses the configured decomposer's backbone, not the trained one
+    parts = TeamParts(replace(config, decomposer=settings), Path(config.decomposer.checkpoint))
+    team = parts.team(Path(settings.checkpoint))
     sample = EditSample(id=Path(config.image).stem or "picture", request=config.instruction, gold=(), picture=picture)
     (trace,) = next(iter(team.run([sample], config.seed, 1)))
 
@@ -78,8 +70,6 @@ def trained(config: EditConfig) -> DecomposerConfig:
     """The decomposer of a run (its own prompt and sizes with its trained weights), or the configured one."""
     if config.run is None:
         return config.decomposer
-    from dataclasses import replace
-
     from common.errors import MissingFile
     from experiments.runs.identity import TRAINED, load_config
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -13,11 +15,16 @@ from benchmarks.base import EditSample
 from common.files import write_json, write_text
 from common.jsonl import Journal
 from conf.schema import RunConfig
+from experiments.evaluation.claims import claim
+from experiments.evaluation.held_out import SANDBOX, SampleItems
+from experiments.evaluation.layout import Layout
+from experiments.evaluation.listing import claim_benchmark
 from experiments.evaluation.names import ARMS, WHEN
+from experiments.evaluation.rows import RowFile
+from experiments.evaluation.strips import save_strip, strip_numbers
 from experiments.runs.cli import compose, typed
 from experiments.runs.identity import config_text
 from experiments.runs.results import results
-from experiments.runs.strips import save_strip, strip_numbers
 
 KINDS = ("direct", "paraphrased", "indirect", "multi_step")
 
@@ -54,22 +61,29 @@ def make_run(folder: Path, overrides: tuple[str, ...] = (), n: int = 40, steps: 
         )
         for i in range(n)
     ]
+    layout = Layout(folder, "sandbox")
+    claim_benchmark(layout, SampleItems(samples, SANDBOX), {"place": "sandbox"})
     for when, at in zip(WHEN, (level - 0.2, level), strict=True):
-        Journal(folder / "eval" / f"decompose_{when}.jsonl").append(
-            {
-                "i": i,
-                "id": s.id,
-                "kind": s.kind,
-                "request": s.request,
-                "gold": [["recolor", "red star", "blue"], ["remove", "tree", None]],
-                "text": "",
-                "error": None,
-                "scores": {
-                    c: min(1.0, max(0.0, rng.gauss(at, 0.1))) for c in ("format", "action", "subject", "goal", "linked")
-                },
-            }
-            for i, s in enumerate(samples)
+        rows(
+            layout.decompositions(when),
+            [
+                {
+                    "unit": i,
+                    "turn": 0,
+                    "id": s.id,
+                    "gold": [["recolor", "red star", "blue"], ["remove", "tree", None]],
+                    "text": "",
+                    "error": None,
+                    "scores": {
+                        c: min(1.0, max(0.0, rng.gauss(at, 0.1)))
+                        for c in ("format", "action", "subject", "goal", "linked")
+                    },
+                }
+                for i, s in enumerate(samples)
+            ],
         )
+        claim(layout.decompositions(when), {"when": when}, "decompositions", "")
+    claim_judge(layout)
     shown = strip_numbers(n, config.scale.strips)
     for arm, at in zip(ARMS, (3.0, 6.0, 9.0), strict=True):
         for i in shown:
@@ -79,23 +93,59 @@ def make_run(folder: Path, overrides: tuple[str, ...] = (), n: int = 40, steps: 
                 samples[i].id, samples[i].request, (), None, None, None, "rules", (), ("recolor it",), "single", 0,
                 (Call("recolor it", 1),), tuple(digest(p) for p in pictures if p), tuple(p for p in pictures if p),
             )  # fmt: skip
-            save_strip(folder / "traces", arm, samples[i], trace)
-        Journal(folder / "eval" / f"{arm}.jsonl").append(
-            {
-                "i": i,
-                "id": s.id,
-                "kind": s.kind,
-                "request": s.request,
-                "error": "no <action>" if arm == "agents" and i % 9 == 0 else None,
-                "sub_requests": ["change the color of the red star to blue", "remove the tree"],
-                "scores": {
-                    a: min(10.0, rng.gauss(at, 1.0)) for a in ("overall", "fulfilment", "preservation", "quality")
-                },
-                "valid": not (arm == "editor" and i == 3),
-                "reason": "",
-            }
-            for i, s in enumerate(samples)
+            save_strip(folder / "traces", arm, trace)
+        claim(layout.edits(arm), {"arm": arm}, "pictures", "")
+        rows(
+            layout.edits(arm),
+            [
+                {
+                    "unit": i,
+                    "turn": 0,
+                    "id": s.id,
+                    "error": "no <action>" if arm == "agents" and i % 9 == 0 else None,
+                    "sub_requests": ["change the color of the red star to blue", "remove the tree"],
+                    "failure": "",
+                }
+                for i, s in enumerate(samples)
+            ],
+        )
+        rows(
+            layout.verdicts("sandbox", arm),
+            [
+                {
+                    "unit": i,
+                    "turn": 0,
+                    "id": s.id,
+                    "scores": {
+                        a: min(10.0, rng.gauss(at, 1.0)) for a in ("overall", "fulfilment", "preservation", "quality")
+                    },
+                    "valid": not (arm == "editor" and i == 3),
+                    "reason": "",
+                }
+                for i, s in enumerate(samples)
+            ],
         )
     Journal(folder / "timing.jsonl").append([{"phase": "arm editor", "seconds": 1.5}, {"phase": "sft", "seconds": 2.0}])
     write_json(folder / "results.json", results(folder, config))
     return folder
+
+
+def rows(folder: Path, values: Iterable[Mapping[str, Any]]) -> None:
+    with RowFile(folder / "0-of-1.jsonl") as file:
+        file.append(values)
+
+
+def claim_judge(layout: Layout) -> None:
+    claim(layout.judge("sandbox"), {"label": "sandbox", "name": "sandbox", "rubric": ""}, "verdicts", "")
+    write_json(layout.judge("sandbox") / "limits.json", {"max_invalid_share": 0.05})
+
+
+def add_variants(folder: Path, variants: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """Verdicts on several calls of the editor alone: of each sample, one for each call."""
+    layout = Layout(folder, "sandbox")
+    for j in range(max(map(len, variants))):
+        arm = f"editor_calls.{j}"
+        claim(layout.edits(arm), {"arm": arm, "variant": j}, "pictures", "")
+        keys = [{"unit": i, "turn": 0, "id": f"test-{i}"} for i, several in enumerate(variants) if j < len(several)]
+        rows(layout.edits(arm), ({**key, "failure": ""} for key in keys))
+        rows(layout.verdicts("sandbox", arm), ({**key, **variants[key["unit"]][j]} for key in keys))

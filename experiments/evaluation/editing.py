@@ -1,186 +1,131 @@
-"""The first stage: every arm's pictures, unit by unit and turn by turn, with a row that says how each came about."""
+"""The pictures of every arm, unit by unit and turn by turn, with a row that says how each came about."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
 
 from PIL import Image
 
-from benchmarks.item import Benchmark, Item, Unit
-from common.errors import BadInput, MissingFile
-from common.filenames import folder_name
-from experiments.evaluation.layout import Key, Layout, Share, open_picture, picture_name, save_picture
+from benchmarks.item import Benchmark, Unit
+from common.errors import BadInput
+from experiments.evaluation.chains import Block, Chain
+from experiments.evaluation.layout import Key, Layout, picture_name
+from experiments.evaluation.makers import Made, Maker
+from experiments.evaluation.pictures import open_picture, save_picture
 from experiments.evaluation.rows import RowFile, fine, read_rows
-
-if TYPE_CHECKING:
-    from agents.team import Team
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-Told = Callable[[int], None]  # items done so far
+from experiments.evaluation.shares import Share
 
 
-@dataclass(frozen=True)
-class Made:
-    """What an arm made of one item: a picture, or why there is none, and what is worth keeping of the way there."""
+def missing_turns(
+    layout: Layout, arm: str, lengths: Sequence[int], retry: bool = False, chunk: int = 1
+) -> dict[int, int]:
+    """{unit: its first turn without a picture}. `lengths` has the number of turns of each unit; with `retry`, turns that failed
+    are missing too.
 
-    picture: Image.Image | None
-    failure: str = ""
-    row: dict[str, Any] = field(default_factory=dict)
-
-
-class Maker(Protocol):
-    """An arm: items whose picture is set or can be opened in, what was made of each out, in order."""
-
-    def __call__(self, items: Sequence[Item]) -> list[Made]: ...
-
-
-@dataclass(frozen=True)
-class TeamMaker:
-    """The team, or the editor alone. The seed of a call depends on (seed, item's id, number of the call) alone."""
-
-    team: Team
-    seed: int
-
-    def __call__(self, items: Sequence[Item]) -> list[Made]:
-        traces = next(iter(self.team.run(items, self.seed, len(items))))
-        return [
-            Made(
-                None if t.failure else t.result,
-                t.failure,
-                {
-                    "text": t.text,
-                    "error": t.error,
-                    "source": t.source,
-                    "notes": list(t.notes),
-                    "sub_requests": list(t.sub_requests),
-                    "calls": [call.instruction for call in t.calls],
-                    "seconds": round(sum(t.timings.values()), 4),
-                },
-            )
-            for t in traces
-        ]
-
-
-@dataclass(frozen=True)
-class FolderMaker:
-    """Pictures made elsewhere: `<folder>/<id>.png` (as `folder_name` writes an id), or `<unit>-<turn>.png` as this
-    project's own evaluations name them; .jpg and .webp too. A picture that is not there is an edit that failed."""
-
-    folder: Path
-    keys: dict[str, Key]  # of each item's id
-
-    def names(self, id_: str) -> list[str]:
-        stems = dict.fromkeys([folder_name(id_), picture_name(self.keys[id_]).removesuffix(".png")])
-        return [stem + ending for stem in stems for ending in ENDINGS]
-
-    def find(self, id_: str) -> Path | None:
-        return next((p for n in self.names(id_) if (p := self.folder / n).is_file()), None)
-
-    def check(self) -> None:
-        """Raises MissingFile where the folder has no picture of any item: it is then the wrong one, or named otherwise."""
-        if not any(self.find(id_) for id_ in self.keys):
-            first = next(iter(self.keys))
-            raise MissingFile(
-                f"pictures={self.folder} has no picture of this benchmark: the first item's would be one of "
-                f"{', '.join(self.names(first))}"
-            )
-
-    def __call__(self, items: Sequence[Item]) -> list[Made]:
-        made = []
-        for item in items:
-            path = self.find(item.id)
-            if path is None:
-                made.append(Made(None, f"there is no picture of it in {self.folder}"))
-            else:
-                made.append(Made(open_picture(path), row={"file": path.name}))
-        return made
-
-
-def missing_turns(place: Layout, arm: str, lengths: Sequence[int], retry: bool = False) -> dict[int, int]:
-    """{unit: its first turn that is not there}: without a row, or with one whose picture is gone; those that failed too,
-    where they are to be tried again."""
-    rows = read_rows(place.edits(arm))
-    folder = place.picture(arm, (0, 0)).parent
-    there = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    Where a unit has no row, all units of its block (of `chunk` units) are missing from turn 0: only a kill in the middle of
+    writing leaves such a block, and edited alone a unit could come out with other last bits.
+    """
+    rows = read_rows(layout.edits(arm))
+    folder = layout.picture(arm, (0, 0)).parent
+    files = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
 
     def done(key: Key) -> bool:
         row = rows.get(key)
-        return row is not None and (picture_name(key) in there if fine(row) else not retry)
+        return row is not None and (picture_name(key) in files if fine(row) else not retry)
 
-    found = {}
+    missing: dict[int, int] = {}
+    torn: set[int] = set()
     for unit, turns in enumerate(lengths):
         first = next((t for t in range(turns) if not done((unit, t))), None)
         if first is not None:
-            found[unit] = first
-    return found
+            missing[unit] = first
+        if any((unit, t) not in rows for t in range(turns)):
+            torn.add(unit // chunk)
+    return {
+        u: 0 if u // chunk in torn else missing[u] for u in range(len(lengths)) if u in missing or u // chunk in torn
+    }
+
+
+def blocks_of(arm: str, missing: Mapping[int, int], units: int, share: Share, chunk: int) -> list[Block]:
+    """The missing turns of an arm that are this share's, `chunk` units together."""
+    blocks = ({Chain(arm, u): missing[u] for u in b if u in missing} for b in share.blocks(units, chunk))
+    return [block for block in blocks if block]
 
 
 def edit(
-    place: Layout,
-    arm: str,
+    layout: Layout,
     benchmark: Benchmark,
     make: Callable[[], Maker],
-    missing: dict[int, int],
+    blocks: Iterable[Block],
     share: Share,
-    chunk: int,
-    told: Told | None = None,
+    on_progress: Callable[[float], object] | None = None,
 ) -> None:
-    """Make this share's missing pictures, `chunk` units together. `make` loads the arm, and is only called where there is
-    something to do. What was made is safe at the end of every chunk."""
-    blocks = [todo for b in share.blocks(len(benchmark), chunk) if (todo := {u: missing[u] for u in b if u in missing})]
-    if not blocks:
+    """Make the pictures of all blocks. `make` loads what the arm needs; it is only called where there is a block. What was made
+    is safe at the end of every block. `on_progress` gets the number of turns done; within a block it is a fraction.
+
+    Raises SaveFailed, and what the maker raises for all items alike.
+    """
+    todo = list(blocks)
+    if not todo:
         return
     maker, done = make(), 0
-    with RowFile(place.edits(arm) / f"{share.name}.jsonl") as file:
-        for todo in blocks:
-            rows = _edit_block(place, arm, benchmark, maker, todo)
-            file.append(rows)
+    tell = on_progress or (lambda _: None)
+    with ExitStack() as stack:
+        files: dict[str, RowFile] = {}
+        for block in todo:
+            rows = _edit_block(layout, benchmark, maker, block, lambda share, done=done: tell(done + share))  # type: ignore[misc]
+            for arm in dict.fromkeys(chain.arm for chain in block):
+                if arm not in files:
+                    files[arm] = stack.enter_context(RowFile(layout.edits(arm) / f"{share.name}.jsonl"))
+                files[arm].append(row for chain, row in rows if chain.arm == arm)
             done += len(rows)
-            if told is not None:
-                told(done)
+            tell(done)
 
 
 def _edit_block(
-    place: Layout, arm: str, benchmark: Benchmark, maker: Maker, todo: dict[int, int]
-) -> list[dict[str, Any]]:
-    units: dict[int, Unit] = {u: benchmark.unit(u) for u in todo}
-    last = {
-        u: open_picture(place.picture(arm, (u, t - 1))) for u, t in todo.items() if t > 0 and _has(place, arm, u, t)
-    }
-    rows = []
+    layout: Layout, benchmark: Benchmark, maker: Maker, block: Block, tell: Callable[[float], object]
+) -> list[tuple[Chain, dict[str, Any]]]:
+    """Turn by turn, all chains of the block together."""
+    units: dict[int, Unit] = {chain.unit: benchmark.unit(chain.unit) for chain in block}
+    last: dict[Chain, Image.Image] = {}
+    for chain, turn in block.items():
+        if turn > 0 and (path := layout.picture(chain.arm, (chain.unit, turn - 1))).is_file():
+            last[chain] = open_picture(path)
+    rows: list[tuple[Chain, dict[str, Any]]] = []
     for turn in range(max(map(len, units.values()))):
-        now = [u for u, items in units.items() if todo[u] <= turn < len(items)]
-        ready = [u for u in now if turn == 0 or u in last]
+        now = [c for c in block if block[c] <= turn < len(units[c.unit])]
+        ready = [c for c in now if turn == 0 or c in last]
         began = time.perf_counter()
-        items = [replace(units[u][turn], picture=last[u]) if turn else units[u][turn] for u in ready]
-        found = dict(zip(ready, maker(items) if items else [], strict=True))
-        spent = (time.perf_counter() - began) / max(1, len(ready))
-        for u in now:
-            made = found.get(u) or Made(None, f"there is no picture of turn {turn} to go on with")
-            item = units[u][turn]
+        items = [replace(units[c.unit][turn], picture=last[c]) if turn else units[c.unit][turn] for c in ready]
+
+        def within(done: int, total: int, before: int = len(rows), count: int = len(ready)) -> None:
+            tell(before + count * done / max(1, total))
+
+        results = dict(zip(ready, maker(items, [c.variant for c in ready], within) if items else [], strict=True))
+        seconds = (time.perf_counter() - began) / max(1, len(ready))
+        for chain in now:
+            made = results.get(chain) or Made(None, f"there is no picture of turn {turn} to go on with")
+            item = units[chain.unit][turn]
             if made.picture is None:
-                last.pop(u, None)
+                last.pop(chain, None)
             else:
-                save_picture(place.picture(arm, (u, turn)), made.picture)
-                last[u] = made.picture
-            row = {"unit": u, "turn": turn, "id": item.id, "seconds": round(spent, 4), **made.row}
-            rows.append(row | {"failure": made.failure or ("" if made.picture is not None else "no picture")})
+                save_picture(layout.picture(chain.arm, (chain.unit, turn)), made.picture)
+                last[chain] = made.picture
+            row = {"unit": chain.unit, "turn": turn, "id": item.id, "seconds": round(seconds, 4), **made.row}
+            failure = made.failure or ("" if made.picture is not None else "no picture")
+            rows.append((chain, row | {"failure": failure}))
     return rows
 
 
-def _has(place: Layout, arm: str, unit: int, turn: int) -> bool:
-    return place.picture(arm, (unit, turn - 1)).is_file()
-
-
-def check_pictures(place: Layout, benchmark: Benchmark) -> None:
-    """Raises BadInput for a benchmark of texts alone."""
+def check_pictures(layout: Layout, benchmark: Benchmark) -> None:
+    """Raises BadInput for a benchmark whose pictures are not edited."""
     item = benchmark.unit(0)[0]
-    if item.source is None and item.picture is None:
-        raise BadInput(f"benchmark={place.benchmark} has no pictures to edit; choose one with pictures")
+    if benchmark.card.text_only or (item.source is None and item.picture is None):
+        raise BadInput(f"benchmark={layout.benchmark} has no pictures to edit; choose one with pictures")
 
 
-__all__ = ["FolderMaker", "Made", "Maker", "TeamMaker", "check_pictures", "edit", "missing_turns"]
+__all__ = ["blocks_of", "check_pictures", "edit", "missing_turns"]

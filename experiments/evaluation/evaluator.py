@@ -1,242 +1,317 @@
-"""One process's share of an evaluation: its pictures, then the verdicts on them, then what is measured without a judge."""
+"""An evaluation in steps: decompositions, edits, verdicts, metrics. Each step does what its rows lack, so that a step that is
+repeated, or goes on after a kill, ends with the same rows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.item import Benchmark
-from common.errors import BadInput, MissingFile
-from common.files import read_json
-from common.progress import bar, console
-from conf.schema import JudgeConfig, RunConfig
-from experiments.build.judges import sampling_of
-from experiments.evaluation.editing import FolderMaker, Maker, TeamMaker, check_pictures, edit, missing_turns
-from experiments.evaluation.judging import Judging, open_tasks
-from experiments.evaluation.layout import (
-    CLAIM,
-    EDITS,
-    LIMITS,
-    LOCKS,
-    METRICS,
-    Key,
-    Layout,
-    Share,
-    claim,
-    has_rows,
-    held,
-    write_changed,
+from benchmarks.item import Benchmark, Item
+from common.errors import MissingFile, RunFailed
+from common.progress import Bar, bar
+
+from experiments.evaluation import decomposing, equal_calls
+from experiments.evaluation.chains import Block
+from experiments.evaluation.claiming import (
+    arms_with_rows,
+    claim_all,
+    claim_variants,
+    judge_label,
+    rubric_of,
+    variant_name,
 )
-from experiments.evaluation.listing import Listing, claim_benchmark
+from experiments.evaluation.editing import blocks_of, edit, missing_turns
+from experiments.evaluation.judge_parts import judge_for, missing_for_judge
+from experiments.evaluation.judging import Judging, open_tasks
+from experiments.evaluation.layout import TRACES, Key, Layout
+from experiments.evaluation.listing import Listing
+from experiments.evaluation.load import judged_rows
+from experiments.evaluation.makers import FolderMaker, Maker, TeamMaker, VariantMaker
 from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
-from experiments.evaluation.names import ARMS, arm_order
-from experiments.evaluation.parts import judge_for, missing_for_judge
-from experiments.evaluation.spec import EvaluationSpec, benchmark_identity, open_benchmark
+from experiments.evaluation.names import ARMS, CALLS
+from experiments.evaluation.rows import RowFile, read_rows
+from experiments.evaluation.shares import Share
+from experiments.evaluation.spec import EvaluationSpec, open_benchmark
+from experiments.evaluation.strips import save_strip, strip_numbers
+from experiments.runs.team import TeamParts
 from judges.base import Judge
+from judges.invalid import invalid_share_error
 from judges.question import Usage
-from judges.rubrics import make_rubric
 
-ANOTHER = "choose another out=<folder>, or label=<name> to have both in one table"
+if TYPE_CHECKING:
+    from agents.traces import Trace
 
 
 @dataclass
 class Evaluator:
-    """What was asked, with the benchmark opened and every part claimed. `judge_of` and `measure_of` load what is heavy."""
+    """An evaluation with its benchmark opened and every part claimed. `judge_of` and `measure_of` load what is heavy; `on_phase`
+    is told what is being done."""
 
-    asked: EvaluationSpec
+    spec: EvaluationSpec
     benchmark: Benchmark
     judge_of: Callable[[str, str, Share], Judge]  # rubric, label, share
-    measure_of: Callable[[], Measure] | None
-    place: Layout = field(init=False)
+    measure_of: Callable[[], Measure] | None = None
+    parts: TeamParts | None = None  # loaded parts that another evaluation of the same run has used
+    on_phase: Callable[[str], object] = lambda phase: None  # noqa: E731
+    layout: Layout = field(init=False)
     listing: Listing = field(init=False)
-    arms: tuple[str, ...] = field(init=False)  # all that this folder has of the benchmark
-    _maker: dict[str, Callable[[], Maker]] = field(default_factory=dict)
+    arms: tuple[str, ...] = field(init=False)  # all whose pictures this folder has, or will have, of the benchmark
 
     def __post_init__(self) -> None:
-        self.place = Layout(self.asked.out, self.asked.benchmark_name)
-        check_pictures(self.place, self.benchmark)
-        with held(self.asked.out / LOCKS / "claims.lock", wait=True):
-            self.listing = claim_benchmark(self.place, self.benchmark, benchmark_identity(self.asked))
-            self._claim_arms()
-            there = {read_json(p)["arm"] for p in (self.place.folder / EDITS).glob(f"*/{CLAIM}") if has_rows(p.parent)}
-            self.arms = tuple(sorted({*there, *self._maker}, key=arm_order))
-            if not self.arms:
-                raise BadInput(
-                    f"there is nothing to judge in {self.place.folder}: name arms=…, or pictures=<folder of edited pictures>"
-                )
-            self._claim_judge()
-            if self.measure_of is not None:
-                m = self.asked.config.metrics
-                models = {"clip": m.clip, "dino": m.dino, "lpips": m.lpips}
-                claim(self.place.folder / METRICS, models, "metrics", "choose another out=<folder>")
+        self.layout = Layout(self.spec.out, self.spec.benchmark_name)
+        self.listing, self.arms = claim_all(self.spec, self.benchmark, self.layout)
 
-    @property
+    @cached_property
     def lengths(self) -> list[int]:
-        """Turns of every unit."""
-        found: dict[int, int] = {}
+        """The number of turns of every unit."""
+        lengths: dict[int, int] = {}
         for unit, turn in self.listing.keys:
-            found[unit] = max(found.get(unit, 0), turn + 1)
-        return [found[u] for u in range(len(found))]
+            lengths[unit] = max(lengths.get(unit, 0), turn + 1)
+        return [lengths[u] for u in range(len(lengths))]
 
-    def _claim_arms(self) -> None:
-        asked, settings = self.asked, None
-        for arm in asked.arms:
-            settings = settings or arm_settings(asked.used)
-            name = asked.named(arm)
-            claimed = settings["editor"] if arm == "editor" else {**settings["editor"], **settings["team"]}
-            if arm == "agents_rl" and asked.trained is not None:
-                claimed = claimed | {"weights": _weights(asked.trained)}
-            if arm == "agents":
-                claimed = claimed | {"weights": _weights(asked.start)}
-            claim(self.place.edits(name), {"arm": name, "chunk": asked.config.chunk, **claimed}, "pictures", ANOTHER)
-            self._maker[name] = lambda arm=arm: team_maker(asked, arm)  # type: ignore[misc]
-        if asked.pictures is not None:
-            from experiments.runs.identity import digest_folder
-
-            name = asked.named(asked.pictures.name)
-            maker = FolderMaker(asked.pictures, {i.id: i.key for i in self.listing.items})
-            maker.check()
-            content = digest_folder(asked.pictures, [f"*{e}" for e in (".png", ".jpg", ".jpeg", ".webp")])
-            claim(self.place.edits(name), {"arm": name, "chunk": 1, "content": content}, "pictures", ANOTHER)
-            self._maker[name] = lambda: maker
-
-    def _claim_judge(self) -> None:
-        if not self.asked.judged:
-            return
-        judge = self.asked.used.judge
-        if judge.kind == "sandbox" and not any(i.gold for i in self.benchmark.unit(0)):
-            raise BadInput(
-                f"judge={judge.name} compares with exact answers, which benchmark={self.asked.benchmark_name} does not have; "
-                "choose another judge, or judge=none for pictures alone"
-            )
-        if self.rubric:
-            make_rubric(self.rubric)  # an unknown one is told before anything is edited
-        folder = self.place.judge(self.label)
-        claim(
-            folder, {"label": self.label, **judge_settings(judge, self.rubric)}, "verdicts", "give judge.name=<another>"
-        )
-        write_changed(folder / LIMITS, {"max_invalid_share": judge.max_invalid_share})
+    @cached_property
+    def team_parts(self) -> TeamParts:
+        return self.parts or TeamParts(self.spec.used, self.spec.start)
 
     @property
     def rubric(self) -> str:
-        judge = self.asked.used.judge
-        return "" if judge.kind == "sandbox" else judge.rubric or self.benchmark.card.rubric
+        return rubric_of(self.spec, self.benchmark)
 
     @property
     def label(self) -> str:
-        """The judge's folder: the same model with two rubrics is two judges."""
-        name = self.asked.used.judge.name
-        return f"{name}-{self.rubric}" if self.rubric else name
+        """The judge's folder."""
+        return judge_label(self.spec, self.benchmark)
+
+    def work(self, share: Share) -> bool:
+        """All steps of this share. Returns False where the judge's budget was spent before the end."""
+        with share.working(self.spec.out):
+            self.decompose(share)
+            self.edit(share)
+            self.edit_variants(share)
+            covered = self.judge(share)
+            self.measure(share)
+        return covered
+
+    # ------------------------------------------------------------------------------------------------------ decompositions
+    def decompose(self, share: Share) -> None:
+        for when, blocks in self.undecomposed(share).items():
+            if not blocks:
+                continue
+            total = sum(share.has(u, self.spec.chunk) for u, _ in self.listing.keys)
+            first = total - sum(map(len, blocks))
+            checkpoint = self.spec.checkpoints[when]
+            with self._phase(f"decompositions {when} RL", share, total, first) as b:
+                decomposing.decompose(
+                    self.layout,
+                    when,
+                    self.benchmark,
+                    lambda c=checkpoint: self.team_parts.decomposer(c),  # type: ignore[misc]
+                    blocks,
+                    share,
+                    lambda done, b=b, first=first: b.update(first + done),  # type: ignore[misc]
+                )
+
+    def undecomposed(self, share: Share) -> dict[str, list[list[Key]]]:
+        missing = decomposing.missing_blocks
+        keys, chunk = self.listing.keys, self.spec.chunk
+        return {when: missing(self.layout, when, keys, share, chunk) for when in self.spec.decompositions}
+
+    # --------------------------------------------------------------------------------------------------------------- edits
+    @property
+    def makers(self) -> dict[str, Callable[[], Maker]]:
+        """How the pictures of every arm that was asked for are made."""
+        spec = self.spec
+        makers: dict[str, Callable[[], Maker]] = {spec.named(a): lambda a=a: self._team_maker(a) for a in spec.arms}  # type: ignore[misc]
+        if (folder := spec.pictures) is not None:
+            keys = {i.id: i.key for i in self.listing.items}
+            makers[spec.named(folder.name)] = lambda: FolderMaker(folder, keys)
+        return makers
 
     def missing(self) -> dict[str, dict[int, int]]:
         """Of the arms that were asked for: units and their first turn without a picture."""
-        retry, lengths = self.asked.config.retry, self.lengths
-        return {arm: missing_turns(self.place, arm, lengths, retry) for arm in self._maker}
+        retry, lengths, chunk = self.spec.retry, self.lengths, self.spec.chunk
+        return {arm: missing_turns(self.layout, arm, lengths, retry, chunk) for arm in self.makers}
 
     def edit(self, share: Share) -> None:
-        missing = self.missing()
-        lengths, chunk = self.lengths, self.asked.config.chunk
-        for arm, units in missing.items():
-            mine = {u: t for u, t in units.items() if share.has(u, chunk)}
-            if not mine:
-                continue
-            todo = sum(lengths[u] - t for u, t in mine.items())
-            whole = sum(n for u, n in enumerate(lengths) if share.has(u, chunk))
-            began = time.monotonic()
-            with bar(f"pictures, {arm}", whole, whole - todo) as b:
+        for arm, make in self.makers.items():
+            missing = missing_turns(self.layout, arm, self.lengths, self.spec.retry, self.spec.chunk)
+            self._edit(arm, make, blocks_of(arm, missing, len(self.lengths), share, self.spec.chunk), share)
 
-                def told(done: int, b: Any = b, first: int = whole - todo, began: float = began) -> None:
-                    b.update(first + done, f"{done / max(1e-9, time.monotonic() - began):.2g}/s")
+    def edit_variants(self, share: Share) -> None:
+        """The editor alone with as many calls as the team after RL. Nothing is run where that made one call everywhere."""
+        blocks = self._variant_blocks(share)
+        if blocks:
+            self._edit(
+                self.spec.named(CALLS),
+                lambda: VariantMaker(self.team_parts.editor, self.spec.used.scale.test_seed),
+                blocks,
+                share,
+            )
+        self.arms = (*self.arms, *(a for a in arms_with_rows(self.layout) if a not in self.arms))
 
-                edit(self.place, arm, self.benchmark, self._maker[arm], mine, share, chunk, told)
+    def _variant_blocks(self, share: Share) -> list[Block]:
+        spec = self.spec
+        if spec.editor_calls == 0 or ARMS[-1] not in spec.arms:
+            return []
+        counts = equal_calls.call_counts(self.layout, spec.named(ARMS[-1]), len(self.lengths), spec.editor_calls)
+        if spec.editor_calls is None and max(counts) == 1:
+            return []
+        claim_variants(spec, self.layout, max(counts))
+        names = [variant_name(spec, j) for j in range(max(counts))]
+        return equal_calls.variant_blocks(counts, self.lengths, names, self.layout, share, spec.chunk)
 
-    def check(self) -> bool:
-        """Whether anything is left to do. Raises MissingFile, in one message, for what that needs and this machine lacks:
-        judging what is there needs no editor, and showing what was judged needs nothing."""
-        whole, config = Share(), self.asked.config
-        arms = [arm for arm, units in self.missing().items() if units]
-        tasks = self.asked.judged and open_tasks(self.place, self.label, self.arms, whole, config.chunk, config.retry)
-        found = missing_for_arms(self.asked, arms)
-        if self.asked.judged and (arms or tasks):
-            found += missing_for_judge(self.asked.used.judge)
-        if found:
-            raise MissingFile("the evaluation cannot start here; missing:\n" + "\n".join(f"  - {f}" for f in found))
-        if arms or tasks:
-            return True
-        names = config.metrics.names
-        return any(unmeasured(self.place, arm, names, whole, config.chunk) for arm in self.arms if names)
+    def _edit(self, name: str, make: Callable[[], Maker], blocks: Sequence[Block], share: Share) -> None:
+        todo = sum(self.lengths[c.unit] - t for block in blocks for c, t in block.items())
+        if not todo:
+            return
+        began = time.monotonic()
+        with self._phase(f"pictures, {name}", share, todo) as b:
 
-    def remaining(self, share: Share) -> int:
-        """The rows that this share is still to write: edits, verdicts, measurements."""
-        config, lengths = self.asked.config, self.lengths
-        missing = {
-            arm: sum(lengths[u] - t for u, t in units.items() if share.has(u, config.chunk))
-            for arm, units in self.missing().items()
-        }
-        new = sum(missing.values())
-        total = new
-        if self.asked.judged:
-            total += new + len(open_tasks(self.place, self.label, self.arms, share, config.chunk, config.retry))
-        if names := config.metrics.names:
-            total += new + sum(len(unmeasured(self.place, a, names, share, config.chunk)) for a in self.arms)
-        return total
+            def tell(done: float) -> None:
+                whole = min(int(done), todo)
+                if whole > b.done:  # a later round of several calls has fewer pictures
+                    b.update(whole, f"{whole / max(1e-9, time.monotonic() - began):.2g}/s")
 
+            edit(self.layout, self.benchmark, make, blocks, share, tell)
+
+    def _team_maker(self, arm: str) -> TeamMaker:
+        spec = self.spec
+        checkpoint = {"editor": None, "agents": spec.start, "agents_rl": spec.trained}[arm]
+        keep = self._keep_traces(spec.named(arm)) if spec.traces else None
+        return TeamMaker(self.team_parts.team(checkpoint), spec.used.scale.test_seed, keep)
+
+    def _keep_traces(self, arm: str) -> Callable[[Item, Trace], None]:
+        items = self.listing.items
+        shown = {items[i].id for i in strip_numbers(len(items), self.spec.traces)}
+
+        def keep(item: Item, trace: Trace) -> None:
+            if item.id in shown:
+                save_strip(self.spec.out / TRACES, arm, trace, item.reference)
+
+        return keep
+
+    # ------------------------------------------------------------------------------------------------------------ verdicts
     def judge(self, share: Share) -> bool:
-        """False where the budget was spent before the end."""
-        if not self.asked.judged:
+        """Returns False where the budget was spent before the end."""
+        if not self.spec.judged:
             return True
-        config = self.asked.config
-        tasks = open_tasks(self.place, self.label, self.arms, share, config.chunk, config.retry)
+        tasks = open_tasks(self.layout, self.label, self.arms, share, self.spec.chunk, self.spec.retry)
         if not tasks:
             return True
-        asked = self.judge_of(self.rubric, self.label, share)
+        judge = self.judge_of(self.rubric, self.label, share)
         began = time.monotonic()
-        with bar(f"verdicts, {self.label}", len(tasks)) as b:
-            told = lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))  # noqa: E731
-            exact = self.asked.used.judge.kind == "sandbox"
-            return Judging(self.place, self.label, self.benchmark, asked, share, exact).run(tasks, told)
+        with self._phase(f"verdicts, {self.label}", share, len(tasks)) as b:
+            exact = self.spec.used.judge.kind == "sandbox"
+            return Judging(self.layout, self.label, self.benchmark, judge, share, exact).run(
+                tasks, lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))
+            )
 
-    def measured(self, found: Mapping[str, Any]) -> bool:
-        """Whether the metrics of results.json have all that was asked for, of every picture."""
-        section = found.get(self.place.benchmark, {"arms": {}, "drift": {}})
+    def check_invalid(self, remedy: str) -> None:
+        """Raises RunFailed naming every arm of this judge with too many invalid verdicts, once all of them are there."""
+        if not self.spec.judged:
+            return
+        limit = self.spec.used.judge.max_invalid_share
+        errors, variants = [], []
         for arm in self.arms:
-            whole = {name for name, cell in section["arms"].get(arm, {}).items() if not cell.get("missing")}
-            if not set(self.asked.config.metrics.names) <= whole | ({"drift"} if arm in section["drift"] else set()):
-                return False
-        return True
+            rows = judged_rows(read_rows(self.layout.edits(arm)), read_rows(self.layout.verdicts(self.label, arm)))
+            if arm.startswith(self.spec.named(f"{CALLS}.")):
+                variants += list(rows.values())
+            elif len(rows) == len(self.listing.items):
+                errors.append(invalid_share_error(f"arm {arm}", rows.values(), len(rows), limit, remedy))
+        if variants:
+            errors.append(invalid_share_error(f"arm {self.spec.named(CALLS)}", variants, len(variants), limit, remedy))
+        if wrong := [e for e in errors if e]:
+            raise RunFailed("\n".join(wrong))
 
+    # ------------------------------------------------------------------------------------------------------------- metrics
     def measure(self, share: Share) -> None:
         if self.measure_of is None:
             return
-        names, chunk = self.asked.config.metrics.names, self.asked.config.chunk
-        todo: dict[str, list[Key]] = {arm: unmeasured(self.place, arm, names, share, chunk) for arm in self.arms}
+        names, chunk = self.spec.metrics.names, self.spec.chunk
+        todo: dict[str, list[Key]] = {arm: unmeasured(self.layout, arm, names, share, chunk) for arm in self.arms}
         if not any(todo.values()):
             return
-        measured = self.measure_of()
+        measurement = self.measure_of()
         for arm, keys in todo.items():
             if keys:
-                with bar(f"metrics, {arm}", len(keys)) as b:
-                    measure(self.place, arm, self.benchmark, measured, names, keys, share, b.update)
+                with self._phase(f"metrics, {arm}", share, len(keys)) as b:
+                    measure(self.layout, arm, self.benchmark, measurement, names, keys, share, b.update)
+
+    # ------------------------------------------------------------------------------------------------- what is left to do
+    def check(self) -> bool:
+        """Whether anything is left to do. Raises MissingFile, in one message, for what that needs and this machine lacks:
+        judging what is there needs no editor, and showing what was judged needs nothing."""
+        whole, spec = Share(), self.spec
+        arms = [arm for arm, units in self.missing().items() if units]
+        tasks = spec.judged and open_tasks(self.layout, self.label, self.arms, whole, spec.chunk, spec.retry)
+        texts = [when for when, blocks in self.undecomposed(whole).items() if blocks]
+        variants = not arms and bool(self._variant_blocks(whole))
+        lacking = self._missing_parts(arms, texts)
+        if spec.judged and (arms or tasks or variants):
+            lacking += missing_for_judge(spec.used.judge)
+        if lacking:
+            raise MissingFile("the evaluation cannot start here; missing:\n" + "\n".join(f"  - {f}" for f in lacking))
+        if arms or tasks or texts or variants:
+            return True
+        names = spec.metrics.names
+        return any(unmeasured(self.layout, arm, names, whole, spec.chunk) for arm in self.arms if names)
+
+    def _missing_parts(self, arms: Sequence[str], texts: Sequence[str]) -> list[str]:
+        """What editing and decomposing need and this machine lacks; pictures made elsewhere need nothing."""
+        from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
+        from experiments.preflight.run import missing_rollouts, missing_weights
+
+        used, kinds = self.spec.used, {a.rpartition("/")[2] for a in arms} & set(ARMS)
+        lacking: list[str] = []
+        if kinds - {"editor"} or texts:
+            lacking += missing_weights(replace(used.decomposer, checkpoint=str(self.spec.start)))
+            lacking += missing_rollouts(used.rollouts)
+        if kinds:
+            lacking += [*missing_editor(used.editor), *missing_editor_memory(used), *missing_cache_room(used)]
+        return lacking
+
+    def remaining(self, share: Share) -> int:
+        """The rows that this share is still to write: decompositions, edits, verdicts, measurements."""
+        spec, lengths = self.spec, self.lengths
+        new = sum(
+            lengths[u] - t for units in self.missing().values() for u, t in units.items() if share.has(u, spec.chunk)
+        )
+        total = new + sum(len(block) for blocks in self.undecomposed(share).values() for block in blocks)
+        if spec.judged:
+            total += new + len(open_tasks(self.layout, self.label, self.arms, share, spec.chunk, spec.retry))
+        if names := spec.metrics.names:
+            total += new + sum(len(unmeasured(self.layout, a, names, share, spec.chunk)) for a in self.arms)
+        return total
+
+    def measured(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether the section "metrics" of results.json has all that was asked for, of every picture."""
+        section = metrics.get(self.layout.benchmark, {"arms": {}, "drift": {}})
+        for arm in self.arms:
+            whole = {name for name, cell in section["arms"].get(arm, {}).items() if not cell.get("missing")}
+            if not set(self.spec.metrics.names) <= whole | ({"drift"} if arm in section["drift"] else set()):
+                return False
+        return True
+
+    @contextmanager
+    def _phase(self, name: str, share: Share, total: int, done: int = 0) -> Iterator[Bar]:
+        """One step with its bar; its seconds are added to timing.jsonl, also where it is interrupted."""
+        self.on_phase(name)
+        began = time.perf_counter()
+        try:
+            with bar(name, total, done) as b:
+                yield b
+        finally:
+            note_time(self.spec, share, name, time.perf_counter() - began)
 
 
-def missing_for_arms(asked: EvaluationSpec, arms: Sequence[str]) -> list[str]:
-    """What editing needs and is not there; pictures made elsewhere need nothing."""
-    kinds = {a.rpartition("/")[2] for a in arms} & set(ARMS)
-    if not kinds:
-        return []
-    from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
-    from experiments.preflight.run import missing_rollouts, missing_weights
-
-    used = asked.used
-    found: list[str] = []
-    if kinds - {"editor"}:
-        found += missing_weights(replace(used.decomposer, checkpoint=str(asked.start)))
-        found += missing_rollouts(used.rollouts)
-    return [*found, *missing_editor(used.editor), *missing_editor_memory(used), *missing_cache_room(used)]
+def note_time(spec: EvaluationSpec, share: Share, phase: str, seconds: float) -> None:
+    name = "timing.jsonl" if share.shards == 1 else f"timing-{share.name}.jsonl"
+    with RowFile(spec.out / name) as file:
+        file.append([{"phase": phase, "seconds": seconds}])
 
 
 def spent(done: int, usage: Usage, seconds: float) -> str:
@@ -250,83 +325,20 @@ def spent(done: int, usage: Usage, seconds: float) -> str:
     return " · ".join(parts)
 
 
-def team_maker(asked: EvaluationSpec, arm: str) -> TeamMaker:
-    from experiments.runs.arms import Arms
-
-    arms = Arms(asked.used, asked.out, [], asked.start, asked.trained or asked.start)
-    checkpoint = {"editor": None, "agents": asked.start, "agents_rl": asked.trained}[arm]
-    return TeamMaker(arms.team(checkpoint), asked.used.scale.test_seed)
-
-
-def arm_settings(used: RunConfig) -> dict[str, dict[str, Any]]:
-    """What decides an arm's pictures: the parts with the content of their checkpoints; the team's beside the editor's."""
-    from experiments.evaluate import editor_digest
-    from experiments.runs.identity import identity
-
-    values = identity(used)
-    with suppress(MissingFile):  # where the pictures are there already, its checkpoint need not be
-        values["editor"]["content"] = editor_digest(used)
-    engine = {k: values["engine"][k] for k in ("name", "threads")}
-    editor = {"editor": values["editor"], "engine": engine, "seed": used.scale.test_seed}
-    values["decomposer"].pop("content", None)  # the weights are claimed, those of the arm
-    return {"editor": editor, "team": {g: values[g] for g in ("execution", "sequencer", "decomposer", "rollouts")}}
-
-
-def _weights(checkpoint: Path) -> str:
-    from experiments.runs.identity import digest_folder
-
-    return digest_folder(checkpoint, ("*.safetensors",))
-
-
-JUDGING = (
-    "name",
-    "kind",
-    "model",
-    "repeats",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "seed",
-    "structured",
-    "extra",
-    "dtype",
-)
-
-
-def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
-    """What decides a verdict: settings as they are in the end, also where they are the protocol's own, and the hash of its
-    prompts. Not how fast or how often a service is asked, nor what it costs."""
-    values = asdict(judge)
-    found = {k: values[k] for k in JUDGING} | {"rubric": rubric}
-    if not rubric:
-        return found
-    protocol = make_rubric(rubric)
-    sampling = sampling_of(judge, protocol.sampling)
-    own = {k: getattr(sampling, k) for k in ("temperature", "top_p", "top_k", "max_tokens", "seed")}
-    repeats = protocol.repeats if judge.repeats is None else judge.repeats
-    return found | own | {"repeats": repeats, "prompts": protocol.version}
-
-
-def open_evaluator(asked: EvaluationSpec) -> Evaluator:
+def open_evaluator(
+    spec: EvaluationSpec, parts: TeamParts | None = None, on_phase: Callable[[str], object] = lambda phase: None
+) -> Evaluator:
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
-    place = Layout(asked.out, asked.benchmark_name)
+    layout = Layout(spec.out, spec.benchmark_name)
 
     def judge(rubric: str, label: str, share: Share) -> Judge:
-        return judge_for(asked, rubric, share, place.judge(label))
+        return judge_for(spec, rubric, share, layout.judge(label))
 
     metrics = None
-    if asked.config.metrics.names:
-        check_metrics(asked.config.metrics)
-        metrics = lambda: make_measure(asked.config.metrics)  # noqa: E731
-    return Evaluator(asked, open_benchmark(asked.used.benchmark, asked.used), judge, metrics)
+    if spec.metrics.names:
+        check_metrics(spec.metrics)
+        metrics = lambda: make_measure(spec.metrics)  # noqa: E731
+    return Evaluator(spec, open_benchmark(spec), judge, metrics, parts, on_phase)
 
 
-def say_shares(stages: Evaluator, share: Share) -> None:
-    blocks = -(-len(stages.benchmark) // stages.asked.config.chunk)
-    if share.shards > blocks:
-        console.print(
-            f"{share.shards} shards share {blocks} blocks of chunk={stages.asked.config.chunk} units: some have nothing to do"
-        )
-
-
-__all__ = ["Evaluator", "open_evaluator", "say_shares", "spent"]
+__all__ = ["Evaluator", "open_evaluator", "spent"]

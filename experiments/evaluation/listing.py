@@ -1,4 +1,4 @@
-"""What a benchmark's items are, written beside the rows, so that a report needs no data set and a sample can be repeated."""
+"""The items of a benchmark as they are listed beside the rows: a report then needs no data set, and a sample can be repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from benchmarks.item import Benchmark, Card
 from common.errors import BadData, BadInput
 from common.files import read_json, write_text
 from common.jsonl import read_jsonl
-from experiments.evaluation.layout import CLAIM, Key, Layout, has_rows, write_changed
+from experiments.evaluation.claims import has_rows, write_changed
+from experiments.evaluation.layout import CLAIM, Key, Layout
 
 ITEMS = "items.jsonl"
 
@@ -41,46 +42,46 @@ class Listing:
         return [i.key for i in self.items]
 
 
-def claim_benchmark(place: Layout, benchmark: Benchmark, config: Mapping[str, Any]) -> Listing:
-    """Write the list of items, or compare with the one that is there. Raises BadInput where the folder holds other items,
+def claim_benchmark(layout: Layout, benchmark: Benchmark, config: Mapping[str, Any]) -> Listing:
+    """Write the list of items, or compare it with the one that the folder has. Raises BadInput where the folder holds other items,
     BadData for items that have the same id: rows and seeds are told apart by it."""
     items = []
     for i in range(len(benchmark)):
         for turn, item in enumerate(benchmark.unit(i)):
-            said = (item.id, item.request, item.kind, item.session, tuple(item.subsets), item.cluster)
-            items.append(Listed((i, turn), *said))
+            fields = (item.id, item.request, item.kind, item.session, tuple(item.subsets), item.cluster)
+            items.append(Listed((i, turn), *fields))
     if not items:
-        raise BadInput(f"benchmark={place.benchmark} has no items with these settings")
+        raise BadInput(f"benchmark={layout.benchmark} has no items with these settings")
     ids = {i.id for i in items}
     if len(ids) < len(items):
         seen: set[str] = set()
         twice = next(i.id for i in items if i.id in seen or seen.add(i.id))  # type: ignore[func-returns-value]
-        raise BadData(f"benchmark={place.benchmark}: two items have the id {twice!r}; ids must differ")
+        raise BadData(f"benchmark={layout.benchmark}: two items have the id {twice!r}; ids must differ")
     lines = "".join(json.dumps(_written(i), ensure_ascii=False) + "\n" for i in items)
     digest = hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    path = place.folder / ITEMS
-    if (place.folder / CLAIM).is_file() and has_rows(place.folder):
-        _compare(place, dict(config), digest)
+    path = layout.folder / ITEMS
+    if (layout.folder / CLAIM).is_file() and has_rows(layout.folder):
+        _compare(layout, dict(config), digest)
     else:
         card = json.loads(json.dumps(asdict(benchmark.card)))
-        asked = {"card": card, "config": dict(config), "items": digest, "units": len(benchmark)}
-        write_changed(place.folder / CLAIM, asked)
+        values = {"card": card, "config": dict(config), "items": digest, "units": len(benchmark)}
+        write_changed(layout.folder / CLAIM, values)
         write_text(path, lines.encode("utf-8", "replace").decode())
     return Listing(benchmark.card, tuple(items), dict(config))
 
 
-def _compare(place: Layout, config: Mapping[str, Any], digest: str) -> None:
+def _compare(layout: Layout, config: Mapping[str, Any], digest: str) -> None:
     """A card's words may be mended; its items may not change."""
-    known = read_json(place.folder / CLAIM)
-    if known.get("items") != digest:
-        its = known["config"]
+    existing = read_json(layout.folder / CLAIM)
+    if existing.get("items") != digest:
+        its = existing["config"]
         settings = sorted(k for k in {*its, *config} if its.get(k) != config.get(k))
         why = f"other {', '.join(f'benchmark.{k}' for k in settings)}" if settings else "the data changed"
-        raise BadInput(f"{place.folder} holds other items of {place.benchmark} ({why}); choose another out=<folder>")
+        raise BadInput(f"{layout.folder} holds other items of {layout.benchmark} ({why}); choose another out=<folder>")
 
 
-def read_listing(place: Layout) -> Listing:
-    known = read_json(place.folder / CLAIM)
+def read_listing(layout: Layout) -> Listing:
+    existing = read_json(layout.folder / CLAIM)
     items = tuple(
         Listed(
             (r["unit"], r["turn"]),
@@ -91,10 +92,10 @@ def read_listing(place: Layout) -> Listing:
             tuple(r["subsets"]),
             r.get("cluster", ""),
         )
-        for r in read_jsonl(place.folder / ITEMS)
+        for r in read_jsonl(layout.folder / ITEMS)
     )
-    card: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in known["card"].items()}
-    return Listing(Card(**card), items, known["config"])
+    card: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in existing["card"].items()}
+    return Listing(Card(**card), items, existing["config"])
 
 
 def _written(item: Listed) -> dict[str, Any]:

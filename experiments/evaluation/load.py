@@ -1,18 +1,34 @@
-"""Everything that lies in an evaluation's folder, read back: by benchmark, judge and arm."""
+"""Everything that lies in the folder of an evaluation or of a run, read back: by benchmark, judge and arm.
+
+This is the one way to read rows. `load(folder)` gives a Section for each benchmark:
+
+    section.listing.items                       what was asked, in order; an item's `key` is (unit, turn)
+    section.decompositions["after"][key]        "gold", "text", "error", "scores"
+    section.edits["agents_rl"][key]             "text", "sub_requests", "calls", "failure", …
+    section.columns[0].rows["agents_rl"][key]   "scores", "valid", "reason": a judge's verdict
+    section.metrics["agents_rl"][key]           {metric: value}
+
+An edit that left no picture has an invalid verdict. Two arms are derived from the variants of the editor alone
+(`equal_calls`): they have verdicts and no edits.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.files import read_json
-from common.statistics import Cell, macro, micro
-from experiments.evaluation.layout import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Layout, has_rows
-from experiments.evaluation.listing import Listed, Listing, read_listing
-from experiments.evaluation.names import arm_order
-from experiments.evaluation.rows import Row, fine, fingerprint, read_rows
+from common.jsonl import read_jsonl
+from experiments.evaluation.claims import has_rows
+from experiments.evaluation.equal_calls import best_by_judge, by_chance
+from experiments.evaluation.layout import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Layout
+from experiments.evaluation.ledger import usage_of
+from experiments.evaluation.listing import Listing, read_listing
+from experiments.evaluation.names import EXTRA_ARMS, WHEN, arm_order
+from experiments.evaluation.rows import Row, fine, fingerprint, key_of, read_rows
 
 OVERALL = "overall"
 RESULTS = "results.json"
@@ -20,22 +36,30 @@ ABOUT = (
     "scale",
     "editor",
     "editor_settings",
+    "reward",
+    "algo",
     "execution",
     "seed",
+    "benchmark",
     "run",
     "gallery",
-)  # of its last command, in results.json
+    "time_s",
+)
 Rows = Mapping[Key, Row]
+DERIVED = dict(zip(EXTRA_ARMS, (by_chance, best_by_judge), strict=True))
 
 
 @dataclass(frozen=True)
 class Column:
-    """One judge on one benchmark: the rows of every arm. An edit that left no picture is an invalid verdict."""
+    """One judge on one benchmark: the rows of every arm, of derived arms too."""
 
     label: str
     claim: Mapping[str, Any]  # what defines the judge
     rows: Mapping[str, Rows]
     usage: Mapping[str, float]
+    variants: Mapping[str, Mapping[Key, Sequence[Row]]] = field(
+        default_factory=dict
+    )  # by label of the arms: each item's
 
     @property
     def title(self) -> str:
@@ -52,125 +76,105 @@ class Column:
 
 @dataclass(frozen=True)
 class Section:
-    """One benchmark of an evaluation."""
+    """One benchmark of an evaluation. `arms` are those with pictures."""
 
-    place: Layout
+    layout: Layout
     listing: Listing
     arms: tuple[str, ...]
     claims: Mapping[str, Mapping[str, Any]]  # of each arm
     edits: Mapping[str, Rows]
     columns: tuple[Column, ...]
     metrics: Mapping[str, Rows]
+    decompositions: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return self.place.benchmark
+        return self.layout.benchmark
 
     @property
     def total(self) -> int:
         return len(self.listing.items)
 
+    @property
+    def scored_arms(self) -> tuple[str, ...]:
+        """The arms of the tables: with the derived ones."""
+        derived = {arm for c in self.columns for arm in c.rows}
+        return tuple(sorted({*self.arms, *derived}, key=arm_order))
+
 
 def load(out: Path) -> list[Section]:
-    """In the order of the benchmarks' folders. Raises BadData naming a file that is damaged."""
-    from experiments.evaluation.judging import usage_of
+    """The sections of a folder, in the order of the benchmarks' folders. Raises BadData naming a file that is damaged."""
+    return [load_section(path.parent) for path in sorted(out.glob(f"*/{CLAIM}"))]
 
-    sections = []
-    for path in sorted(p.parent for p in out.glob(f"*/{CLAIM}")):
-        name = read_json(path / CLAIM)["config"]["place"]
-        place = Layout(out, name)
-        claims = {c["arm"]: c for p in path.glob(f"{EDITS}/*/{CLAIM}") if has_rows(p.parent) and (c := read_json(p))}
-        arms = tuple(sorted(claims, key=arm_order))
-        edits = {arm: read_rows(place.edits(arm)) for arm in arms}
-        columns = []
-        for judge in sorted(p.parent for p in path.glob(f"{VERDICTS}/*/{CLAIM}")):
-            if not has_rows(judge):
-                continue
-            claimed = read_json(judge / CLAIM) | read_json(judge / LIMITS)
-            rows = {arm: judged_rows(edits[arm], read_rows(place.verdicts(claimed["label"], arm))) for arm in arms}
-            columns.append(Column(claimed["label"], claimed, rows, usage_of(judge)))
-        metrics = {arm: read_metrics(place.metrics(arm)) for arm in arms if (path / METRICS).is_dir()}
-        sections.append(Section(place, read_listing(place), arms, claims, edits, tuple(columns), metrics))
-    return sections
+
+def load_section(folder: Path) -> Section:
+    """One benchmark's folder."""
+    layout = Layout(folder.parent, read_json(folder / CLAIM)["config"]["place"])
+    claims = {c["arm"]: c for p in folder.glob(f"{EDITS}/*/{CLAIM}") if has_rows(p.parent) and (c := read_json(p))}
+    edits = {arm: read_rows(layout.edits(arm)) for arm in sorted(claims, key=arm_order)}
+    arms = tuple(arm for arm in edits if "variant" not in claims[arm])
+    columns = [
+        load_column(layout, path.parent, edits, claims)
+        for path in sorted(folder.glob(f"{VERDICTS}/*/{CLAIM}"))
+        if has_rows(path.parent)
+    ]
+    metrics = {arm: read_metrics(layout.metrics(arm)) for arm in arms if (folder / METRICS).is_dir()}
+    texts = {when: rows for when in WHEN if (rows := read_rows(layout.decompositions(when)))}
+    own = {arm: edits[arm] for arm in arms}
+    return Section(layout, read_listing(layout), arms, claims, own, tuple(columns), metrics, texts)
+
+
+def load_column(
+    layout: Layout, judge: Path, edits: Mapping[str, Rows], claims: Mapping[str, Mapping[str, Any]]
+) -> Column:
+    claimed = read_json(judge / CLAIM) | read_json(judge / LIMITS)
+    judged = {arm: judged_rows(edits[arm], read_rows(layout.verdicts(claimed["label"], arm))) for arm in edits}
+    rows = {arm: judged[arm] for arm in edits if "variant" not in claims[arm]}
+    variants: dict[str, dict[Key, list[Row]]] = {}
+    for arm in sorted((a for a in edits if "variant" in claims[a]), key=lambda a: claims[a]["variant"]):
+        label = arm.rpartition("/")[0]
+        for key in edits[arm]:  # an item without a verdict on one of its variants is missing
+            variants.setdefault(label, {}).setdefault(key, []).append(judged[arm].get(key, {}))
+    for label, items in variants.items():
+        whole = {key: several for key, several in sorted(items.items()) if all(several)}
+        variants[label] = whole
+        for name, derive in DERIVED.items():
+            arm = f"{label}/{name}" if label else name
+            rows[arm] = {key: {"id": several[0]["id"], **derive(several)} for key, several in whole.items()}
+    return Column(claimed["label"], claimed, rows, usage_of(judge), variants)
 
 
 def judged_rows(edits: Rows, verdicts: Rows) -> dict[Key, Row]:
     """Verdicts on the pictures that are there, and an invalid one where an edit failed."""
-    found = {}
+    rows: dict[Key, Row] = {}
     for key, edit in edits.items():
         if not fine(edit):
             reason = f"no picture: {edit['failure']}"
-            found[key] = {"id": edit["id"], "scores": {}, "valid": False, "reason": reason, "edited": False}
+            rows[key] = {"id": edit["id"], "scores": {}, "valid": False, "reason": reason, "edited": False}
         elif key in verdicts:
-            found[key] = verdicts[key]
-    return found
+            rows[key] = verdicts[key]
+    return rows
 
 
 def read_metrics(folder: Path) -> dict[Key, Row]:
     """{key: {metric: value}}, joined over the runs that measured more of them."""
-    found: dict[Key, Row] = {}
-    from common.jsonl import read_jsonl
-
+    rows: dict[Key, Row] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for row in read_jsonl(path):
-            found.setdefault((row["unit"], row["turn"]), {}).update(row["values"])
-    return found
-
-
-def cell(items: Sequence[Listed], rows: Rows, aspect: str, mean: str = "micro") -> Cell:
-    """Mean of a score over the items: micro over items, macro over kinds, final over the last turns of sessions. Turns of a
-    session are drawn together in its interval. Items without a row are missing; a score that a protocol does not apply to an
-    item is left out."""
-    if mean == "final":
-        items = last_turns(items)
-    judged = [i for i in items if i.key in rows]
-    values: list[float | None] = []
-    kept = []
-    for item in judged:
-        row = rows[item.key]
-        if not row["valid"] or aspect in row["scores"]:
-            values.append(row["scores"][aspect] if row["valid"] else None)
-            kept.append(item)
-    clusters = clusters_of(kept)
-    missing = len(items) - len(judged)
-    if mean == "macro":
-        return macro(values, [i.kind for i in kept], clusters=clusters, missing=missing)
-    return micro(values, clusters=clusters, missing=missing)
-
-
-def clusters_of(items: Sequence[Listed]) -> list[str] | None:
-    """Sessions, and other items that depend on each other (one picture under several requests), where there are any."""
-    names = [i.cluster or i.session or i.id for i in items]
-    return names if len(set(names)) < len(names) else None
-
-
-def last_turns(items: Sequence[Listed]) -> list[Listed]:
-    last = {i.key[0]: i for i in items}
-    return list(last.values())
+            rows.setdefault(key_of(row), {}).update(row["values"])
+    return rows
 
 
 def made_from(out: Path) -> str:
-    """Changes with every row that a report would show."""
-    import hashlib
-
+    """A digest that changes with every row that a report would show."""
     folders = sorted(p.parent for p in out.glob(f"*/{CLAIM}"))
     return hashlib.sha256(fingerprint(folders).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def is_evaluation(out: Path) -> bool:
+    """Whether results.json in this folder is that of `python -m experiments.evaluate`."""
     return (out / RESULTS).is_file() and "table" in read_json(out / RESULTS)
 
 
-__all__ = [
-    "ABOUT",
-    "OVERALL",
-    "RESULTS",
-    "Column",
-    "Section",
-    "cell",
-    "clusters_of",
-    "is_evaluation",
-    "last_turns",
-    "load",
-    "made_from",
-]
+__all__ = ["ABOUT", "OVERALL", "RESULTS", "Column", "Section", "is_evaluation", "judged_rows", "load"]
+__all__ += ["load_section", "made_from", "read_metrics"]

@@ -1,4 +1,4 @@
-"""The third stage: metrics that need no judge, of every edited picture."""
+"""Metrics that need no judge, of every edited picture."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from benchmarks.item import Benchmark, Item
 from common.errors import MissingFile
 from common.jsonl import read_jsonl
 from conf.schema import MetricsConfig
-from experiments.evaluation.layout import Key, Layout, Share, open_picture
+from experiments.evaluation.layout import Key, Layout
+from experiments.evaluation.pictures import open_picture
 from experiments.evaluation.rows import RowFile, fine, key_of, read_rows
+from experiments.evaluation.shares import Share
 
 if TYPE_CHECKING:
     from judges.metrics import Weights
@@ -25,36 +27,36 @@ class Measure(Protocol):
     def measure(self, item: Item, edited: Image.Image) -> Mapping[str, float | None]: ...
 
 
-def unmeasured(place: Layout, arm: str, names: Sequence[str], share: Share, chunk: int) -> list[Key]:
+def unmeasured(layout: Layout, arm: str, names: Sequence[str], share: Share, chunk: int) -> list[Key]:
     """This share's pictures that lack one of the metrics."""
-    known: dict[Key, set[str]] = {}
-    for path in place.metrics(arm).glob("*.jsonl"):
+    measured: dict[Key, set[str]] = {}
+    for path in layout.metrics(arm).glob("*.jsonl"):
         for row in read_jsonl(path):
-            known.setdefault(key_of(row), set()).update(row["names"])
-    wanted, none = set(names), set[str]()
-    edits = read_rows(place.edits(arm))
-    return [k for k, r in edits.items() if fine(r) and share.has(k[0], chunk) and not wanted <= known.get(k, none)]
+            measured.setdefault(key_of(row), set()).update(row["names"])
+    every, none = set(names), set[str]()
+    edits = read_rows(layout.edits(arm))
+    return [k for k, r in edits.items() if fine(r) and share.has(k[0], chunk) and not every <= measured.get(k, none)]
 
 
 def measure(
-    place: Layout,
+    layout: Layout,
     arm: str,
     benchmark: Benchmark,
-    measured: Measure,
+    measurement: Measure,
     names: Sequence[str],
     keys: Sequence[Key],
     share: Share,
-    told: Callable[[int], Any],
+    on_progress: Callable[[int], Any],
 ) -> None:
-    """A row for each picture, kept as soon as it is measured. The picture before a later turn is the turn's before it."""
-    with RowFile(place.metrics(arm) / f"{share.name}.jsonl") as file:
+    """Write a row for each picture as soon as it is measured. A later turn is compared with what the turn before it made."""
+    with RowFile(layout.metrics(arm) / f"{share.name}.jsonl") as file:
         for done, (unit, turn) in enumerate(keys, 1):
             item = benchmark.unit(unit)[turn]
             if turn:
-                item = replace(item, picture=open_picture(place.picture(arm, (unit, turn - 1))))
-            values = dict(measured.measure(item, open_picture(place.picture(arm, (unit, turn)))))
+                item = replace(item, picture=open_picture(layout.picture(arm, (unit, turn - 1))))
+            values = dict(measurement.measure(item, open_picture(layout.picture(arm, (unit, turn)))))
             file.append([{"unit": unit, "turn": turn, "id": item.id, "names": list(names), "values": values}])
-            told(done)
+            on_progress(done)
 
 
 def make_measure(config: MetricsConfig) -> Measure:
@@ -68,8 +70,8 @@ def check_metrics(config: MetricsConfig) -> None:
     """Raises BadInput for an unknown metric, MissingFile for weights that are not there; nothing is loaded."""
     from judges.metrics import missing_metric_weights
 
-    if found := missing_metric_weights(config.names, weights(config)):
-        lines = "\n".join(f"  - {line}" for line in found)
+    if missing := missing_metric_weights(config.names, weights(config)):
+        lines = "\n".join(f"  - {line}" for line in missing)
         raise MissingFile(f"metrics={config.name} cannot be measured here; missing:\n{lines}")
 
 

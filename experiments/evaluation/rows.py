@@ -1,4 +1,4 @@
-"""Rows of a folder that several shards fill: every shard appends to a file of its own, readers take all of them together."""
+"""Rows of a folder that several shards fill: every shard appends to a file of its own, and readers take all files together."""
 
 from __future__ import annotations
 
@@ -84,14 +84,15 @@ def fine(row: Mapping[str, Any]) -> bool:
 
 
 def read_rows(folder: Path, pattern: str = "*.jsonl") -> dict[Key, Row]:
-    """All shards' rows, in the order of their keys. Where something was done again, what worked wins over what failed."""
-    found: dict[Key, Row] = {}
+    """The rows of all shards in the order of their keys. Where an item has several rows, the last one counts, but a row that
+    failed never replaces one that did not."""
+    rows: dict[Key, Row] = {}
     for path in sorted(folder.glob(pattern)):
         for row in read_jsonl(path):
             key = key_of(row)
-            if key not in found or fine(row) or not fine(found[key]):
-                found[key] = row
-    return dict(sorted(found.items()))
+            if key not in rows or fine(row) or not fine(rows[key]):
+                rows[key] = row
+    return dict(sorted(rows.items()))
 
 
 def fingerprint(folders: Sequence[Path]) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from benchmarks.item import EVERYTHING
+from common.jsonl import read_jsonl
 from common.statistics import Cell, holm_adjusted, macro, micro, paired
 from experiments.evaluation.listing import Listed
-from experiments.evaluation.load import OVERALL, Column, Section, cell, clusters_of, last_turns
-from experiments.evaluation.names import arm_name, arm_order
+from experiments.evaluation.load import OVERALL, Column, Section
+from experiments.evaluation.means import aspect_means, average, cell, clusters_of, decomposition_scores, last_turns
+from experiments.evaluation.names import EXTRA_ARMS, arm_name, arm_order
 from experiments.evaluation.rows import fine
-from experiments.runs.results import average
 from judges.metrics.summary import summarise_drift
 
 DRIFT = "drift_"  # the keys of one metric with several numbers, which mean something together
@@ -27,7 +29,9 @@ def scores(sections: Sequence[Section], made_from: str = "", about: Mapping[str,
         "partial": any(
             a["partial"] for columns in judges.values() for c in columns.values() for a in c["arms"].values()
         )
-        or any(len(s.edits[arm]) < s.total for s in sections for arm in s.arms),
+        or any(len(s.edits[arm]) < s.total for s in sections for arm in s.arms)
+        or any(len(rows) < s.total for s in sections for rows in s.decompositions.values()),
+        **decomposition_section(sections, (about or {}).get("benchmark")),
         "arms": arms_section(sections, judges),
         "table": table(sections, judges),
         "judges": judges,
@@ -42,7 +46,7 @@ def column_scores(section: Section, column: Column) -> dict[str, Any]:
     aspects = column.aspects()
     items, own = section.listing.items, section.listing.card.mean
     arms = {}
-    for arm in section.arms:
+    for arm in column_arms(section, column):
         rows = column.rows[arm]
         micro_means = {a: cell(items, rows, a).as_dict() for a in aspects}
         means = micro_means if own == "micro" else {a: cell(items, rows, a, own).as_dict() for a in aspects}
@@ -108,12 +112,13 @@ def differences(section: Section, column: Column) -> list[dict[str, Any]]:
     mean = section.listing.card.mean
     items = last_turns(section.listing.items) if mean == "final" else section.listing.items
     total, bad = len(section.listing.items), set[str]()
-    for arm in section.arms:
+    arms = column_arms(section, column)
+    for arm in arms:
         rows = column.rows[arm].values()
         if too_many_invalid(column, total, len(rows), sum(not r["valid"] for r in rows)):
             bad.add(arm)
     pairs, found = [], []
-    for first, second in combinations(section.arms, 2):
+    for first, second in combinations(arms, 2):
         two = column.rows[first], column.rows[second]
         both = [i for i in items if all(i.key in r for r in two)]
         values = [[r[i.key]["scores"].get(OVERALL) if r[i.key]["valid"] else None for i in both] for r in two]
@@ -127,13 +132,18 @@ def differences(section: Section, column: Column) -> list[dict[str, Any]]:
     ]
 
 
+def column_arms(section: Section, column: Column) -> list[str]:
+    """The arms of a judge's column: those with pictures, and those that are derived from its verdicts."""
+    return [arm for arm in section.scored_arms if arm in column.rows]
+
+
 def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
     """Means over judges whose verdicts are all there, no more of them invalid than allowed; a benchmark of which nothing is
     complete is left out. `n` counts what was judged, the `invalid` among it (a cell's `n` counts the valid alone)."""
     out: dict[str, Any] = {}
     for section in sections:
-        for arm in section.arms:
-            done = {label: c["arms"][arm] for label, c in judges[section.name].items()}
+        for arm in section.scored_arms:
+            done = {c.label: judges[section.name][c.label]["arms"][arm] for c in section.columns if arm in c.rows}
             done = {
                 label: a
                 for label, a in done.items()
@@ -143,10 +153,62 @@ def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict
                 out.setdefault(arm, {})
                 continue
             shared = [n for n in next(iter(done.values()))["aspects"] if all(n in a["aspects"] for a in done.values())]
-            values = {n: average([a["aspects"][n]["value"] for a in done.values()]) for n in shared}
+            means = {label: arm_means(section, label, arm, a) for label, a in done.items()}
+            values = {n: average([m[n] for m in means.values()]) for n in shared}
             counts = {k: max(a[k] for a in done.values()) for k in ("n", "invalid")}
-            out.setdefault(arm, {})[section.name] = values | counts | {"judges": sorted(done)}
+            more = {"calls": calls_of(section, arm)} if arm.rpartition("/")[2] in EXTRA_ARMS else {}
+            out.setdefault(arm, {})[section.name] = values | counts | more | {"judges": sorted(done)}
     return out
+
+
+def arm_means(section: Section, label: str, arm: str, entry: Mapping[str, Any]) -> dict[str, float]:
+    """An arm's mean of every aspect by one judge. On the benchmarks that runs train on it is summed in the order of the items, as
+    a run's results always were; on the others it is the cell's, whose sum is exact. They differ in the last bit at most."""
+    if section.listing.card.trainable:
+        (column,) = (c for c in section.columns if c.label == label)
+        return aspect_means(list(column.rows[arm].values()))
+    return {name: cell["value"] for name, cell in entry["aspects"].items()}
+
+
+def calls_of(section: Section, arm: str) -> float:
+    """How many calls of the editor alone an item has, on average."""
+    variants = section.columns[0].variants[arm.rpartition("/")[0]]
+    return average([len(several) for several in variants.values()])
+
+
+def decomposition_section(sections: Sequence[Section], benchmark: str | None) -> dict[str, Any]:
+    """Of the last command's benchmark, or of the first that has decompositions; nothing where there are none."""
+    scored = sorted((s for s in sections if s.decompositions), key=lambda s: s.name != benchmark)
+    if not scored:
+        return {}
+    rows = {when: decomposition_rows(scored[0], when) for when in scored[0].decompositions}
+    last = rows.get("after") or rows["before"]
+    return {
+        "decomposition": decomposition_scores(rows),
+        "n": len(last),
+        "unreadable": average([float(r["error"] is not None) for r in last]),
+    }
+
+
+def decomposition_rows(section: Section, when: str) -> list[dict[str, Any]]:
+    """The rows in the order of the items, each with its item's request and kind."""
+    rows = section.decompositions.get(when, {})
+    return [
+        {**rows[i.key], "i": n, "kind": i.kind, "request": i.request}
+        for n, i in enumerate(section.listing.items)
+        if i.key in rows
+    ]
+
+
+def times(folder: Path) -> dict[str, float]:
+    """Seconds of training and of evaluation, over all processes that worked in the folder."""
+    timing = [row for path in sorted(folder.glob("timing*.jsonl")) for row in read_jsonl(path)]
+    path = folder / "metrics.jsonl"
+    steps = read_jsonl(path) if path.is_file() else []
+    grpo = sum(r.get("time/step", 0.0) + r.get("time/checkpoint", 0.0) for r in steps)
+    sft = sum(r["seconds"] for r in timing if r["phase"] == "sft")
+    evaluate = sum(r["seconds"] for r in timing if r["phase"] != "sft")
+    return {"train": round(grpo + sft, 3), "evaluate": round(evaluate, 3)}
 
 
 def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +220,7 @@ def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, A
         for s in sections
         for c in s.columns
     ]
-    arms = sorted({arm for s in sections for arm in s.arms}, key=arm_order)
+    arms = sorted({arm for s in sections for arm in s.scored_arms}, key=arm_order)
     rows = []
     for arm in arms:
         cells = []
@@ -224,4 +286,4 @@ def benchmark_section(section: Section) -> dict[str, Any]:
     }
 
 
-__all__ = ["row_mean", "scores", "table"]
+__all__ = ["arms_section", "column_scores", "decomposition_rows", "row_mean", "scores", "table", "times"]

@@ -1,7 +1,7 @@
 """An evaluation in several processes of this machine: each does its shard of the items and appends to files of its own.
 
-What was asked is resolved once, here, and written to the folder, where the workers (`experiments/evaluation/worker.py`) read
-it. They need not know of each other: one that is lost costs nothing but its part, which the same command does again.
+The specification is written to the folder, where the workers (`experiments/evaluation/worker.py`) read it. They need not know of
+each other: one that is lost costs nothing but its part, which the same command does again.
 """
 
 from __future__ import annotations
@@ -12,37 +12,35 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
 from common.errors import RunFailed
-from common.files import write_text
 from common.progress import bar
 from common.signals import StopWish
-from conf.schema import EvaluateConfig, RunConfig
 from experiments.evaluation.layout import LOCKS, Layout
 from experiments.evaluation.spec import EvaluationSpec
+from experiments.evaluation.spec_file import write_spec
+from experiments.evaluation.worker import SPENT, STOPPED
 from experiments.runs.launch import tail
 
 POLL_S = 0.3
-SPENT, STOPPED = 3, 130  # exit codes of a worker: the budget is spent; somebody stopped it
 
 
-def run_shards(asked: EvaluationSpec, total: int) -> bool:
+def run_shards(spec: EvaluationSpec, total: int) -> bool:
     """This share, with `total` rows to write, in `launcher.processes` processes; False where one of them had spent its part
     of the budget. Raises KeyboardInterrupt where it was stopped, RunFailed with the message of a worker that failed, or
     the end of its log."""
-    processes = asked.used.launcher.processes
-    folder = asked.out / LOCKS
-    write_asked(asked, folder / f"{asked.share.name}.yaml")
-    place = Layout(asked.out, asked.benchmark_name)
-    counted = lines_below(place.folder)
+    processes = spec.used.launcher.processes
+    folder = spec.out / LOCKS
+    file = folder / f"{spec.share.name}.json"
+    write_spec(spec, file)
+    layout = Layout(spec.out, spec.benchmark_name)
+    counted = lines_below(layout.folder)
     already = next(counted)
     with ExitStack() as stack:
-        logs = [folder / f"{share.name}.log" for share in asked.share.split(processes)]
+        logs = [folder / f"{share.name}.log" for share in spec.share.split(processes)]
         outs = [stack.enter_context(log.open("a", encoding="utf-8")) for log in logs]
         starts = [out.tell() for out in outs]
         stop = stack.enter_context(StopWish())
@@ -52,27 +50,27 @@ def run_shards(asked: EvaluationSpec, total: int) -> bool:
                     sys.executable,
                     "-m",
                     "experiments.evaluation.worker",
-                    str(folder / f"{asked.share.name}.yaml"),
+                    str(file),
                     str(j),
                 ],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches this process only, which tells the workers
-                env=environment(asked, j),
+                env=environment(spec, j),
             )
             for j, out in enumerate(outs)
         ]
         try:
-            told = False
+            asked_to_stop = False
             began, rows = time.monotonic(), 0
             with bar(f"{processes} processes, rows", total) as b:
                 while any(w.poll() is None for w in workers):
                     time.sleep(POLL_S)
                     rows = next(counted) - already
                     b.update(rows, f"{rows / (time.monotonic() - began):.1f}/s")
-                    if stop.wanted and not told:
-                        told = True
+                    if stop.wanted and not asked_to_stop:
+                        asked_to_stop = True
                         for worker in workers:
                             worker.terminate()
         finally:
@@ -107,45 +105,15 @@ def lines_below(folder: Path) -> Iterator[int]:
         yield sum(lines for _, lines in places.values())
 
 
-def environment(asked: EvaluationSpec, worker: int) -> dict[str, str]:
+def environment(spec: EvaluationSpec, worker: int) -> dict[str, str]:
     """Of a worker: it finds the code wherever it is started, and has one of the GPUs, where there are any."""
     code = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    mine = {"PYTHONPATH": code, "OMP_NUM_THREADS": str(asked.used.engine.threads)}
-    if asked.used.engine.device != "cpu" and torch.cuda.device_count():
+    mine = {"PYTHONPATH": code, "OMP_NUM_THREADS": str(spec.used.engine.threads)}
+    if spec.used.engine.device != "cpu" and torch.cuda.device_count():
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         gpus = [g for g in given.split(",") if g] or [str(i) for i in range(torch.cuda.device_count())]
         mine["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
     return os.environ | mine
 
 
-def write_asked(asked: EvaluationSpec, path: Path) -> None:
-    values = {
-        "config": OmegaConf.structured(asked.config),
-        "used": OmegaConf.structured(asked.used),
-        "start": str(asked.start),
-        "trained": None if asked.trained is None else str(asked.trained),
-        "arms": list(asked.arms),
-        "pictures": None if asked.pictures is None else str(asked.pictures),
-    }
-    write_text(path, OmegaConf.to_yaml(OmegaConf.create(values), resolve=True))
-
-
-def read_asked(path: Path, worker: int) -> EvaluationSpec:
-    """What worker number `worker` is to do."""
-    values = OmegaConf.load(path)
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvaluateConfig), values.config))
-    used = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), values.used))
-    assert isinstance(config, EvaluateConfig) and isinstance(used, RunConfig)
-    asked = EvaluationSpec(
-        config,
-        used,
-        Path(values.start),
-        None if values.trained is None else Path(values.trained),
-        tuple(values.arms),
-        None if values.pictures is None else Path(values.pictures),
-    )
-    mine = asked.share.split(used.launcher.processes)[worker]
-    return replace(asked, config=replace(config, shard=mine.shard, shards=mine.shards))
-
-
-__all__ = ["SPENT", "STOPPED", "read_asked", "run_shards", "write_asked"]
+__all__ = ["lines_below", "run_shards"]

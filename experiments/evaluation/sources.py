@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 from benchmarks.item import Benchmark
 from experiments.evaluation.gallery import chosen
-from experiments.evaluation.layout import Key, Layout, save_picture
+from experiments.evaluation.layout import Key, Layout
 from experiments.evaluation.load import Section
+from experiments.evaluation.pictures import save_picture
 
 
-def keep_sources(benchmark: Benchmark, sections: Sequence[Section], place: Layout, gallery: int) -> None:
+def keep_sources(benchmark: Benchmark, sections: Sequence[Section], layout: Layout, gallery: int) -> None:
     """Of the benchmark that is open; other benchmarks of the folder had theirs kept when they were."""
     for section in sections:
-        if section.name == place.benchmark:
+        if section.name == layout.benchmark:
             for key in chosen(section, gallery):
-                keep(benchmark, place, (key[0], 0))  # a session's later turns begin with what each arm made
+                keep(benchmark, layout, (key[0], 0))  # a session's later turns begin with what each arm made
 
 
-def keep(benchmark: Benchmark, place: Layout, key: Key) -> None:
-    path = place.source(key)
+def keep(benchmark: Benchmark, layout: Layout, key: Key) -> None:
+    path = layout.source(key)
     if not path.is_file():
         picture = benchmark.unit(key[0])[key[1]].image
         if picture is not None:

@@ -1,118 +1,102 @@
-"""What an evaluation was asked to do: the command line, and a run's own parts where there is one, made into one object."""
+"""What is evaluated, with which parts, and where the rows go. A run makes one for itself; the command makes one from its words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.item import Benchmark
 from common.errors import BadInput, MissingFile
-from conf.schema import BenchmarkConfig, EvaluateConfig, RunConfig
-from experiments.evaluation.layout import Share
+from conf.schema import MetricsConfig, RunConfig
+from experiments.evaluation.held_out import CARDS, SampleItems, SandboxItems
 from experiments.evaluation.names import ARMS
-
-NO = ("", "none", "null")  # how a command line says that there is none
-TEXT_ONLY = ("mice_text",)
+from experiments.evaluation.shares import Share
 
 
 @dataclass(frozen=True)
 class EvaluationSpec:
-    """`used` is the configuration that is evaluated: the run's with what the command line names in it, or the command
-    line's alone. `start` and `trained` are its decomposer before and after RL."""
+    """`used` is the configuration that is evaluated. `start` and `trained` are its decomposer before and after RL."""
 
-    config: EvaluateConfig
     used: RunConfig
+    out: Path
     start: Path
-    trained: Path | None
-    arms: tuple[str, ...]  # of ARMS; empty: what is there already is judged
-    pictures: Path | None
-
-    @property
-    def out(self) -> Path:
-        return Path(self.config.out)
-
-    @property
-    def share(self) -> Share:
-        return Share(self.config.shard, self.config.shards)
+    trained: Path | None = None
+    arms: tuple[str, ...] = ()  # of ARMS; the pictures of other arms in the folder are judged too
+    decompositions: tuple[str, ...] = ()  # of "before", "after"
+    editor_calls: int | None = 0  # of the editor alone on an item; None: as many as the team made there; 0: off
+    pictures: Path | None = None  # a folder of pictures that were edited elsewhere, as one more arm
+    label: str = ""  # before the arms' names, so that several editors can be compared in one table
+    samples: int | None = None  # at most so many units; None: all
+    part: str = "test"  # of a benchmark that a run trains on: all | train | validation | test
+    chunk: int = 8  # units that are edited, or decomposed, together
+    share: Share = field(default_factory=Share)
+    budget: float | None = None  # dollars for the judge's calls, over all starts
+    retry: bool = False  # do again what failed
+    metrics: MetricsConfig = field(default_factory=lambda: MetricsConfig(name="none"))
+    traces: int = 0  # items whose traces are kept, evenly spaced over the benchmark
+    gallery: int = 4  # items of each kind on the page
+    run: str = "none"  # the run's folder, for the report
+    verbose: bool = False
 
     @property
     def judged(self) -> bool:
-        return self.used.judge.name != "none"
+        return self.used.judge.name != "none" and not self.text_only
+
+    @property
+    def text_only(self) -> bool:
+        card = CARDS.get(self.used.benchmark.name)
+        return card is not None and card.text_only
 
     @property
     def benchmark_name(self) -> str:
-        """Of its folder and column: with its protocol and language, for these are different items."""
+        """With its protocol and language, for these are different items: the name of its folder and of its column."""
         b = self.used.benchmark
         parts = [b.name, b.protocol, "" if b.language in ("", "all") else b.language]
         return "-".join(p for p in parts if p)
 
-    def ready(self) -> None:
-        """Prepare the libraries of models, where one runs in this process: loading them takes seconds."""
-        if self.arms or self.used.judge.kind in ("vlm", "rrm") or self.config.metrics.names:
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        """The decomposers that can be scored: before RL, and after it where there is one."""
+        return {"before": self.start} | ({} if self.trained is None else {"after": self.trained})
+
+    def named(self, arm: str) -> str:
+        """The arm's name in this folder."""
+        return f"{self.label}/{arm}" if self.label else arm
+
+    def prepare_libraries(self) -> None:
+        """Where a model runs in this process: fix its threads and quiet its libraries, whose imports take seconds."""
+        if self.arms or self.decompositions or self.used.judge.kind in ("vlm", "rrm") or self.metrics.names:
             from experiments.build.device import use_threads
             from experiments.runs.libraries import quiet_libraries
 
-            quiet_libraries(self.config.verbose)
+            quiet_libraries(self.verbose)
             use_threads(self.used.engine)
 
-    def named(self, arm: str) -> str:
-        """The arm's name in this folder: with `label`, so that several editors can be compared in one table."""
-        return f"{self.config.label}/{arm}" if self.config.label else arm
 
-
-def run_of(config: EvaluateConfig) -> Path | None:
-    return None if config.run.strip().lower() in NO else Path(config.run)
-
-
-def arms_of(config: EvaluateConfig, has_run: bool) -> tuple[str, ...]:
-    """`all`, `none`, or names with commas between them."""
-    given = config.arms if isinstance(config.arms, list) else str(config.arms).strip("[]() ").split(",")
-    words = [str(w).strip() for w in given if str(w).strip()]
-    if not words or words in (["none"], ["null"]):
-        return ()
-    if words == ["all"]:
-        return ARMS if has_run else ARMS[:2]
-    for word in words:
-        if word not in ARMS:
-            raise BadInput(f"arms={word} is unknown; choose all, none, or some of {', '.join(ARMS)}")
-    if not has_run and "agents_rl" in words:
-        raise BadInput("arms=agents_rl is the team after RL: it needs run=<folder of a finished run>")
-    return tuple(a for a in ARMS if a in words)
-
-
-def as_before(config: EvaluateConfig, words: Sequence[str]) -> bool:
-    """Whether this is an evaluation of a run as a run evaluates itself: its decompositions (arms=none), or all its arms on
-    the sandbox by the sandbox's judge, with the report of a run."""
-    given = {w.partition("=")[0]: w.partition("=")[2] for w in words}
-    measured = any(key.partition(".")[0] == "metrics" and value != "none" for key, value in given.items())
-    more = config.pictures or config.label or measured or config.shards > 1 or config.launcher.processes > 1
-    if run_of(config) is None or more:
-        return False
-    benchmark = given.get("benchmark", "sandbox") in ("sandbox", *TEXT_ONLY)
-    judge = given.get("judge", config.judge.name or "sandbox") == "sandbox"
-    return benchmark and judge and str(config.arms).strip() in ("all", "none")
-
-
-def check(asked: EvaluationSpec) -> None:
-    """Settings that contradict each other. Raises BadInput, MissingFile."""
-    c, launcher = asked.config, asked.used.launcher
-    _ = asked.share  # raises for a shard that is none
-    for key, value, least in (("chunk", c.chunk, 1), ("gallery", c.gallery, 0)):
+def check(spec: EvaluationSpec) -> None:
+    """Refuse settings that contradict each other. Raises BadInput, MissingFile."""
+    for key, value, least in (("chunk", spec.chunk, 1), ("gallery", spec.gallery, 0)):
         if value < least:
             raise BadInput(f"{key}={value} cannot be used; give {least} or more")
-    if c.budget is not None and c.budget < 0:
-        raise BadInput(f"budget={c.budget} cannot be used; give dollars, 0 or more, or null for no limit")
-    if c.editor_calls is not None:
-        raise BadInput("editor_calls belongs to arms=all of a run on the sandbox; leave it out here")
-    if "/" in c.label:
-        raise BadInput(f"label={c.label}: a label has no / in it")
-    if asked.pictures is not None:
-        if not asked.pictures.is_dir():
-            raise MissingFile(f"there is no folder pictures={asked.pictures}")
-        if asked.pictures.name in ARMS and not c.label:
-            raise BadInput(f"pictures={asked.pictures}: an arm of this project has that name; give label=<name> too")
+    if spec.budget is not None and spec.budget < 0:
+        raise BadInput(f"budget={spec.budget} cannot be used; give dollars, 0 or more, or null for no limit")
+    if spec.editor_calls is not None and spec.editor_calls < 0:
+        raise BadInput(
+            f"editor_calls={spec.editor_calls} cannot be used; give 1 or more, 0 for none, null for the team's"
+        )
+    if spec.part not in PARTS:
+        raise BadInput(f"part={spec.part} is unknown; choose {', '.join(PARTS[:-1])} or {PARTS[-1]}")
+    if spec.text_only and (spec.arms or spec.pictures is not None):
+        raise BadInput(f"benchmark={spec.used.benchmark.name} has no pictures to edit; choose one with pictures")
+    if "/" in spec.label:
+        raise BadInput(f"label={spec.label}: a label has no / in it")
+    if spec.pictures is not None:
+        if not spec.pictures.is_dir():
+            raise MissingFile(f"there is no folder pictures={spec.pictures}")
+        if spec.pictures.name in ARMS and not spec.label:
+            raise BadInput(f"pictures={spec.pictures}: an arm of this project has that name; give label=<name> too")
+    launcher = spec.used.launcher
     if launcher.nodes > 1:
         raise BadInput(
             "an evaluation on several machines is started on each: shard=<i> shards=<n>, the same out=<folder>"
@@ -121,76 +105,38 @@ def check(asked: EvaluationSpec) -> None:
         raise BadInput(f"launcher.processes={launcher.processes} must be 1 or more")
 
 
-def open_benchmark(config: BenchmarkConfig, used: RunConfig) -> Benchmark:
-    """Any benchmark of the catalogue, or the sandbox."""
-    if config.name in TEXT_ONLY:
-        raise BadInput(f"benchmark={config.name} has no pictures to edit; arms and judges need one with pictures")
-    if config.name == "sandbox":
-        from experiments.evaluation.sandbox import SandboxItems
+PARTS = ("all", "train", "validation", "test")
 
-        count = used.scale.test_samples if config.samples is None else config.samples
-        if count < 1:
+
+def open_benchmark(spec: EvaluationSpec) -> Benchmark:
+    """Any benchmark of the catalogue, or the held-out samples of one that a run trains on. Raises BadInput, BadData,
+    MissingFile."""
+    config, scale = spec.used.benchmark, spec.used.scale
+    if config.name in CARDS:
+        count = scale.test_samples if spec.samples is None and config.name == "sandbox" else spec.samples
+        if count is not None and count < 1:
             raise BadInput(f"samples={count} cannot be used; give 1 or more")
-        return SandboxItems(count, used.scale.test_seed, used.scale.image_size, config.max_edits)
+        if config.name == "sandbox":
+            assert count is not None
+            return SandboxItems(count, scale.test_seed, scale.image_size, config.max_edits)
+        from experiments.build.benchmarks import held_out_samples
+
+        samples = held_out_samples(config, scale.image_size, count, scale.test_seed, spec.part)
+        return SampleItems(samples, CARDS[config.name])
     from benchmarks import catalogue
 
-    given = {k: v for k, v in asdict(config).items() if k not in ("name", "max_edits", "train_share")}
-    return catalogue.load(config.name, **given)
+    options = {k: v for k, v in asdict(config).items() if k not in ("name", "max_edits", "train_share")}
+    if spec.samples is not None:
+        options["samples"] = spec.samples
+    return catalogue.load(config.name, **options)
 
 
-def benchmark_identity(asked: EvaluationSpec) -> dict[str, Any]:
-    """Settings that choose items; where the data lie does not."""
-    values = asdict(asked.used.benchmark)
-    return {k: v for k, v in values.items() if k not in ("path", "train_share")} | {"place": asked.benchmark_name}
+def benchmark_identity(spec: EvaluationSpec) -> dict[str, Any]:
+    """The settings that choose items; where the data lie is no part of it."""
+    values = asdict(spec.used.benchmark)
+    if spec.samples is not None:
+        values["samples"] = spec.samples
+    return {k: v for k, v in values.items() if k not in ("path", "train_share")} | {"place": spec.benchmark_name}
 
 
-def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
-    """Raises BadInput, MissingFile for what cannot be evaluated."""
-    from experiments.evaluate import composed, swapped
-    from experiments.runs.identity import START, TRAINED, load_config
-
-    run = run_of(config)
-    if run is None:
-        used = composed([w for w in words if _of_a_run(w)])
-        start, trained = Path(used.decomposer.checkpoint), None
-    else:
-        own = sorted(k for w in words if (k := w.partition("=")[0]).partition(".")[0] in ("scale", "decomposer"))
-        if own:
-            raise BadInput(f"{', '.join(own)} come from run={run}; leave them out, or run=none")
-        settings = load_config(run)
-        if not (run / TRAINED).is_dir():
-            raise MissingFile(
-                f"{run} has no trained decomposer yet (no folder {TRAINED}/ in it); let its training end first"
-            )
-        used = replace(swapped(settings, words), launcher=config.launcher)
-        if any(w.partition("=")[0].partition(".")[0] == "rollouts" for w in words):
-            used = replace(used, rollouts=config.rollouts)
-        start = run / START if (run / START).is_dir() else Path(settings.decomposer.checkpoint)
-        trained = run / TRAINED
-    if config.samples is not None:
-        used = replace(used, benchmark=replace(used.benchmark, samples=config.samples))
-    pictures = Path(config.pictures) if config.pictures else None
-    asked = EvaluationSpec(config, used, start, trained, arms_of(config, trained is not None), pictures)
-    check(asked)
-    return asked
-
-
-GROUPS = (
-    "scale",
-    "decomposer",
-    "sequencer",
-    "editor",
-    "execution",
-    "rollouts",
-    "engine",
-    "launcher",
-    "judge",
-    "benchmark",
-)
-
-
-def _of_a_run(word: str) -> bool:
-    return word.partition("=")[0].lstrip("+~").partition(".")[0] in (*GROUPS, "paths")
-
-
-__all__ = ["EvaluationSpec", "arms_of", "as_before", "benchmark_identity", "open_benchmark", "resolve", "run_of"]
+__all__ = ["EvaluationSpec", "benchmark_identity", "check", "open_benchmark"]

@@ -11,19 +11,20 @@ from pathlib import Path
 from types import FrameType
 
 from common.errors import ImageEditError
+from experiments.evaluation.spec_file import read_spec
+
+SPENT, STOPPED = 3, 130  # exit codes: the budget is spent; somebody stopped it
 
 
 def main(path: Path, worker: int) -> int:
     from experiments.evaluation.evaluator import open_evaluator
-    from experiments.evaluation.main import work
-    from experiments.evaluation.shards import SPENT, STOPPED, read_asked
 
     signal.signal(signal.SIGTERM, interrupt)
     threading.Thread(target=stop_when_alone, args=(os.getppid(),), daemon=True).start()
     try:
-        asked = read_asked(path, worker)
-        asked.ready()
-        return 0 if work(open_evaluator(asked), asked.share) else SPENT
+        spec = read_spec(path, worker)
+        spec.prepare_libraries()
+        return 0 if open_evaluator(spec).work(spec.share) else SPENT
     except ImageEditError as error:
         print(f"error: {error}", flush=True)
         return 2

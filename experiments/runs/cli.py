@@ -35,7 +35,7 @@ CONF = Path(conf.__file__).parent
 HYDRA_KEYS = ("hydra", "hydra/")
 
 
-def command(name: str, main: Callable[[Any], None], free_text: Sequence[str] = ()) -> None:
+def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()) -> None:
     """Run `main(config)` as the command `name` on `sys.argv`. Values of `free_text` keys are taken as they are, so
     that a request may hold commas, quotes, braces or any language without a second layer of quoting."""
     register()
@@ -50,16 +50,18 @@ def command(name: str, main: Callable[[Any], None], free_text: Sequence[str] = (
     sys.argv[1:] = argv if several else hide_texts(argv, free_text, texts)
     failures: list[str] = []
 
-    def task(cfg: DictConfig) -> None:
+    def task(cfg: DictConfig) -> Any:
+        """Returns what `main` returns: a number is what a sweep optimises."""
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            main(typed(cfg, sweep_id(name, argv) if sweep else None))
+            return main(typed(cfg, sweep_id(name, argv) if sweep else None))
         except ImageEditError as error:
             if not sweep:
                 _die(str(error))
             job = " ".join(HydraConfig.get().overrides.task)
             failures.append(f"{job}: {error}")
             print(f"error: {error}", file=sys.stderr)  # the other jobs of the sweep go on; the last line names this one
+            return None
 
     try:
         check(name, sys.argv[1:])

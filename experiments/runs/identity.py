@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from common.errors import BadData, MissingFile
-from conf.schema import BenchmarkConfig, JudgeConfig, RunConfig
+from conf.schema import MAIN_JOB, BenchmarkConfig, JudgeConfig, RunConfig
 from experiments.preflight.machine import chosen_rollouts
 
 START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised phase, after GRPO
@@ -25,6 +25,8 @@ EXCLUDED = (
     "verbose",
     "paths",
     "tracker",
+    "stages",
+    "objective",
     "engine.device",
     *(f"engine.{key}" for key in ("stage", "offload_optimizer", "gather_mib", "timeout_s")),  # equal up to rounding
     "launcher",  # likewise: a run goes on with another number of processes
@@ -61,6 +63,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
         for parent in parents:
             node = node[parent]
         node.pop(last)
+    if config.job == list(MAIN_JOB):
+        values.pop("job")
     if config.rollouts.name == "auto":
         from experiments.build.device import device_of
 

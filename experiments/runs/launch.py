@@ -34,23 +34,24 @@ Log = Callable[[dict[str, Any]], None]
 Show = Callable[[int, int, Mapping[str, float]], None]
 
 
-def launch(config: RunConfig, folder: Path, log: Log, show: Show) -> None:
-    """Returns when the training is done. Raises KeyboardInterrupt where it was stopped, RunFailed with the workers' own
-    message, or the end of their log where they left none (a process that was killed)."""
+def launch(config: RunConfig, folder: Path, stage: str, log: Log, show: Show) -> None:
+    """Run the training stage of this name in several processes; returns when it is done. Raises KeyboardInterrupt where it was
+    stopped, RunFailed with the workers' own message, or with the end of their log where they left none (a process that was
+    killed)."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()  # models of the phase before
     with locked(folder, FIRST):  # refused while workers of a launcher that was killed are still there
         (folder / ENDED).unlink(missing_ok=True)
     write_text(folder / RESOLVED, config_text(config))
-    tell_others(config, folder)
+    tell_others(config, folder, stage)
     rows = new_rows(folder / "metrics.jsonl")
     seen = max((row["step"] for row in next(rows)), default=0)
     with (folder / LOG).open("a", encoding="utf-8") as out, StopWish() as stop:
         place = out.tell()
         # a session of its own: Ctrl-C reaches this process only, which asks the first worker to save and stop
         agent = subprocess.Popen(
-            torchrun(config, folder),
+            torchrun(config, folder, stage),
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -81,7 +82,7 @@ def launch(config: RunConfig, folder: Path, log: Log, show: Show) -> None:
         )
 
 
-def torchrun(config: RunConfig, folder: Path, node: int = 0) -> list[str]:
+def torchrun(config: RunConfig, folder: Path, stage: str, node: int = 0) -> list[str]:
     """The command that starts the workers of machine `node`; ranks begin on machine 0, where the run was started."""
     launcher = config.launcher
     meet = ["--standalone"]
@@ -98,14 +99,15 @@ def torchrun(config: RunConfig, folder: Path, node: int = 0) -> list[str]:
         "-m",
         "experiments.runs.worker",
         str(folder),
+        stage,
     ]
 
 
-def tell_others(config: RunConfig, folder: Path) -> None:
+def tell_others(config: RunConfig, folder: Path, stage: str) -> None:
     """What to start on the other machines, which see the run's folder too."""
     threads = f"OMP_NUM_THREADS={config.engine.threads}"
     for node in range(1, config.launcher.nodes):
-        words = ["python", *torchrun(config, folder.resolve(), node)[1:]]
+        words = ["python", *torchrun(config, folder.resolve(), stage, node)[1:]]
         console.print(f"  on machine {node}, in the code's folder: {threads} {shlex.join(words)}", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""`torchrun -m experiments.runs.worker <run folder>`: one rank of a training, started by `experiments/runs/launch.py` only.
+"""`torchrun -m experiments.runs.worker <run folder> <stage>`: one rank of a training stage, started by launch.py only.
 
 The first rank says in the folder how it ended; a stop and a mistake that the caller can mend are no crash for torchrun.
 """
@@ -17,12 +17,12 @@ from common.files import locked, write_json
 from experiments.runs.launch import ENDED, FIRST, PARENT, RESOLVED
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, name: str) -> None:
     from experiments.build.device import device_of, use_threads
     from experiments.runs.identity import load_config
-    from experiments.runs.job import Job
     from experiments.runs.libraries import quiet_libraries
-    from experiments.runs.tracking import Silent
+    from experiments.runs.run import Run
+    from experiments.runs.stages import TrainingStage, load_stages, selected
     from rl.engine.process_group import join, leave, ranks
 
     config = load_config(folder, RESOLVED)
@@ -32,9 +32,10 @@ def main(folder: Path) -> None:
     how, message = "done", ""
     with locked(folder, FIRST) if first else nullcontext():
         join(device_of(config.engine), config.engine.timeout_s)
-        job = Job(config, folder, Silent())
+        (stage,) = selected(load_stages(config.job), [name])
+        assert isinstance(stage, TrainingStage)
         try:
-            job.train(job.supervised(), progress=stop_when_alone)
+            stage.train(Run(config, folder), progress=stop_when_alone)
         except KeyboardInterrupt as stop:
             how, message = "stopped", str(stop)
         except ImageEditError as error:
@@ -56,4 +57,4 @@ def stop_when_alone(done: int, steps: int, metrics: Mapping[str, float]) -> None
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

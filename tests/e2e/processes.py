@@ -19,7 +19,8 @@ from typing import Any
 MODULES = [
     "torch",
     "transformers",
-    "experiments.runs.job",
+    "experiments.runs.training",
+    "experiments.runs.evaluating",
     "experiments.report",
     "editors.sandbox",
     "editors.loading",

@@ -111,7 +111,7 @@ def test_a_run_trains_on_it(tiny_vlm_path: Path, tmp_path: Path) -> None:
     run = the_run(tmp_path)
     found = json.loads((run / "results.json").read_text())
     assert found["arms"] == {"editor": {}, "agents": {}, "agents_rl": {}}  # decompositions alone are scored
-    rows = [json.loads(line) for line in (run / "eval" / "decompose_after.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "prepared/decompositions/after/0-of-1.jsonl").read_text().splitlines()]
     made = {r.id: r for r in read_records(tmp_path / "set")}
     assert rows and all(made[r["id"]].part == "test" for r in rows)
     shown = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]

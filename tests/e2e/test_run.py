@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from common.jsonl import read_jsonl
+from experiments.evaluation.rows import read_rows
 from tests.e2e.processes import ASSETS, Ended, command
 
 RUN = "experiments.run"
@@ -51,7 +52,12 @@ def outcome(folder: Path) -> dict[str, Any]:
     run = the_run(folder)
     times = ("time/", "memory/", "tokens_per_s")
     rows = [{k: v for k, v in r.items() if not k.startswith(times)} for r in read_jsonl(run / "metrics.jsonl")]
-    texts = {p.name: p.read_text() for p in sorted((run / "eval").glob("*.jsonl"))}
+    folders = sorted({p.parent for p in (run / "sandbox").glob("**/0-of-1.jsonl")})
+    texts = {
+        str(f.relative_to(run)): [{k: v for k, v in r.items() if k != "seconds"} for r in read_rows(f).values()]
+        for f in folders
+    }
+    assert len(texts) == 2 + 3 + 2 * 3  # decompositions, edits, verdicts and their words
     samples = (run / "samples.jsonl").read_text()
     return {"scores": scores(folder), "metrics": rows, "eval": texts, "samples": samples}
 

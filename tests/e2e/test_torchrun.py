@@ -169,7 +169,7 @@ def test_two_machines_with_a_worker_each_make_the_run_of_two_workers(
     words = sharded(tiny_vlm_path, "launcher.processes=1", "launcher.nodes=2", f"launcher.rendezvous={place}")
     process = start(words, tmp_path)
     folder = wait_for(lambda: next(iter(tmp_path.glob(f"outputs/*/{RESOLVED}")), None), tmp_path).parent
-    command = torchrun(load_config(folder, RESOLVED), folder, node=1)
+    command = torchrun(load_config(folder, RESOLVED), folder, "grpo", node=1)
     other = subprocess.run(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=LIMIT_S)
     assert other.returncode == 0 and process.wait(LIMIT_S) == 0, said(tmp_path)
     assert f"--node-rank=1 --master-addr=127.0.0.1 --master-port={place[10:]}" in said(tmp_path)

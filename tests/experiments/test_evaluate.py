@@ -13,12 +13,14 @@ from common.errors import BadInput
 from common.files import read_json, write_text
 from conf.schema import EvaluateConfig
 from experiments import evaluate
+from experiments.evaluation import resolve
 from experiments.evaluation.names import ARMS
+from experiments.evaluation.rows import read_rows
 from experiments.report import main as report
 from experiments.runs import cli
-from experiments.runs.identity import config_text, load_config
-from experiments.runs.job import TRAINED, Job
-from experiments.runs.tracking import make_tracker
+from experiments.runs.identity import TRAINED, config_text, load_config
+from experiments.runs.run import Run
+from experiments.runs.stages import load_stages
 from tests.saved_editors import save_kontext
 
 
@@ -41,7 +43,10 @@ def run(tiny_vlm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     shutil.copytree(tiny_vlm_path, folder / TRAINED)
     write_text(folder / "config.yaml", config_text(config))
-    Job(config, folder, make_tracker(config.tracker, folder, {})).run()
+    run = Run(config, folder, stages=load_stages(config.job))
+    for stage in run.stages:
+        if not stage.done(run):
+            stage.run(run)
     return folder
 
 
@@ -50,8 +55,15 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     cli.command("evaluate", evaluate.main, evaluate.FREE_TEXT)
 
 
-def rows(folder: Path) -> dict[str, str]:
-    return {p.name: p.read_text() for p in sorted((folder / "eval").glob("*.jsonl"))}
+def rows(folder: Path) -> dict[str, object]:
+    """All rows, without how long they took."""
+    return {
+        str(p.parent.relative_to(folder)): [
+            {k: v for k, v in r.items() if k != "seconds"} for r in read_rows(p.parent).values()
+        ]
+        for p in sorted(folder.glob("sandbox/**/0-of-1.jsonl"))
+        if p.parent.name != "words" and "metrics" not in p.parts
+    }
 
 
 def test_with_the_runs_own_parts_the_arms_come_out_as_in_the_run(
@@ -60,12 +72,13 @@ def test_with_the_runs_own_parts_the_arms_come_out_as_in_the_run(
     command(monkeypatch, f"run={run}", "arms=all", f"out={tmp_path / 'again'}")
     assert rows(tmp_path / "again") == rows(run)
     mine, its = (read_json(f / "results.json") for f in (tmp_path / "again", run))
+    for found in mine["arms"].values():
+        assert found["sandbox"].pop("judges") == ["sandbox"]
     assert mine["arms"] == its["arms"] and set(ARMS) <= set(mine["arms"])
     assert mine["decomposition"] == its["decomposition"]
     assert load_config(tmp_path / "again") == load_config(run)
     page = (tmp_path / "again" / "report.html").read_text(encoding="utf-8")
-    assert "team after RL" in page and "<h2>Training</h2>" not in page
-    assert "one call of the editor per sample" in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
+    assert "team after RL" in page and "Decomposition" in page and "<h2>Training</h2>" not in page
 
 
 def test_another_editor_is_evaluated_beside_the_run_and_its_folder_takes_no_third(
@@ -132,29 +145,30 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         with pytest.raises(SystemExit):
             command(monkeypatch, f"run={run}", f"out={out}", *words)
         assert needle in capsys.readouterr().err.replace("\n", " "), words
-        assert not (out / "eval").exists()
+        assert not rows(out)
     with pytest.raises(SystemExit):
         command(monkeypatch, f"run={run}", "arms=all", f"out={run}")
     assert "folder of a run" in capsys.readouterr().err
-    assert rows(run) == its and not (run / "evaluation.json").exists()
+    assert rows(run) == its
 
 
 def test_swapped_parts_take_the_settings_of_the_runs_own_scale() -> None:
     paper = cli.typed(cli.compose("run", ["scale=paper", "editor=flux_kontext", "seed=4"]))
-    other = evaluate.swapped(paper, ["run=a", "editor=qwen", "editor.steps=4"])
+    other = resolve.swapped(paper, ["run=a", "editor=qwen", "editor.steps=4"])
     assert (other.editor.checkpoint, other.editor.steps, other.editor.true_cfg) == ("Qwen/Qwen-Image-Edit", 4, 4.0)
     assert replace(other, editor=paper.editor) == paper
-    single = evaluate.swapped(paper, ["editor.negative_prompt='a b'", "judge.max_invalid_share=0.5"])
+    single = resolve.swapped(paper, ["editor.negative_prompt='a b'", "judge.max_invalid_share=0.5"])
     assert single.editor == replace(paper.editor, negative_prompt="a b")
     assert single.judge == replace(paper.judge, max_invalid_share=0.5)
-    assert evaluate.swapped(paper, ["samples=3", "out=b"]) == paper
+    assert resolve.swapped(paper, ["samples=3", "out=b"]) == paper
 
 
-def test_without_arms_the_benchmark_and_engine_are_the_commands_own() -> None:
-    trained = cli.typed(cli.compose("run", ["engine.threads=3"]))
-    config = cli.typed(cli.compose("evaluate", ["run=a", "out=b"]))
+def test_without_arms_the_benchmark_is_the_commands_own_and_no_part_is_swapped(run: Path, tmp_path: Path) -> None:
+    words = [f"run={run}", f"out={tmp_path}"]
+    config = cli.typed(cli.compose("evaluate", words))
     assert isinstance(config, EvaluateConfig)
-    used = evaluate.resolved(config, trained, ["run=a", "out=b"])
-    assert (used.benchmark.name, used.engine.threads) == ("mice_text", 1)
+    spec = resolve.resolve(config, words)
+    assert (spec.used.benchmark.name, spec.decompositions, spec.arms) == ("mice_text", ("before", "after"), ())
+    assert (spec.chunk, spec.part, spec.samples) == (2, "all", None)  # the run's own chunk
     with pytest.raises(BadInput, match=r"judge\.max_invalid_share would change nothing"):
-        evaluate.resolved(config, trained, ["judge.max_invalid_share=1"])
+        resolve.resolve(config, [*words, "judge.max_invalid_share=1"])

@@ -21,7 +21,7 @@ from experiments.reports.sweep.summary import over
 from experiments.reports.sweep.team import TEAM
 from experiments.runs.identity import load_config
 from experiments.runs.results import results
-from tests.made_up_runs import make_run
+from tests.made_up_runs import add_variants, make_run
 
 VOID = {"meta", "img", "br", "link", "path", "use", "circle", "line", "rect"}
 
@@ -105,22 +105,19 @@ def test_a_sweeps_list_of_runs_is_followed_and_unfinished_ones_are_left_out(tmp_
 
 
 def test_categories_are_reported_apart(finished_run: Path) -> None:
-    for when in ("before", "after"):
-        path = finished_run / "eval" / f"decompose_{when}.jsonl"
-        rows = [r | {"kind": ("cm", "cu")[r["i"] % 2]} for r in read_jsonl(path)]
-        path.unlink()
-        Journal(path).append(rows)
+    path = finished_run / "sandbox" / "items.jsonl"
+    items = [r | {"kind": ("cm", "cu")[r["unit"] % 2]} for r in read_jsonl(path)]
+    path.unlink()
+    Journal(path).append(items)
     found = results(finished_run, load_config(finished_run))["decomposition"]
     assert set(found["by_category"]) == {"cm", "cu"} and set(found["by_category"]["cm"]) == set(COMPONENTS)
 
 
 def test_the_editors_equal_calls_stand_beside_the_arms(finished_run: Path, capsys: pytest.CaptureFixture) -> None:
     assert "one call of the editor per sample" in write_report(finished_run).read_text(encoding="utf-8")
-    path = finished_run / "eval" / "editor_calls.jsonl"
-    for n, r in enumerate(read_jsonl(finished_run / "eval" / "editor.jsonl")):
-        low = {"scores": {a: 1.0 for a in ("overall", "fulfilment")}, "valid": True, "reason": ""}
-        high = {"scores": {a: 4.0 for a in ("overall", "fulfilment")}, "valid": n != 3, "reason": ""}
-        Journal(path).append([{k: r[k] for k in ("i", "id", "kind", "request")} | {"variants": [low, high]}])
+    low = {"scores": {a: 1.0 for a in ("overall", "fulfilment")}, "valid": True, "reason": ""}
+    high = {"scores": {a: 4.0 for a in ("overall", "fulfilment")}, "valid": True, "reason": ""}
+    add_variants(finished_run, [[low, high | {"valid": i != 3}] for i in range(40)])
     found = results(finished_run, load_config(finished_run))["arms"]
     assert found["editor_best"]["sandbox"] == {
         "overall": pytest.approx((39 * 4 + 1) / 40), "fulfilment": pytest.approx((39 * 4 + 1) / 40),

@@ -50,7 +50,7 @@ def read_words(section: Section, keys: set[Key]) -> dict[tuple[str, str, Key], A
         (column.label, arm, key): said
         for column in section.columns
         for arm in section.arms
-        for key, said in words_of(section.place.verdicts(column.label, arm), keys)
+        for key, said in words_of(section.layout.verdicts(column.label, arm), keys)
     }
 
 
@@ -58,11 +58,11 @@ def strip(section: Section, item: Listed, found: Seen, group: str, words: Mappin
     turn = f"turn {item.key[1] + 1}" if item.session else ""
     head = " · ".join(filter(None, [group, item.kind.replace("_", " "), item.id, turn]))
     # a later turn is edited from what the arm made of the turn before: every arm then has a given picture of its own
-    given = section.place.source((item.key[0], 0))
+    given = section.layout.source((item.key[0], 0))
     pictures = [picture(section, given, "given" if not item.key[1] else "given in turn 1", "", "")]
     for arm in section.arms:
         if (edit := section.edits[arm].get(item.key)) is not None:
-            path = section.place.picture(arm, item.key)
+            path = section.layout.picture(arm, item.key)
             pictures.append(picture(section, path, arm_name(arm), marks(section, arm, item), plan(edit)))
     said = judged(section, item, words)
     return (
@@ -140,7 +140,7 @@ def _texts(said: Any) -> Sequence[str]:
 
 def picture(section: Section, path: Path, name: str, score: str, below: str) -> str:
     """`score` and `below` are HTML."""
-    link = path.relative_to(section.place.out).as_posix()
+    link = path.relative_to(section.layout.out).as_posix()
     shown = (
         f'<a href="{escape(link)}">{thumbnail(path)}</a>' if path.is_file() else '<div class="none">no picture</div>'
     )

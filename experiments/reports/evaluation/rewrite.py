@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.files import read_json, write_json
-from experiments.evaluation.layout import LOCKS, held
+from experiments.evaluation.layout import LOCKS
 from experiments.evaluation.load import ABOUT, RESULTS, load, made_from
 from experiments.evaluation.scores import scores
+from experiments.evaluation.shares import held
 from experiments.reports.evaluation.page import write_page
 from experiments.reports.evaluation.tables import print_table, write_tables
 

@@ -13,10 +13,13 @@ from PIL import Image
 
 from benchmarks.item import Card, Item, Unit
 from common.files import write_json
-from experiments.evaluation.editing import Made, Maker, edit, missing_turns
+from experiments.evaluation.claims import claim
+from experiments.evaluation.editing import blocks_of, edit, missing_turns
 from experiments.evaluation.judging import Judging, Task, open_tasks
-from experiments.evaluation.layout import Layout, Share, claim
+from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import claim_benchmark
+from experiments.evaluation.makers import Made, Maker
+from experiments.evaluation.shares import Share
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 
@@ -66,7 +69,7 @@ class Brighter:
     calls: int = 0
     seen: list[tuple[str, int]] = field(default_factory=list)
 
-    def __call__(self, items: Sequence[Item]) -> list[Made]:
+    def __call__(self, items: Sequence[Item], variants: Sequence[int] = (), within: object = None) -> list[Made]:
         if self.calls == self.stop:
             raise KeyboardInterrupt
         self.calls += 1
@@ -120,28 +123,28 @@ class Grader:
         return Verdict({"overall": (value(after) - value(before)) / 10, "kept": 5.0}, raw={"said": f"about {item.id}"})
 
 
-def edited(place: Layout, arm: str, benchmark: Little, maker: Maker, share: Share = WHOLE, chunk: int = 3) -> None:
-    turns = [benchmark.turns] * benchmark.units
-    edit(place, arm, benchmark, lambda: maker, missing_turns(place, arm, turns), share, chunk)
+def edited(layout: Layout, arm: str, benchmark: Little, maker: Maker, share: Share = WHOLE, chunk: int = 3) -> None:
+    missing = missing_turns(layout, arm, [benchmark.turns] * benchmark.units)
+    edit(layout, benchmark, lambda: maker, blocks_of(arm, missing, benchmark.units, share, chunk), share)
 
 
 def judged(
-    place: Layout, label: str, benchmark: Little, judge: Grader, arms: Sequence[str], share: Share = WHOLE
+    layout: Layout, label: str, benchmark: Little, judge: Grader, arms: Sequence[str], share: Share = WHOLE
 ) -> bool:
-    tasks: list[Task] = open_tasks(place, label, arms, share, 3, False)
-    return Judging(place, label, benchmark, judge, share).run(tasks)
+    tasks: list[Task] = open_tasks(layout, label, arms, share, 3, False)
+    return Judging(layout, label, benchmark, judge, share).run(tasks)
 
 
 def set_up(
     out: Path, benchmark: Little, arms: Sequence[str] = ("editor",), judges: Mapping[str, float] | None = None
 ) -> Layout:
     """A folder whose benchmark, arms and judges (with their share of invalid verdicts) are claimed."""
-    place = Layout(out, "little")
-    claim_benchmark(place, benchmark, {"place": "little"})
+    layout = Layout(out, "little")
+    claim_benchmark(layout, benchmark, {"place": "little"})
     for arm in arms:
-        claim(place.edits(arm), {"arm": arm}, "pictures", "")
+        claim(layout.edits(arm), {"arm": arm}, "pictures", "")
     for label, most in (judges or {"grader": 0.02}).items():
-        folder = place.judge(label)
+        folder = layout.judge(label)
         claim(folder, {"label": label, "name": label, "rubric": "paper"}, "verdicts", "")
         write_json(folder / "limits.json", {"max_invalid_share": most})
-    return place
+    return layout

@@ -65,9 +65,11 @@ def test_the_same_command_again_does_nothing_and_pictures_from_elsewhere_are_ano
     command(*words, "arms=editor")
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and ".shards" not in p.parts}
     with monkeypatch.context() as nothing:
-        nothing.setattr("experiments.evaluation.evaluator.team_maker", None)
+        nothing.setattr("experiments.evaluation.evaluator.TeamParts", None)
         nothing.setattr("experiments.evaluation.evaluator.judge_for", None)
-        nothing.setattr("experiments.evaluation.main.work", None)  # results.json says that nothing is missing
+        nothing.setattr(
+            "experiments.evaluation.evaluator.Evaluator.work", None
+        )  # results.json says that nothing is missing
         command(*words, "arms=editor")
     assert {p: p.stat().st_mtime_ns for p in before} == before
     mine = tmp_path / "my_editor"

@@ -20,9 +20,11 @@ from PIL import Image
 from benchmarks.base import Edit
 from benchmarks.item import Item, Unit
 from common.errors import BadInput
-from experiments.evaluation.judging import Judging, open_tasks, usage_of, words_of
-from experiments.evaluation.layout import Layout, Share
+from experiments.evaluation.judging import Judging, open_tasks, words_of
+from experiments.evaluation.layout import Layout
+from experiments.evaluation.ledger import usage_of
 from experiments.evaluation.rows import read_rows
+from experiments.evaluation.shares import Share
 from judges.base import Verdict
 from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up, value
 
@@ -30,45 +32,45 @@ ARMS = ("editor", "agents")
 
 
 def ready(out: Path, benchmark: Little) -> Layout:
-    place = set_up(out, benchmark, ARMS)
-    edited(place, "editor", benchmark, Brighter(10))
-    edited(place, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
-    return place
+    layout = set_up(out, benchmark, ARMS)
+    edited(layout, "editor", benchmark, Brighter(10))
+    edited(layout, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
+    return layout
 
 
-def verdicts(place: Layout, label: str = "grader") -> dict[tuple[str, int], object]:
+def verdicts(layout: Layout, label: str = "grader") -> dict[tuple[str, int], object]:
     return {
         (arm, k[0]): (r["valid"], r["scores"], r["reason"])
         for arm in ARMS
-        for k, r in read_rows(place.verdicts(label, arm)).items()
+        for k, r in read_rows(layout.verdicts(label, arm)).items()
     }
 
 
-def lines(place: Layout, label: str = "grader") -> int:
-    return sum(f.read_text().count("\n") for a in ARMS for f in place.verdicts(label, a).glob("*.jsonl"))
+def lines(layout: Layout, label: str = "grader") -> int:
+    return sum(f.read_text().count("\n") for a in ARMS for f in layout.verdicts(label, a).glob("*.jsonl"))
 
 
 def test_every_picture_is_judged_once_against_what_was_given(tmp_path: Path) -> None:
     benchmark = Little(9)
-    place = ready(tmp_path, benchmark)
+    layout = ready(tmp_path, benchmark)
     judge = Grader(invalid=frozenset({"item-5-0"}))
-    assert judged(place, "grader", benchmark, judge, ARMS)
-    found = verdicts(place)
+    assert judged(layout, "grader", benchmark, judge, ARMS)
+    found = verdicts(layout)
     assert len(found) == 9 + 8 and judge.calls == 17  # the edit that failed has no picture to judge
     assert found["editor", 0] == (True, {"overall": 1.0, "kept": 5.0}, "")
     assert found["agents", 8] == (True, {"overall": 2.0, "kept": 5.0}, "")
     assert found["editor", 5] == (False, {}, "content filter")
-    assert judged(place, "grader", benchmark, judge, ARMS) and judge.calls == 17  # nothing is asked twice
-    words = dict(words_of(place.verdicts("grader", "editor"), {(3, 0), (5, 0)}))
+    assert judged(layout, "grader", benchmark, judge, ARMS) and judge.calls == 17  # nothing is asked twice
+    words = dict(words_of(layout.verdicts("grader", "editor"), {(3, 0), (5, 0)}))
     assert words == {(3, 0): {"said": "about item-3-0"}, (5, 0): "no"}
 
 
 def test_turns_are_judged_against_the_picture_that_the_turn_began_with(tmp_path: Path) -> None:
     benchmark = Little(2, turns=3)
-    place = set_up(tmp_path, benchmark)
-    edited(place, "editor", benchmark, Brighter(10))
-    assert judged(place, "grader", benchmark, Grader(), ["editor"])
-    scores = [r["scores"]["overall"] for r in read_rows(place.verdicts("grader", "editor")).values()]
+    layout = set_up(tmp_path, benchmark)
+    edited(layout, "editor", benchmark, Brighter(10))
+    assert judged(layout, "grader", benchmark, Grader(), ["editor"])
+    scores = [r["scores"]["overall"] for r in read_rows(layout.verdicts("grader", "editor")).values()]
     assert scores == [1.0] * 6
 
 
@@ -82,34 +84,34 @@ def test_a_judge_with_exact_answers_sees_the_session_from_its_start(tmp_path: Pa
             return Verdict({"overall": float(len(item.gold)), "before": value(before), "after": value(after)})
 
     benchmark = Golden(2, turns=3)
-    place = set_up(tmp_path, benchmark)
-    edited(place, "editor", benchmark, Brighter(10))
-    tasks = open_tasks(place, "grader", ["editor"], Share(), 3, False)
-    assert Judging(place, "grader", benchmark, Exact(), Share(), from_start=True).run(tasks)
-    scores = [r["scores"] for k, r in read_rows(place.verdicts("grader", "editor")).items() if k[0] == 1]
+    layout = set_up(tmp_path, benchmark)
+    edited(layout, "editor", benchmark, Brighter(10))
+    tasks = open_tasks(layout, "grader", ["editor"], Share(), 3, False)
+    assert Judging(layout, "grader", benchmark, Exact(), Share(), from_start=True).run(tasks)
+    scores = [r["scores"] for k, r in read_rows(layout.verdicts("grader", "editor")).items() if k[0] == 1]
     assert [(s["overall"], s["before"], s["after"]) for s in scores] == [(1, 1, 11), (2, 1, 21), (3, 1, 31)]
 
 
 def test_a_spent_budget_keeps_what_was_judged_and_the_rest_follows(tmp_path: Path) -> None:
     benchmark = Little(12)
-    place = ready(tmp_path, benchmark)
+    layout = ready(tmp_path, benchmark)
     poor, rich = Grader(budget=7), Grader()
-    assert not judged(place, "grader", benchmark, poor, ARMS)
-    assert lines(place) == 7
-    assert judged(place, "grader", benchmark, rich, ARMS)
-    assert rich.calls == 23 - 7 and lines(place) == 23 == len(verdicts(place))
+    assert not judged(layout, "grader", benchmark, poor, ARMS)
+    assert lines(layout) == 7
+    assert judged(layout, "grader", benchmark, rich, ARMS)
+    assert rich.calls == 23 - 7 and lines(layout) == 23 == len(verdicts(layout))
     # 23 verdicts at half a dollar and ten tokens each, over both starts
-    spent = usage_of(place.judge("grader"))
+    spent = usage_of(layout.judge("grader"))
     assert (spent["items"], spent["calls"], spent["dollars"], spent["input_tokens"]) == (23, 23, 11.5, 230)
 
 
 def test_what_concerns_all_items_stops_everything_and_is_told(tmp_path: Path) -> None:
     benchmark = Little(12)
-    place = ready(tmp_path, benchmark)
+    layout = ready(tmp_path, benchmark)
     with pytest.raises(BadInput, match="key rejected"):
-        judged(place, "grader", benchmark, Grader(error=BadInput("key rejected"), after=5), ARMS)
-    assert lines(place) == 5
-    assert judged(place, "grader", benchmark, Grader(), ARMS) and lines(place) == 23
+        judged(layout, "grader", benchmark, Grader(error=BadInput("key rejected"), after=5), ARMS)
+    assert lines(layout) == 5
+    assert judged(layout, "grader", benchmark, Grader(), ARMS) and lines(layout) == 23
 
 
 @settings(max_examples=12, deadline=None)
@@ -137,38 +139,38 @@ def test_any_failures_and_any_shards_end_in_the_same_verdicts(
 
 def test_no_more_pictures_are_open_than_calls_are_under_way(tmp_path: Path) -> None:
     benchmark = Little(60)
-    place = ready(tmp_path, benchmark)
+    layout = ready(tmp_path, benchmark)
     benchmark.opened = 0
     judge = Grader(concurrency=5, delay_s=0.001, error=BadInput("enough"), after=20)
     with pytest.raises(BadInput):
-        judged(place, "grader", benchmark, judge, ARMS)
+        judged(layout, "grader", benchmark, judge, ARMS)
     assert judge.most_at_once == 5  # all threads work, and no picture is opened before a thread is free for it
     assert benchmark.opened <= 20 + 5
 
 
 def test_a_given_picture_is_opened_once_for_all_arms(tmp_path: Path) -> None:
     benchmark = Little(30)
-    place = ready(tmp_path, benchmark)
+    layout = ready(tmp_path, benchmark)
     benchmark.opened = 0
-    assert judged(place, "grader", benchmark, Grader(concurrency=1), ARMS)
+    assert judged(layout, "grader", benchmark, Grader(concurrency=1), ARMS)
     assert benchmark.opened == 30  # of 59 verdicts
 
 
 def test_a_second_judge_reads_the_same_pictures(tmp_path: Path) -> None:
     benchmark = Little(6)
-    place = ready(tmp_path, benchmark)
-    judged(place, "grader", benchmark, Grader(), ARMS)
-    before = verdicts(place)
-    judged(place, "other", benchmark, Grader(), ARMS)
-    assert verdicts(place) == before and len(verdicts(place, "other")) == 11
+    layout = ready(tmp_path, benchmark)
+    judged(layout, "grader", benchmark, Grader(), ARMS)
+    before = verdicts(layout)
+    judged(layout, "other", benchmark, Grader(), ARMS)
+    assert verdicts(layout) == before and len(verdicts(layout, "other")) == 11
 
 
 def test_invalid_verdicts_are_asked_again_only_when_told_to(tmp_path: Path) -> None:
     benchmark = Little(6)
-    place = ready(tmp_path, benchmark)
-    judged(place, "grader", benchmark, Grader(invalid=frozenset({"item-3-0"})), ARMS)
-    assert open_tasks(place, "grader", ARMS, Share(), 3, False) == []
-    assert [(t.arm, t.key) for t in open_tasks(place, "grader", ARMS, Share(), 3, True)] == [
+    layout = ready(tmp_path, benchmark)
+    judged(layout, "grader", benchmark, Grader(invalid=frozenset({"item-3-0"})), ARMS)
+    assert open_tasks(layout, "grader", ARMS, Share(), 3, False) == []
+    assert [(t.arm, t.key) for t in open_tasks(layout, "grader", ARMS, Share(), 3, True)] == [
         ("editor", (3, 0)),
         ("agents", (3, 0)),
     ]
@@ -180,32 +182,32 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.experiments.evaluation.little import Grader, Little, judged, set_up
 out, benchmark = Path({out!r}), Little(100)
-place = set_up(out, benchmark, ("editor", "agents"))
-judged(place, "grader", benchmark, Grader(8, frozenset({{"item-9-0"}}), delay_s={delay}), ("editor", "agents"))
+layout = set_up(out, benchmark, ("editor", "agents"))
+judged(layout, "grader", benchmark, Grader(8, frozenset({{"item-9-0"}}), delay_s={delay}), ("editor", "agents"))
 """
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_evaluation_goes_on_where_it_was(tmp_path: Path, sign: signal.Signals) -> None:
     benchmark = Little(100)
-    once, place = ready(tmp_path / "once", benchmark), ready(tmp_path / "killed", benchmark)
+    once, layout = ready(tmp_path / "once", benchmark), ready(tmp_path / "killed", benchmark)
     judged(once, "grader", benchmark, Grader(8, frozenset({"item-9-0"})), ARMS)
     root = str(Path(__file__).parents[3])
     code = KILLED.format(root=root, out=str(tmp_path / "killed"), delay=0.05)
     process = subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
-    while process.poll() is None and lines(place) < 40:
+    while process.poll() is None and lines(layout) < 40:
         time.sleep(0.01)
     process.send_signal(sign)
     _, told = process.communicate(timeout=60)
-    kept = lines(place)
+    kept = lines(layout)
     assert 40 <= kept < 199
     if sign != signal.SIGKILL:
         assert b"the same command goes on" in told
     judge = Grader(8, frozenset({"item-9-0"}))
-    judged(place, "grader", benchmark, judge, ARMS)
-    assert lines(place) == 199
-    assert judge.calls == 199 - kept and verdicts(place) == verdicts(once)
-    for path in place.verdicts("grader", "editor").glob("*.jsonl"):
+    judged(layout, "grader", benchmark, judge, ARMS)
+    assert lines(layout) == 199
+    assert judge.calls == 199 - kept and verdicts(layout) == verdicts(once)
+    for path in layout.verdicts("grader", "editor").glob("*.jsonl"):
         assert all(json.loads(line) for line in path.read_text().splitlines())

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,10 @@ import pytest
 from common.errors import RunFailed
 from common.files import read_json
 from conf.schema import EvaluateConfig
-from experiments.evaluate import given_words
 from experiments.evaluation import shards
+from experiments.evaluation.resolve import chosen_arms, given_words, resolve
 from experiments.evaluation.rows import read_rows
-from experiments.evaluation.spec import arms_of, resolve
+from experiments.evaluation.spec_file import read_spec, write_spec
 from experiments.runs import cli
 
 ROOT = Path(__file__).parents[3]
@@ -81,27 +82,28 @@ def test_what_was_asked_reaches_a_worker_as_it_was_with_its_part(tmp_path: Path)
     ]
     config = cli.typed(cli.compose("evaluate", [*words, f"out={tmp_path}", "label=a"]))
     assert given_words() == []
-    asked = resolve(config, words)
-    shards.write_asked(asked, tmp_path / "asked.yaml")
-    parts = [shards.read_asked(tmp_path / "asked.yaml", j) for j in range(4)]
+    spec = resolve(config, words)
+    write_spec(spec, tmp_path / "spec.json")
+    parts = [read_spec(tmp_path / "spec.json", j) for j in range(4)]
     # blocks 1, 3, 5, ... of two shards, each fourth of them
-    assert [(p.config.shard, p.config.shards) for p in parts] == [(1, 8), (3, 8), (5, 8), (7, 8)]
-    assert all((p.used, p.start, p.out, p.named("x")) == (asked.used, asked.start, tmp_path, "a/x") for p in parts)
+    assert [(p.share.shard, p.share.shards) for p in parts] == [(1, 8), (3, 8), (5, 8), (7, 8)]
+    assert all(replace(p, share=spec.share) == spec for p in parts) and parts[0].named("x") == "a/x"
 
 
 def test_a_worker_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = cli.typed(cli.compose("evaluate", ["run=none", "benchmark=sandbox", f"out={tmp_path}"]))
-    asked = resolve(config, ["launcher=torchrun", "launcher.processes=2"])
+    spec = resolve(config, ["launcher=torchrun", "launcher.processes=2"])
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho error: no memory left\nexit 2\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(RunFailed, match=r"(?s)exit code 2.*the same command goes on.*no memory left"):
-        shards.run_shards(asked, 1)
+        shards.run_shards(spec, 1)
 
 
 def test_arms_are_named_one_by_one_in_either_spelling() -> None:
-    for said in ("editor,agents", "[agents, editor]", ["agents", "editor"], "all"):
-        assert arms_of(EvaluateConfig(arms=said), has_run=False) == ("editor", "agents")
-    assert arms_of(EvaluateConfig(arms="all"), has_run=True) == ("editor", "agents", "agents_rl")
-    assert arms_of(EvaluateConfig(), has_run=True) == ()
+    for said in ("editor,agents", "[agents, editor]", ["agents", "editor"]):
+        assert chosen_arms(EvaluateConfig(arms=said), has_run=False) == (("editor", "agents"), False)
+    assert chosen_arms(EvaluateConfig(arms="all"), has_run=False) == (("editor", "agents"), True)
+    assert chosen_arms(EvaluateConfig(arms="all"), has_run=True) == (("editor", "agents", "agents_rl"), True)
+    assert chosen_arms(EvaluateConfig(), has_run=True) == ((), True)

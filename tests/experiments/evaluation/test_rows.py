@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
-from experiments.evaluation.layout import Share, claim
+from experiments.evaluation.claims import claim
 from experiments.evaluation.rows import RowFile, fingerprint, read_rows
+from experiments.evaluation.shares import Share
 
 
 def row(unit: int, **more: object) -> dict[str, object]:

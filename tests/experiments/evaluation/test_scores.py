@@ -17,7 +17,8 @@ from benchmarks.base import EditSample
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import Listed, Listing
-from experiments.evaluation.load import Column, Section, cell, load, made_from
+from experiments.evaluation.load import Column, Section, load, made_from
+from experiments.evaluation.means import cell
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import column_scores, scores
 from experiments.evaluation.sources import keep_sources
@@ -40,13 +41,13 @@ ARMS = ("editor", "agents")
 def evaluated(out: Path, judges: tuple[str, ...] = ("grader",), budget: int | None = None, most: float = 0.2) -> Layout:
     """Six items; the editor adds 10, the team 20 and has no picture of item 2. With a budget some verdicts are missing."""
     benchmark = Little(6)
-    place = set_up(out, benchmark, ARMS, dict.fromkeys(judges, most))
-    edited(place, "editor", benchmark, Brighter(10))
-    edited(place, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
+    layout = set_up(out, benchmark, ARMS, dict.fromkeys(judges, most))
+    edited(layout, "editor", benchmark, Brighter(10))
+    edited(layout, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
     for label in judges:
-        judged(place, label, benchmark, Grader(1, invalid=frozenset({"item-5-0"}), budget=budget), ARMS)
-    keep_sources(benchmark, load(out), place, 2)
-    return place
+        judged(layout, label, benchmark, Grader(1, invalid=frozenset({"item-5-0"}), budget=budget), ARMS)
+    keep_sources(benchmark, load(out), layout, 2)
+    return layout
 
 
 def test_means_by_hand(tmp_path: Path) -> None:
@@ -121,13 +122,13 @@ def test_partial_results_say_so_everywhere(tmp_path: Path) -> None:
 
 
 def test_a_second_judge_is_a_column_and_the_average_is_over_both(tmp_path: Path) -> None:
-    place = evaluated(tmp_path, ("grader", "other"), most=0.5)
+    layout = evaluated(tmp_path, ("grader", "other"), most=0.5)
     found = scores(load(tmp_path))
     page = write_page(tmp_path, found, load(tmp_path), 2).read_text(encoding="utf-8")
     assert 'other (paper) <span class="score">1.0</span>' in page and "&lt;" not in page
     assert [c["judge"] for c in found["table"]["columns"]] == ["grader", "other"]
     assert [r["average"] for r in found["table"]["rows"]] == [1.0, 2.0]
-    next(place.verdicts("other", "agents").glob("*.jsonl")).unlink()
+    next(layout.verdicts("other", "agents").glob("*.jsonl")).unlink()
     again = scores(load(tmp_path))
     assert [r["average"] for r in again["table"]["rows"]] == [1.0, None]  # never over other columns than the row above
     assert again["arms"]["agents"]["little"]["judges"] == ["grader"]
@@ -161,7 +162,7 @@ def test_exports_say_the_same_numbers(tmp_path: Path) -> None:
 
 
 def test_the_gallery_shows_best_worst_and_disputed_once_each(tmp_path: Path) -> None:
-    place = evaluated(tmp_path, most=0.5)
+    layout = evaluated(tmp_path, most=0.5)
     (section,) = load(tmp_path)
     found = groups(section, 1)
     # arms differ by 1.0 on items 0, 1, 3, 4 (the first is shown); item 2 has the editor's 1.0 alone, so the lowest mean
@@ -169,14 +170,14 @@ def test_the_gallery_shows_best_worst_and_disputed_once_each(tmp_path: Path) -> 
     assert [s.key for s in found[BEST]] == [(1, 0)]
     page = write_page(tmp_path, scores([section]), [section], 1).read_text(encoding="utf-8")
     assert page.count('class="strip"') == 3 and "no picture: refused" in page and "about item-0-0" in page
-    assert place.source((0, 0)).is_file() and not re.search(r'(src|href)="(https?:)?//', page)
+    assert layout.source((0, 0)).is_file() and not re.search(r'(src|href)="(https?:)?//', page)
 
 
 def test_what_is_new_is_noticed(tmp_path: Path) -> None:
-    place = evaluated(tmp_path, budget=3)
+    layout = evaluated(tmp_path, budget=3)
     before = made_from(tmp_path)
     assert made_from(tmp_path) == before
-    judged(place, "grader", Little(6), Grader(), ARMS)
+    judged(layout, "grader", Little(6), Grader(), ARMS)
     assert made_from(tmp_path) != before
 
 
@@ -218,10 +219,10 @@ def test_metrics_go_by_the_benchmarks_own_mean_and_count_edits_without_a_picture
     for mean, value, n in (("micro", 3.0, 3), ("final", 3.0, 1), ("macro", 3.5, 3)):  # macro: ((1 + 3) / 2 + 5) / 2
         benchmark = Little(2, 2, replace(CARD, mean=mean))
         out = tmp_path / mean
-        place = set_up(out, benchmark, ("editor",), {"grader": 0.2})
-        edited(place, "editor", benchmark, Brighter(10, fails=frozenset({"item-1-1"})))
+        layout = set_up(out, benchmark, ("editor",), {"grader": 0.2})
+        edited(layout, "editor", benchmark, Brighter(10, fails=frozenset({"item-1-1"})))
         values = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0}
-        with RowFile(place.metrics("editor") / "0-of-1.jsonl") as file:
+        with RowFile(layout.metrics("editor") / "0-of-1.jsonl") as file:
             names = ["l1", "bg_l1"]
             file.append(
                 {"unit": u, "turn": t, "id": "", "names": names, "values": {"l1": v, "bg_l1": None}}
@@ -275,12 +276,12 @@ def test_every_cell_of_the_exports_says_how_many_items_it_has(tmp_path: Path) ->
 
 def test_without_a_judge_the_terminal_shows_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = Little(2)
-    place = set_up(tmp_path, benchmark, ARMS, {})
-    edited(place, "editor", benchmark, Brighter(10))
-    rows = RowFile(place.metrics("editor") / "0-of-1.jsonl")
+    layout = set_up(tmp_path, benchmark, ARMS, {})
+    edited(layout, "editor", benchmark, Brighter(10))
+    rows = RowFile(layout.metrics("editor") / "0-of-1.jsonl")
     rows.append({"unit": u, "turn": 0, "values": {"l1": 0.25 * (u + 1), "bg_l1": None}} for u in range(2))
     rows.close()
-    (place.folder / "metrics" / "claim.json").touch()
+    (layout.folder / "metrics" / "claim.json").touch()
     said = io.StringIO()
     monkeypatch.setattr(tables, "console", Console(file=said, width=100))
     tables.print_table(scores(load(tmp_path)))

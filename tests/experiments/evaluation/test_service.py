@@ -13,9 +13,9 @@ from PIL import Image
 
 from common.files import read_json
 from experiments import evaluate
-from experiments.evaluation.layout import Share
-from experiments.evaluation.parts import budget_left
+from experiments.evaluation.ledger import budget_left
 from experiments.evaluation.rows import read_rows
+from experiments.evaluation.shares import Share
 from experiments.runs import cli
 from judges.rubrics import make_rubric
 from tests.judges import chat_server as cs

@@ -117,7 +117,10 @@ def test_workers_read_what_was_composed(tmp_path: Path) -> None:
     c = config("engine=deepspeed", "launcher=torchrun", "launcher.processes=3", "seed=5")
     (tmp_path / "workers.yaml").write_text(config_text(c))
     assert load_config(tmp_path, "workers.yaml") == c
-    assert "--nproc-per-node=3" in torchrun(c, tmp_path) and torchrun(c, tmp_path)[-1] == str(tmp_path)
+    assert "--nproc-per-node=3" in torchrun(c, tmp_path, "grpo") and torchrun(c, tmp_path, "grpo")[-2:] == [
+        str(tmp_path),
+        "grpo",
+    ]
 
 
 def test_rows_are_read_whole_and_once(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_report_over_a_sweep_writes_its_files_and_the_same_again(
 
 
 def test_invalid_verdicts_are_counted(sweep: Sweep, folder: Path) -> None:
-    bad = [r for r in read_jsonl(folder / "main-f1-0" / "eval" / "editor.jsonl") if not r["valid"]]
+    bad = [r for r in read_jsonl(folder / "main-f1-0/sandbox/verdicts/sandbox/editor/0-of-1.jsonl") if not r["valid"]]
     against = [c.difference for c in sweep.comparisons if c.question == "team after RL − editor alone"]
     assert len(bad) == 1 and len(against) == 2
     assert all(d is not None and d.left_out == 2 and d.samples.n == 11 for d in against)  # once in each seed

@@ -1,0 +1,132 @@
+"""The parts of an evaluation, claimed in its folder before anything is made, so that rows of two evaluations never mix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.item import Benchmark
+from common.errors import BadInput
+from common.files import read_json
+from experiments.evaluation.claims import claim, has_rows, write_changed
+from experiments.evaluation.decomposing import check_gold
+from experiments.evaluation.editing import check_pictures
+from experiments.evaluation.identities import arm_settings, decomposer_settings, judge_settings, weights
+from experiments.evaluation.layout import CLAIM, EDITS, LIMITS, LOCKS, METRICS, Layout
+from experiments.evaluation.listing import Listing, claim_benchmark
+from experiments.evaluation.makers import ENDINGS, FolderMaker
+from experiments.evaluation.names import CALLS, arm_order
+from experiments.evaluation.shares import held
+from experiments.evaluation.spec import EvaluationSpec, benchmark_identity
+from experiments.runs.identity import digest_folder
+from judges.rubrics import make_rubric
+
+ANOTHER = "choose another out=<folder>, or label=<name> to have both in one table"
+
+
+def claim_all(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> tuple[Listing, tuple[str, ...]]:
+    """The list of items, and the arms whose pictures the folder has or will have. Raises BadInput where the folder holds rows of
+    something else, or where there is nothing to do."""
+    if spec.arms or spec.pictures:
+        check_pictures(layout, benchmark)
+    if spec.decompositions:
+        check_gold(layout, benchmark)
+    with held(spec.out / LOCKS / "claims.lock", wait=True):
+        listing = claim_benchmark(layout, benchmark, benchmark_identity(spec))
+        for when in spec.decompositions:
+            values = {"when": when, "chunk": spec.chunk, **decomposer_settings(spec.used, spec.checkpoints[when])}
+            claim(layout.decompositions(when), values, "decompositions", "choose another out=<folder>")
+        arms = _claim_arms(spec, layout, listing)
+        if not arms and not spec.decompositions:
+            raise BadInput(
+                f"there is nothing to judge in {layout.folder}: name arms=…, or pictures=<folder of edited pictures>"
+            )
+        if arms:
+            _claim_judge(spec, benchmark, layout)
+            if spec.metrics.names:
+                m = spec.metrics
+                models = {"clip": m.clip, "dino": m.dino, "lpips": m.lpips}
+                claim(layout.folder / METRICS, models, "metrics", "choose another out=<folder>")
+    return listing, arms
+
+
+def _claim_arms(spec: EvaluationSpec, layout: Layout, listing: Listing) -> tuple[str, ...]:
+    names: list[str] = []
+    settings = arm_settings(spec.used) if spec.arms else {}
+    for arm in spec.arms:
+        values = settings["editor"] if arm == "editor" else {**settings["editor"], **settings["team"]}
+        if arm != "editor":
+            checkpoint = spec.start if arm == "agents" else spec.trained
+            assert checkpoint is not None
+            values = values | {"weights": weights(checkpoint)}
+        claim_arm(spec, layout, arm, values)
+        names.append(spec.named(arm))
+    if spec.pictures is not None:
+        FolderMaker(spec.pictures, {i.id: i.key for i in listing.items}).check()
+        content = digest_folder(spec.pictures, [f"*{e}" for e in ENDINGS])
+        name = spec.named(spec.pictures.name)
+        claim(layout.edits(name), {"arm": name, "chunk": 1, "content": content}, "pictures", ANOTHER)
+        names.append(name)
+    return tuple(sorted({*names, *arms_with_rows(layout)}, key=arm_order))
+
+
+def claim_arm(spec: EvaluationSpec, layout: Layout, arm: str, values: dict[str, object]) -> None:
+    name = spec.named(arm)
+    claim(layout.edits(name), {"arm": name, "chunk": spec.chunk, **values}, "pictures", ANOTHER)
+
+
+def variant_name(spec: EvaluationSpec, number: int) -> str:
+    """The name of the arm that holds the pictures of one variant of the editor alone."""
+    return spec.named(f"{CALLS}.{number}")
+
+
+def claim_variants(spec: EvaluationSpec, layout: Layout, count: int) -> None:
+    """Claim the arms of the editor with several calls: one for each number of a variant."""
+    values = arm_settings(spec.used)["editor"]
+    for j in range(count):
+        claim_arm(spec, layout, f"{CALLS}.{j}", {**values, "variant": j, "calls": spec.editor_calls})
+
+
+def arms_with_rows(layout: Layout) -> list[str]:
+    """All arms of the folder that have rows, those of the editor's variants too."""
+    return [read_json(p)["arm"] for p in (layout.folder / EDITS).glob(f"*/{CLAIM}") if has_rows(p.parent)]
+
+
+def _claim_judge(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> None:
+    if not spec.judged:
+        return
+    judge = spec.used.judge
+    if judge.kind == "sandbox" and not any(i.gold for i in benchmark.unit(0)):
+        raise BadInput(
+            f"judge={judge.name} compares with exact answers, which benchmark={spec.benchmark_name} does not have; "
+            "choose another judge, or judge=none for pictures alone"
+        )
+    rubric = rubric_of(spec, benchmark)
+    if rubric:
+        make_rubric(rubric)  # an unknown one is refused before anything is edited
+    folder = layout.judge(judge_label(spec, benchmark))
+    values = {"label": judge_label(spec, benchmark), **judge_settings(judge, rubric)}
+    claim(folder, values, "verdicts", "give judge.name=<another>")
+    write_changed(folder / LIMITS, {"max_invalid_share": judge.max_invalid_share})
+
+
+def rubric_of(spec: EvaluationSpec, benchmark: Benchmark) -> str:
+    judge = spec.used.judge
+    return "" if judge.kind == "sandbox" else judge.rubric or benchmark.card.rubric
+
+
+def judge_label(spec: EvaluationSpec, benchmark: Benchmark) -> str:
+    """The judge's folder: the same model with two rubrics is two judges."""
+    name, rubric = spec.used.judge.name, rubric_of(spec, benchmark)
+    return f"{name}-{rubric}" if rubric else name
+
+
+def shown_arms(arms: Sequence[str]) -> list[str]:
+    """Without the variants of the editor alone, which two derived arms stand for."""
+    return [a for a in arms if not is_variant(a)]
+
+
+def is_variant(arm: str) -> bool:
+    return arm.rpartition("/")[2].startswith(f"{CALLS}.")
+
+
+__all__ = ["arms_with_rows", "claim_all", "claim_variants", "is_variant", "judge_label", "rubric_of", "variant_name"]

@@ -1,0 +1,111 @@
+"""The held-out samples of the benchmarks that a run trains on, as a benchmark like any other: the sandbox, `mice_text` and
+`prepared`. A run evaluates itself on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from benchmarks.base import EditSample
+from benchmarks.item import Card, Item, Unit
+from benchmarks.sandbox.generate import SandboxBenchmark
+
+SANDBOX = Card(
+    name="sandbox",
+    title="Sandbox",
+    source="benchmarks/sandbox of this repository",
+    paper="",
+    licence="Apache-2.0",
+    split="test",
+    size="as many as are asked for; procedural",
+    sampling="the first samples of the test split, counted from its seed",
+    get="nothing to get: scenes are drawn here",
+    rubric="sandbox",
+    trainable=True,
+)
+MICE_TEXT = Card(
+    name="mice_text",
+    title="MICE-Bench, the session turns as text",
+    source="github.com/yuxiaooye/Edit-R2, folder dataset/",
+    paper="arXiv 2606.05950",
+    licence="none stated",
+    split="held out by a hash of the first turn's words",
+    size="all turns with gold",
+    sampling="evenly spaced over the part where fewer are asked for",
+    get="save the records as cm_*.jsonl and cu_*.jsonl in a folder: benchmark.path=<folder>",
+    text_only=True,
+    trainable=True,
+)
+PREPARED = Card(
+    name="prepared",
+    title="Prepared set",
+    source="written by python -m experiments.prepare",
+    paper="",
+    licence="of its sources",
+    split="held out by a hash of the first thing that was said",
+    size="all records",
+    sampling="evenly spaced over the part where fewer are asked for",
+    get="python -m experiments.prepare out=<folder>, then benchmark.path=<folder>",
+    text_only=True,
+    trainable=True,
+)
+CARDS = {card.name: card for card in (SANDBOX, MICE_TEXT, PREPARED)}
+
+
+@dataclass
+class SandboxItems:
+    """`count` samples of the test split, never trained on; the same for every run. Scenes are drawn when they are needed."""
+
+    count: int
+    seed: int = 0
+    size: int = 64
+    max_edits: int = 5
+    card: Card = SANDBOX
+    _units: dict[int, Unit] = field(
+        default_factory=dict, repr=False
+    )  # drawn so far: a scene takes longer than a verdict
+
+    @cached_property
+    def _samples(self) -> SandboxBenchmark:
+        return SandboxBenchmark("test", seed=self.seed, size=self.size, max_edits=self.max_edits)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def unit(self, i: int) -> Unit:
+        if i not in self._units:
+            self._units[i] = (self._item(i),)
+        return self._units[i]
+
+    def _item(self, i: int) -> Item:
+        s = self._samples.sample(i)
+        return Item(
+            id=s.id,
+            request=s.request,
+            gold=s.gold,
+            kind=s.kind,
+            history=s.history,
+            source=lambda: s.image,
+            reference=lambda: s.target,
+        )
+
+
+@dataclass
+class SampleItems:
+    """Samples of a list, one in each unit."""
+
+    samples: Sequence[EditSample]
+    card: Card
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def unit(self, i: int) -> Unit:
+        s = self.samples[i]
+        if isinstance(s, Item):
+            return (s,)
+        return (Item(s.id, s.request, s.gold, s.kind, s.history, s.picture),)
+
+
+__all__ = ["CARDS", "SampleItems", "SandboxItems"]

@@ -1,0 +1,117 @@
+"""The stages in which a run evaluates itself, by the same steps as `python -m experiments.evaluate`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from common.files import write_json
+from experiments.evaluation.evaluator import Evaluator, open_evaluator
+from experiments.evaluation.names import ARMS
+from experiments.evaluation.shares import Share
+from experiments.evaluation.spec import EvaluationSpec
+from experiments.runs.results import results
+from experiments.runs.run import Run
+from experiments.runs.stages import Stage
+
+RESULTS = "results.json"
+
+
+class EvaluationStage(Stage):
+    """A part of the run's evaluation of itself. The evaluation knows what its rows lack, so that a stage is done when nothing is
+    left; this is found out while it runs."""
+
+    @abstractmethod
+    def spec(self, run: Run) -> EvaluationSpec: ...
+
+    def done(self, run: Run) -> bool:
+        return (run.folder / RESULTS).is_file()
+
+    def run(self, run: Run) -> None:
+        evaluator = open_evaluator(self.spec(run), run.parts, run.enter)
+        evaluator.work(Share())
+        self.check(evaluator)
+
+    def check(self, evaluator: Evaluator) -> None:
+        """Raises RunFailed where the rows are no result."""
+
+
+class DecompositionsBefore(EvaluationStage):
+    """Decompositions of the held-out samples by the decomposer before RL."""
+
+    name = "before"
+    metrics = ("decomposition.before",)
+
+    def spec(self, run: Run) -> EvaluationSpec:
+        return replace(run.spec(), decompositions=("before",))
+
+
+class DecompositionsAfter(EvaluationStage):
+    """The same by the decomposer after RL."""
+
+    name = "after"
+    metrics = ("decomposition.after",)
+    panels = ("experiments.reports.panels.Decompositions",)
+
+    def spec(self, run: Run) -> EvaluationSpec:
+        _ = run.trained  # refused before it is there
+        return replace(run.spec(), decompositions=("after",))
+
+    def objective(self, run: Run) -> str:
+        return "decomposition.after.goal"
+
+
+class Arms(EvaluationStage):
+    """The editor alone, the team before RL and the team after it on the held-out samples, and the editor alone with as many calls
+    as the team; nothing on a benchmark of texts."""
+
+    name = "arms"
+    metrics = ("arms",)
+    panels = ("experiments.reports.panels.Arms", "experiments.reports.panels.Strips")
+
+    def done(self, run: Run) -> bool:
+        return not run.edits_pictures or super().done(run)
+
+    def spec(self, run: Run) -> EvaluationSpec:
+        _ = run.trained
+        return replace(run.spec(), arms=ARMS, editor_calls=run.config.scale.editor_calls)
+
+    def check(self, evaluator: Evaluator) -> None:
+        verdicts = evaluator.layout.judge(evaluator.label)
+        evaluator.check_invalid(
+            f"Mend what it names, delete {verdicts} (and {evaluator.layout.edits('<arm>')} where edits failed), and give the "
+            "same command again"
+        )
+
+    def objective(self, run: Run) -> str:
+        return f"arms.{ARMS[-1]}.{run.config.benchmark.name}.overall" if run.edits_pictures else ""
+
+
+class Results(Stage):
+    """results.json, from the rows of the stages before it and the sections that they add."""
+
+    name = "results"
+
+    def done(self, run: Run) -> bool:
+        return (run.folder / RESULTS).is_file()
+
+    def run(self, run: Run) -> None:
+        run.enter("writing results")
+        values: dict[str, Any] = results(run.folder, run.config)
+        for stage in run.stages:
+            values = merged(values, stage.results(run))
+        write_json(run.folder / RESULTS, values)
+
+
+def merged(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries joined; `more` wins."""
+    out = dict(values)
+    for key, value in more.items():
+        old = out.get(key)
+        out[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+__all__ = ["Arms", "DecompositionsAfter", "DecompositionsBefore", "EvaluationStage", "Results"]

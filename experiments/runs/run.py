@@ -1,0 +1,100 @@
+"""A run in its folder, as its stages see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.errors import MissingFile
+from common.jsonl import Journal
+from conf.schema import JudgeConfig, RunConfig
+from experiments.evaluation.held_out import CARDS
+from experiments.evaluation.spec import EvaluationSpec
+from experiments.runs.identity import START, TRAINED
+from experiments.runs.tracking import Silent, Tracker
+
+if TYPE_CHECKING:
+    from experiments.runs.stages import Stage
+    from experiments.runs.team import TeamParts
+
+
+@dataclass
+class Run:
+    """`phase` is what is being done, for the message when it is interrupted. What is heavy is loaded when it is first needed."""
+
+    config: RunConfig
+    folder: Path
+    tracker: Tracker = field(default_factory=Silent)
+    stages: Sequence[Stage] = ()
+    phase: str = "setting up"
+
+    def enter(self, phase: str) -> None:
+        self.phase = phase
+
+    @property
+    def start(self) -> Path:
+        """The decomposer before RL: the given checkpoint, or the one after the supervised start. Raises MissingFile where that
+        was asked for and is not there yet."""
+        if self.config.algo.sft.steps == 0:
+            return Path(self.config.decomposer.checkpoint)
+        return self._made(START, "supervised")
+
+    @property
+    def trained(self) -> Path:
+        """The decomposer after RL. Raises MissingFile where it is not there yet."""
+        return self._made(TRAINED, "grpo")
+
+    def _made(self, name: str, stage: str) -> Path:
+        folder = self.folder / name
+        if not folder.is_dir():
+            raise MissingFile(f"{folder} is not there yet; run the stage that makes it first (stages=[{stage},…])")
+        return folder
+
+    @property
+    def edits_pictures(self) -> bool:
+        """Whether the benchmark has pictures to edit, so that arms are compared."""
+        card = CARDS.get(self.config.benchmark.name)
+        return card is None or not card.text_only
+
+    @cached_property
+    def parts(self) -> TeamParts:
+        """The parts of a team, loaded once for all arms."""
+        from experiments.runs.team import TeamParts
+
+        return TeamParts(self.config, self.start)
+
+    def spec(self) -> EvaluationSpec:
+        """The run's evaluation of itself: its own parts on the held-out samples, the same for every seed of the run, so that runs
+        can be compared. A model as the judge scores by the paper's rubric, whose aspects the tables of runs have."""
+        c = self.config
+        done = self.folder / TRAINED
+        return EvaluationSpec(
+            used=replace(c, judge=_rubric_of_runs(c.judge)),
+            out=self.folder,
+            start=self.start,
+            trained=done if done.is_dir() else None,
+            samples=c.scale.test_samples,
+            chunk=c.scale.chunk,
+            editor_calls=0,
+            traces=c.scale.strips,
+            gallery=0,
+        )
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the block's seconds to timing.jsonl, whose rows of all processes are summed."""
+        began = time.perf_counter()
+        yield
+        Journal(self.folder / "timing.jsonl").append([{"phase": what, "seconds": time.perf_counter() - began}])
+
+
+def _rubric_of_runs(judge: JudgeConfig) -> JudgeConfig:
+    return judge if judge.kind == "sandbox" else replace(judge, rubric="paper")
+
+
+__all__ = ["Run"]

@@ -1,0 +1,100 @@
+"""A job is a list of stages. Each says whether it is done, does what is left of it, and declares what it measures and shows.
+
+`experiment=<name>` chooses the list: class paths under `job:` in conf/experiment/<name>.yaml. A class of one's own package works
+as ours do. `stages=[a,b]` runs a part of the list.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from common.errors import BadInput
+from experiments.runs.launch import Log, Show
+
+if TYPE_CHECKING:
+    from experiments.runs.run import Run
+
+
+class Stage(ABC):
+    """One step of a run. What a stage leaves in the run's folder says how far it came: `run` goes on from there, after a kill
+    too, and does nothing twice."""
+
+    name: ClassVar[str]  # for stages=[…]
+    metrics: ClassVar[tuple[str, ...]] = ()  # dotted keys that it adds to results.json, or its metrics in metrics.jsonl
+    panels: ClassVar[
+        tuple[str, ...]
+    ] = ()  # what the report shows of it: class paths of panels (experiments/reports/panels.py)
+
+    @abstractmethod
+    def done(self, run: Run) -> bool:
+        """Whether there is nothing left to do. Cheap: nothing heavy is loaded."""
+
+    @abstractmethod
+    def run(self, run: Run) -> None:
+        """Do what is left. Raises KeyboardInterrupt where somebody stopped it, with everything saved."""
+
+    def results(self, run: Run) -> Mapping[str, Any]:
+        """Sections of its own for results.json."""
+        return {}
+
+    def objective(self, run: Run) -> str:
+        """The dotted key of results.json that a sweep optimises where nothing else is configured; "" for none. The last stage
+        of the list that has one decides."""
+        return ""
+
+
+class TrainingStage(Stage):
+    """A stage that several processes can share under torchrun: each calls `train`."""
+
+    @abstractmethod
+    def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
+        """This process's part of the training; the first rank saves the result. `log` gets a row for each step, `progress` the
+        number of steps done, of all steps, and that row."""
+
+
+def load_stages(paths: Sequence[str]) -> list[Stage]:
+    """The stages with these class paths. Raises BadInput for a path that is none, or for two stages of one name."""
+    stages = [_load(path) for path in paths]
+    if not stages:
+        raise BadInput("job=[] has no stage; experiment=main is the usual list")
+    names = [s.name for s in stages]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise BadInput(f"job: two stages have the name {twice!r}; each needs a name of its own")
+    return stages
+
+
+def _load(path: str) -> Stage:
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(
+            f"job: there is no stage {path} ({error}); give the path of a class, package.module.Class"
+        ) from error
+    if not (isinstance(kind, type) and isinstance(getattr(kind, "name", None), str) and hasattr(kind, "done")):
+        raise BadInput(
+            f"job: {path} is no stage: it needs a name, done(run) and run(run), as experiments.runs.stages.Stage"
+        )
+    stage: Stage = kind()
+    return stage
+
+
+def selected(stages: Sequence[Stage], names: Sequence[str] | None) -> list[Stage]:
+    """The stages with these names, in the order of the job; all of them for None. Raises BadInput naming the nearest one."""
+    if names is None:
+        return list(stages)
+    existing = [s.name for s in stages]
+    for name in names:
+        if name not in existing:
+            (near,) = difflib.get_close_matches(name, existing, n=1, cutoff=0.0)
+            raise BadInput(
+                f"stages: there is no stage '{name}'; the nearest one is '{near}' (there are: {', '.join(existing)})"
+            )
+    return [s for s in stages if s.name in names]
+
+
+__all__ = ["Stage", "TrainingStage", "load_stages", "selected"]

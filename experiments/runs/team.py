@@ -1,0 +1,73 @@
+"""The one place where a team is assembled from a configuration: for a run's arms, for evaluations, and for one's own picture."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from agents.backends.base import Backend
+from agents.decomposer import Decomposer
+from agents.editing import EditingAgent
+from agents.sequencer import RulesSequencer
+from agents.team import Team
+from conf.schema import (
+    DecomposerConfig,
+    EditorConfig,
+    EngineConfig,
+    ExecutionConfig,
+    RolloutsConfig,
+    SequencerConfig,
+)
+from editors.base import Editor
+from experiments.build.decomposers import make_decomposer, make_vlm
+from experiments.build.editors import make_editor
+from experiments.build.rollouts import make_backend
+from experiments.build.sequencers import make_sequencer
+
+
+class TeamConfig(Protocol):
+    """The groups of a configuration that a team is made of."""
+
+    decomposer: DecomposerConfig
+    sequencer: SequencerConfig
+    editor: EditorConfig
+    execution: ExecutionConfig
+    rollouts: RolloutsConfig
+    engine: EngineConfig
+
+
+@dataclass
+class TeamParts:
+    """The parts of a team, each loaded when it is first needed. `start` is the decomposer before RL, whose backbone a
+    sequencer that asks a model uses too."""
+
+    config: TeamConfig
+    start: Path
+
+    @cached_property
+    def editor(self) -> Editor:
+        """Loaded once for all arms: a published one takes minutes."""
+        return make_editor(self.config.editor, self.config.engine)
+
+    def backend(self, checkpoint: Path) -> Backend:
+        c = self.config
+        return make_backend(c.rollouts, make_vlm(c.decomposer, c.engine, checkpoint))
+
+    def decomposer(self, checkpoint: Path) -> Decomposer:
+        gc.collect()  # the model of the phase before
+        return make_decomposer(self.config.decomposer, self.backend(checkpoint))
+
+    def team(self, checkpoint: Path | None) -> Team:
+        """The team with this decomposer; without one, the raw request goes straight to the editor."""
+        execution = self.config.execution.name
+        if checkpoint is None:
+            return Team(None, RulesSequencer(), EditingAgent(self.editor, execution))
+        decomposer = self.decomposer(checkpoint)
+        sequencer = make_sequencer(self.config.sequencer, lambda: self.backend(self.start))
+        return Team(decomposer, sequencer, EditingAgent(self.editor, execution))
+
+
+__all__ = ["TeamConfig", "TeamParts"]

@@ -1,0 +1,133 @@
+"""The stages that train the decomposer: the supervised start, and GRPO."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from agents.backends.vlm import VLM, save_vlm
+from agents.decomposer import build_request, load_prompt
+from common.atomic import atomic_folder
+from common.errors import ImageEditError, SaveFailed
+from common.jsonl import read_jsonl
+from common.progress import Bar, bar
+from experiments.build.benchmarks import train_samples
+from experiments.build.decomposers import make_vlm
+from experiments.build.engines import make_engine
+from experiments.build.rewards import make_reward, reward_function
+from experiments.build.rollouts import make_backend
+from experiments.build.sequencers import make_sequencer
+from experiments.runs.identity import START, TRAINED
+from experiments.runs.launch import Log, Show, launch
+from experiments.runs.run import Run
+from experiments.runs.stages import Stage, TrainingStage
+from experiments.tiny.coldstart import sft_example
+from rl.engine.process_group import leave
+from rl.grpo import train_grpo
+from rl.sft import SFTExample, train_sft
+from rl.text_rollouts import TextSampler
+
+
+class Supervised(Stage):
+    """Supervised training before RL, for `algo.sft.steps` steps; nothing where that is 0. Its weights end in `start/`."""
+
+    name = "supervised"
+    metrics = ("sft/loss",)
+
+    def done(self, run: Run) -> bool:
+        return run.config.algo.sft.steps == 0 or (run.folder / START).is_dir()
+
+    def run(self, run: Run) -> None:
+        run.enter("supervised training")
+        c = run.config
+        vlm = make_vlm(c.decomposer, c.engine)
+        sft = c.algo.supervised()
+        samples = train_samples(c.benchmark, c.scale.image_size, c.seed)
+        template = load_prompt(c.decomposer.prompt)
+
+        def examples(step: int) -> list[SFTExample]:
+            return [sft_example(template, samples(step * sft.batch_size + j)) for j in range(sft.batch_size)]
+
+        with run.timed("sft"), bar("supervised training", sft.steps) as b:
+            train_sft(sft, vlm, examples, run.folder, run.tracker.log, shown(b, "sft/loss", "loss"))
+        save_whole(vlm, run.folder / START)
+        shutil.rmtree(run.folder / "checkpoints-sft", ignore_errors=True)  # the folder `start` has the result
+
+
+class GRPO(TrainingStage):
+    """GRPO on the decomposer, in this process or in several under torchrun. Its weights end in `decomposer/`."""
+
+    name = "grpo"
+    metrics = ("reward/mean", "kl/mean", "entropy/mean", "tokens/mean", "grad_norm")
+    panels = ("experiments.reports.panels.Training",)
+
+    def done(self, run: Run) -> bool:
+        return (run.folder / TRAINED).is_dir()
+
+    def run(self, run: Run) -> None:
+        run.enter("GRPO")
+        with bar("GRPO", run.config.algo.steps, steps_done(run.folder)) as b:
+            progress = shown(b, "reward/mean", "reward")
+            if run.config.launcher.name != "local":
+                launch(run.config, run.folder, self.name, run.tracker.log, progress)
+            else:
+                self.train(run, run.tracker.log, progress)
+                leave()  # where the engine made a process group
+
+    def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
+        c, start = run.config, run.start
+        config = c.algo
+        engine, vlm = make_engine(config, c.engine, lambda: make_vlm(c.decomposer, c.engine, start))
+        pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
+        stride = config.prompts_per_step * config.max_tries
+        offset = config.sft.steps * config.sft.batch_size  # samples that the supervised stage has not shown
+        template = load_prompt(c.decomposer.prompt)
+        sequencer = make_sequencer(c.sequencer, lambda: run.parts.backend(start))
+        reward = reward_function(make_reward(c.reward), c, sequencer)
+        sampler = TextSampler(
+            make_backend(c.rollouts, vlm),
+            vlm.encode,
+            samples=lambda step, j: pool(offset + step * stride + j),
+            to_request=lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
+            reward=reward,
+            units_per_step=config.prompts_per_step,
+            group_size=config.group_size,
+            max_new_tokens=c.decomposer.max_new_tokens,
+            temperature=config.temperature,
+            seed=c.seed,
+        )
+        train_grpo(config, engine, sampler, run.folder, log, progress)
+        if engine.rank == 0:
+            save_whole(vlm, run.folder / TRAINED)
+
+
+def save_whole(vlm: VLM, folder: Path) -> None:
+    """Save a model so that the folder is only there when everything in it is. Raises SaveFailed."""
+    remedy = "The checkpoints are intact; free space and give the same command again"
+    try:
+        with atomic_folder(folder, remedy=remedy) as draft:
+            save_vlm(vlm, draft)
+    except ImageEditError:
+        raise
+    except Exception as e:  # safetensors and tokenizers raise kinds of their own when a disk is full
+        raise SaveFailed(f"could not save the model to {folder}: {' '.join(str(e).split())}. {remedy}") from e
+
+
+def steps_done(folder: Path) -> int:
+    """The number of RL steps in metrics.jsonl."""
+    path = folder / "metrics.jsonl"
+    rows = read_jsonl(path) if path.exists() else []
+    return int(rows[-1]["step"]) if rows else 0
+
+
+def shown(b: Bar, key: str, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+    """A progress callback that moves the bar and shows one metric beside it."""
+
+    def step(done: int, total: int, metrics: Mapping[str, float]) -> None:
+        b.update(done, f"{name} {metrics[key]:.3f}" if key in metrics else "")
+
+    return step
+
+
+__all__ = ["GRPO", "Supervised", "save_whole", "steps_done"]
