@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.item import Benchmark, Item
 from common.errors import MissingFile, RunFailed
 from common.progress import Bar, bar
-
 from experiments.evaluation import decomposing, equal_calls
 from experiments.evaluation.chains import Block
 from experiments.evaluation.claiming import (

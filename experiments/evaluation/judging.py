@@ -15,7 +15,6 @@ from PIL import Image
 
 from benchmarks.item import Benchmark, Item
 from common.work import run_tasks
-
 from experiments.evaluation.layout import Key, Layout
 from experiments.evaluation.ledger import Ledger
 from experiments.evaluation.pictures import open_picture

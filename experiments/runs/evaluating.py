@@ -53,7 +53,7 @@ class DecompositionsAfter(EvaluationStage):
 
     name = "after"
     metrics = ("decomposition.after",)
-    panels = ("experiments.reports.panels.Decompositions",)
+    panels = ("experiments.reports.run.decomposition.CARDS", "experiments.reports.run.decomposition.PANEL")
 
     def spec(self, run: Run) -> EvaluationSpec:
         _ = run.trained  # refused before it is there
@@ -69,7 +69,11 @@ class Arms(EvaluationStage):
 
     name = "arms"
     metrics = ("arms",)
-    panels = ("experiments.reports.panels.Arms", "experiments.reports.panels.Strips")
+    panels = (
+        "experiments.reports.run.arms.CARDS",
+        "experiments.reports.run.arms.PANEL",
+        "experiments.reports.run.strips.PANEL",
+    )
 
     def done(self, run: Run) -> bool:
         return not run.edits_pictures or super().done(run)
@@ -93,6 +97,7 @@ class Results(Stage):
     """results.json, from the rows of the stages before it and the sections that they add."""
 
     name = "results"
+    panels = ("experiments.reports.run.setup.PANEL",)
 
     def done(self, run: Run) -> bool:
         return (run.folder / RESULTS).is_file()

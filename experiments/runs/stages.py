@@ -27,7 +27,7 @@ class Stage(ABC):
     metrics: ClassVar[tuple[str, ...]] = ()  # dotted keys that it adds to results.json, or its metrics in metrics.jsonl
     panels: ClassVar[
         tuple[str, ...]
-    ] = ()  # what the report shows of it: class paths of panels (experiments/reports/panels.py)
+    ] = ()  # what the report shows of it: dotted paths of panels (experiments/reports/panels.py)
 
     @abstractmethod
     def done(self, run: Run) -> bool:
@@ -97,4 +97,9 @@ def selected(stages: Sequence[Stage], names: Sequence[str] | None) -> list[Stage
     return [s for s in stages if s.name in names]
 
 
-__all__ = ["Stage", "TrainingStage", "load_stages", "selected"]
+def panels_of(stages: Sequence[Stage]) -> list[str]:
+    """The dotted paths of the panels that the stages bring."""
+    return [path for stage in stages for path in stage.panels]
+
+
+__all__ = ["Stage", "TrainingStage", "load_stages", "panels_of", "selected"]

@@ -60,7 +60,7 @@ class GRPO(TrainingStage):
 
     name = "grpo"
     metrics = ("reward/mean", "kl/mean", "entropy/mean", "tokens/mean", "grad_norm")
-    panels = ("experiments.reports.panels.Training",)
+    panels = ("experiments.reports.run.training.PANEL",)
 
     def done(self, run: Run) -> bool:
         return (run.folder / TRAINED).is_dir()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from common.means import Mean, mean, paired
+from experiments.evaluation.equal_calls import calls_made
 from experiments.evaluation.names import WHEN
-from experiments.runs.results import Evaluation, Row, calls_made
+from experiments.runs.results import Evaluation, Row
 
 MEAN_OF = ("action", "subject", "goal")  # the headline number of a decomposition is the mean of their F1
 COMPARED = (  # arms whose difference in overall is shown: the first minus the second

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from common.files import write_text
+from conf.schema import MAIN_JOB
 from experiments.reports.html import page
 from experiments.reports.panels import FinishedRun, Panel, load_panels
 
@@ -21,10 +22,20 @@ PANELS = (
 )
 
 
-def write_report(folder: Path, panels: Iterable[str] = PANELS) -> Path:
-    """Write `report.html` of a finished run from its own files alone; `panels` are dotted paths."""
+def write_report(folder: Path, panels: Iterable[str] | None = None) -> Path:
+    """Write `report.html` of a finished run from its own files alone. `panels` are dotted paths; None: those of its stages."""
     run = FinishedRun.load(folder)
+    panels = panels_of_job(run.config.job) if panels is None else panels
     return write_text(folder / "report.html", page(folder.name, body(run, load_panels(panels))))
+
+
+def panels_of_job(job: Sequence[str]) -> Iterable[str]:
+    """What the stages with these class paths show. The usual job's are known without loading its stages, which takes seconds."""
+    if tuple(job) == MAIN_JOB:
+        return PANELS
+    from experiments.runs.stages import load_stages, panels_of
+
+    return panels_of(load_stages(job))
 
 
 def body(run: FinishedRun, panels: Iterable[Panel]) -> list[str]:
