@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import catalogue
 from benchmarks.labels import TrainingRequest
-from benchmarks.mice import find_folder, part_of, published_test, read_records, without_rule
+from benchmarks.mice_records import find_folder, part_of, published_test, read_records, without_rule
 from benchmarks.near import NearIndex
 from benchmarks.rows import read_rows
 from common.errors import BadData, MissingFile

@@ -11,7 +11,8 @@ from benchmarks.atomic import read_sequence
 from benchmarks.base import Edit, EditSample
 from benchmarks.item import Item
 from benchmarks.labels import TrainingRequest, session_key
-from benchmarks.mice import MiceText, published_test, read_records, without_rule
+from benchmarks.mice import MiceText
+from benchmarks.mice_records import published_test, read_records, without_rule
 from benchmarks.options import BenchmarkOptions
 from benchmarks.requests import Read
 from benchmarks.sampling import sample_ids

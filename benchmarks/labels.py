@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import NO_GOAL, Edit
-from benchmarks.mice import part_of
+from benchmarks.mice_records import part_of
 from common.errors import BadData, BadInput, MissingFile
 
 RECORDS, MANIFEST = "records.jsonl", "manifest.json"

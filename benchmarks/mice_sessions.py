@@ -15,17 +15,8 @@ from typing import Any
 from benchmarks.base import Edit
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed
-from benchmarks.mice import (
-    NO_PATTERN,
-    SPLITS,
-    MiceRecord,
-    Unmapped,
-    find_folder,
-    gold_edit,
-    part_of,
-    published_test,
-    read_records,
-)
+from benchmarks.mice_gold import NO_PATTERN, Unmapped, gold_edit
+from benchmarks.mice_records import SPLITS, MiceRecord, find_folder, part_of, published_test, read_records
 from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import PictureFile
 from benchmarks.sampling import sampling_said, take

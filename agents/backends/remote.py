@@ -23,7 +23,8 @@ from torch import Tensor
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
 from agents.backends.engine_server import Gone, receive, send
-from agents.backends.vllm_engine import EngineSettings, SampledSequence
+from agents.backends.vllm_requests import SampledSequence
+from agents.backends.vllm_settings import EngineSettings
 from agents.backends.vllm_weights import settled
 from agents.backends.vlm import EncodedPrompt
 from common import errors

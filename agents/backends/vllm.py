@@ -10,7 +10,9 @@ from torch import Tensor
 
 from agents.backends.base import Completion, ModelRequest, Sampling, SyncReport
 from agents.backends.remote import RemoteEngine
-from agents.backends.vllm_engine import SampledSequence, VLLMEngine, settings_of
+from agents.backends.vllm_engine import VLLMEngine
+from agents.backends.vllm_requests import SampledSequence
+from agents.backends.vllm_settings import settings_of
 from agents.backends.vlm import VLM, EncodedPrompt
 from common.errors import BadInput
 

@@ -303,14 +303,14 @@ def test_a_killed_engine_is_started_again_and_the_answers_are_the_same(
 
 LEAVING = """
 import os, sys
-from agents.backends.base import Request, Sampling
+from agents.backends.base import ModelRequest, Sampling
 from agents.backends.vlm import load_vlm
 from agents.backends.vllm import VLLMBackend
 from rl.engine.process_group import join, leave
 
 def answer():
     backend = VLLMBackend(load_vlm(sys.argv[1]), max_sequences=8, max_tokens=128, cache_gib=1 / 32)
-    return backend.generate([Request("a hat")], 2, Sampling(8, seed=1))
+    return backend.generate([ModelRequest("a hat")], 2, Sampling(8, seed=1))
 
 before = answer()  # in a process group that vLLM makes for itself
 join("cpu")

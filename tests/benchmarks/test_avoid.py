@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from benchmarks.avoid import Avoided, drop, drop_near_held_out, load_avoided, prompts
 from benchmarks.carried import read_mice, said
 from benchmarks.labels import TrainingRequest
-from benchmarks.mice import ENV, MiceText
+from benchmarks.mice import MiceText
+from benchmarks.mice_records import ENV
 from benchmarks.near import jaccard
 from benchmarks.options import BenchmarkOptions
 from common.errors import BadData, MissingFile

@@ -22,7 +22,8 @@ from benchmarks.labels import (
     read_records,
     training_action,
 )
-from benchmarks.mice import ENV, MiceText
+from benchmarks.mice import MiceText
+from benchmarks.mice_records import ENV
 from common.errors import BadData, MissingFile
 
 

@@ -10,7 +10,9 @@ import pytest
 
 from agents.plan import parse_decomposition, write_decomposition
 from benchmarks.base import Decomposition, Edit
-from benchmarks.mice import ENV, MiceText, Unmapped, gold_edit
+from benchmarks.mice import MiceText
+from benchmarks.mice_gold import Unmapped, gold_edit
+from benchmarks.mice_records import ENV
 from common.errors import BadData, BadInput, MissingFile
 
 RULE = "From now on, every edit must use black color only on the object that is being added or changed"

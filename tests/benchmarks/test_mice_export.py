@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from benchmarks.base import Edit
-from benchmarks.mice import MiceText, gold_edit
+from benchmarks.mice import MiceText
+from benchmarks.mice_gold import gold_edit
 from benchmarks.sandbox.__main__ import main
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import make_session

@@ -11,7 +11,8 @@ from PIL import Image
 
 from benchmarks import catalogue
 from benchmarks.base import Edit
-from benchmarks.mice import ENV, MiceText, find_folder
+from benchmarks.mice import MiceText
+from benchmarks.mice_records import ENV, find_folder
 from benchmarks.mice_sessions import read_sessions
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import make_session

@@ -15,7 +15,8 @@ from agents.decomposer import build_request
 from benchmarks.avoid import VARIANTS
 from benchmarks.base import Edit
 from benchmarks.labels import MANIFEST, RECORDS, read_records
-from benchmarks.mice import ENV, MiceText
+from benchmarks.mice import MiceText
+from benchmarks.mice_records import ENV
 from benchmarks.near import jaccard
 from benchmarks.prepared import PreparedBenchmark
 from common.errors import BadData, BadInput, MissingFile, RunFailed

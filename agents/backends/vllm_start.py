@@ -1,0 +1,132 @@
+"""Starting vLLM in this process without changing what the trainer set: threads, random states, the environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.backends.vllm_settings import EngineSettings
+from common.errors import MissingFile, RunFailed
+
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine's loop runs in this process
+    "VLLM_USE_V2_MODEL_RUNNER": "0",  # takes no logits processors of ours
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the trainer's threads are not vLLM's to move
+}
+QUIET = {"VLLM_LOGGING_LEVEL": "ERROR"}  # unless the user set it
+
+
+def start_engine(settings: EngineSettings) -> Any:
+    """A `vllm.LLMEngine` with random weights. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
+    with own_random_state(), _quiet_start(settings.device):
+        return _start(settings)
+
+
+def _start(settings: EngineSettings) -> Any:
+    try:
+        from vllm import EngineArgs, LLMEngine, ModelRegistry
+        from vllm.model_executor.models.qwen2 import Qwen2ForCausalLM
+        from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
+    except ImportError as e:
+        raise MissingFile(
+            f"rollouts=vllm needs vLLM, which cannot be imported here ({e}); install it: make extra-vllm"
+        ) from e
+    from agents.backends.vllm_bans import BanTokens
+
+    for architecture in (Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM):
+        # vLLM looks at classes that it does not know yet in a fresh Python, which costs seconds and has no torchvision_cpu
+        ModelRegistry.register_model(architecture.__name__, architecture)
+    args = EngineArgs(
+        model=settings.folder,
+        load_format="dummy",
+        dtype=settings.dtype,
+        max_model_len=settings.max_tokens,
+        max_num_seqs=settings.max_sequences,
+        kv_cache_memory_bytes=int(settings.cache_gib * 2**30),
+        gpu_memory_utilization=0.05,  # only what must be free at the start; the line above is what is taken
+        enable_prefix_caching=True,
+        **(_on_cpu(settings) if settings.device == "cpu" else {}),
+        enable_sleep_mode=settings.sleep and settings.device == "cuda",
+        limit_mm_per_prompt={"image": 16, "video": 0},
+        skip_mm_profiling=True,
+        mm_processor_cache_gb=0,  # pictures arrive processed
+        **_known(EngineArgs, mm_device_do_normalize=False),  # and normalised
+        generation_config="vllm",  # nothing from the checkpoint's own sampling defaults
+        logprobs_mode="processed_logprobs",
+        logits_processors=[BanTokens],
+        additional_config={"banned_ids": list(settings.banned_ids)},
+        disable_log_stats=True,
+        distributed_executor_backend=_executor(),
+    )
+    try:
+        return LLMEngine.from_engine_args(args)
+    except (ValueError, RuntimeError, OSError, NotImplementedError) as e:
+        raise RunFailed(f"vLLM did not start: {e}") from e
+
+
+def _on_cpu(settings: EngineSettings) -> dict[str, Any]:
+    """A prompt is never cut in pieces there: the sampler draws after each piece and would have to turn a seeded generator
+    back, which torch can do on CUDA alone. Small blocks, so that samples share short prompts too. Compiling does not pay."""
+    return {
+        "enforce_eager": True,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(4096, settings.max_tokens),
+        "block_size": 32,
+    }
+
+
+def _known(args: Any, **values: Any) -> dict[str, Any]:
+    """Those settings that this vLLM has; an older one does as if they were given."""
+    return {k: v for k, v in values.items() if k in args.__dataclass_fields__}
+
+
+def _executor() -> str | None:
+    """An engine per rank where there are several; the plain in-process one would wait for itself on the other ranks."""
+    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    return "external_launcher" if ranks > 1 else None
+
+
+def model_of(engine: Any) -> torch.nn.Module:
+    worker = engine.model_executor.driver_worker
+    return getattr(worker, "worker", worker).get_model()
+
+
+@contextlib.contextmanager
+def own_random_state() -> Iterator[None]:
+    """vLLM seeds and draws from the process's generators; the trainer's draws must not depend on it."""
+    python, arrays = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)
+
+
+@contextlib.contextmanager
+def _quiet_start(device: str) -> Iterator[None]:
+    """Import and start vLLM without leaving traces: it turns `torch.set_num_threads` into a function that does nothing."""
+    os.environ.update(ENVIRONMENT)
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    threads, set_threads = torch.get_num_threads(), torch.set_num_threads
+    # on the CPU the sampler alone would compile for 20 s
+    plain = torch._dynamo.config.patch(disable=True) if device == "cpu" else contextlib.nullcontext()
+    try:
+        with plain, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.set_num_threads = set_threads
+        torch.set_num_threads(threads)
+
+
+__all__ = ["model_of", "own_random_state", "start_engine"]
