@@ -4,145 +4,26 @@ decomposer needs in memory. Computed from the models' configurations: no weights
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from rich import box
-from rich.table import Table
-
 from conf.schema import PlanConfig
 from experiments.runs.cli import command
 
 FREE_TEXT = ("out",)  # keys whose values are taken as they are
-UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
-SPEEDS = (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6))
 
 
 def main(config: PlanConfig) -> None:
     from common.files import write_json
     from common.progress import console
     from experiments.preflight.estimates import compute
+    from experiments.reports.plan import print_plan
     from experiments.runs.libraries import quiet_libraries
 
     if console.is_terminal:
         console.print("[dim]loading diffusers …[/]")  # seconds in which nothing else can be seen
     quiet_libraries(config.verbose)
     plan = compute(config)
-    show(plan)
+    print_plan(plan)
     if config.out:
         console.print(f"numbers: {write_json(config.out, plan)}", markup=False)
-
-
-def show(plan: Mapping[str, Any]) -> None:
-    """Print the tables of a plan."""
-    from common.progress import console
-
-    editor, gpu, assumed = plan["editor"], plan["gpu"], plan["assumed"]
-    tokens = editor["tokens"]
-    console.print(f"[bold]{editor['name']}[/] at scale={plan['scale']}: {editor['checkpoint']} ({editor['pipeline']})")
-    if editor["licence"]:
-        console.print(f"licence: {editor['licence']}", markup=False)
-    console.print(
-        f"one edit: {editor['grid'][0]} x {editor['grid'][1]} pixels, {editor['steps']} steps of {editor['branches']} forward(s)"
-        f"\ntokens: {tokens['result']} of the result, {tokens['reference']} of the reference, "
-        f"{' and '.join(map(str, tokens['text']))} of text\n",
-        markup=False,
-    )
-    for table in (components(editor), compute_table(editor), offload_table(editor, gpu)):
-        console.print(table)
-    decomposer, lengths = plan["decomposer"], plan["decomposer"]["tokens"]
-    console.print(
-        f"{decomposer['name']}: {count(decomposer['parameters'])} parameters, {size(decomposer['weights'])}; sequences of "
-        f"{lengths['picture']} + {lengths['request']} + {lengths['answer']} tokens (picture, request, answer), "
-        f"{decomposer['sequences']} at once in rollouts. engine=torch keeps all in {decomposer['dtype']}; ZeRO: 16-bit weights and "
-        "gradients, fp32 weights and moments in the optimizer\n",
-        markup=False,
-    )
-    console.print(training(plan))
-    console.print(
-        f"assumed: {assumed['mfu']:.0%} of the peak is reached (mfu), {assumed['host_gb_s']:.0f} GB/s between main memory and GPU "
-        f"(host_gb_s), {size(assumed['reserve'])} for CUDA itself, an instruction of {assumed['instruction_tokens']} tokens. "
-        "Attention without a score matrix in memory; kernel launches not counted, which is what a tiny model spends its time on.\n"
-        f"{gpu['name']}: {gpu['bf16'] / 1e12:.0f} TFLOP/s bf16, {gpu['fp32'] / 1e12:.0f} fp32, {gpu['bandwidth'] / 1e12:.2f} TB/s, "
-        f"{gpu['memory']} GiB ({gpu['source']}).",
-        markup=False,
-    )
-
-
-def components(editor: Mapping[str, Any]) -> Table:
-    table = _table(f"Memory of the weights, {editor['dtype']}", "component", "class", "parameters", "bytes")
-    for name, part in editor["components"].items():
-        table.add_row(name, part["class"], count(part["parameters"]), size(part["bytes"]))
-    parameters, whole = (sum(part[key] for part in editor["components"].values()) for key in ("parameters", "bytes"))
-    table.add_row("all", "", count(parameters), size(whole), style="bold")
-    return table
-
-
-def compute_table(editor: Mapping[str, Any]) -> Table:
-    title = f"Compute of one edit, and memory besides the weights for {editor['batch_size']} at a time"
-    table = _table(title, "phase", "compute", "share", "activations")
-    for phase, held in editor["activations"].items():
-        flops = editor["flops"][phase]
-        table.add_row(phase, work(flops), f"{flops / editor['flops']['edit']:.1%}", size(held))
-        if phase == "text encoding" and editor["kv_cache"]:
-            table.add_row("  keys and values of one prompt", "", "", size(editor["kv_cache"]), style="dim")
-        if phase == "denoising":
-            table.add_row("  one forward of the transformer", work(editor["flops"]["forward"]), "", "", style="dim")
-    table.add_row("one edit", work(editor["flops"]["edit"]), "", "", style="bold")
-    return table
-
-
-def offload_table(editor: Mapping[str, Any], gpu: Mapping[str, Any]) -> Table:
-    table = _table(
-        f"On one {gpu['name']}", "offload", "GPU memory", "worst moment", "fits", "+ decomposer", "time per edit"
-    )
-    for offload, row in editor["offload"].items():
-        fits, beside = ("yes" if row[key] else "no" for key in ("fits", "fits_beside_decomposer"))
-        table.add_row(offload, size(row["total"]), row["phase"], fits, beside, seconds(row["seconds_per_edit"]))
-    return table
-
-
-def training(plan: Mapping[str, Any]) -> Table:
-    d = plan["decomposer"]
-    title = f"Training {d['name']} by GRPO: memory on each {plan['gpu']['name']}"
-    heads = ("weights", "gradients", "optimizer", "reference")
-    table = _table(title, "", *heads, "activations", "KV cache", "all", "fits")
-    for name, row in d["training"].items():
-        held = [size(row[head]) for head in heads]
-        fits = "yes" if row["fits"] else "no"
-        table.add_row(name, *held, size(d["activations"]), size(d["kv_cache"]), size(row["total"]), fits)
-    return table
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1))
-    table.add_column(first)
-    for other in others:
-        table.add_column(
-            other, justify="left" if other in ("class", "worst moment", "fits", "+ decomposer") else "right"
-        )
-    return table
-
-
-def size(value: float) -> str:
-    """Bytes for people."""
-    unit, step = next(((u, s) for u, s in UNITS if value >= s), ("B", 1))
-    return f"{value / step:.1f} {unit}" if value else "–"
-
-
-def work(value: float) -> str:
-    """FLOPs for people."""
-    unit, step = next(((u, s) for u, s in SPEEDS if value >= s), ("FLOP", 1.0))
-    return f"{value / step:.1f} {unit}"
-
-
-def count(value: float) -> str:
-    """Parameters for people."""
-    return f"{value / 1e9:.2f} B" if value >= 1e9 else f"{value / 1e6:.2f} M"
-
-
-def seconds(value: float) -> str:
-    return f"{value:.1f} s" if value >= 1 else f"{value * 1e3:.2g} ms"
 
 
 if __name__ == "__main__":

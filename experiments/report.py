@@ -35,6 +35,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from experiments.runs.cli import plain_command
+    from common.plain_command import plain_command
 
     plain_command(main, sys.argv[1:], __doc__)

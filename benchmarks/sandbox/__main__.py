@@ -1,12 +1,16 @@
-"""`python -m benchmarks.sandbox show …`: samples to look at; `… mice …`: sessions as MICE-Bench records (see USAGE)."""
+"""Samples of the sandbox to look at, and its sessions as MICE-Bench records.
+
+python -m benchmarks.sandbox show [seed=0] [n=16] [out=grid.png] [split=train|validation|test] [size=192]
+python -m benchmarks.sandbox mice [seed=0] [n=40] [out=mice_sandbox] [split=test] [size=64] [turns=3]
+"""
 
 from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -14,61 +18,63 @@ from benchmarks.base import Edit
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from benchmarks.sandbox.mice_export import write_sessions
 from benchmarks.sandbox.render import render
-from common.errors import BadInput, ImageEditError, SaveFailed
+from common.errors import BadInput, SaveFailed
+from common.plain_command import plain_command, read_options
 
-SHOW = {"seed": "0", "n": "16", "out": "grid.png", "split": "train", "size": "192"}
-MICE = {"seed": "0", "n": "40", "out": "mice_sandbox", "split": "test", "size": "64", "turns": "3"}
-USAGE = """
-  python -m benchmarks.sandbox show [seed=0] [n=16] [out=grid.png] [split=train|validation|test] [size=192]
-  python -m benchmarks.sandbox mice [seed=0] [n=40] [out=mice_sandbox] [split=test] [size=64] [turns=3]"""
 COLUMNS, GAP, TEXT_WIDTH = 2, 14, 330
 INK, SOFT, PAPER = (28, 30, 36), (110, 114, 124), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Show:
+    """Options of `show`."""
+
+    seed: int = field(default=0, metadata={"least": 0})
+    n: int = 16
+    out: str = "grid.png"
+    split: str = "train"  # train | validation | test
+    size: int = 192  # pixels
+
+
+@dataclass(frozen=True)
+class Mice:
+    """Options of `mice`."""
+
+    seed: int = field(default=0, metadata={"least": 0})
+    n: int = 40
+    out: str = "mice_sandbox"
+    split: str = "test"
+    size: int = 64
+    turns: int = 3
 
 
 def main(argv: Sequence[str]) -> None:
     match argv:
         case ["show", *words]:
-            show(**_options(SHOW, words))
+            show(read_options(Show, words, "benchmarks.sandbox show"))
         case ["mice", *words]:
-            mice(**_options(MICE, words))
+            mice(read_options(Mice, words, "benchmarks.sandbox mice"))
         case _:
-            raise BadInput(f"what to do? usage: {USAGE}")
+            raise BadInput(f"name what to do, show or mice. {__doc__}")
 
 
-def _options(defaults: Mapping[str, str], words: Sequence[str]) -> dict[str, Any]:
-    """The defaults with what `words` ("key=value") say; values whose default is a number are numbers."""
-    options: dict[str, Any] = dict(defaults)
-    for word in words:
-        key, separator, value = word.partition("=")
-        if not separator or key not in options:
-            raise BadInput(f"cannot read '{word}'; usage: {USAGE}")
-        options[key] = value
-    for key, default in defaults.items():
-        if default.isdigit():
-            try:
-                options[key] = int(options[key])
-            except ValueError as error:
-                raise BadInput(f"{key} is a whole number, not '{options[key]}'; usage: {USAGE}") from error
-    return options
-
-
-def show(seed: int, n: int, out: str, split: str, size: int) -> None:
-    if not 1 <= n <= 400 or not 16 <= size <= 1024:
-        raise BadInput(f"n must be 1..400 and size 16..1024, not n={n} size={size}")
-    bench = SandboxBenchmark(split, seed)
-    picture = grid([bench.sample(i) for i in range(n)], size)
+def show(o: Show) -> None:
+    if not 1 <= o.n <= 400 or not 16 <= o.size <= 1024:
+        raise BadInput(f"n must be 1..400 and size 16..1024, not n={o.n} size={o.size}")
+    bench = SandboxBenchmark(o.split, o.seed)
+    picture = grid([bench.sample(i) for i in range(o.n)], o.size)
     try:
-        picture.save(Path(out))
+        picture.save(Path(o.out))
     except (OSError, ValueError) as error:
-        raise SaveFailed(f"could not write {out}: {error}; give a path ending in .png") from error
-    print(f"{n} samples of the {split} split in {out} ({picture.width}x{picture.height})")
+        raise SaveFailed(f"could not write {o.out}: {error}; give a path ending in .png") from error
+    print(f"{o.n} samples of the {o.split} split in {o.out} ({picture.width}x{picture.height})")
 
 
-def mice(seed: int, n: int, out: str, split: str, size: int, turns: int) -> None:
-    written = write_sessions(out, n, seed, split=split, turns=turns, size=size)
+def mice(o: Mice) -> None:
+    written = write_sessions(o.out, o.n, o.seed, split=o.split, turns=o.turns, size=o.size)
     print(
-        f"{written['cm']} CM and {written['cu']} CU sessions of {turns} turns, in MICE-Bench's format, in {out}; "
-        f"use them with benchmark=mice benchmark.path={out}"
+        f"{written['cm']} CM and {written['cu']} CU sessions of {o.turns} turns, in MICE-Bench's format, in {o.out}; "
+        f"use them with benchmark=mice benchmark.path={o.out}"
     )
 
 
@@ -105,8 +111,4 @@ def written(edit: Edit) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except ImageEditError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    plain_command(main, sys.argv[1:], __doc__)

@@ -217,19 +217,3 @@ def _said(error: Exception) -> str:
 def _die(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
-
-
-def plain_command(
-    main: Callable[[list[str]], None], argv: list[str], about: str | None, names_needed: bool = True
-) -> None:
-    """A command that is no job of its own configuration; the same errors and exit codes. `about` is what --help says."""
-    if (not argv and names_needed) or {"-h", "--help"} & set(argv):
-        print((about or "").strip())
-        sys.exit(0 if argv else 2)
-    try:
-        main(argv)
-    except ImageEditError as error:
-        _die(str(error))
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        sys.exit(130)

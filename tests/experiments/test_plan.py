@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from common.errors import BadInput, MissingFile
-from experiments.plan import count, main, seconds, show, size, work
+from experiments.plan import main
 from experiments.preflight.estimates import compute
 from experiments.preflight.gpus import GPUS
+from experiments.reports.plan import count, print_plan, seconds, size, work
 from experiments.runs.cli import compose, typed
 from tests.saved_editors import save_kontext, save_qwen
 
@@ -137,7 +138,7 @@ def test_the_command_prints_and_writes_the_same_numbers(tmp_path: Path, capsys: 
     for needle in ("22.2 GiB", "11.90 B", "Non-Commercial", "40%", "ZeRO-3", "H100 SXM 80 GB", "GRPO"):
         assert needle in shown
     assert stored["editor"]["components"]["transformer"]["parameters"] == 11_901_408_320
-    show(stored)  # what was written is all that is shown
+    print_plan(stored)  # what was written is all that is shown
     assert "22.2 GiB" in capsys.readouterr().out
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from rich.table import Table
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, ImageEditError, RunFailed
+from common.plain_command import plain_command, read_options
 from conf.schema import EngineConfig, RolloutsConfig
 from experiments.benches.rl.cost import measure_cost, plot
 from experiments.benches.rl.gpu import measure_gpu
@@ -129,7 +130,7 @@ class Bench:
 
 
 def main(argv: Sequence[str]) -> None:
-    options = parse(argv)
+    options = read_options(Options, argv, "experiments.benches.rl")
     wanted = SECTIONS if options.only == "all" else options.only.split(",")
     if unknown := set(wanted) - set(SECTIONS):
         raise BadInput(f"only={','.join(sorted(unknown))} is unknown; choose from {', '.join(SECTIONS)}")
@@ -160,23 +161,6 @@ def main(argv: Sequence[str]) -> None:
         )
 
 
-def parse(argv: Sequence[str]) -> Options:
-    usage = "usage: python -m experiments.benches.rl " + " ".join(f"[{f.name}={f.default}]" for f in fields(Options))
-    kinds = {name: type(value) for name, value in vars(Options()).items()}
-    values: dict[str, Any] = {}
-    for word in argv:
-        key, found, value = word.partition("=")
-        if not found or key not in kinds:
-            raise BadInput(f"cannot read '{word}'; {usage}")
-        try:
-            values[key] = kinds[key](value)
-        except ValueError as error:
-            raise BadInput(f"{key}={value} is no whole number; {usage}") from error
-        if kinds[key] is int and values[key] < 1:
-            raise BadInput(f"{key}={value} must be at least 1; {usage}")
-    return Options(**values)
-
-
 def show(table: dict[str, dict[str, Any]]) -> None:
     shown = Table(title="GRPO: medians (slowest to fastest)")
     for column in ("measure", "ours", "peer", "ratio", "unit"):
@@ -192,6 +176,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    from experiments.runs.cli import plain_command
-
     plain_command(main, sys.argv[1:], __doc__, names_needed=False)

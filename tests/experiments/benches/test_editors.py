@@ -7,7 +7,8 @@ import json
 import pytest
 
 from common.errors import BadInput, RunFailed
-from experiments.benches import editors as bench_editors
+from experiments.benches.editors import __main__ as bench_editors
+from experiments.benches.editors.sides import Work
 from tests.editor_pipelines import noise_picture
 
 
@@ -26,7 +27,7 @@ def test_it_compares_the_same_pictures_and_writes_what_it_measured(tmp_path, mon
 def test_different_pictures_are_not_compared():
     one, other = ([noise_picture((8, 8), seed)] for seed in (0, 1))
     with pytest.raises(RunFailed, match="differ by"):
-        bench_editors.compare(lambda work: one, lambda work: other, bench_editors.Work(one, ["x"], [0]), 1)
+        bench_editors.compare(lambda work: one, lambda work: other, Work(one, ["x"], [0]), 1)
 
 
 def test_unknown_words_are_refused():

@@ -9,10 +9,9 @@ are read, encoded and sent, replies parsed, rows written. Writes outputs/bench/e
 from __future__ import annotations
 
 import json
-import re
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,77 +19,58 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from common.errors import BadInput, RunFailed
 from common.files import write_json
+from common.plain_command import plain_command, read_options
+from experiments.benches.evaluate.measured import Measured, run
 
-USAGE = (
-    "python -m experiments.benches.evaluate [items=10000] [arms=3] [latency_ms=50] [concurrency=64] [side=64] "
-    "[out=outputs/bench]"
-)
 SERVER = Path("tests/judges/chat_server.py")
 REPLY = {"reasoning": "The star is blue now and the rest is as it was."}
 REPLY |= {"request_fulfilled": 8, "image_quality": 7, "content_preserved": 9}  # type: ignore[dict-item]
-MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One command: seconds of the whole process, of it without Python's start and imports (what it says itself), and of
-    judging alone, and its memory over the time, in bytes."""
-
-    wall_s: float
-    work_s: float
-    judging_s: float
-    calls: int
-    rss: Sequence[int]
-
-    def memory_mib(self, begin: float, end: float) -> float:
-        """The most between two shares of its time."""
-        n = len(self.rss)
-        return max(self.rss[int(begin * n) : max(int(end * n), int(begin * n) + 1)]) / MIB
+class Options:
+    items: int = 10_000
+    arms: int = 3
+    latency_ms: int = 50
+    concurrency: int = 64
+    side: int = 64  # of the pictures, in pixels
+    out: str = "outputs/bench"
 
 
 def main(argv: Sequence[str]) -> None:
-    options = {"items": 10_000, "arms": 3, "latency_ms": 50, "concurrency": 64, "side": 64}
-    out = Path("outputs/bench")
-    for word in argv:
-        key, found, value = word.partition("=")
-        if key == "out" and value:
-            out = Path(value)
-        elif not found or key not in options or not value.isdecimal() or int(value) < 1:
-            raise BadInput(f"cannot read '{word}'; usage: {USAGE}")
-        else:
-            options[key] = int(value)
+    options = read_options(Options, argv, "experiments.benches.evaluate")
     if not SERVER.is_file():
         raise BadInput(f"there is no {SERVER} here: run this in the folder of the repository")
     with TemporaryDirectory() as name:
-        table = measure(Path(name), **options)
-    write_json(out / "evaluate.json", table)
+        table = measure(Path(name), options)
+    path = write_json(Path(options.out) / "evaluate.json", table)
     show(table)
-    print(f"written to {out / 'evaluate.json'}")
+    print(f"written to {path}")
 
 
-def measure(folder: Path, items: int, arms: int, latency_ms: int, concurrency: int, side: int) -> dict[str, Any]:
-    say(f"making {items} requests and {items * arms} pictures")
-    names = [f"arm{k}" for k in range(arms)]
-    write_pictures(folder, items, names, side)
+def measure(folder: Path, o: Options) -> dict[str, Any]:
+    questions = o.items * o.arms
+    say(f"making {o.items} requests and {questions} pictures")
+    names = [f"arm{k}" for k in range(o.arms)]
+    write_pictures(folder, o.items, names, o.side)
     data = ["run=none", "benchmark=folder", f"benchmark.path={folder / 'requests.jsonl'}", "metrics=none"]
-    for out in ("first", "second"):
-        for name in names:
-            run([*data, f"out={folder / out}", "judge=none", f"pictures={folder / name}"])
+    for name in names:
+        run([*data, f"out={folder / 'first'}", "judge=none", f"pictures={folder / name}"])
+    shutil.copytree(folder / "first", folder / "second")
     server = subprocess.Popen(
-        [sys.executable, str(SERVER), "--latency-ms", str(latency_ms), "--text", json.dumps(REPLY)],
+        [sys.executable, str(SERVER), "--latency-ms", str(o.latency_ms), "--text", json.dumps(REPLY)],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        judge = ["judge=gpt4o", f"judge.base_url={url}", "judge.keys=[]", f"judge.concurrency={concurrency}"]
+        judge = ["judge=gpt4o", f"judge.base_url={url}", "judge.keys=[]", f"judge.concurrency={o.concurrency}"]
         judge += ["judge.rubric=paper", f"judge.cache={folder / 'cache'}"]
         say("judging")
         first = run([*data, *judge, f"out={folder / 'first'}"], folder / "first")
@@ -101,10 +81,11 @@ def measure(folder: Path, items: int, arms: int, latency_ms: int, concurrency: i
     finally:
         server.kill()
         server.wait()
-    asked = items * arms
-    if first.calls != asked or cached.calls:
-        raise RunFailed(f"{first.calls} calls for {asked} pictures, and {cached.calls} with every reply in the cache")
-    return in_table(first, again, cached, asked * latency_ms / 1000 / concurrency)
+    if first.calls != questions or cached.calls:
+        raise RunFailed(
+            f"{first.calls} calls for {questions} pictures, and {cached.calls} with every reply in the cache"
+        )
+    return in_table(first, again, cached, questions * o.latency_ms / 1000 / o.concurrency)
 
 
 def in_table(first: Measured, again: Measured, cached: Measured, ideal_s: float) -> dict[str, Any]:
@@ -139,38 +120,6 @@ def write_pictures(folder: Path, items: int, arms: Sequence[str], side: int) -> 
     (folder / "requests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def run(words: Sequence[str], judged: Path | None = None) -> Measured:
-    """A command as a user gives it; RunFailed with its last words where it fails."""
-    begun, rss = time.perf_counter(), []
-    command = [sys.executable, "-m", "experiments.evaluate", *words]
-    process = psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while process.poll() is None:
-        try:
-            rss.append(process.memory_info().rss)
-        except psutil.Error:
-            break
-        time.sleep(0.1)
-    said, wall_s = process.communicate()[0], time.perf_counter() - begun
-    if process.returncode:
-        raise RunFailed(f"{' '.join(words)} failed:\n{said[-2000:]}")
-    seconds, calls = 0.0, 0
-    for path in judged.glob("folder/verdicts/*/usage-*.jsonl") if judged else ():
-        for line in path.read_text().splitlines():
-            seconds, calls = seconds + json.loads(line)["seconds"], calls + json.loads(line)["calls"]
-    return Measured(wall_s, seconds_in(said), seconds, calls, rss or [0])
-
-
-def seconds_in(said: str) -> float:
-    """Of the line "total time: 1:02" or "total time: 3.4 s"."""
-    found = re.search(r"total time: (?:(\d+):)?(\d+):(\d\d)|total time: ([\d.]+) s", said)
-    if found is None:
-        raise RunFailed(f"no total time in what the command said:\n{said[-2000:]}")
-    hours, minutes, seconds, short = found.groups()
-    if short:
-        return max(float(short), 0.05)  # what is said as 0.0 may be so much
-    return 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)
-
-
 def show(table: dict[str, Any]) -> None:
     shown = Table(title="Evaluation against a judge of fixed latency")
     for column in ("measure", "ours", "against", "ratio", "unit"):
@@ -185,6 +134,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    from experiments.runs.cli import plain_command
-
     plain_command(main, sys.argv[1:], __doc__, names_needed=False)
