@@ -5,6 +5,7 @@
 * macro: the unweighted mean over kinds of each kind's mean. Interval: stratified, items (or clusters) are drawn anew
   within each kind, whose number stays as it is: the kinds are the benchmark's, not a sample of kinds. Where a cluster
   holds items of several kinds, clusters are drawn from all, and a kind that was not drawn is left out of that draw.
+* mean: as micro, of plain numbers and drawn in the order given, NaN where there are none: what a run's own tables and plots use.
 * paired: second − first over the items that both have. Interval as above; p-value by the sign-flip permutation test
   over the same units.
 
@@ -45,6 +46,35 @@ def mean_interval(values: Floats, seed: int = 0) -> tuple[float, float]:
     interval = percentiles(ratio_draws(values, np.ones_like(values), np.random.default_rng(seed)))
     assert interval is not None
     return interval
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean of n values with its 95 % percentile interval; NaN where there are no values."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def text(self, digits: int = 2) -> str:
+        """The mean, and under it the interval."""
+        if self.n == 0:
+            return "–"
+        return f"{self.value:.{digits}f}\n{self.low:.{digits}f}–{self.high:.{digits}f}"
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """Percentile bootstrap over samples; an interval of one value is the value itself."""
+    x = np.asarray([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
+    if x.size == 0:
+        return Mean(math.nan, math.nan, math.nan, 0)
+    return Mean(float(x.mean()), *mean_interval(x), int(x.size))
+
+
+def mean_difference(first: Values, second: Values) -> Mean:
+    """The mean of second − first over the samples that have both, so that the interval is that of the difference."""
+    return mean([b - a for a, b in zip(first, second, strict=True) if a is not None and b is not None])
 
 
 def micro(values: Values, *, clusters: Labels | None = None, missing: int = 0, seed: int = 0) -> Cell:
@@ -196,10 +226,13 @@ def _same_length(values: Sequence[Any], **others: Sequence[Any] | None) -> None:
 __all__ = [
     "Cell",
     "Difference",
+    "Mean",
     "accuracy",
     "holm",
     "holm_adjusted",
     "macro",
+    "mean",
+    "mean_difference",
     "mean_interval",
     "micro",
     "paired",

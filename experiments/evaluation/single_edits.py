@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
-from common.means import Mean, mean
 from common.progress import bar
+from common.statistics import Mean, mean
 from conf.schema import RunConfig
 from experiments.build.editors import make_editor
 from judges.sandbox import SandboxJudge

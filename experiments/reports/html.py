@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from common.means import Mean
+from common.statistics import Mean
 
 CSS = Path(__file__).with_name("report.css")
 

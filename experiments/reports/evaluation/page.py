@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from common.files import write_text
-from common.means import Mean
 from common.progress import clock
-from common.statistics import Cell
+from common.statistics import Cell, Mean
 from experiments.evaluation.load import Section
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.gallery import gallery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from common.means import Mean
+from common.statistics import Mean
 from experiments.evaluation.names import ARM_NAMES, ARMS, SHOWN
 from experiments.reports.html import card, interval, table
 from experiments.reports.looks import ARM_COLOURS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from common.means import Mean, mean, paired
+from common.statistics import Mean, mean, mean_difference
 from experiments.evaluation.names import COMPONENTS, WHEN
 from experiments.reports.html import card, interval, table
 from experiments.reports.looks import WHEN_COLOURS
@@ -33,7 +33,7 @@ def section(run: FinishedRun) -> list[str]:
         lines.append((cells, label.startswith("after")))
     change = ""
     if rows["before"] and rows["after"]:
-        difference = paired(mean_f1(rows["before"]), mean_f1(rows["after"]))
+        difference = mean_difference(mean_f1(rows["before"]), mean_f1(rows["after"]))
         change = f"<p>Change of the mean F1, paired: <b>{interval(difference, '+.3f')}</b></p>"
     return [
         table(["", "mean F1", *COMPONENTS], lines),

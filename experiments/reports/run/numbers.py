@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from common.means import Mean, mean, paired
+from common.statistics import Mean, mean, mean_difference
 from experiments.evaluation.equal_calls import calls_made
 from experiments.evaluation.names import WHEN
 from experiments.runs.results import Evaluation, Row
@@ -43,7 +43,7 @@ def differences(evaluation: Evaluation) -> list[tuple[str, str, Mean]]:
     """(arm, compared with, difference in overall) for those of COMPARED whose arms were run."""
     arms = evaluation.arms
     return [
-        (a, b, paired(scores(arms[b], "overall"), scores(arms[a], "overall")))
+        (a, b, mean_difference(scores(arms[b], "overall"), scores(arms[a], "overall")))
         for a, b in COMPARED
         if arms.get(a) and arms.get(b)
     ]

@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from common.means import Mean, mean, paired
 from common.progress import console
+from common.statistics import Mean, mean, mean_difference
 from experiments.evaluation.names import ARM_NAMES, COMPONENTS, SHOWN, WHEN
 from experiments.reports.looks import SHORT_NAMES
 from experiments.reports.run.numbers import aspects, calls_note, decomposition_rows, differences, mean_f1, mean_of
@@ -84,7 +84,7 @@ def print_results(folder: Path, values: Mapping[str, Any]) -> None:
     console.print(decomposition_table(evaluation))
     before, after = (evaluation.decompositions[w] for w in WHEN)
     if before and after:
-        diff = paired(mean_f1(before), mean_f1(after))
+        diff = mean_difference(mean_f1(before), mean_f1(after))
         console.print(f"  after − before RL: {diff.value:+.3f} [{diff.low:+.3f}, {diff.high:+.3f}] mean F1, paired\n")
     times = values["time_s"]
     console.print(

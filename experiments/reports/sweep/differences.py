@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from common.means import RESAMPLES, Mean, mean
+from common.resampling import RESAMPLES
+from common.statistics import Mean, mean
 
 Values = Mapping[str, float]  # by sample id; a sample without a valid value is not in it
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from common.means import Mean, mean
+from common.statistics import Mean, mean
 from experiments.reports.sweep.comparisons import Comparison, compare, test_samples, unfit
 from experiments.reports.sweep.differences import Difference, over_both, table_SN
 from experiments.reports.sweep.measures import Measure, MeasureSet

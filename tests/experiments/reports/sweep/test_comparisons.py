@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.means import mean, paired
+from common.statistics import mean, mean_difference
 from experiments.reports.sweep import comparisons, forest
 from experiments.reports.sweep.comparisons import Comparison, Replicates, unfit
 from experiments.reports.sweep.comparisons import test_samples as samples_of  # not a test
@@ -119,7 +119,7 @@ def test_one_seed_is_the_plain_paired_bootstrap() -> None:
     a, b = rng.normal(0, 1, 50).tolist(), rng.normal(0.3, 1, 50).tolist()
     ids = [f"s{i}" for i in range(50)]
     d = difference({4: dict(zip(ids, a, strict=True))}, {4: dict(zip(ids, b, strict=True))}, ids)
-    assert d.samples == d.both == paired(a, b)
+    assert d.samples == d.both == mean_difference(a, b)
 
 
 def test_the_interval_over_both_is_wide_where_seeds_scatter_and_like_that_over_samples_where_they_agree() -> None:

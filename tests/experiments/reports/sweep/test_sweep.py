@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from common.jsonl import read_jsonl
-from common.means import Mean
+from common.statistics import Mean
 from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.files import comparisons_csv, markdown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from common.means import mean, paired
+from common.statistics import mean, mean_difference
 
 
 def test_a_mean_lies_in_its_interval_and_the_same_rows_give_the_same_interval() -> None:
@@ -26,5 +26,5 @@ def test_no_values_are_no_number() -> None:
 
 
 def test_a_paired_difference_leaves_out_samples_that_lack_either() -> None:
-    d = paired([1.0, None, 3.0, 4.0], [2.0, 5.0, None, 6.0])
+    d = mean_difference([1.0, None, 3.0, 4.0], [2.0, 5.0, None, 6.0])
     assert (d.value, d.n) == (1.5, 2)
