@@ -56,8 +56,9 @@ def report(evaluator: Evaluator) -> None:
     """Results, tables and page from all rows that are there, whoever made them; the tables are printed."""
     from common.progress import console
     from experiments.evaluation.main import summarise
+    from experiments.reports.evaluation.files import write_tables
     from experiments.reports.evaluation.page import write_page
-    from experiments.reports.evaluation.tables import print_table, write_tables
+    from experiments.reports.evaluation.terminal import print_table
 
     out = evaluator.spec.out
 

@@ -18,13 +18,13 @@ SHOWN = 48
 
 
 def write_report(
-    path: Path, title: str, found: Mapping[str, Mapping[str, float]], rows: Sequence[Mapping[str, Any]]
+    path: Path, title: str, scores: Mapping[str, Mapping[str, float]], rows: Sequence[Mapping[str, Any]]
 ) -> Path:
     """A self-contained page; the samples shown are the first ones, chosen by nobody. Raises SaveFailed."""
-    columns = [key for key in found["all"] if key != "n"]
+    columns = [key for key in scores["all"] if key != "n"]
     cells = [
         ([escape(name), *(f"{values[key]:.2f}" for key in columns), str(int(values["n"]))], name == "all")
-        for name, values in found.items()
+        for name, values in scores.items()
     ]
     figures = "".join(_figure(row) for row in rows[:SHOWN])
     style = (

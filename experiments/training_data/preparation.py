@@ -108,14 +108,14 @@ class Preparation:
     ) -> tuple[list[TrainingRequest], list[Dropped]]:
         """Without evaluation items and what is too near to one; sorted by id, which must be unique."""
         candidates = sorted(candidates, key=lambda c: c.id)
-        kept, evaluation = drop(candidates, avoided, self.config.near)
-        kept, own = drop_near_held_out(kept, self.config.near)
+        candidates, evaluation = drop(candidates, avoided, self.config.near)
+        candidates, own = drop_near_held_out(candidates, self.config.near)
         self.left_out.counts.update(
             f"{d.of}: the same {d.by}" if d.similarity == 1 else f"{d.of}: too near" for d in evaluation
         )
         self.left_out.counts.update(f"{d.of}: too near or the same" for d in own)
         say(f"removed: {len(evaluation)} too near to evaluation items, {len(own)} to the set's own held-out parts")
-        return kept, [*evaluation, *own]
+        return candidates, [*evaluation, *own]
 
     def with_pictures(self, candidates: list[TrainingRequest], reads: Mapping[str, Read]) -> list[TrainingRequest]:
         """Candidates with the paths of their pictures; those that a data set holds itself are copied into the folder."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from experiments.evaluation.gallery import BEST, DISPUTED, WORST, Seen, groups
+from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.judging import words_of
 from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
@@ -26,7 +26,7 @@ WHAT = {
     "shown": "Items evenly spaced over the benchmark; nobody chose them.",
 }
 SMALL, THUMBNAIL = 256, 448  # pixels of the longest side: up to which a picture is shown as it is, and shrunk to
-LONGEST_SAID = 1500  # characters of a judge's words
+LONGEST_REPLY = 1500  # characters of a judge's words
 
 
 def gallery(section: Section, count: int) -> list[str]:
@@ -40,21 +40,21 @@ def gallery(section: Section, count: int) -> list[str]:
     for name, part in parts.items():
         if part:
             out.append(f'<p class="muted">{escape(WHAT[name])}</p>')
-            out += [strip(section, items[s.key], s, name, words) for s in part]
+            out += [strip(section, items[s.key], name, words) for s in part]
     return out
 
 
 def read_words(section: Section, keys: set[Key]) -> dict[tuple[str, str, Key], Any]:
     """{(judge, arm, item): what it said}"""
     return {
-        (column.label, arm, key): said
+        (column.label, arm, key): reply
         for column in section.columns
         for arm in section.arms
-        for key, said in words_of(section.layout.verdicts(column.label, arm), keys)
+        for key, reply in words_of(section.layout.verdicts(column.label, arm), keys)
     }
 
 
-def strip(section: Section, item: Listed, found: Seen, group: str, words: Mapping[Any, Any]) -> str:
+def strip(section: Section, item: Listed, group: str, words: Mapping[Any, Any]) -> str:
     turn = f"turn {item.key[1] + 1}" if item.session else ""
     head = " · ".join(filter(None, [group, item.kind.replace("_", " "), item.id, turn]))
     # a later turn is edited from what the arm made of the turn before: every arm then has a given picture of its own
@@ -64,10 +64,10 @@ def strip(section: Section, item: Listed, found: Seen, group: str, words: Mappin
         if (edit := section.edits[arm].get(item.key)) is not None:
             path = section.layout.picture(arm, item.key)
             pictures.append(picture(section, path, arm_name(arm), marks(section, arm, item), plan(edit)))
-    said = judged(section, item, words)
+    opinions = judged(section, item, words)
     return (
         f'<div class="strip"><div class="kind">{escape(head)}</div><div class="ask">“{escape(item.request)}”</div>'
-        f'<div class="pics few">{"".join(pictures)}</div>{said}</div>'
+        f'<div class="pics few">{"".join(pictures)}</div>{opinions}</div>'
     )
 
 
@@ -110,32 +110,32 @@ def judged(section: Section, item: Listed, words: Mapping[Any, Any]) -> str:
     )
 
 
-def opinion(column: Column, arm: str, row: Mapping[str, Any], said: Any) -> str:
+def opinion(column: Column, arm: str, row: Mapping[str, Any], reply: Any) -> str:
     scores = (
         ", ".join(f"{n.replace('_', ' ')} {v:.1f}" for n, v in row["scores"].items()) if row["valid"] else "invalid"
     )
-    rest = "; ".join(filter(None, [row["reason"], in_words(said)]))
+    rest = "; ".join(filter(None, [row["reason"], in_words(reply)]))
     return f"<p><b>{escape(column.title)}, {escape(arm_name(arm))}:</b> {escape(scores)}. {escape(rest)}</p>"
 
 
-def in_words(said: Any) -> str:
+def in_words(reply: Any) -> str:
     """A judge's reply as text, whatever its shape: every text in it, or else its measurements."""
-    if said is None:
+    if reply is None:
         return ""
-    if isinstance(said, Mapping) and "replies" in said:  # a model's: what it answered to each question
-        texts = [f"{r.get('question', '')}: {r['text']}" for r in said["replies"] if r.get("text")]
+    if isinstance(reply, Mapping) and "replies" in reply:  # a model's: what it answered to each question
+        texts = [f"{r.get('question', '')}: {r['text']}" for r in reply["replies"] if r.get("text")]
     else:
-        texts = list(_texts(said))
-    text = " / ".join(texts) if texts else json.dumps(said, ensure_ascii=False)
-    return text if len(text) <= LONGEST_SAID else text[:LONGEST_SAID] + " …"
+        texts = list(_texts(reply))
+    text = " / ".join(texts) if texts else json.dumps(reply, ensure_ascii=False)
+    return text if len(text) <= LONGEST_REPLY else text[:LONGEST_REPLY] + " …"
 
 
-def _texts(said: Any) -> Sequence[str]:
-    if isinstance(said, str):
-        return [said.strip()] if len(said.split()) > 2 else []
-    if isinstance(said, Mapping):
-        return [t for v in said.values() for t in _texts(v)]
-    return [t for v in said for t in _texts(v)] if isinstance(said, list) else []
+def _texts(reply: Any) -> Sequence[str]:
+    if isinstance(reply, str):
+        return [reply.strip()] if len(reply.split()) > 2 else []
+    if isinstance(reply, Mapping):
+        return [t for v in reply.values() for t in _texts(v)]
+    return [t for v in reply for t in _texts(v)] if isinstance(reply, list) else []
 
 
 def picture(section: Section, path: Path, name: str, score: str, below: str) -> str:

@@ -9,8 +9,9 @@ from experiments.evaluation.layout import LOCKS
 from experiments.evaluation.load import ABOUT, RESULTS, load, made_from
 from experiments.evaluation.scores import scores
 from experiments.evaluation.shares import held
+from experiments.reports.evaluation.files import write_tables
 from experiments.reports.evaluation.page import write_page
-from experiments.reports.evaluation.tables import print_table, write_tables
+from experiments.reports.evaluation.terminal import print_table
 
 
 def rewrite(out: Path) -> Path:

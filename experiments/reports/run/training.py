@@ -33,8 +33,8 @@ OTHER_CHARTS = (
 def charts(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """The reward, whatever components it logs, then the rest."""
     names = {match[1] for row in rows for key in row if (match := COMPONENT.fullmatch(key))} - NOT_SHOWN
-    known = [name for name in COMPONENT_ORDER if name in names]
-    components = [*known, *sorted(names - set(known))]
+    ordered = [name for name in COMPONENT_ORDER if name in names]
+    components = [*ordered, *sorted(names - set(ordered))]
     return [
         Chart("Reward", (("reward/mean", "mean"),)),
         Chart("Reward components", tuple((f"reward/{name}/mean", name) for name in components)),

@@ -35,8 +35,8 @@ def difference(first: Mapping[int, Values], second: Mapping[int, Values], sample
     """second − first, paired by (seed, sample id), averaged over the common seeds for each sample, then over samples."""
     seeds = sorted(first.keys() & second.keys())
     change = table_SN(second, seeds, samples) - table_SN(first, seeds, samples)
-    known = [row[np.isfinite(row)] for row in change]
-    each = {s: float(row.mean()) if row.size else math.nan for s, row in zip(seeds, known, strict=True)}
+    finite = [row[np.isfinite(row)] for row in change]
+    each = {s: float(row.mean()) if row.size else math.nan for s, row in zip(seeds, finite, strict=True)}
     return Difference(over_samples(change), over_both(change), each, int(np.isnan(change).sum()))
 
 
@@ -56,13 +56,13 @@ def over_both(values_SN: NDArray[np.float64]) -> Mean:
     0712.1111). With one seed it is `over_samples`."""
     plain = over_samples(values_SN)
     seeds = len(values_SN)
-    known = np.isfinite(values_SN)
+    finite = np.isfinite(values_SN)
     if seeds < 2 or plain.n == 0:
         return plain
-    values_SN, known = values_SN[:, known.any(0)], known[:, known.any(0)]
+    values_SN, finite = values_SN[:, finite.any(0)], finite[:, finite.any(0)]
     rng = np.random.default_rng(0)
     drawn_RS = rng.multinomial(seeds, [1 / seeds] * seeds, RESAMPLES)  # how often each seed is drawn
-    total_RN, count_RN = drawn_RS @ np.where(known, values_SN, 0.0), drawn_RS @ known.astype(np.int64)
+    total_RN, count_RN = drawn_RS @ np.where(finite, values_SN, 0.0), drawn_RS @ finite.astype(np.int64)
     picked_RN = rng.integers(0, plain.n, (RESAMPLES, plain.n))
     average_RN = np.take_along_axis(total_RN / np.maximum(count_RN, 1), picked_RN, 1)
     there_RN = np.take_along_axis(count_RN > 0, picked_RN, 1)  # a sample that only undrawn seeds have is not there

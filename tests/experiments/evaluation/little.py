@@ -18,12 +18,15 @@ from experiments.evaluation.editing import blocks_of, edit, missing_turns
 from experiments.evaluation.judging import Judging, Task, open_tasks
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import claim_benchmark
+from experiments.evaluation.load import load
 from experiments.evaluation.makers import Made, Maker
 from experiments.evaluation.shares import Share
+from experiments.evaluation.sources import keep_sources
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 
 WHOLE = Share()
+ARMS = ("editor", "agents")
 CARD = Card("little", "Little", "here", "", "none", "test", "small", "all of it", "nothing to get")
 
 
@@ -147,4 +150,16 @@ def set_up(
         folder = layout.judge(label)
         claim(folder, {"label": label, "name": label, "rubric": "paper"}, "verdicts", "")
         write_json(folder / "limits.json", {"max_invalid_share": most})
+    return layout
+
+
+def evaluated(out: Path, judges: tuple[str, ...] = ("grader",), budget: int | None = None, most: float = 0.2) -> Layout:
+    """Six items; the editor adds 10, the team 20 and has no picture of item 2. With a budget some verdicts are missing."""
+    benchmark = Little(6)
+    layout = set_up(out, benchmark, ARMS, dict.fromkeys(judges, most))
+    edited(layout, "editor", benchmark, Brighter(10))
+    edited(layout, "agents", benchmark, Brighter(20, fails=frozenset({"item-2-0"})))
+    for label in judges:
+        judged(layout, label, benchmark, Grader(1, invalid=frozenset({"item-5-0"}), budget=budget), ARMS)
+    keep_sources(benchmark, load(out), layout, 2)
     return layout

@@ -1,0 +1,126 @@
+"""The paper's table as files to paste: table.csv, table.md, table.tex."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.files import write_text
+from experiments.reports.evaluation.cells import AVERAGE, shown, state
+
+NOTE = (
+    "Overall 0–10: mean [95 % interval], bootstrap over items (over sessions where there are turns). The average is over all "
+    "columns, and only there where each of them is complete."
+)
+FIELDS = ("arm", "name", "benchmark", "judge", "mean", "value", "low", "high", "n", "invalid", "missing", "state")
+
+
+def headers(table: Mapping[str, Any]) -> list[str]:
+    return ["arm", *(f"{c['benchmark']}, {c['title']}" for c in table["columns"]), AVERAGE]
+
+
+def lines(table: Mapping[str, Any], digits: int = 2) -> list[list[str]]:
+    return [
+        [
+            r["name"],
+            *(shown(c, digits, n=True) for c in r["cells"]),
+            "–" if r[AVERAGE] is None else f"{r[AVERAGE]:.{digits}f}",
+        ]
+        for r in table["rows"]
+    ]
+
+
+def write_tables(out: Path, values: Mapping[str, Any]) -> None:
+    for name, make in (("table.csv", as_csv), ("table.md", as_markdown), ("table.tex", as_latex)):
+        write_text(out / name, make(values["table"]))
+
+
+def as_csv(table: Mapping[str, Any]) -> str:
+    """A line for each number, with everything that belongs to it."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for row in table["rows"]:
+        for column, cell in zip(table["columns"], row["cells"], strict=True):
+            whole = state(cell) == "complete"
+            writer.writerow(
+                {"arm": row["arm"], "name": row["name"], "state": state(cell)}
+                | {k: column[k] for k in ("benchmark", "judge", "mean")}
+                | {k: cell[k] if whole and cell[k] is not None else "" for k in ("value", "low", "high")}
+                | {k: cell[k] for k in ("n", "invalid", "missing")}
+            )
+        if row[AVERAGE] is not None:
+            fields = {"arm": row["arm"], "name": row["name"], "benchmark": AVERAGE, "value": row[AVERAGE]}
+            writer.writerow(fields | {"state": "complete"})
+    return buffer.getvalue()
+
+
+def as_markdown(table: Mapping[str, Any]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+    head = headers(table)
+    rule = "|---|" + "--:|" * (len(head) - 1)
+    return "\n".join([line(head), rule, *(line(cells) for cells in lines(table)), "", NOTE, ""])
+
+
+def as_latex(table: Mapping[str, Any]) -> str:
+    """A booktabs table: benchmarks over judges, arms below, intervals small."""
+    columns = table["columns"]
+    groups: list[tuple[str, int]] = []
+    for column in columns:
+        if groups and groups[-1][0] == column["benchmark"]:
+            groups[-1] = (column["benchmark"], groups[-1][1] + 1)
+        else:
+            groups.append((column["benchmark"], 1))
+    top = " & ".join(f"\\multicolumn{{{n}}}{{c}}{{{latex(name)}}}" for name, n in groups)
+    rules, at = [], 2
+    for _, n in groups:
+        rules.append(f"\\cmidrule(lr){{{at}-{at + n - 1}}}")
+        at += n
+    body = []
+    for row in table["rows"]:
+        cells = [_latex_cell(c) for c in row["cells"]]
+        mean = "--" if row[AVERAGE] is None else f"{row[AVERAGE]:.2f}"
+        body.append(" & ".join([latex(row["name"]), *cells, mean]) + " \\\\")
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs}",
+            f"% {latex(NOTE)}",
+            f"\\begin{{tabular}}{{l{'r' * len(columns)}r}}",
+            "\\toprule",
+            f" & {top} & \\\\" if columns else "\\\\",
+            "".join(rules),
+            " & ".join(["", *(latex(c["title"]) for c in columns), "Average"]) + " \\\\",
+            "\\midrule",
+            *body,
+            "\\bottomrule",
+            "\\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _latex_cell(cell: Mapping[str, Any]) -> str:
+    value, bracket, rest = shown(cell, n=True).partition(" [")
+    text = latex(value.replace("–", "--"))
+    return text + (f" {{\\scriptsize [{latex(rest)}}}" if bracket else "")
+
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{c: "\\" + c for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+}
+
+
+def latex(text: str) -> str:
+    return "".join(SPECIAL.get(c, c) for c in text)
+
+
+__all__ = ["as_csv", "as_latex", "as_markdown", "write_tables"]

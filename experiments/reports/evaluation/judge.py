@@ -1,0 +1,81 @@
+"""One judge on one benchmark: its aspects, the differences of arms, and every score by kind, turn and part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from experiments.evaluation.names import arm_name
+from experiments.reports.evaluation.cells import cell_of, interval, state
+from experiments.reports.evaluation.splits import split_parts
+from experiments.reports.evaluation.words import aspect_name, p_text, sentence
+from experiments.reports.html import table
+
+
+def judge_part(label: str, column: Mapping[str, Any]) -> list[str]:
+    arms = column["arms"]
+    names = column["aspects"]
+    rows = [
+        (
+            [
+                escape(arm_name(arm)),
+                *(interval(scores["aspects"][n]) for n in names),
+                str(scores["n"]),
+                str(scores["invalid"]),
+            ],
+            False,
+        )
+        for arm, scores in arms.items()
+    ]
+    head = ["arm", *(aspect_name(n) for n in names), "judged", "invalid"]
+    first = next(iter(arms.values()))
+    both = ""
+    if first["by_kind"]:
+        text = [
+            f"{arm_name(a)}: micro {cell_of(s['micro']).text()}, macro {cell_of(s['macro']).text()}"
+            for a, s in arms.items()
+        ]
+        notes = sorted({s[m]["note"] for s in arms.values() for m in ("micro", "macro") if s[m].get("note")})
+        text += [f"* {note}" for note in notes]
+        both = f'<p class="muted">Overall as micro mean (over items) and macro mean (over kinds): {escape("; ".join(text))}.</p>'
+    judge = column["judge"]
+    settings = ("model", "rubric", "prompts", "repeats", "temperature", "max_tokens", "seed")
+    text_of_judge = ", ".join(f"{k} {judge[k]}" for k in settings if judge.get(k) not in ("", None))
+    text_of_judge = (
+        "compares pixels with the exact answers; asks no model" if judge.get("kind") == "sandbox" else text_of_judge
+    )
+    out = [
+        f"<h3>Judge: {escape(column['title'])}</h3>",
+        f'<p class="muted">{escape(sentence(text_of_judge))}</p>' if text_of_judge else "",
+        bad_note([arm_name(a) for a, s in arms.items() if s["too_many_invalid"]]),
+        f'<div class="wide">{table(head, rows)}</div>',
+        both,
+    ]
+    if column["differences"]:
+        lines = []
+        for d in column["differences"]:
+            name = f"{escape(arm_name(d['second']))} − {escape(arm_name(d['first']))}"
+            if state(d) == "too many invalid":
+                lines.append(([name, "– (too many invalid verdicts)", "–", "–"], False))
+                continue
+            lines.append(([name, interval(d, sign=True), p_text(d["p"]), p_text(d["p_holm"])], (d["low"] or 0) > 0))
+        compared = table(["paired difference in overall", "mean", "p", "p, Holm"], lines, narrow=True)
+        out.append(f'<div class="wide">{compared}</div>')
+        tests = sorted({d["test"] for d in column["differences"]} - {""})
+        out.append(
+            f'<p class="muted">{escape(sentence("; ".join(tests), ""))}; Holm’s correction over the differences of this table.</p>'
+        )
+    return out + split_parts(names, arms, first["mean"])
+
+
+def bad_note(arms: Sequence[str]) -> str:
+    if not arms:
+        return ""
+    return (
+        f'<p class="warning">{escape(", ".join(arms))}: more verdicts are invalid than judge.max_invalid_share allows. Means over '
+        "the others are biased and no results.</p>"
+    )
+
+
+__all__ = ["judge_part"]

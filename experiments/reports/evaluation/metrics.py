@@ -1,0 +1,81 @@
+"""Metrics that need no judge, and how far edits moved the whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from common.statistics import Cell
+from experiments.evaluation.names import arm_name
+from experiments.reports.evaluation.cells import interval
+from experiments.reports.html import table
+from judges.metrics.names import TABLE
+from judges.metrics.summary import DEGREES, PIXELS, ZOOM
+
+
+def metrics_part(measured: Mapping[str, Any]) -> list[str]:
+    """Without a judge; drift is how far the whole picture moved."""
+    arms = measured.get("arms", {})
+    names = list(dict.fromkeys(n for cells in arms.values() for n in cells))
+    if not names and not measured.get("drift"):
+        return []
+    rows, absent = [], []
+    for name in names:
+        cells = [c.get(name, Cell.empty().as_dict()) for c in arms.values()]
+        if any(c["n"] for c in cells):
+            rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
+        else:
+            absent.append(name)
+    notes = [f"{measured['mean']} mean; an edit without a picture is invalid"] if rows else []
+    notes += [metric_notes([n for n in names if n not in absent])]
+    notes += [f"No item has what these need, a target or a mask: {', '.join(absent)}"] if absent else []
+    return [
+        "<h3>Metrics without a judge</h3>",
+        f'<div class="wide">{table(["metric", "n", *(arm_name(a) for a in arms)], rows)}</div>' if rows else "",
+        f'<p class="muted">{escape(". ".join(filter(None, notes)))}.</p>',
+        *drift_part(measured.get("drift", {})),
+    ]
+
+
+def drift_part(drift: Mapping[str, Any]) -> list[str]:
+    def share(x: float | None) -> str:
+        return "–" if x is None else f"{100 * x:.0f} %"
+
+    def pixels(x: float | None) -> str:
+        return "–" if x is None else f"{x:.2f}"
+
+    rows = [
+        (
+            [
+                escape(arm_name(arm)),
+                f"{d['measured']} of {d['n']}",
+                *(share(d[k]) for k in ("drifted", "shifted", "zoomed", "turned")),
+                *(pixels(d[k]) for k in ("median_px", "largest_px")),
+            ],
+            False,
+        )
+        for arm, d in drift.items()
+    ]
+    head = ["drift of the whole picture", "measured", "any", "shifted", "zoomed", "turned", "median px", "largest px"]
+    if not rows:
+        return []
+    if not any(d["measured"] for d in drift.values()):
+        return [
+            '<p class="muted">Drift of the whole picture could be told for no edit: too much of each picture changed.</p>'
+        ]
+    note = (
+        "How far an edit moved the whole picture, in pixels of the source; measured where enough of it stayed the same. Shares "
+        f"are of those: shifted by more than {PIXELS:g} px, zoomed by more than {100 * ZOOM:g} %, turned by more than {DEGREES:g}°."
+    )
+    return [f'<div class="wide">{table(head, rows)}</div>', f'<p class="muted">{escape(note)}</p>']
+
+
+def metric_notes(names: Sequence[str]) -> str:
+    """What is compared with what."""
+    to = {"source": " (against the given picture)", "reference": " (against the target)", "captions": ""}
+    parts = [(n, TABLE[b], to[at or TABLE[b].against]) for n in names for b, _, at in [n.partition("@")] if b in TABLE]
+    return "; ".join(f"{n}: {i.what}{compared}, {i.unit}, better {i.better}" for n, i, compared in parts)
+
+
+__all__ = ["drift_part", "metric_notes", "metrics_part"]

@@ -1,0 +1,77 @@
+"""The tables of an evaluation on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from common.progress import console
+from experiments.evaluation.names import arm_name
+from experiments.reports.evaluation.cells import AVERAGE, cell_of, shown, state
+
+
+def print_table(values: Mapping[str, Any]) -> None:
+    """One block for each benchmark, so that it fits into a terminal."""
+    table = values["table"]
+    names = list(dict.fromkeys(c["benchmark"] for c in table["columns"]))
+    for name in names:
+        columns = [(i, c) for i, c in enumerate(table["columns"]) if c["benchmark"] == name]
+        console.print(f"\n[bold]{name}[/]: overall 0–10, {columns[0][1]['mean']} mean and 95 % interval")
+        shape = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+        shape.add_column("arm")
+        for _, column in columns:
+            shape.add_column(column["title"], justify="right")
+        shape.add_column("items", justify="right")
+        for row in table["rows"]:
+            cells = [row["cells"][i] for i, _ in columns]
+            if all(c.get("absent") for c in cells):
+                continue
+            shape.add_row(row["name"], *(shown(c) for c in cells), str(max(c["n"] for c in cells)))
+        console.print(shape)
+    for name, measured in values["metrics"].items():
+        if name not in names:  # nobody judged: what was measured is all there is to show
+            print_metrics(name, measured["arms"])
+    for row in table["rows"]:
+        if row[AVERAGE] is not None and len(table["columns"]) > 1:
+            console.print(f"  {row['name']}: {row[AVERAGE]:.2f} on average over {len(table['columns'])} columns")
+    for name in names:
+        for column in values["judges"][name].values():
+            for gap in column["differences"]:
+                if state(gap) == "complete":
+                    console.print(f"  {name}, {column['title']}: {difference(gap)}")
+    if values["partial"]:
+        console.print("[bold]partial[/]: not everything is there yet; the same command goes on")
+
+
+def print_metrics(name: str, arms: Mapping[str, Any]) -> None:
+    """A line for each metric that some arm has values of."""
+    keys = [
+        k for k in dict.fromkeys(k for cells in arms.values() for k in cells) if any(_n(c, k) for c in arms.values())
+    ]
+    if not keys:
+        return
+    console.print(f"\n[bold]{name}[/]: metrics without a judge, mean and 95 % interval")
+    shape = Table("metric", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for arm in arms:
+        shape.add_column(arm_name(arm), justify="right")
+    shape.add_column("items", justify="right")
+    for key in keys:
+        cells = [cell_of(c[key]).text(3) if _n(c, key) else "–" for c in arms.values()]
+        shape.add_row(key, *cells, str(max(_n(c, key) for c in arms.values())))
+    console.print(shape)
+
+
+def _n(cells: Mapping[str, Any], key: str) -> int:
+    return int(cells[key]["n"]) if key in cells else 0
+
+
+def difference(gap: Mapping[str, Any]) -> str:
+    """'team before RL − editor alone: +0.61 [+0.39, +0.99], p 0.001'."""
+    p = "" if gap["p_holm"] is None else f", p {gap['p_holm']:.2g} (Holm)"
+    return f"{arm_name(gap['second'])} − {arm_name(gap['first'])}: {cell_of(gap).text(sign=True)}{p}"
+
+
+__all__ = ["difference", "print_metrics", "print_table"]
