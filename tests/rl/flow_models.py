@@ -71,13 +71,13 @@ def kontext_policy(noise: StepNoise = NOISE, true_cfg: float = 1.0, **options: A
     pipe = small_kontext()
     for p in pipe.transformer.parameters():  # gates that start near 0 would hide the blocks
         p.data.normal_(0, 0.1)
-    settings = FlowSettings(steps=4, area=64 * 64, true_cfg=true_cfg, max_sequence_length=16)
+    settings = FlowSettings(steps=4, area=32 * 32, true_cfg=true_cfg, max_sequence_length=16)
     return FlowPolicy(KontextModel(pipe, settings), noise, **options)
 
 
 def trajectories(policy: FlowPolicy, group: int = 2, steps: int = 4, seed: int = 0) -> list[Trajectory]:
     """`group` trajectories of each of two pictures with their instructions."""
-    images = [noise_picture((64, 64), k) for k in range(len(TEXTS))]
+    images = [noise_picture((32, 32), k) for k in range(len(TEXTS))]
     conditioning = policy.flow.prepare(images, TEXTS)
     rows = [p for p in range(len(TEXTS)) for _ in range(group)]
     seeds = [1000 * seed + b for b in range(len(rows))]

@@ -25,8 +25,7 @@ from tests.rl.flow_models import NOISE, kontext_policy, trajectories
 CONFIG = OptimizerConfig(lr=1e-3, max_grad_norm=0.5, weight_decay=0.01)
 POLICIES = {
     "plain": kontext_policy,
-    "guided": lambda: kontext_policy(true_cfg=2.0),
-    "checkpointed": lambda: kontext_policy(gradient_checkpointing=True),
+    "guided, checkpointed": lambda: kontext_policy(true_cfg=2.0, gradient_checkpointing=True),
 }
 
 
@@ -62,7 +61,7 @@ def apart(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
 
 def compare() -> dict[str, Any]:
     results: dict[str, Any] = {}
-    arms = [("plain", stage) for stage in range(4)] + [("guided", 3), ("checkpointed", 3)]
+    arms = [("plain", stage) for stage in range(4)] + [("guided, checkpointed", 3)]
     for name, stage in arms:
         start = weights_of(TorchEngine(POLICIES[name](), CONFIG))
         whole = updates(TorchEngine(POLICIES[name](), CONFIG), 6)

@@ -27,7 +27,7 @@ def test_every_stage_makes_torchs_updates(ranks: int, tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
     results = json.loads((tmp_path / "result.json").read_text())
-    assert results.keys() == {"plain 0", "plain 1", "plain 2", "plain 3", "guided 3", "checkpointed 3"}
+    assert results.keys() == {"plain 0", "plain 1", "plain 2", "plain 3", "guided, checkpointed 3"}
     for name, off in results.items():
         assert off["moved"] > 1e-3 and off["kl"] > 0, (name, off)
         assert off["weights"] < 1e-4 and off["norms"] < 1e-4 and off["resumed"] == 0, (name, off)
