@@ -18,12 +18,13 @@ from typing import Any
 
 import torch
 
-from agents.backends.base import Request, fingerprint
+from agents.backends.base import ModelRequest, fingerprint
 from agents.backends.vlm import load_vlm
 from common.jsonl import Journal, read_jsonl
 from rl import checkpoint
 from rl.config import SFTConfig
 from rl.sft import SFTExample, train_sft
+from tests.experiments.tiny.trainings import CASES as RECIPES
 from tests.rl.runs import CONFIG, outcome, replace, run
 
 Case = Callable[
@@ -42,7 +43,7 @@ def async_grpo(model: Path, folder: Path) -> Any:
 
 def sft(model: Path, folder: Path) -> Any:
     def examples(step: int) -> list[SFTExample]:
-        return [SFTExample(Request(f"say {k}"), f"answer {k}") for k in range(step, step + 3)]
+        return [SFTExample(ModelRequest(f"say {k}"), f"answer {k}") for k in range(step, step + 3)]
 
     vlm = load_vlm(model)
     train_sft(SFTConfig(steps=6, batch_size=3, checkpoint_every=2, lr=1e-3, optimizer="muon"), vlm, examples, folder)
@@ -51,7 +52,7 @@ def sft(model: Path, folder: Path) -> Any:
 
 
 # every algorithm under the loop has a case here
-CASES: dict[str, Case] = {"grpo": grpo, "async_grpo": async_grpo, "sft": sft}
+CASES: dict[str, Case] = {"grpo": grpo, "async_grpo": async_grpo, "sft": sft} | RECIPES
 
 
 class Events:
