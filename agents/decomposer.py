@@ -107,8 +107,8 @@ def load_prompt(name: str | Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
-        known = ", ".join(sorted(p.stem for p in PROMPTS.glob("*.txt")))
-        raise MissingFile(f"no prompt file {path}; give a path to a .txt file or one of: {known}") from error
+        names = ", ".join(sorted(p.stem for p in PROMPTS.glob("*.txt")))
+        raise MissingFile(f"no prompt file {path}; give a path to a .txt file or one of: {names}") from error
 
 
 def _render_history(history: Sequence[str], max_chars: int) -> str:

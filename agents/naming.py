@@ -102,40 +102,40 @@ def _meaning(
     edits: Sequence[Edit], i: int, name: str, done: Edit | None, subjects: Sequence[Meaning | None]
 ) -> Meaning:
     """What `name` means in edit `i`; `done` is what that edit does to it, None where it is only a place."""
-    known = key(name)
-    given = Meaning(f"given:{known}")
+    name_key = key(name)
+    given = Meaning(f"given:{name_key}")
     for j in range(i - 1, -1, -1):  # the latest change that gave something this name
         edit = edits[j]
         if done is not None and _idle(done, edit):
             continue
-        if _fits(known, makes(edit)):
-            return given if _spoken_of_before(edits, j, known) else Meaning(f"new:{j}")
+        if _fits(name_key, makes(edit)):
+            return given if _spoken_of_before(edits, j, name_key) else Meaning(f"new:{j}")
         look = {key(renamed(edit.subject, edit))}
         if edit.action in _LOOK and edit.goal:
             look.add(key(f"{edit.goal} {edit.subject}"))
         origin = subjects[j] if j < len(subjects) else None
-        if origin is not None and known in look - {key(edit.subject)}:
-            return given if _spoken_of_before(edits, j, known) else Meaning(origin.thing, j)
+        if origin is not None and name_key in look - {key(edit.subject)}:
+            return given if _spoken_of_before(edits, j, name_key) else Meaning(origin.thing, j)
     # An object spoken of before it is made: were it in the given picture, two of one name would stand there later.
     if done is None or not vacates(done):
         for j in range(i + 1, len(edits)):
             made = makes(edits[j])
-            if known == key(made) or (" " in known and _fits(known, made)):
+            if name_key == key(made) or (" " in name_key and _fits(name_key, made)):
                 return Meaning(f"new:{j}")
     return given
 
 
-def _fits(known: str, phrase: str) -> bool:
+def _fits(name_key: str, phrase: str) -> bool:
     """Whether a name may mean a new object: "red circle" fits "small striped red circle"; the last words must agree."""
-    words, wanted = key(phrase).split(), known.split()
-    return bool(words) and words[-1] == wanted[-1] and set(wanted) <= set(words)
+    words, name_words = key(phrase).split(), name_key.split()
+    return bool(words) and words[-1] == name_words[-1] and set(name_words) <= set(words)
 
 
-def _spoken_of_before(edits: Sequence[Edit], j: int, known: str) -> bool:
+def _spoken_of_before(edits: Sequence[Edit], j: int, name_key: str) -> bool:
     """Whether an edit up to `j` already used the name, so that the given picture has such an object."""
     earlier = edits[: j + 1]
     named = {key(e.subject) for e in earlier if e.action != "add"} | {key(reference(e)) for e in earlier}
-    return known in named
+    return name_key in named
 
 
 def _idle(after: Edit, change: Edit) -> bool:

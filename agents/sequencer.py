@@ -97,14 +97,16 @@ def fallback(request: str, why: str) -> Sequenced:
 
 def _without_idle(edits: Sequence[Edit]) -> list[Edit]:
     """Without exact repetitions (two equal adds are two objects) and second ends of an object that is gone by then."""
-    kept: list[Edit] = []
+    remaining: list[Edit] = []
     for edit in edits:
-        repeated = edit.action != "add" and edit in kept
-        gone = edit.action in _ENDS and any(e.action in _ENDS and key(e.subject) == key(edit.subject) for e in kept)
-        back = any(key(makes(e)) == key(edit.subject) for e in kept)  # made again in between
+        repeated = edit.action != "add" and edit in remaining
+        gone = edit.action in _ENDS and any(
+            e.action in _ENDS and key(e.subject) == key(edit.subject) for e in remaining
+        )
+        back = any(key(makes(e)) == key(edit.subject) for e in remaining)  # made again in between
         if not repeated and (back or not gone):
-            kept.append(edit)
-    return kept
+            remaining.append(edit)
+    return remaining
 
 
 def _before(

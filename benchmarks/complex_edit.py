@@ -91,16 +91,16 @@ def texts(edit: Any, key: str, names: Sequence[str], where: str) -> tuple[str, .
     """The texts in edit[key]: a list of texts, of objects with one of `names`, or (as `datasets` may store it) an object
     of lists. Raises BadData."""
     if not isinstance(edit, Mapping) or key not in edit:
-        there = ", ".join(edit) if isinstance(edit, Mapping) else type(edit).__name__
-        raise BadData(f"{where}, column 'edit' has no {key!r} but {there}. How to get it: {CARD.get}")
+        keys = ", ".join(edit) if isinstance(edit, Mapping) else type(edit).__name__
+        raise BadData(f"{where}, column 'edit' has no {key!r} but {keys}. How to get it: {CARD.get}")
     entries = edit[key]
     if isinstance(entries, Mapping):
         entries = next((entries[n] for n in names if n in entries), None)
     if isinstance(entries, list):
         values = [next((e[n] for n in names if n in e), None) if isinstance(e, Mapping) else e for e in entries]
-        said = tuple(text for text in values if isinstance(text, str) and text)
-        if len(said) == len(entries):
-            return said
+        filled = tuple(text for text in values if isinstance(text, str) and text)
+        if len(filled) == len(entries):
+            return filled
     raise BadData(f"{where}: edit[{key!r}] should hold texts under {names[0]!r} but holds {str(edit[key])[:120]!r}")
 
 

@@ -27,10 +27,10 @@ def explained(card: Card, where: str) -> Iterator[None]:
     except ImageEditError:
         raise
     except Exception as error:
-        said = _explain(error, card, where)
-        if said is None:
+        explained = _explain(error, card, where)
+        if explained is None:
             raise
-        raise said from error
+        raise explained from error
 
 
 def _explain(error: BaseException, card: Card, where: str) -> ImageEditError | None:

@@ -110,8 +110,8 @@ def _sessions(root: Path) -> list[Unit]:
     """Sessions of every category folder that is there; each has its annotation.json and its pictures."""
     base = next((b for b in (root / "multiturn", root / "Multiturn", root) if _categories(b)), None)
     if base is None:
-        wanted = ", ".join(f"multiturn/{c}/annotation.json" for c in CATEGORIES)
-        raise MissingFile(f"{CARD.name}: {root} holds none of {wanted}. How to get it: {CARD.get}")
+        expected = ", ".join(f"multiturn/{c}/annotation.json" for c in CATEGORIES)
+        raise MissingFile(f"{CARD.name}: {root} holds none of {expected}. How to get it: {CARD.get}")
     units: list[Unit] = []
     for category in _categories(base):
         folder = base / category

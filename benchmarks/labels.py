@@ -59,8 +59,8 @@ def psr_action(name: str) -> PsrAction | None:
 
 def training_action(action: str) -> str:
     """The word the decomposer is to write. Words of this project's vocabulary stay what they are."""
-    known = psr_action(action)
-    return known.ours if known is not None and known.ours is not None else " ".join(action.split()).casefold()
+    mapped = psr_action(action)
+    return mapped.ours if mapped is not None and mapped.ours is not None else " ".join(action.split()).casefold()
 
 
 @dataclass(frozen=True)

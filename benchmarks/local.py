@@ -88,8 +88,8 @@ def _names_a_split(name: str) -> bool:
 
 def beside(base: Path, name: str) -> Path:
     """The file that a row names: relative to the folder of the rows, or to `images/` in it."""
-    there = base / Path(name).expanduser()
-    return there if there.is_file() or not (below := base / "images" / name).is_file() else below
+    path = base / Path(name).expanduser()
+    return path if path.is_file() or not (below := base / "images" / name).is_file() else below
 
 
 __all__ = ["BUILDERS", "SHARD", "Files", "all_splits", "beside", "find"]

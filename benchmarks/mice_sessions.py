@@ -110,10 +110,10 @@ def read_sessions(folder: Path, split: str = "") -> tuple[list[MiceSession], Cou
     left_out: Counter[str] = Counter()
     for record in records:
         if not split:
-            wanted = record.key in published or not published
+            chosen = record.key in published or not published
         else:
-            wanted = split in ("all", "test" if record.key in published else part_of(record.key))
-        if not wanted:
+            chosen = split in ("all", "test" if record.key in published else part_of(record.key))
+        if not chosen:
             continue
         session = _session(record)
         if any(t.reason == NO_PATTERN for t in session.turns):

@@ -118,8 +118,8 @@ class NearIndex:
         rows, columns = rows[fits], columns[fits]
         whole = _matrix(owner[seen], place[seen], *shape)
         for i, j, similarity in self._compare(whole, sizes, rows, columns):
-            known = best[i]
-            if known is None or (similarity, -j) > (known.similarity, -known.index):
+            nearest = best[i]
+            if nearest is None or (similarity, -j) > (nearest.similarity, -nearest.index):
                 best[i] = Near(j, similarity)
         return [None if n is None else Near(int(self.numbers[n.index]), n.similarity) for n in best]
 

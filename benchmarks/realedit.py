@@ -47,10 +47,10 @@ def load(options: BenchmarkOptions) -> Benchmark:
     Raises MissingFile, BadInput, BadData.
     """
     protocol = one_of(CARD, "protocol", options.protocol, ("plain", "human"))
-    wanted = {name: c for name, c in COLUMNS.items() if protocol == "human" or name != "output_image"}
+    columns = {name: c for name, c in COLUMNS.items() if protocol == "human" or name != "output_image"}
     if protocol == "human":
-        wanted["output_image"] = replace(wanted["output_image"], required=True)
-    table = open_table(CARD, options, wanted)
+        columns["output_image"] = replace(columns["output_image"], required=True)
+    table = open_table(CARD, options, columns)
     used = table.only(sample_ids(len(table), options.samples, options.seed)).check()
     named = ", ".join(f"{ours} = {theirs}" for ours, theirs in used.names.items())
     card = replace(

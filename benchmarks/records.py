@@ -27,9 +27,9 @@ class JsonRecord:
         """The first of these fields that is there and not empty; BadData where none is."""
         text = self.text_or_none(*names)
         if text is None:
-            there = ", ".join(self.row)
+            fields = ", ".join(self.row)
             raise BadData(
-                f"{self.card.name}: {self.where} has no {' or '.join(map(repr, names))}; it has {there}. "
+                f"{self.card.name}: {self.where} has no {' or '.join(map(repr, names))}; it has {fields}. "
                 f"How to get it: {self.card.get}"
             )
         return text
@@ -52,10 +52,10 @@ class JsonRecord:
         value = self.row.get(name)
         if value is None or value != value:
             return False
-        known = _FLAGS.get(str(value).strip().lower())
-        if known is None:
+        flag = _FLAGS.get(str(value).strip().lower())
+        if flag is None:
             raise BadData(f"{self.card.name}: {self.where}: {name!r} should be true or false but is {value!r}")
-        return known
+        return flag
 
 
 def read_json(file: Path, card: Card) -> Any:

@@ -93,9 +93,9 @@ def read_requests(card: Card, options: BenchmarkOptions, licence: str = "") -> R
             by_id[row.id] = row
         elif by_id[row.id].text != row.text:
             left_out[OTHER_TEXT] += 1
-    kept = list(by_id.values())
-    kept = [kept[i] for i in sorted(sample_ids(len(kept), options.samples, options.seed))]
-    made = tuple(_candidate(card, row, licence or card.licence, table) for row in kept)
+    requests = list(by_id.values())
+    requests = [requests[i] for i in sorted(sample_ids(len(requests), options.samples, options.seed))]
+    made = tuple(_candidate(card, row, licence or card.licence, table) for row in requests)
     facts = {"where": where, "text": wanted, "rows": len(rows), "requests": len(by_id), "taken": len(made)}
     return Read(made, facts | _published(options, card), left_out, _fetcher(table) if table is not None else None)
 

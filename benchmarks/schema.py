@@ -103,8 +103,8 @@ def check_value(value: Any, column: Column, where: str) -> Any:
         return None
     if column.required and isinstance(value, str) and not value.strip():
         raise BadData(f"{where} is empty")
-    wanted = _TYPES.get(column.kind)
-    if wanted is not None and (not isinstance(value, wanted) or (isinstance(value, bool) and column.kind != FLAG.kind)):
+    types = _TYPES.get(column.kind)
+    if types is not None and (not isinstance(value, types) or (isinstance(value, bool) and column.kind != FLAG.kind)):
         raise BadData(f"{where} should be {column.kind} but is {value!r}")
     return value
 

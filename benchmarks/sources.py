@@ -130,12 +130,12 @@ class Streamed:
         for name, feature in features.items():
             if isinstance(feature, Image):
                 stream = stream.cast_column(name, feature)
-        wanted = None if rows is None else set(rows)
+        chosen = None if rows is None else set(rows)
         last = None if rows is None else max(rows, default=-1)
         for number, row in enumerate(stream):
             if last is not None and number > last:
                 return
-            if wanted is None or number in wanted:
+            if chosen is None or number in chosen:
                 remote = [c for c in columns if self.base is None and isinstance(features[c], Image)]
                 yield {c: _carried(row[c]) if c in remote else row[c] for c in columns}
 
@@ -168,8 +168,8 @@ def kept_json(card: Card, where: str, fingerprint: str, make: Callable[[], Any])
 
     rows = _Once(lambda: iter([{"json": json.dumps(make())}]))
     with explained(card, where), _no_bar():
-        kept = Dataset.from_generator(rows, features=Features({"json": Value("string")}), fingerprint=fingerprint)
-    return json.loads(kept[0]["json"])
+        data = Dataset.from_generator(rows, features=Features({"json": Value("string")}), fingerprint=fingerprint)
+    return json.loads(data[0]["json"])
 
 
 class _Once:

@@ -86,8 +86,8 @@ class Table:
         for name in self._pictured:
             if self._wanted[name].required and (lost := self._source.lost(self.names[name], self._rows)):
                 number, path = lost
-                said = f"{self._at(number, name)}: there is no picture" + (f" {path}" if path else "")
-                raise (MissingFile if path else BadData)(f"{said}. How to get it: {self.card.get}")
+                reason = f"{self._at(number, name)}: there is no picture" + (f" {path}" if path else "")
+                raise (MissingFile if path else BadData)(f"{reason}. How to get it: {self.card.get}")
         return self
 
     def column(self, name: str) -> list[Any]:

@@ -111,13 +111,13 @@ def rank_seed(seed: int, split: str) -> int:
 def _chosen(options: BenchmarkOptions) -> list[str]:
     if options.split and options.split != CARD.split:
         return [s.strip() for s in options.split.split(",") if s.strip()]
-    there = _available(options)
-    free = sorted((s for s in there if _FREE.fullmatch(s)), key=_number)
+    available = _available(options)
+    free = sorted((s for s in available if _FREE.fullmatch(s)), key=_number)
     if not free:
-        if options.path and len(there) == 1:
-            return there  # a file or folder that names no split: all that is there
+        if options.path and len(available) == 1:
+            return available  # a file or folder that names no split: all that is there
         raise MissingFile(
-            f"ultraedit: no FreeForm_* split among {', '.join(there) or 'none'}. How to get it: {CARD.get}"
+            f"ultraedit: no FreeForm_* split among {', '.join(available) or 'none'}. How to get it: {CARD.get}"
         )
     return sorted(sorted(free, key=lambda s: rank(options.seed, s))[:SPLITS_TAKEN], key=_number)
 

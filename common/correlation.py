@@ -59,10 +59,10 @@ def fisher_mean(correlations: Sequence[float | None]) -> float | None:
     The evaluation of TIGER-AI-Lab/EditReward @8460288 averages r itself and takes the tanh of that mean, as though r were
     z already: every average comes out too small (0.5 and 0.5 give tanh 0.5 = 0.46). Numbers from there are not comparable.
     """
-    known = [r for r in correlations if r is not None]
-    if not known:
+    defined = [r for r in correlations if r is not None]
+    if not defined:
         return None
-    z = np.arctanh(np.clip(known, -ATANH_LIMIT, ATANH_LIMIT))
+    z = np.arctanh(np.clip(defined, -ATANH_LIMIT, ATANH_LIMIT))
     return float(np.tanh(z.mean()))
 
 

@@ -34,9 +34,9 @@ class Journal:
         """Keep rows whose "step" is at most `step` (rows without one stay); a half-written last line goes too."""
         if not self.path.exists():
             return
-        kept = [json.dumps(r, ensure_ascii=False) + "\n" for r in read_jsonl(self.path) if r.get("step", 0) <= step]
+        lines = [json.dumps(r, ensure_ascii=False) + "\n" for r in read_jsonl(self.path) if r.get("step", 0) <= step]
         with atomic_file(self.path) as file:
-            file.write("".join(kept).encode())
+            file.write("".join(lines).encode())
 
     def flush(self) -> None:
         """Ask the system to put the rows on the disk, so that a checkpoint never outlives the rows before it."""

@@ -76,16 +76,16 @@ def understand(response: Response, reader: Reader[T]) -> T:
                 f"HTTP {response.status} with {len(response.body)} bytes that are no JSON object (cut short?)"
             )
         return reader.read(reply)
-    said = reply if isinstance(reply, dict) else {}
-    if why := reader.refusal(said):
+    error_reply = reply if isinstance(reply, dict) else {}
+    if why := reader.refusal(error_reply):
         raise Refused(why)
-    causes = _causes(said)
-    message = _error(said).get("message") or response.body[:CHARS_READ].decode("utf-8", "replace")
+    causes = _causes(error_reply)
+    message = _error(error_reply).get("message") or response.body[:CHARS_READ].decode("utf-8", "replace")
     text = f"HTTP {response.status}: {message}"
     if response.status in (401, 403) or "API_KEY_INVALID" in causes:  # the latter comes as 400
         raise KeyRejected(text)
     if (response.status in AGAIN or response.status >= 500) and "insufficient_quota" not in causes:
-        raise TryLater(text, _retry_after(response, said))
+        raise TryLater(text, _retry_after(response, error_reply))
     raise Rejected(text, response.status)
 
 

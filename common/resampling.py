@@ -26,8 +26,8 @@ EXACT_UNITS = 13  # up to so many units all 2^C sign patterns are fewer than FLI
 def codes(labels: Sequence[Hashable]) -> tuple[Ints, int]:
     """Labels as numbers from 0, and how many different ones there are; sorted by their text, so that the order of the
     rows does not matter."""
-    known = {label: i for i, label in enumerate(sorted(set(labels), key=lambda v: (str(v), type(v).__name__)))}
-    return np.array([known[label] for label in labels], dtype=np.int64), len(known)
+    numbers = {label: i for i, label in enumerate(sorted(set(labels), key=lambda v: (str(v), type(v).__name__)))}
+    return np.array([numbers[label] for label in labels], dtype=np.int64), len(numbers)
 
 
 def index_draws(units: int, rng: np.random.Generator, resamples: int) -> Iterator[Ints]:

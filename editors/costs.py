@@ -178,7 +178,7 @@ def text_encoder_activations(
     """The same for one prompt through a text encoder, with what it keeps: hidden states of every layer, keys and values."""
     if kind == "Qwen2_5_VLForConditionalGeneration":
         text, vision = config["text_config"], config["vision_config"]
-        kept = (text["num_hidden_layers"] + 1) * tokens * text["hidden_size"] * element + kv_cache(
+        held_bytes = (text["num_hidden_layers"] + 1) * tokens * text["hidden_size"] * element + kv_cache(
             config, tokens, element
         )
         working = tokens * (6 * text["hidden_size"] + 3 * text["intermediate_size"]) * element
@@ -187,7 +187,7 @@ def text_encoder_activations(
             2 * 3 * vision["temporal_patch_size"] * vision["patch_size"] ** 2
         )  # the patches themselves, and their cast
         tower = patches * (8 * vision["hidden_size"] + 3 * vision["intermediate_size"] + pixels) * 4  # rotary in fp32
-        return max(kept + working, tower)
+        return max(held_bytes + working, tower)
     width = config["d_model"] if kind == "T5EncoderModel" else config["hidden_size"]
     middle = config["d_ff"] if kind == "T5EncoderModel" else config["intermediate_size"]
     layers = config["num_layers"] if kind == "T5EncoderModel" else config["num_hidden_layers"]

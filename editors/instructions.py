@@ -109,9 +109,9 @@ def _edit(kind: str, groups: dict[str, str | None], quotes: list[str]) -> Edit |
         case "zoom":
             return Edit("zoom", "image", goal)
         case "add" | "move":
-            said = groups.get("p")
-            place = _place(said) if said else None
-            if said and place is None or kind == "move" and place is None:
+            place_words = groups.get("p")
+            place = _place(place_words) if place_words else None
+            if place_words and place is None or kind == "move" and place is None:
                 return None
             return Edit(kind, subject, place)
         case "become":

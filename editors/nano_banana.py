@@ -88,8 +88,8 @@ class NanoBananaEditor(ApiEditor):
         if why := self.refusal(reply):
             raise Refused(why)
         finish = ", ".join(str(_get(c, "finishReason")) for c in _candidates(reply)) or "no candidate"
-        said = " ".join(str(p["text"]) for p in parts if "text" in p)
-        raise Unusable(f"a reply without a picture (finishReason: {finish})" + (f", saying: {said}" if said else ""))
+        words = " ".join(str(p["text"]) for p in parts if "text" in p)
+        raise Unusable(f"a reply without a picture (finishReason: {finish})" + (f", saying: {words}" if words else ""))
 
     def refusal(self, reply: dict[str, Any]) -> str:
         feedback = _get(reply, "promptFeedback")

@@ -95,19 +95,19 @@ class ChatClient(KeepingClient):
                 dollars = self.settings.prices.dollars(answer.value.input_tokens, answer.value.output_tokens)
         finally:
             self._ledger.settle(reserved, dollars)
-        said = answer.value
+        completion = answer.value
         if answer.status == 404:
             raise BadInput(f"{answer.reason}; check the base URL {self.settings.base_url} and the model {self.model}")
-        if said is None:
+        if completion is None:
             return Reply(None, answer.reason, answer.refused, False, Usage(calls=answer.tries)), {}
-        self._limiter.correct(guessed, said.input_tokens + said.output_tokens)
-        usage = Usage(answer.tries, 0, said.input_tokens, said.output_tokens, dollars or 0.0)
+        self._limiter.correct(guessed, completion.input_tokens + completion.output_tokens)
+        usage = Usage(answer.tries, 0, completion.input_tokens, completion.output_tokens, dollars or 0.0)
         hide = self._http.key.hide
-        facts: dict[str, Any] = {"answered_by": hide(said.model), "fingerprint": hide(said.fingerprint)}
-        if said.refusal:
-            return Reply(None, self._http.key.redact(said.refusal), True, False, usage), facts
-        text = hide(said.text or "")
-        if said.cut:
+        facts: dict[str, Any] = {"answered_by": hide(completion.model), "fingerprint": hide(completion.fingerprint)}
+        if completion.refusal:
+            return Reply(None, self._http.key.redact(completion.refusal), True, False, usage), facts
+        text = hide(completion.text or "")
+        if completion.cut:
             reply, cut_text = cut_reply(text, sampling.max_tokens, usage)
             return reply, facts | cut_text
         return Reply(text, usage=usage), facts

@@ -56,8 +56,8 @@ class KeepingClient(ABC):
             key = self._key(question, sampling, repeat)
         except BadData as error:
             return Reply(None, str(error))
-        if (kept := self._kept(key)) is not None:
-            return kept
+        if (cached := self._kept(key)) is not None:
+            return cached
         if self._broken is not None:
             raise self._broken
         with self._lock:
@@ -106,15 +106,15 @@ class KeepingClient(ABC):
         """What the keys of a rubric's question have in common over all items. A schema is told apart by identity and kept
         alive here."""
         name = (question.name, question.system, id(question.schema), question.encoding, sampling, repeat)
-        known = self._starts.get(name)
-        if known is None:
+        start = self._starts.get(name)
+        if start is None:
             if len(self._starts) >= STARTS:
                 self._starts.clear()
             key = new_key()
             key.update(self._settings(question, sampling, repeat))
             key.update(repr((repeat, question.system, question.encoding)).encode())
-            known = self._starts[name] = (question.schema, key)
-        return known[1]
+            start = self._starts[name] = (question.schema, key)
+        return start[1]
 
     def _kept(self, key: bytes) -> Reply | None:
         entry = None if self._cache is None else self._cache.get(key)
@@ -133,8 +133,8 @@ class KeepingClient(ABC):
         if self._cache is not None and (reply.text is not None or reply.refused or reply.cut):
             entry = {"text": reply.text, "reason": reply.reason, "refused": reply.refused, "cut": reply.cut}
             used = {"input_tokens": reply.usage.input_tokens, "output_tokens": reply.usage.output_tokens}
-            asked = {"model": self.model, "question": question.name, "repeat": repeat}
-            self._cache.put(key, entry | used | asked | facts)
+            context = {"model": self.model, "question": question.name, "repeat": repeat}
+            self._cache.put(key, entry | used | context | facts)
         return reply
 
 

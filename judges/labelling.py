@@ -71,7 +71,7 @@ def question(request: str, picture: Image.Image | None = None) -> Question:
     return Question(
         "label",
         (text,) if picture is None else (picture, text),
-        lambda said: {"edits": read(said)},
+        lambda text: {"edits": read(text)},
         schema=SCHEMA,
         encoding=Encoding("jpeg", longest=1024),
     )
@@ -97,11 +97,11 @@ def read(text: str) -> tuple[Edit, ...]:
 def _edit(action: Any, subject: Any, goal: Any) -> Edit:
     if not isinstance(action, str) or not isinstance(subject, str) or not (goal is None or isinstance(goal, str)):
         raise Unreadable(f"an edit is no text: {[action, subject, goal]!r:.200}")
-    known = psr_action(action)
-    if known is None:
+    mapped = psr_action(action)
+    if mapped is None:
         raise Unreadable(f"the action {action!r:.60} is not in the list")
     goal = None if goal is None or goal.strip().casefold() in _ABSENT else " ".join(goal.split())
-    edit = Edit(known.name, " ".join(subject.split()), goal)
+    edit = Edit(mapped.name, " ".join(subject.split()), goal)
     try:
         check_writable(edit)
     except BadInput as error:

@@ -122,8 +122,8 @@ class LLMJudge:
         reason, asks = "", 0
         for repeat in self._numbers(log.number):
             reply = self.client.ask(question, self.sampling, repeat)
-            kept = self.retry and reply.usage.cached > 0
-            asks += not kept
+            from_cache = self.retry and reply.usage.cached > 0
+            asks += not from_cache
             log.replies.append(_reply_record(question, log.number, repeat, reply))
             if reply.text is not None:
                 try:
@@ -135,7 +135,7 @@ class LLMJudge:
             else:
                 what = "refused" if reply.refused else "no reply"
                 reason = f"{question.name}: {what}: {reply.reason}"
-                if not kept:
+                if not from_cache:
                     raise _Invalid(reason, final=reply.refused)
             log.replies[-1]["reason"] = reason
             if asks == ASKS:

@@ -165,8 +165,8 @@ def folder_identity(folder: Path) -> str:
     for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".jinja", ".safetensors")):
         facts = path.stat()
         small = path.suffix != ".safetensors"
-        known = path.read_bytes() if small else f"{facts.st_size} {facts.st_mtime_ns}".encode()
-        digest.update(f"{path.name} {len(known)} ".encode() + known)
+        content = path.read_bytes() if small else f"{facts.st_size} {facts.st_mtime_ns}".encode()
+        digest.update(f"{path.name} {len(content)} ".encode() + content)
     return digest.hexdigest()
 
 

@@ -40,14 +40,14 @@ def load_prompt(name: str, fields: Iterable[str] = (), folder: Path = PROMPTS) -
         raise MissingFile(f"there is no prompt {path}; is the installation complete?") from None
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: not UTF-8 text ({error})") from None
-    wanted, used = frozenset(fields), frozenset(_FIELD.findall(text))
-    if unknown := sorted(used - wanted):
-        raise BadData(f"{path}: unknown field {{{unknown[0]}}}; it may use {_listed(wanted)}")
-    if missing := sorted(wanted - used):
-        raise BadData(f"{path}: field {{{missing[0]}}} is missing; it needs {_listed(wanted)}")
+    expected, used = frozenset(fields), frozenset(_FIELD.findall(text))
+    if unknown := sorted(used - expected):
+        raise BadData(f"{path}: unknown field {{{unknown[0]}}}; it may use {_listed(expected)}")
+    if missing := sorted(expected - used):
+        raise BadData(f"{path}: field {{{missing[0]}}} is missing; it needs {_listed(expected)}")
     if not text:
         raise BadData(f"{path}: the file is empty")
-    return Prompt(name, text, wanted)
+    return Prompt(name, text, expected)
 
 
 def version_of(prompts: Iterable[Prompt]) -> str:

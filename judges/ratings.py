@@ -111,11 +111,11 @@ def _by_model(rows: Sequence[Rated], views: Sequence[View], seed: int) -> dict[s
 
     unit, units = codes([r.cluster for r in valid])
     value = per_model(np.arange(len(valid)))
-    kept: list[dict[str, float | None]] = []
+    per_draw: list[dict[str, float | None]] = []
 
     def statistic(i: Ints) -> float | None:
-        kept.append(per_model(i))
-        return fisher_mean([kept[-1][n] for n in names if value[n] is not None])
+        per_draw.append(per_model(i))
+        return fisher_mean([per_draw[-1][n] for n in names if value[n] is not None])
 
     draws = statistic_draws(statistic, unit, seed) if units > 1 else np.array([])
     average = _cell(fisher_mean(list(value.values())), draws, len(valid), invalid, missing)
@@ -123,7 +123,7 @@ def _by_model(rows: Sequence[Rated], views: Sequence[View], seed: int) -> dict[s
     note = f"without {', '.join(lost)}: one side never varies" if lost else ""
     out = {}
     for name in names:
-        mine = np.array([math.nan if d[name] is None else d[name] for d in kept], dtype=np.float64)
+        mine = np.array([math.nan if d[name] is None else d[name] for d in per_draw], dtype=np.float64)
         of = [r for r in rows if r.model == name]
         bad, left = sum(r.judge is None and not r.missing for r in of), sum(r.missing for r in of)
         out[name] = _cell(value[name], mine, len(of) - bad - left, bad, left)

@@ -91,15 +91,15 @@ def tie_aware_accuracy(
         raise BadInput("choosing epsilon on a separate half needs at least two requests")
     first = halves(clusters, seed)
     gone = list(missing) if missing is not None else [False] * len(human)
-    known = [i for i, m in enumerate(margins) if m is not None]
-    mine, other = [i for i in known if first[i]], [i for i in range(len(human)) if not first[i] and not gone[i]]
+    judged = [i for i, m in enumerate(margins) if m is not None]
+    mine, other = [i for i in judged if first[i]], [i for i in range(len(human)) if not first[i] and not gone[i]]
     left = sum(g and not f for g, f in zip(gone, first, strict=True))
-    half = f"half of the requests, drawn with seed {seed}: {len(mine)} of {len(known)} valid pairs"
+    half = f"half of the requests, drawn with seed {seed}: {len(mine)} of {len(judged)} valid pairs"
     if not mine:
         note = "no valid pair to choose epsilon on"
         return TieAware(None, Cell.empty(len(other), left, note), None, None, 0, half)
     epsilon, reached = best_epsilon([human[i] for i in mine], [m for i in mine if (m := margins[i]) is not None])
-    everywhere = best_epsilon([human[i] for i in known], [m for m in margins if m is not None])[1]
+    everywhere = best_epsilon([human[i] for i in judged], [m for m in margins if m is not None])[1]
     test = accuracy(
         [right(human[i], margins[i], epsilon) for i in other],
         clusters=[clusters[i] for i in other],

@@ -140,9 +140,9 @@ def score(spec: RewardSpec, text: str, gold: Sequence[Edit], outcome: float | No
     return spec.score(text, gold, outcome)
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
-    return f"; the nearest one is {near[0]!r} (all: {', '.join(known)})"
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)
+    return f"; the nearest one is {near[0]!r} (all: {', '.join(names)})"
 
 
 __all__ = ["COMPONENTS", "TEXT_COMPONENTS", "VARIANTS", "Outcome", "Reward", "RewardSpec", "components", "score"]

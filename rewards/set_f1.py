@@ -33,8 +33,10 @@ def normalise(item: str) -> str:
     do not become equal. Idempotent.
     """
     folded = _fold(item)
-    kept = {m.start() for m in _IN_NUMBER.finditer(folded)} if any(c.isdigit() for c in folded) else set()
-    plain = "".join(c if i in kept or not _is_punctuation(c) else " " for i, c in enumerate(_mark_apostrophes(folded)))
+    numeric = {m.start() for m in _IN_NUMBER.finditer(folded)} if any(c.isdigit() for c in folded) else set()
+    plain = "".join(
+        c if i in numeric or not _is_punctuation(c) else " " for i, c in enumerate(_mark_apostrophes(folded))
+    )
     words = plain.replace("\0", "").split()
     return " ".join(w for w in words if w not in ARTICLES) or " ".join(folded.split())
 

@@ -128,15 +128,15 @@ def split_rows(row_S: Sequence[int], token_S: Sequence[int]) -> tuple[list[int],
     Returns (row of each sample, token of each new row, source rows, target rows): the first `len(tokens)` rows are then in
     use, and each target must first become a copy of its source. A row keeps its place where it can, so little is copied.
     """
-    wanted = list(dict.fromkeys(zip(row_S, token_S, strict=True)))  # distinct (old row, token), in order
+    draws = list(dict.fromkeys(zip(row_S, token_S, strict=True)))  # distinct (old row, token), in order
     heirs: dict[int, tuple[int, int]] = {}
-    for row, token in wanted:
+    for row, token in draws:
         heirs.setdefault(row, (row, token))
-    place = {key: row for row, key in heirs.items() if row < len(wanted)}
-    free = [r for r in range(len(wanted)) if r not in heirs]
-    moved = [key for key in wanted if key not in place]
+    place = {key: row for row, key in heirs.items() if row < len(draws)}
+    free = [r for r in range(len(draws)) if r not in heirs]
+    moved = [key for key in draws if key not in place]
     place.update(zip(moved, free, strict=True))
-    tokens = [0] * len(wanted)
+    tokens = [0] * len(draws)
     for (_, token), row in place.items():
         tokens[row] = token
     return [place[key] for key in zip(row_S, token_S, strict=True)], tokens, [row for row, _ in moved], free

@@ -134,8 +134,8 @@ class HFBackend:
         if missing := sorted(set(owner.values()) - written):
             raise RunFailed(f"weight sync: {len(missing)} parameters were never sent, first {missing[0]}")
         held = dict(self.vlm.model.named_parameters())
-        if (there := fingerprint((name, held[name]) for name in copied)) != sent:
-            raise RunFailed(f"weight sync: what is held ({there}) is not what was sent ({sent})")
+        if (held_now := fingerprint((name, held[name]) for name in copied)) != sent:
+            raise RunFailed(f"weight sync: what is held ({held_now}) is not what was sent ({sent})")
         return fingerprint(held.items())
 
     def _write(

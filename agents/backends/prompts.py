@@ -61,9 +61,9 @@ class PromptStore:
         if self.pictures is None:
             return compute_features(self.vlm, prompts)
         device = self.vlm.model.device
-        wanted = [split_pictures(prompt) for prompt in prompts]
-        features = iter(self.pictures.many([p for ps in wanted for p in ps], lambda p: _alone(self.vlm, p), stamp))
-        return [tuple(next(features).to(device) for _ in pictures) for pictures in wanted]
+        pictures_of = [split_pictures(prompt) for prompt in prompts]
+        features = iter(self.pictures.many([p for ps in pictures_of for p in ps], lambda p: _alone(self.vlm, p), stamp))
+        return [tuple(next(features).to(device) for _ in pictures) for pictures in pictures_of]
 
     def _compute_positions(self, prompts: Sequence[EncodedPrompt]) -> list[Positions]:
         ids = torch.nn.utils.rnn.pad_sequence([p.input_ids for p in prompts], batch_first=True)

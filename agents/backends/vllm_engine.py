@@ -189,9 +189,9 @@ class VLLMEngine:
 
     def wake(self, *parts: str) -> None:
         """Take back "weights" or "kv_cache" or both; a sync takes the weights alone, before the cache claims its memory."""
-        if wanted := [part for part in parts if part in self._asleep]:
-            self._engine.wake_up(tags=wanted)
-            self._asleep -= set(wanted)
+        if asleep := [part for part in parts if part in self._asleep]:
+            self._engine.wake_up(tags=asleep)
+            self._asleep -= set(asleep)
 
     def close(self) -> None:
         """Stop the engine's loop, for good; its memory goes with the last reference."""

@@ -105,8 +105,8 @@ def _matrix(model: nn.Module, target: str) -> Tensor:
     if leaf != "weight" or not hasattr(module, "cpu_linear"):
         return plain
     width = plain.shape[1] if plain.dim() == 2 else int(module.input_size)
-    kept = plain.new_tensor([]).dtype
-    rows = [module.cpu_linear(eye, plain, None) for eye in _identity(width, kept)]
+    packed_dtype = plain.new_tensor([]).dtype
+    rows = [module.cpu_linear(eye, plain, None) for eye in _identity(width, packed_dtype)]
     packed = torch.cat(rows).t().contiguous()
     if plain.numel() and not torch.equal(settled(packed), settled(plain)):
         raise RunFailed(f"weight sync: vLLM's packed copy of {target} is not the weight it holds beside it")

@@ -93,11 +93,11 @@ def _group(table: Table, kind: str, prefix: str, rows: Sequence[int]) -> Prefere
     shown = {i: _letters(table, i, types[i], len(rows)) for i in rows}
     letters = sorted({letter for pair in shown.values() for letter in pair})
     seen = {frozenset(pair) for pair in shown.values()}
-    wanted = len(letters) * (len(letters) - 1) // 2
-    if len(seen) != len(rows) or len(rows) != wanted:
+    pairs_needed = len(letters) * (len(letters) - 1) // 2
+    if len(seen) != len(rows) or len(rows) != pairs_needed:
         raise BadData(
             f"{CARD.name}: {table.where}: group {name!r} has {len(rows)} rows for {len(seen)} different comparisons of "
-            f"{len(letters)} edits, where {wanted} belong; are rows missing? How to get it: {CARD.get}"
+            f"{len(letters)} edits, where {pairs_needed} belong; are rows missing? How to get it: {CARD.get}"
         )
     first: dict[str, tuple[int, int]] = {}  # letter -> (row, side) where its picture is
     for i in rows:

@@ -126,7 +126,7 @@ def shown_text(rng: Random) -> str:
 
 def open_turn(rng: Random, turns: int = 3) -> EditSample:
     """One turn (any of the first `turns`) of a random session, with its history; text only."""
-    speaker, wanted = Speaker(rng), rng.randrange(turns)
+    speaker, turn = Speaker(rng), rng.randrange(turns)
     ruled = rng.random() < 0.4
     scene = [noun(rng) for _ in range(rng.randint(1, 5))]
     history: list[str] = []
@@ -141,7 +141,7 @@ def open_turn(rng: Random, turns: int = 3) -> EditSample:
             )
             rule = rng.choice(RULE_TEXTS).format(v=value, verb=rng.choice(("added", "modified", "added or changed")))
             clause = rule + rng.choice(RULE_LINKS).format(c=clause)
-        if len(history) == wanted:
+        if len(history) == turn:
             request = clause if rng.random() < 0.6 else speaker.dress(clause)
             return EditSample("", request, edits, "cm" if ruled else "cu", tuple(history))
         history.append(clause)

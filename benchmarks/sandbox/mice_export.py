@@ -48,13 +48,13 @@ def write_sessions(
     if split not in SPLITS:
         raise BadInput(f"unknown split '{split}'; one of {', '.join(SPLITS)}")
     folder = Path(folder)
-    wanted = {"cm": count - count // 2, "cu": count // 2}
+    counts = {"cm": count - count // 2, "cu": count // 2}
     try:
         if folder.exists() and any(folder.iterdir()):
             raise BadInput(f"{folder} holds something already; give a folder that is new or empty")
         (folder / "source_image").mkdir(parents=True, exist_ok=True)
         records: dict[str, list[str]] = {category: [] for category in CATEGORIES}
-        for session in _sessions(split, seed, turns, size, wanted):
+        for session in _sessions(split, seed, turns, size, counts):
             first = session.turns[0]
             assert isinstance(first, SandboxSample)
             first.image.save(folder / "source_image" / f"{session.id}.png")
@@ -160,9 +160,9 @@ def _said(request: str, rule: str | None) -> str:
     return f"{rule[0].upper()}{rule[1:]}. With this rule active, {clause}"
 
 
-def _sessions(split: str, seed: int, turns: int, size: int, wanted: dict[str, int]) -> Iterator[EditSession]:
+def _sessions(split: str, seed: int, turns: int, size: int, counts: dict[str, int]) -> Iterator[EditSession]:
     """Sessions that MICE can hold, in the sandbox's own order, until there are as many of each kind as wanted."""
-    left = dict(wanted)
+    left = dict(counts)
     index = 0
     while any(left.values()):
         session = make_session(split, seed, index, turns, size)

@@ -114,12 +114,12 @@ def the_one(things: Sequence[Thing], name: str) -> Thing:
     fitting = matches(things, name)
     if len(fitting) == 1:
         return fitting[0]
-    there = ", ".join(t.phrase for t in things) or "no objects"
+    shown = ", ".join(t.phrase for t in things) or "no objects"
     if fitting:
         raise BadInput(
             f"'{name}' fits {len(fitting)} objects ({', '.join(t.phrase for t in fitting)}); say more about it"
         )
-    raise BadInput(f"there is no '{name}' in the picture; it shows {there}")
+    raise BadInput(f"there is no '{name}' in the picture; it shows {shown}")
 
 
 def find(scene: Scene, name: str) -> Thing:

@@ -44,8 +44,8 @@ class EmbeddingMetric:
         pictures: dict[Any, Image.Image] = {id(p): p for p in shown if p is not None}
         seen = dict(zip(pictures, self.encoder.pictures(list(pictures.values())), strict=True))
         if any(n.against == "captions" for n in self.names) and isinstance(self.encoder, ClipEncoder):
-            said = {t for c in cases for t in (c.source_caption, c.target_caption) if t}
-            captions = sorted(said)
+            distinct = {t for c in cases for t in (c.source_caption, c.target_caption) if t}
+            captions = sorted(distinct)
             if captions:
                 seen |= dict(zip(captions, self.encoder.captions(captions), strict=True))
         return seen
@@ -71,8 +71,8 @@ class EmbeddingMetric:
         if case.source_caption == case.target_caption:
             return Reading.none("the captions of source and target are the same")
         went = seen[id(case.edited)] - seen[id(case.source)]
-        wanted = seen[case.target_caption] - seen[case.source_caption]
-        return Reading(cosine(went, wanted))
+        text_direction = seen[case.target_caption] - seen[case.source_caption]
+        return Reading(cosine(went, text_direction))
 
 
 __all__ = ["EmbeddingMetric"]

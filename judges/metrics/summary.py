@@ -57,8 +57,8 @@ def drift_by_arm(rows: Mapping[str, Sequence[Mapping[str, float | None]]]) -> di
 
 
 def _share(marks: Sequence[bool | None]) -> float | None:
-    known = [m for m in marks if m is not None]
-    return sum(known) / len(known) if known else None
+    valid = [m for m in marks if m is not None]
+    return sum(valid) / len(valid) if valid else None
 
 
 __all__ = ["DEGREES", "PIXELS", "ZOOM", "DriftSummary", "drift_by_arm", "summarise_drift"]

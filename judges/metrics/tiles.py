@@ -77,11 +77,11 @@ class Tiles:
 
     def follow(self, first: np.ndarray, second: Unwarp, motion: Motion) -> TileShifts:
         """Whole displacements of the tiles of `first`: by `motion`, and by what is left when that is taken back."""
-        there = self._inside(second, motion)
-        if not there.any():
+        inside = self._inside(second, motion)
+        if not inside.any():
             return TileShifts(*np.empty((5, 0)))
-        rest = shifts(self._cut(first, there), self._cut(second(motion), there))
-        x, y = self.x[there], self.y[there]
+        rest = shifts(self._cut(first, inside), self._cut(second(motion), inside))
+        x, y = self.x[inside], self.y[inside]
         u, v = motion.at(x + rest.dx, y + rest.dy)
         seen = TileShifts(x, y, u + rest.dx, v + rest.dy, rest.peak)
         return TileShifts(*(values[rest.detail >= DETAIL] for values in vars(seen).values()))
