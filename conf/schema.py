@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from rl.config import GRPOConfig
+from rl.parts import GRPO
 
 
 @dataclass
@@ -280,7 +280,7 @@ class RunConfig:
     editor: EditorConfig = field(default_factory=EditorConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    algo: GRPOConfig = field(default_factory=GRPOConfig)
+    algo: GRPO = field(default_factory=GRPO)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     launcher: LauncherConfig = field(default_factory=LauncherConfig)
@@ -372,7 +372,7 @@ class PlanConfig:
     sequencer: SequencerConfig = field(default_factory=SequencerConfig)
     editor: EditorConfig = field(default_factory=EditorConfig)
     rollouts: RolloutsConfig = field(default_factory=RolloutsConfig)
-    algo: GRPOConfig = field(default_factory=GRPOConfig)
+    algo: GRPO = field(default_factory=GRPO)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 

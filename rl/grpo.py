@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,13 +23,17 @@ from rl.clock import Clock
 from rl.config import GRPOConfig
 from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine
-from rl.loop import Log, Progress, StepResult, run_loop
+from rl.loop import Log, LoopState, Progress, StepResult, run_loop
 from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
-from rl.policies.text import TextBatch
+from rl.policies.text import TextBatch, TextPolicy
 from rl.rollouts import Collector, counter_seed
 from rl.text_rollouts import TextGroup, TextRollout, TextSampler, describe, text_rows
 from rl.update import MicroBatch, update
+
+if TYPE_CHECKING:
+    from agents.backends.vlm import VLM
+    from rl.parts import TextTools
 
 logger = logging.getLogger(__name__)
 
@@ -186,15 +190,6 @@ class GRPO:
             logger.warning("rollouts that %d ranks drew ahead are drawn anew by %d", len(ranks), self.engine.world_size)
 
 
-@dataclass(frozen=True)
-class GRPOState:
-    """Where a run ended: completed steps, the last step's metrics, checksum of the weights."""
-
-    step: int
-    metrics: dict[str, float]
-    checksum: str
-
-
 def train_grpo(
     config: GRPOConfig,
     engine: Engine[TextBatch],
@@ -202,7 +197,7 @@ def train_grpo(
     folder: str | Path,
     log: Log | None = None,
     progress: Progress | None = None,
-) -> GRPOState:
+) -> LoopState:
     """Train until `config.steps`, going on from `folder/checkpoints` where there are any; the rollout backend then holds the
     final weights. Raises what `run_loop` raises."""
     algorithm = GRPO(config, engine, sampler)
@@ -214,7 +209,39 @@ def train_grpo(
         )  # fmt: skip
     if config.max_offpolicy_steps or algorithm.pending is not None:  # the backend's weights are older ones
         sampler.backend.sync(engine.named_parameters())
-    return GRPOState(state.step, state.metrics, fingerprint(engine.named_parameters()).checksum)
+    return state
 
 
-__all__ = ["GRPO", "GRPOState", "train_grpo"]
+class GRPOTraining:
+    """GRPO with the models, samples and reward of a job."""
+
+    def __init__(self, config: GRPOConfig, tools: TextTools) -> None:
+        loaded: list[VLM] = []  # the model under training is the first one
+
+        def policy() -> TextPolicy:
+            loaded.append(tools.load())
+            return TextPolicy.of(loaded[-1], config)
+
+        self.config = config
+        self.engine = tools.engine(policy, config, config.schedule())
+        own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0  # whole, merged or older weights
+        self.vlm = tools.load() if own else loaded[0]
+        draws = config.prompts_per_step * config.max_tries  # samples that a step may need
+        self.sampler = TextSampler(
+            tools.backend(self.vlm),
+            self.vlm.encode,
+            samples=lambda step, j: tools.sample(step * draws + j),
+            to_request=tools.to_request,
+            reward=tools.reward,
+            units_per_step=config.prompts_per_step,
+            group_size=config.group_size,
+            max_new_tokens=tools.max_new_tokens,
+            temperature=config.temperature,
+            seed=tools.seed,
+        )
+
+    def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
+        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress)
+
+
+__all__ = ["GRPO", "GRPOTraining", "train_grpo"]

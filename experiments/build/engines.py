@@ -1,52 +1,44 @@
-"""What trains: an engine, and the model that rollouts use beside it."""
+"""What trains a policy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from common.errors import BadInput
 from conf.schema import EngineConfig, LauncherConfig
-from rl.config import GRPOConfig
+from rl.config import GRPOConfig, OptimizerConfig
+from rl.schedule import Schedule
 
 if TYPE_CHECKING:
-    from agents.backends.vlm import VLM
     from rl.engine.base import Engine
-    from rl.policies.text import TextBatch
+    from rl.policies.base import Policy
+
+B = TypeVar("B")
 
 
-def make_engine(algo: GRPOConfig, engine: EngineConfig, load: Callable[[], VLM]) -> tuple[Engine[TextBatch], VLM]:
-    """The engine, and the model that rollouts use: the one under training, or one of their own where that is sharded
-    or has adapters. `load` reads the start weights."""
-    from rl.engine.torch import TorchEngine
-    from rl.policies.text import TextPolicy
-
-    loaded: list[VLM] = []  # the model under training is the first one
-
-    def policy() -> TextPolicy:
-        loaded.append(load())
-        return TextPolicy.of(loaded[-1], algo)
-
-    trainer: Engine[TextBatch]
+def make_engine(
+    engine: EngineConfig, policy: Callable[[], Policy[B]], optimizer: OptimizerConfig, schedule: Schedule
+) -> Engine[B]:
+    """`policy` reads the start weights, anew for every frozen copy of a sharded engine."""
     match engine.name:
         case "torch":
-            trainer = TorchEngine(policy(), algo, algo.schedule())
+            from rl.engine.torch import TorchEngine
+
+            return TorchEngine(policy(), optimizer, schedule)
         case "deepspeed":
             from rl.engine.deepspeed import DeepSpeedEngine
 
-            trainer = DeepSpeedEngine(
+            return DeepSpeedEngine(
                 policy,
-                algo,
-                algo.schedule(),
+                optimizer,
+                schedule,
                 engine.stage,
                 engine.offload_optimizer,
                 engine.gather_mib << 20,
                 engine.timeout_s,
             )
-        case _:
-            raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
-    own = engine.stage == 3 or algo.lora.rank > 0 or algo.max_offpolicy_steps > 0  # whole, merged or older weights
-    return trainer, load() if own else loaded[0]
+    raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
 
 
 def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: GRPOConfig, dtype: str = "float32") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from agents.backends.vlm import VLM, save_vlm
@@ -24,9 +25,8 @@ from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
 from experiments.tiny.coldstart import sft_example
 from rl.engine.process_group import leave
-from rl.grpo import train_grpo
+from rl.parts import TextTools
 from rl.sft import SFTExample, train_sft
-from rl.text_rollouts import TextSampler
 
 
 class Supervised(Stage):
@@ -77,29 +77,25 @@ class GRPO(TrainingStage):
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c, start = run.config, run.start
-        config = c.algo
-        engine, vlm = make_engine(config, c.engine, lambda: make_vlm(c.decomposer, c.engine, start))
         pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
-        stride = config.prompts_per_step * config.max_tries
-        offset = config.sft.steps * config.sft.batch_size  # samples that the supervised stage has not shown
+        offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised stage has not shown
         template = load_prompt(c.decomposer.prompt)
         sequencer = make_sequencer(c.sequencer, lambda: run.parts.backend(start))
-        reward = reward_function(make_reward(c.reward), c, sequencer)
-        sampler = TextSampler(
-            make_backend(c.rollouts, vlm),
-            vlm.encode,
-            samples=lambda step, j: pool(offset + step * stride + j),
+        tools = TextTools(
+            load=lambda: make_vlm(c.decomposer, c.engine, start),
+            engine=partial(make_engine, c.engine),
+            sharded=c.engine.stage == 3,
+            backend=lambda vlm: make_backend(c.rollouts, vlm),
+            sample=lambda index: pool(offset + index),
             to_request=lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
-            reward=reward,
-            units_per_step=config.prompts_per_step,
-            group_size=config.group_size,
+            reward=reward_function(make_reward(c.reward), c, sequencer),
             max_new_tokens=c.decomposer.max_new_tokens,
-            temperature=config.temperature,
             seed=c.seed,
         )
-        train_grpo(config, engine, sampler, run.folder, log, progress)
-        if engine.rank == 0:
-            save_whole(vlm, run.folder / TRAINED)
+        training = c.algo.build(tools)
+        training.run(run.folder, log, progress)
+        if training.engine.rank == 0:
+            save_whole(training.vlm, run.folder / TRAINED)
 
 
 def save_whole(vlm: VLM, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from agents.backends.base import ModelRequest
+from agents.backends.base import ModelRequest, fingerprint
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
@@ -18,7 +18,7 @@ from common.jsonl import read_jsonl
 from rl.config import GRPOConfig, LossConfig
 from rl.engine.base import Engine
 from rl.engine.torch import TorchEngine
-from rl.grpo import GRPOState, train_grpo
+from rl.grpo import train_grpo
 from rl.policies.text import TextBatch, TextPolicy
 from rl.text_rollouts import TextSampler
 
@@ -40,6 +40,15 @@ def settings_of(variant: str) -> dict[str, Any]:
 def loss_of(variant: str, **changes: Any) -> LossConfig:
     known = {f.name for f in fields(LossConfig)}
     return LossConfig(**{k: v for k, v in settings_of(variant).items() if k in known} | changes)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Where a run ended: completed steps, the last step's metrics, checksum of the weights."""
+
+    step: int
+    metrics: dict[str, float]
+    checksum: str
 
 
 @dataclass
@@ -72,19 +81,18 @@ def train(
     samples: Callable[..., Any] = sample,
     seed: int = SEED,
     **kw: Any,
-) -> GRPOState:
+) -> Ended:
     """`train_grpo` on the samples and the reward of this file."""
     encode = getattr(backend, "vlm", None) or backend.backend.vlm
     sampler = TextSampler(
         backend, encode.encode, samples, to_request, reward, config.prompts_per_step, config.group_size, MAX_NEW_TOKENS,
         config.temperature, seed,
     )  # fmt: skip
-    return train_grpo(config, engine, sampler, out, **kw)
+    state = train_grpo(config, engine, sampler, out, **kw)
+    return Ended(state.step, state.metrics, fingerprint(engine.named_parameters()).checksum)
 
 
-def run(
-    model: Path, out: Path, config: GRPOConfig = CONFIG, reward: Callable[..., Any] = letters, **kw: Any
-) -> GRPOState:
+def run(model: Path, out: Path, config: GRPOConfig = CONFIG, reward: Callable[..., Any] = letters, **kw: Any) -> Ended:
     vlm = load_vlm(model)
     engine = TorchEngine(TextPolicy(vlm, config.temperature), config, config.schedule())
     backend = HFBackend(load_vlm(model) if config.max_offpolicy_steps else vlm)
@@ -92,7 +100,7 @@ def run(
     return train(config, engine, backend, out, reward, **kw)
 
 
-def outcome(state: GRPOState, out: Path) -> list[Any]:
+def outcome(state: Ended, out: Path) -> list[Any]:
     """What two equal runs must share: weights and every logged number that is no time or memory."""
     metrics = [
         {k: v for k, v in r.items() if not k.startswith(("time/", "memory/", "tokens_per_s"))}

@@ -178,6 +178,32 @@ def test_any_split_into_micro_batches_gives_the_same_loss_and_gradient(variant: 
     assert whole[2] == pytest.approx(split[2])
 
 
+def test_credit_may_differ_by_action_and_a_filter_weighs_it() -> None:
+    """Per-action advantages and weights: the on-policy gradient of each action is its own -A w / n."""
+    logp = OLD.clone().requires_grad_()
+    advantage = torch.tensor([[1.0, -0.5], [2.0, 9.0]])
+    weight = torch.tensor([[1.0, 0.0], [0.5, 1.0]])
+    policy_loss(LossInputs(logp, OLD, advantage, MASK, 3.0, weight_BT=weight), LossConfig()).loss.backward()
+    assert torch.allclose(logp.grad, torch.where(MASK, -advantage * weight, 0.0) / 3)
+    whole = OLD.clone().requires_grad_()
+    policy_loss(LossInputs(whole, OLD, ADV.expand(2, 2), MASK, 3.0), LossConfig()).loss.backward()
+    broadcast = OLD.clone().requires_grad_()
+    policy_loss(LossInputs(broadcast, OLD, ADV, MASK, 3.0), LossConfig()).loss.backward()
+    assert torch.equal(whole.grad, broadcast.grad)
+
+
+def test_an_exact_kl_takes_the_place_of_the_estimate() -> None:
+    """KL between Gaussians of equal deviation 2: (m - q)^2 / 8, with its own gradient."""
+    mean, start = torch.tensor([[1.0, 3.0]], requires_grad=True), torch.tensor([[0.0, 1.0]])
+    kl = (mean - start).square() / 8
+    mask, zeros = torch.ones(1, 2, dtype=torch.bool), torch.zeros(1, 2)
+    inputs = LossInputs(zeros, zeros, zeros, mask, 2.0, ref_logp_BT=zeros - 5, kl_BT=kl)
+    out = policy_loss(inputs, LossConfig(kl_coef=0.5))
+    out.loss.backward()
+    assert out.sums["kl"] == pytest.approx((1 + 4) / 8) and out.loss.item() == pytest.approx(0.5 * (1 + 4) / 8 / 2)
+    assert torch.allclose(mean.grad, 0.5 * (mean.detach() - start) / 4 / 2)
+
+
 def test_masked_rows_and_garbage_in_padding_change_nothing() -> None:
     logp = torch.tensor([[-1.0, float("nan")], [float("inf"), float("nan")]], requires_grad=True)
     mask = torch.tensor([[True, False], [False, False]])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from experiments.runs.cli import check, compose, typed
 from experiments.runs.identity import config_text, identity, load_config, run_hash
 from experiments.runs.launch import new_rows, torchrun
 from rl.engine.process_group import leave
+from rl.parts import TextTools
 from rl.policies.lora import Lora
 from rl.policies.text import TextPolicy
 
@@ -55,6 +58,22 @@ def test_contradictions_are_named(words: list[str], needle: str) -> None:
         check_engine(c.engine, c.launcher, c.algo, c.decomposer.dtype)
 
 
+def tools(c: RunConfig) -> TextTools:
+    """What a job gives to its algorithm, without samples and rewards."""
+    nothing: Any = None
+    return TextTools(
+        load=lambda: make_vlm(c.decomposer, c.engine),
+        engine=partial(make_engine, c.engine),
+        sharded=c.engine.stage == 3,
+        backend=HFBackend,
+        sample=nothing,
+        to_request=nothing,
+        reward=nothing,
+        max_new_tokens=8,
+        seed=0,
+    )
+
+
 @pytest.mark.parametrize("engine", ["torch", pytest.param("deepspeed", marks=needs_deepspeed)])
 def test_the_keys_reach_the_engine(tiny_vlm_path: Path, engine: str) -> None:
     words = ["algo.lora.rank=4", "algo.lora.alpha=8", "algo.gradient_checkpointing=true", "algo.frozen_vision=false"]
@@ -62,7 +81,8 @@ def test_the_keys_reach_the_engine(tiny_vlm_path: Path, engine: str) -> None:
         words += ["engine.stage=1", "engine.offload_optimizer=true", "decomposer.dtype=bfloat16"]
     c = config(f"engine={engine}", "engine.device=cpu", f"decomposer.checkpoint={tiny_vlm_path}", *words)
     try:
-        made, rollouts = make_engine(c.algo, c.engine, lambda: make_vlm(c.decomposer, c.engine))
+        training = c.algo.build(tools(c))
+        made, rollouts = training.engine, training.vlm
         policy: TextPolicy = made.policy  # type: ignore[attr-defined]
         assert policy.lora == Lora(4, 8) and not policy.frozen_vision
         assert policy.model.is_gradient_checkpointing
