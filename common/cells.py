@@ -1,4 +1,4 @@
-"""A number as a table shows it: with its interval, how many items it stands on, and what is missing."""
+"""A number as tables show it: its value, its interval, the number of items behind it, and how many are invalid or missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Cell:
 
     `invalid` items were judged without a score and are left out. `missing` ones are not judged yet: such a cell is
     partial, and says so in place of a value. `low` and `high` are None where one item, or none, can show no spread.
-    `note`: what a reader must know besides, "" where nothing.
+    `note`: a remark for the reader, or "".
     """
 
     value: float | None

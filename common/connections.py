@@ -27,12 +27,12 @@ MAX_REPLY = 256 * 2**20  # bytes; a reply beyond this is a mistake, and memory i
 CHUNK = 2**16
 
 
-class Broken(RunFailed):
-    """An exchange that did not end with a whole reply; `again` says whether another try may help."""
+class ExchangeFailed(RunFailed):
+    """An exchange that did not end with a whole reply; `retry`: whether another try may help."""
 
-    def __init__(self, reason: str, again: bool = True) -> None:
+    def __init__(self, reason: str, retry: bool = True) -> None:
         super().__init__(reason)
-        self.again = again
+        self.retry = retry
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,20 @@ class Connections:
                 response, keep = self._exchange(connection, self._target(path), {**headers, **self._proxy_auth()}, body)
             except ssl.SSLCertVerificationError as error:
                 connection.close()
-                raise Broken(
+                raise ExchangeFailed(
                     f"the certificate of {self.host} is not trusted here ({error.verify_message}); "
                     "point SSL_CERT_FILE to this machine's CA certificates",
-                    again=False,
+                    retry=False,
                 ) from None
             except TimeoutError:
                 connection.close()
                 seconds = self._connect_timeout_s if stage == "connection" else self._timeout_s
-                raise Broken(f"no whole {stage} from {self.host} within {seconds:g} s") from None
+                raise ExchangeFailed(f"no whole {stage} from {self.host} within {seconds:g} s") from None
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                raise Broken(f"the {stage} of {self.host} broke off ({type(error).__name__}: {error})") from None
+                raise ExchangeFailed(
+                    f"the {stage} of {self.host} broke off ({type(error).__name__}: {error})"
+                ) from None
             except BaseException:
                 connection.close()
                 raise
@@ -119,19 +121,19 @@ class Connections:
         """The reply, and whether the connection can serve another request."""
         sock, deadline = connection.sock, time.monotonic() + self._timeout_s
 
-        def hurry() -> None:  # every wait ends at the deadline, however many bytes came before it
+        def limit_wait() -> None:  # every wait ends at the deadline, however many bytes came before it
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
             sock.settimeout(left)
 
-        hurry()
+        limit_wait()
         sock.sendall(self._head(target, headers, len(body)) + body)  # in one piece: half the calls, no wait between two
-        hurry()
+        limit_wait()
         first = sock.recv(CHUNK)
-        if (whole := in_one_piece(first)) is not None:
+        if (whole := read_plain_reply(first)) is not None:
             return whole
-        reply = http.client.HTTPResponse(_Replayed(first, sock), method="POST")  # type: ignore[arg-type]
+        reply = http.client.HTTPResponse(_ResumedSocket(first, sock), method="POST")  # type: ignore[arg-type]
         reply.begin()
         parts, got, length = (
             [],
@@ -139,7 +141,7 @@ class Connections:
             reply.length,
         )  # length: None for chunked replies and those that end with the connection
         while got != length:
-            hurry()
+            limit_wait()
             part = reply.read1(CHUNK if length is None else min(CHUNK, length - got))
             if not part:
                 break
@@ -189,9 +191,10 @@ class Connections:
         return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
 
-def in_one_piece(data: bytes) -> tuple[Response, bool] | None:
-    """The reply, and whether the connection stays open, where `data` is the whole of it in its plainest form: most replies are,
-    and to read one so takes a tenth of what `http.client` takes. None for everything else."""
+def read_plain_reply(data: bytes) -> tuple[Response, bool] | None:
+    """The reply and whether the connection stays open, where `data` holds a whole reply in the plainest form (a status line,
+    headers, a body of the stated length); None for everything else, which `http.client` reads. Most replies are of this form,
+    and reading them here takes a tenth of the time."""
     head, end, body = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     status = re.fullmatch(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?", lines[0])
@@ -203,8 +206,8 @@ def in_one_piece(data: bytes) -> tuple[Response, bool] | None:
     return Response(int(status[1]), names, body), names.get("connection", "").lower() != "close"
 
 
-class _Replayed(io.RawIOBase):
-    """What was read of a reply, and then its socket: what `http.client` wants to see as one."""
+class _ResumedSocket(io.RawIOBase):
+    """The bytes already read from a socket followed by the socket itself, as the one stream that `http.client` reads."""
 
     def __init__(self, first: bytes, sock: socket.socket) -> None:
         super().__init__()
@@ -224,4 +227,4 @@ class _Replayed(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
 
-__all__ = ["Broken", "Connections", "Response"]
+__all__ = ["ExchangeFailed", "Connections", "Response"]

@@ -1,4 +1,4 @@
-"""One error family for the whole project: every kind is an `ImageEditError` and the standard error it is.
+"""One family of errors for the whole project: every kind is an `ImageEditError` and also the standard error of its kind.
 
 A message says what was wrong, where (file, row, key) and what to do. Entry points turn any of these into exit code 2
 and the message alone; everything else is a bug and keeps its traceback.
@@ -14,11 +14,11 @@ class BadInput(ImageEditError, ValueError):
 
 
 class MissingFile(ImageEditError, FileNotFoundError):
-    """A file, folder, data set or checkpoint is not where it was said to be."""
+    """A file, folder, data set or checkpoint does not exist at the given place."""
 
 
 class BadData(ImageEditError, ValueError):
-    """A file was found but its content is not what its format promises; the message names file and line."""
+    """A file exists but its content does not follow its format; the message names file and line."""
 
 
 class SaveFailed(ImageEditError, OSError):

@@ -1,4 +1,4 @@
-"""Names of files and folders, from names that people and data sets chose."""
+"""Safe names of files and folders from arbitrary ids."""
 
 from __future__ import annotations
 

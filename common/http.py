@@ -1,6 +1,6 @@
-"""A JSON service asked with patience: bounded retries, waits that grow, keys that never show.
+"""A client of JSON services: a bounded number of retries with growing waits, and keys that are never shown.
 
-Every question ends in an `HttpResult`: a value, a refusal, or a reason why there is none. Only what concerns all questions
+Every request ends in an `HttpResult`: a value, a refusal, or a reason why there is none. Only what concerns all requests
 alike (no key, a key that the service rejects) is an error.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Generic, TypeVar
 
-from common.connections import Broken, Connections
+from common.connections import Connections, ExchangeFailed
 from common.errors import BadInput
 from common.replies import AllRejected, KeyRejected, Reader, Refused, Rejected, TryLater, Unusable, understand
 
@@ -28,7 +28,7 @@ MAX_TEXT = 300  # characters of a service's own words in a message
 
 @dataclass(frozen=True, kw_only=True)
 class HttpSettings:
-    """How to reach a service and how patient to be with it. Holds the name of the key's variable, never the key."""
+    """Where a service is, and its timeouts and retries. Holds the name of the key's environment variable, never the key."""
 
     base_url: str  # scheme, host and version, e.g. https://api.openai.com/v1; another one for a proxy
     key_env: str  # the environment variable that holds the key, read when a request is made; "": a service without keys
@@ -78,7 +78,7 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class HttpResult(Generic[T]):
-    """`value` is None where `reason` says why: `refused` by a content filter, or failed for good after `tries`."""
+    """`value`, or None and the `reason`: `refused` by a content filter, or failed for good after `tries` requests."""
 
     value: T | None
     tries: int
@@ -90,7 +90,7 @@ class HttpResult(Generic[T]):
 class JsonClient:
     """Posts requests and reads JSON replies; safe to use from many threads.
 
-    auth: from the key to the headers that carry it. sleep: takes seconds; tests hand in their own.
+    `auth` gives the headers that carry the key. `sleep` waits for some seconds; tests pass their own.
     """
 
     def __init__(
@@ -116,9 +116,9 @@ class JsonClient:
         reader: Reader[T],
         before: Callable[[], object] | None = None,
     ) -> HttpResult[T]:
-        """One question with up to `tries` requests, each of which `before` may hold back. Asked again: 408, 409, 425, 429,
-        5xx, timeouts, dropped connections, replies that are cut short, no JSON or unusable. Not asked again: refusals,
-        other statuses, a spent quota.
+        """Send one request up to `tries` times; `before` is called before each try and may delay it (rate limits). Retried:
+        408, 409, 425, 429, 5xx, timeouts, dropped connections, replies that are cut short, no JSON or unusable. Not retried:
+        refusals, other statuses, a spent quota.
 
         Raises BadInput where the key is missing (before any request), the service rejects it (401, 403), or the reader
         says that it would reject every other request too.
@@ -147,9 +147,9 @@ class JsonClient:
                 reason, after_s = self._clean(later), later.after_s
             except Unusable as unusable:
                 reason = self._clean(unusable)
-            except Broken as broken:
-                reason = self._clean(broken)
-                if not broken.again:
+            except ExchangeFailed as failed:
+                reason = self._clean(failed)
+                if not failed.retry:
                     return HttpResult(None, k, False, reason)
             if k < tries:
                 # by the question, so that the waits do not depend on the order of the threads

@@ -1,4 +1,4 @@
-"""Append-only JSON lines that never double: on resume everything after the checkpoint's step is cut off."""
+"""Append-only JSON lines without duplicates after a resume: rows after the checkpoint's step are cut off."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.errors import BadData, MissingFile, SaveFailed
 
 
 class Journal:
-    """One jsonl file whose rows carry "step". Nothing is kept open, so a kill loses at most the row being written."""
+    """One jsonl file whose rows carry "step". The file is opened for each write, so a kill loses at most the row being written."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

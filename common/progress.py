@@ -1,4 +1,4 @@
-"""Progress of long phases: bars with the time left on a terminal, a plain line now and then elsewhere."""
+"""Progress of long phases: a bar with the remaining time on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def say(text: str) -> None:
 
 
 class Bar:
-    """`update(done, note)` with the number done so far."""
+    """`update(done, note)` with the number of pieces done so far."""
 
     def __init__(self, label: str, total: int, done: int, rich_bar: Progress | None) -> None:
         self.label, self.total, self.done, self.first = label, total, done, done
@@ -47,7 +47,7 @@ class Bar:
 
 @contextmanager
 def bar(label: str, total: int, done: int = 0) -> Iterator[Bar]:
-    """A phase of `total` pieces, `done` of which an earlier process did."""
+    """Show the progress of a phase of `total` pieces, of which an earlier process did `done`."""
     start = time.monotonic()
     again = f", {done} already done" if 0 < done < total else ""
     if console.is_terminal:
@@ -61,7 +61,7 @@ def bar(label: str, total: int, done: int = 0) -> Iterator[Bar]:
 
 
 def clock(seconds: float) -> str:
-    """3.2 s, 1:05, 2:03:04."""
+    """Seconds as text: 3.2 s, 1:05, 2:03:04."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, s = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""What a service's reply means: a value, a refusal, another try, or the end. Knows the error formats of OpenAI and Google."""
+"""What a service's reply means: a value, a refusal, a failure to retry, or a final one. Reads the errors of OpenAI and Google."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ CHARS_READ = 20_000  # of an unknown error page; shortened only after keys are t
 
 
 class Unusable(RunFailed):
-    """A reply that lacks what was asked for: the question is asked again."""
+    """A successful reply without a usable value; the request is retried."""
 
 
 class Refused(RunFailed):
-    """A content filter refused: final, never asked again."""
+    """A content filter refused; final, never retried."""
 
 
 class TryLater(RunFailed):
-    """A passing trouble of the service; `after_s` is how long it asks to wait, 0 where it does not say."""
+    """A temporary failure of the service; `after_s` is the wait that it demands in seconds, 0 where it states none."""
 
     def __init__(self, reason: str, after_s: float) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class TryLater(RunFailed):
 
 
 class Rejected(RunFailed):
-    """The service will not take this request, however often it is asked."""
+    """The service rejects this request for good."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)
@@ -43,15 +43,15 @@ class Rejected(RunFailed):
 
 
 class KeyRejected(Rejected):
-    """Nor any other request with this key."""
+    """The service rejects every request with this key."""
 
 
 class AllRejected(Rejected):
-    """Nor any other request of this kind (no such model, spent quota); the text says what to do."""
+    """The service rejects every request of this kind (no such model, spent quota); the text says what to do."""
 
 
 class Reader(Protocol[T_co]):
-    """What the replies of one protocol mean."""
+    """Reads the replies of one protocol."""
 
     def read(self, reply: dict[str, Any]) -> T_co:
         """The value in a successful reply (2xx). Raises Unusable or Refused."""

@@ -1,7 +1,7 @@
-"""Drawing again: bootstrap and sign-flip draws of means, seeded, vectorised, in flat memory.
+"""Bootstrap and sign-flip draws: seeded, vectorised, in constant memory.
 
-What is drawn are units: items, or clusters of items that share something (the turns of a session, the pairs of one
-request), which then come or stay away together. Suffixes: `C` units, `K` kinds, `R` resamples.
+The unit of a draw is an item, or a cluster of items that share something (the turns of a session, the pairs of one request)
+and are drawn together. Suffixes: `C` units, `K` kinds, `R` resamples.
 """
 
 from __future__ import annotations

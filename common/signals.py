@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish that a loop grants at its next safe point."""
+"""SIGINT and SIGTERM as a request to stop, which a loop follows at its next safe point."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 
-class StopWish:
-    """Within the block the first signal only sets `wanted`; a second one interrupts at once. Outside the main thread,
-    where Python allows no handlers, signals keep their ways."""
+class StopSignal:
+    """Within the block the first signal only sets `requested`; a second one interrupts at once. Outside the main thread, where
+    Python allows no handlers, signals are handled as before."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.wanted = False
+        self.requested = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -30,9 +30,9 @@ class StopWish:
             signal.signal(s, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.wanted:
+        if self.requested:
             raise KeyboardInterrupt(f"second {signal.Signals(number).name}")
-        self.wanted = True
+        self.requested = True
 
 
-__all__ = ["StopWish"]
+__all__ = ["StopSignal"]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-from common.signals import StopWish
+from common.signals import StopSignal
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,7 +50,7 @@ def run_tasks(
     failure: BaseException | None = None
     deadline, kept = float("inf"), 0
     try:
-        with StopWish() as wish:
+        with StopSignal() as stop:
             pool.start()
             while True:
                 over = pool.idle.wait(WRITE_EVERY_S)  # read before the queue is emptied, so that nothing is missed
@@ -63,7 +63,7 @@ def run_tasks(
                 for error in errors:
                     if failure is None or (isinstance(failure, mild) and not isinstance(error, mild)):
                         failure = error
-                severe = wish.wanted or (failure is not None and not isinstance(failure, mild))
+                severe = stop.requested or (failure is not None and not isinstance(failure, mild))
                 if severe and deadline == float("inf"):
                     deadline = time.monotonic() + grace_s
                 if failure is not None or severe:
@@ -72,7 +72,7 @@ def run_tasks(
                     break
     finally:
         pool.stop.set()
-    if wish.wanted:
+    if stop.requested:
         raise KeyboardInterrupt(f"stopped; {kept} new {noun} are kept, and the same command goes on after them")
     if failure is None:
         return None

@@ -14,7 +14,7 @@ from PIL import Image
 from common.errors import BadInput
 from common.http import HttpSettings, JsonClient
 from judges.cache import ReplyCache
-from judges.client import KeepingClient, cut_reply
+from judges.client import CachingClient, cut_reply
 from judges.completions import ReplyReader, check_extra, request_body, request_head
 from judges.question import Question, Reply, Sampling, Usage
 from judges.rate import RateLimiter
@@ -46,7 +46,7 @@ class ChatSettings(HttpSettings):
             raise BadInput("a budget needs the model's prices: give dollars per million tokens for input and output")
 
 
-class ChatClient(KeepingClient):
+class ChatClient(CachingClient):
     """`judges.question.Client` over one service. `sleep` and `clock` are for tests."""
 
     def __init__(

@@ -21,7 +21,7 @@ STARTS = 1000  # of keys; more are only made by a rubric that writes a system pr
 BEGINNING = 100  # characters of a reply that was cut off, told in its reason
 
 
-class KeepingClient(ABC):
+class CachingClient(ABC):
     """`judges.question.Client`; safe to use from many threads.
 
     Kept: replies, refusals and replies that were cut off, all of which were paid for; not kept: what was given up. A question
@@ -144,4 +144,4 @@ def cut_reply(text: str, max_tokens: int, usage: Usage) -> tuple[Reply, dict[str
     return Reply(None, reason, False, True, usage), {"cut_text": text}
 
 
-__all__ = ["FROM_CACHE", "KeepingClient", "cut_reply"]
+__all__ = ["FROM_CACHE", "CachingClient", "cut_reply"]

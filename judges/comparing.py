@@ -18,7 +18,7 @@ LABELS = {FIRST: "a", SECOND: "b"}
 
 
 @dataclass(frozen=True)
-class Compared:
+class PairwiseVerdict:
     """`label`: a, b or tie for the first and second edit; None where `reason` says why there is no verdict."""
 
     label: str | None
@@ -32,7 +32,7 @@ class PairwiseJudge(Protocol):
 
     concurrency: int
 
-    def compare(self, before: Image.Image, a: Image.Image, b: Image.Image, item: EditSample) -> Compared: ...
+    def compare(self, before: Image.Image, a: Image.Image, b: Image.Image, item: EditSample) -> PairwiseVerdict: ...
 
 
 class LLMComparison:
@@ -56,19 +56,19 @@ class LLMComparison:
     def usage(self) -> Usage:
         return self.client.usage
 
-    def compare(self, before: Image.Image, a: Image.Image, b: Image.Image, item: EditSample) -> Compared:
+    def compare(self, before: Image.Image, a: Image.Image, b: Image.Image, item: EditSample) -> PairwiseVerdict:
         passes: list[PairVerdict] = []
         for number in range(self.repeats):
             answers: dict[str, Mapping[str, Any]] = {}
             for question in self.rubric.questions(item, before, a, b):
                 answer, reason = self._answer(question, number)
                 if answer is None:
-                    return Compared(None, reason)
+                    return PairwiseVerdict(None, reason)
                 answers[question.name] = answer
             passes.append(self.rubric.verdict(answers, item))
         verdict = self.rubric.combine(passes)
         label = LABELS.get(verdict.winner, "tie")
-        return Compared(label, consistent=verdict.consistent, favoured_side=verdict.favoured_side)
+        return PairwiseVerdict(label, consistent=verdict.consistent, favoured_side=verdict.favoured_side)
 
     def _answer(self, question: Question, number: int) -> tuple[Mapping[str, Any] | None, str]:
         reason = ""
@@ -83,4 +83,4 @@ class LLMComparison:
         return None, reason
 
 
-__all__ = ["Compared", "LLMComparison", "PairwiseJudge"]
+__all__ = ["PairwiseVerdict", "LLMComparison", "PairwiseJudge"]

@@ -28,7 +28,7 @@ SCHEMA_WORDS = ("json_schema", "response_format", "response_schema")
 
 
 @dataclass(frozen=True)
-class Said:
+class ChatReply:
     """A successful reply. `text` is None where the model refused or was cut off before it said anything."""
 
     text: str | None
@@ -80,7 +80,7 @@ class ReplyReader:
     def __init__(self, structured: bool) -> None:
         self.structured = structured
 
-    def read(self, reply: dict[str, Any]) -> Said:
+    def read(self, reply: dict[str, Any]) -> ChatReply:
         choices = reply.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
@@ -91,7 +91,7 @@ class ReplyReader:
         message = message if isinstance(message, dict) else {}
         finish, text = str(choice.get("finish_reason") or "").lower(), _text(message.get("content"))
         given, made = _usage(reply.get("usage"))
-        said = Said(
+        said = ChatReply(
             text or None,
             input_tokens=given,
             output_tokens=made,
@@ -149,4 +149,4 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-__all__ = ["OWN_FIELDS", "ReplyReader", "Said", "check_extra", "request_body", "request_head"]
+__all__ = ["OWN_FIELDS", "ReplyReader", "ChatReply", "check_extra", "request_body", "request_head"]

@@ -20,7 +20,7 @@ from PIL import Image
 from agents.backends import base as backends
 from common.errors import BadInput, ImageEditError
 from judges.cache import ReplyCache
-from judges.client import KeepingClient, cut_reply
+from judges.client import CachingClient, cut_reply
 from judges.encoding import prepare
 from judges.question import Question, Reply, Sampling, Usage
 
@@ -36,7 +36,7 @@ class _Job:
     completion: Future[backends.Completion | str] = field(default_factory=Future)  # or why there is none
 
 
-class LocalClient(KeepingClient):
+class LocalClient(CachingClient):
     """`judges.question.Client` over a rollout backend, which is loaded when the first question is not in the cache.
 
     A batch is asked as soon as it has `batch_size` questions, or `wait_s` after its first one. Greedy at temperature 0; what

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from common.errors import BadInput, RunFailed
 from common.jsonl import Journal, read_jsonl
-from common.signals import StopWish
+from common.signals import StopSignal
 from rl.checkpoint import Checkpoints, rng_state, set_rng_state
 from rl.clock import Clock
 
@@ -99,7 +99,7 @@ def run_loop(
     loop = _Loop(algorithm, name, identity, Path(folder), ranks or OneProcess(), keep_checkpoints)
     loop.resume()
     first = loop.done
-    with StopWish() as stop:
+    with StopSignal() as stop:
         clock = Clock()
         clock.safe_point = partial(loop.leave_if_asked, stop, clock)
         while loop.done < steps:
@@ -187,9 +187,9 @@ class _Loop:
             self.ranks.all_gather(self.done)  # nobody goes on, or leaves, before it is written
         self.saved = self.done
 
-    def leave_if_asked(self, stop: StopWish, clock: Clock) -> None:
+    def leave_if_asked(self, stop: StopSignal, clock: Clock) -> None:
         """All ranks leave together, whichever of them got the signal."""
-        if any(self.ranks.all_gather(stop.wanted)):
+        if any(self.ranks.all_gather(stop.requested)):
             self.save(clock)
             raise KeyboardInterrupt(f"{self.name} stopped after step {self.done}; the same command goes on from there")
 

@@ -18,7 +18,7 @@ import torch
 
 from common.errors import RunFailed
 from common.progress import bar
-from common.signals import StopWish
+from common.signals import StopSignal
 from experiments.evaluation.layout import LOCKS, Layout
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.evaluation.spec_file import write_spec
@@ -43,7 +43,7 @@ def run_shards(spec: EvaluationSpec, total: int) -> bool:
         logs = [folder / f"{share.name}.log" for share in spec.share.split(processes)]
         outs = [stack.enter_context(log.open("a", encoding="utf-8")) for log in logs]
         starts = [out.tell() for out in outs]
-        stop = stack.enter_context(StopWish())
+        stop = stack.enter_context(StopSignal())
         workers = [
             subprocess.Popen(
                 [
@@ -69,7 +69,7 @@ def run_shards(spec: EvaluationSpec, total: int) -> bool:
                     time.sleep(POLL_S)
                     rows = next(counted) - already
                     b.update(rows, f"{rows / (time.monotonic() - began):.1f}/s")
-                    if stop.wanted and not asked_to_stop:
+                    if stop.requested and not asked_to_stop:
                         asked_to_stop = True
                         for worker in workers:
                             worker.terminate()
@@ -80,12 +80,12 @@ def run_shards(spec: EvaluationSpec, total: int) -> bool:
                     worker.wait()
     codes = [w.returncode for w in workers]
     for code, log, start in zip(codes, logs, starts, strict=True):
-        if code not in (0, SPENT, STOPPED) and not stop.wanted:
+        if code not in (0, SPENT, STOPPED) and not stop.requested:
             raise RunFailed(
                 f"a process of the evaluation failed (exit code {code}). What was done is kept: the same command goes on. The "
                 f"end of {log}:\n{tail(log, start)}"
             )
-    if stop.wanted or STOPPED in codes:
+    if stop.requested or STOPPED in codes:
         raise KeyboardInterrupt("stopped; what was done is kept, and the same command goes on after it")
     return SPENT not in codes
 

@@ -23,7 +23,7 @@ import torch
 from common.errors import RunFailed
 from common.files import locked, read_json, write_text
 from common.progress import console
-from common.signals import StopWish
+from common.signals import StopSignal
 from conf.schema import RunConfig
 from experiments.runs.identity import config_text
 
@@ -47,7 +47,7 @@ def launch(config: RunConfig, folder: Path, stage: str, log: Log, show: Show) ->
     tell_others(config, folder, stage)
     rows = new_rows(folder / "metrics.jsonl")
     seen = max((row["step"] for row in next(rows)), default=0)
-    with (folder / LOG).open("a", encoding="utf-8") as out, StopWish() as stop:
+    with (folder / LOG).open("a", encoding="utf-8") as out, StopSignal() as stop:
         place = out.tell()
         # a session of its own: Ctrl-C reaches this process only, which asks the first worker to save and stop
         agent = subprocess.Popen(
@@ -62,7 +62,7 @@ def launch(config: RunConfig, folder: Path, stage: str, log: Log, show: Show) ->
             told = 0
             while agent.poll() is None:
                 time.sleep(POLL_S)
-                if stop.wanted:
+                if stop.requested:
                     told = ask_to_stop(folder, told)
                 seen = _forward(next(rows), seen, config.algo.steps, log, show)
         finally:
@@ -71,7 +71,7 @@ def launch(config: RunConfig, folder: Path, stage: str, log: Log, show: Show) ->
                 agent.wait()
     _forward(next(rows), seen, config.algo.steps, log, show)
     ended = read_json(folder / ENDED) if (folder / ENDED).exists() else {}
-    if ended.get("how") == "stopped" or (stop.wanted and not ended):
+    if ended.get("how") == "stopped" or (stop.requested and not ended):
         raise KeyboardInterrupt(ended.get("message", "the training goes on from its last checkpoint"))
     if ended.get("how") == "failed":
         raise RunFailed(ended["message"])

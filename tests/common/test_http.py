@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.connections import Connections, Response, in_one_piece
+from common.connections import Connections, Response, read_plain_reply
 from common.errors import BadInput
 from common.http import HttpSettings, JsonClient
 from common.replies import Refused, Rejected, TryLater, Unusable, understand
@@ -70,10 +70,10 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2
 
 
 def test_a_whole_plain_reply_is_read_at_once_and_nothing_else_is():
-    response, keep = in_one_piece(WHOLE)
+    response, keep = read_plain_reply(WHOLE)
     assert (response.status, response.body, keep) == (200, b"{}", True)
     assert response.headers == {"content-type": "application/json", "content-length": "2"}
-    assert in_one_piece(WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: Close\r\n\r\n"))[1] is False
+    assert read_plain_reply(WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: Close\r\n\r\n"))[1] is False
     for other in (
         *(WHOLE[:n] for n in range(len(WHOLE))),  # cut anywhere
         WHOLE + b"x",
@@ -85,7 +85,7 @@ def test_a_whole_plain_reply_is_read_at_once_and_nothing_else_is():
         WHOLE.replace(b"Content-Length: 2", b"Content-Length: +2"),
         b"",
     ):
-        assert in_one_piece(other) is None
+        assert read_plain_reply(other) is None
 
 
 @pytest.mark.parametrize("cut", [1, 10, 40, len(WHOLE) - 1, len(WHOLE)])

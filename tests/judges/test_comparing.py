@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.item import Item
 from common.errors import BadInput
-from judges.comparing import Compared, LLMComparison
+from judges.comparing import LLMComparison, PairwiseVerdict
 from judges.question import BudgetSpent, Question, Reply, Sampling, Usage
 from judges.rubrics.pairwise import PairRubric
 
@@ -39,7 +39,7 @@ def says(better: str) -> Reply:
     return Reply(json.dumps({"reasoning": "seen", "better": better}))
 
 
-def compared(model: Model, a: Image.Image, b: Image.Image, **more: int) -> Compared:
+def compared(model: Model, a: Image.Image, b: Image.Image, **more: int) -> PairwiseVerdict:
     return LLMComparison(model, PairRubric(), **more).compare(SOURCE, a, b, ITEM)  # type: ignore[arg-type]
 
 
@@ -49,26 +49,28 @@ def green(a: Image.Image, b: Image.Image, repeat: int) -> Reply:
 
 
 def test_the_better_edit_wins_on_either_side_and_equals_tie() -> None:
-    assert compared(Model(green), GOOD, BAD) == Compared("a") and compared(Model(green), BAD, GOOD) == Compared("b")
-    assert compared(Model(green), GOOD, GOOD) == Compared("tie")
+    assert compared(Model(green), GOOD, BAD) == PairwiseVerdict("a") and compared(
+        Model(green), BAD, GOOD
+    ) == PairwiseVerdict("b")
+    assert compared(Model(green), GOOD, GOOD) == PairwiseVerdict("tie")
 
 
 def test_a_model_that_always_names_one_side_gives_a_tie_that_says_so() -> None:
     model = Model(lambda a, b, repeat: says("A"))
-    assert compared(model, GOOD, BAD) == Compared("tie", consistent=False, favoured_side="A")
+    assert compared(model, GOOD, BAD) == PairwiseVerdict("tie", consistent=False, favoured_side="A")
     assert sorted(name for name, _ in model.asked) == ["as_given", "swapped"]
 
 
 def test_a_reply_that_cannot_be_read_is_asked_for_once_more_and_then_invalid() -> None:
     model = Model(lambda a, b, repeat: green(a, b, repeat) if repeat % 2 else Reply("well, who knows"))
-    assert compared(model, GOOD, BAD) == Compared("a") and len(model.asked) == 4
+    assert compared(model, GOOD, BAD) == PairwiseVerdict("a") and len(model.asked) == 4
     mute = compared(Model(lambda a, b, repeat: Reply("well, who knows")), GOOD, BAD)
     assert mute.label is None and "unreadable" in mute.reason
 
 
 def test_a_refusal_is_invalid_at_once_and_a_spent_budget_goes_through() -> None:
     model = Model(lambda a, b, repeat: Reply(None, "content filter", refused=True))
-    assert compared(model, GOOD, BAD) == Compared(None, "content filter") and len(model.asked) == 1
+    assert compared(model, GOOD, BAD) == PairwiseVerdict(None, "content filter") and len(model.asked) == 1
 
     def spent(a: Image.Image, b: Image.Image, repeat: int) -> Reply:
         raise BudgetSpent("5 dollars")
@@ -79,7 +81,7 @@ def test_a_refusal_is_invalid_at_once_and_a_spent_budget_goes_through() -> None:
 
 def test_the_majority_of_passes_decides_and_every_pass_is_asked_anew() -> None:
     model = Model(lambda a, b, repeat: green(a, b, repeat) if repeat < 4 else says("tie"))
-    assert compared(model, GOOD, BAD, repeats=3) == Compared("a", consistent=False)
+    assert compared(model, GOOD, BAD, repeats=3) == PairwiseVerdict("a", consistent=False)
     assert len(set(model.asked)) == 6
     with pytest.raises(BadInput, match="at least 1 pass"):
         compared(model, GOOD, BAD, repeats=0)
