@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile, SaveFailed
-from common.jsonl import Journal, read_jsonl
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -43,34 +42,6 @@ def read_json(path: str | Path) -> Any:
 
 
 LOCK = ".lock"
-
-
-class Rows:
-    """A jsonl file filled chunk by chunk, each chunk whole or not there: what a kill left of one is dropped on opening.
-
-    `chunk` fixes which samples are computed together, so that a resumed file equals one that was never interrupted.
-    """
-
-    def __init__(self, path: str | Path, total: int, chunk: int) -> None:
-        if chunk < 1:
-            raise BadInput(f"scale.chunk must be at least 1, not {chunk}")
-        self.path, self.total, self.chunk = Path(path), total, chunk
-        self.rows = read_jsonl(self.path) if self.path.exists() else []
-        whole = len(self.rows) if len(self.rows) >= total else len(self.rows) // chunk * chunk
-        if self.path.exists():
-            self.rows = self.rows[: min(whole, total)]
-            lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows)
-            if self.path.read_text(encoding="utf-8", errors="replace") != lines:
-                write_text(self.path, lines)
-
-    def missing(self) -> Iterator[range]:
-        """The chunks still to be computed, as ranges of sample numbers."""
-        for start in range(len(self.rows), self.total, self.chunk):
-            yield range(start, min(start + self.chunk, self.total))
-
-    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        Journal(self.path).append(rows)
-        self.rows += [dict(r) for r in rows]
 
 
 def move_contents_aside(folder: Path) -> Path:
@@ -121,4 +92,4 @@ def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
         handle.close()
 
 
-__all__ = ["LOCK", "Rows", "locked", "move_contents_aside", "read_json", "write_bytes", "write_json", "write_text"]
+__all__ = ["LOCK", "locked", "move_contents_aside", "read_json", "write_bytes", "write_json", "write_text"]

@@ -27,6 +27,7 @@ def main(config: EvaluateConfig) -> None:
     from common.progress import clock, console
     from experiments.evaluation.evaluator import open_evaluator
     from experiments.evaluation.main import REMEDY, check_out, do_work
+    from experiments.evaluation.pending import check_invalid
     from experiments.evaluation.resolve import given_words, resolve
     from experiments.preflight.machine import one_process
 
@@ -49,7 +50,7 @@ def main(config: EvaluateConfig) -> None:
             f"budget={spec.budget} is spent. What was judged is kept in {spec.out} (the report says what is missing); "
             "the same command with a larger budget= goes on from there"
         )
-    evaluator.check_invalid(REMEDY)
+    check_invalid(evaluator, REMEDY)
 
 
 def report(evaluator: Evaluator) -> None:

@@ -129,4 +129,13 @@ def is_variant(arm: str) -> bool:
     return arm.rpartition("/")[2].startswith(f"{CALLS}.")
 
 
-__all__ = ["arms_with_rows", "claim_all", "claim_variants", "is_variant", "judge_label", "rubric_of", "variant_name"]
+__all__ = [
+    "arms_with_rows",
+    "claim_all",
+    "claim_variants",
+    "is_variant",
+    "judge_label",
+    "rubric_of",
+    "shown_arms",
+    "variant_name",
+]

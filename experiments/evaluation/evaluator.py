@@ -4,15 +4,13 @@ repeated, or goes on after a kill, ends with the same rows."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.item import Benchmark, Item
-from common.errors import MissingFile, RunFailed
-from common.progress import Bar, bar
 from experiments.evaluation import decomposing, equal_calls
 from experiments.evaluation.chains import Block
 from experiments.evaluation.claiming import (
@@ -21,24 +19,23 @@ from experiments.evaluation.claiming import (
     claim_variants,
     judge_label,
     rubric_of,
+    shown_arms,
     variant_name,
 )
 from experiments.evaluation.editing import blocks_of, edit, missing_turns
-from experiments.evaluation.judge_parts import judge_for, missing_for_judge
+from experiments.evaluation.judge_parts import judge_for
 from experiments.evaluation.judging import Judging, open_tasks
 from experiments.evaluation.layout import TRACES, Key, Layout
 from experiments.evaluation.listing import Listing
-from experiments.evaluation.load import judged_rows
 from experiments.evaluation.makers import FolderMaker, Maker, TeamMaker, VariantMaker
 from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
 from experiments.evaluation.names import ARMS, CALLS
-from experiments.evaluation.rows import RowFile, read_rows
+from experiments.evaluation.phases import Phase, phase
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec, open_benchmark
 from experiments.evaluation.strips import save_strip, strip_numbers
 from experiments.runs.team import TeamParts
 from judges.base import Judge
-from judges.invalid import invalid_share_error
 from judges.question import Usage
 
 if TYPE_CHECKING:
@@ -95,7 +92,6 @@ class Evaluator:
             self.measure(share)
         return covered
 
-    # ------------------------------------------------------------------------------------------------------ decompositions
     def decompose(self, share: Share) -> None:
         for when, blocks in self.undecomposed(share).items():
             if not blocks:
@@ -119,7 +115,6 @@ class Evaluator:
         keys, chunk = self.listing.keys, self.spec.chunk
         return {when: missing(self.layout, when, keys, share, chunk) for when in self.spec.decompositions}
 
-    # --------------------------------------------------------------------------------------------------------------- edits
     @property
     def makers(self) -> dict[str, Callable[[], Maker]]:
         """How the pictures of every arm that was asked for are made."""
@@ -142,7 +137,7 @@ class Evaluator:
 
     def edit_variants(self, share: Share) -> None:
         """The editor alone with as many calls as the team after RL. Nothing is run where that made one call everywhere."""
-        blocks = self._variant_blocks(share)
+        blocks = self.variant_blocks(share)
         if blocks:
             self._edit(
                 self.spec.named(CALLS),
@@ -152,12 +147,12 @@ class Evaluator:
             )
         self.arms = (*self.arms, *(a for a in arms_with_rows(self.layout) if a not in self.arms))
 
-    def _variant_blocks(self, share: Share) -> list[Block]:
+    def variant_blocks(self, share: Share) -> list[Block]:
         spec = self.spec
         if spec.editor_calls == 0 or ARMS[-1] not in spec.arms:
             return []
         counts = equal_calls.call_counts(self.layout, spec.named(ARMS[-1]), len(self.lengths), spec.editor_calls)
-        if spec.editor_calls is None and max(counts) == 1:
+        if spec.editor_calls is None and max(counts) == 1 and not self._several:
             return []
         claim_variants(spec, self.layout, max(counts))
         names = [variant_name(spec, j) for j in range(max(counts))]
@@ -193,7 +188,6 @@ class Evaluator:
 
         return keep
 
-    # ------------------------------------------------------------------------------------------------------------ verdicts
     def judge(self, share: Share) -> bool:
         """Returns False where the budget was spent before the end."""
         if not self.spec.judged:
@@ -209,29 +203,23 @@ class Evaluator:
                 tasks, lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))
             )
 
-    def check_invalid(self, remedy: str) -> None:
-        """Raises RunFailed naming every arm of this judge with too many invalid verdicts, once all of them are there."""
-        if not self.spec.judged:
-            return
-        limit = self.spec.used.judge.max_invalid_share
-        errors, variants = [], []
-        for arm in self.arms:
-            rows = judged_rows(read_rows(self.layout.edits(arm)), read_rows(self.layout.verdicts(self.label, arm)))
-            if arm.startswith(self.spec.named(f"{CALLS}.")):
-                variants += list(rows.values())
-            elif len(rows) == len(self.listing.items):
-                errors.append(invalid_share_error(f"arm {arm}", rows.values(), len(rows), limit, remedy))
-        if variants:
-            errors.append(invalid_share_error(f"arm {self.spec.named(CALLS)}", variants, len(variants), limit, remedy))
-        if wrong := [e for e in errors if e]:
-            raise RunFailed("\n".join(wrong))
+    @property
+    def _several(self) -> bool:
+        """Whether the team may have made more calls on the items of another share."""
+        several = self.spec.share.shards > 1 or self.spec.used.launcher.processes > 1
+        return several and self.spec.used.execution.name != "single"
 
-    # ------------------------------------------------------------------------------------------------------------- metrics
+    @property
+    def measured_arms(self) -> list[str]:
+        return shown_arms(self.arms)
+
     def measure(self, share: Share) -> None:
         if self.measure_of is None:
             return
         names, chunk = self.spec.metrics.names, self.spec.chunk
-        todo: dict[str, list[Key]] = {arm: unmeasured(self.layout, arm, names, share, chunk) for arm in self.arms}
+        todo: dict[str, list[Key]] = {
+            arm: unmeasured(self.layout, arm, names, share, chunk) for arm in self.measured_arms
+        }
         if not any(todo.values()):
             return
         measurement = self.measure_of()
@@ -240,77 +228,9 @@ class Evaluator:
                 with self._phase(f"metrics, {arm}", share, len(keys)) as b:
                     measure(self.layout, arm, self.benchmark, measurement, names, keys, share, b.update)
 
-    # ------------------------------------------------------------------------------------------------- what is left to do
-    def check(self) -> bool:
-        """Whether anything is left to do. Raises MissingFile, in one message, for what that needs and this machine lacks:
-        judging what is there needs no editor, and showing what was judged needs nothing."""
-        whole, spec = Share(), self.spec
-        arms = [arm for arm, units in self.missing().items() if units]
-        tasks = spec.judged and open_tasks(self.layout, self.label, self.arms, whole, spec.chunk, spec.retry)
-        texts = [when for when, blocks in self.undecomposed(whole).items() if blocks]
-        variants = not arms and bool(self._variant_blocks(whole))
-        lacking = self._missing_parts(arms, texts)
-        if spec.judged and (arms or tasks or variants):
-            lacking += missing_for_judge(spec.used.judge)
-        if lacking:
-            raise MissingFile("the evaluation cannot start here; missing:\n" + "\n".join(f"  - {f}" for f in lacking))
-        if arms or tasks or texts or variants:
-            return True
-        names = spec.metrics.names
-        return any(unmeasured(self.layout, arm, names, whole, spec.chunk) for arm in self.arms if names)
-
-    def _missing_parts(self, arms: Sequence[str], texts: Sequence[str]) -> list[str]:
-        """What editing and decomposing need and this machine lacks; pictures made elsewhere need nothing."""
-        from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
-        from experiments.preflight.run import missing_rollouts, missing_weights
-
-        used, kinds = self.spec.used, {a.rpartition("/")[2] for a in arms} & set(ARMS)
-        lacking: list[str] = []
-        if kinds - {"editor"} or texts:
-            lacking += missing_weights(replace(used.decomposer, checkpoint=str(self.spec.start)))
-            lacking += missing_rollouts(used.rollouts)
-        if kinds:
-            lacking += [*missing_editor(used.editor), *missing_editor_memory(used), *missing_cache_room(used)]
-        return lacking
-
-    def remaining(self, share: Share) -> int:
-        """The rows that this share is still to write: decompositions, edits, verdicts, measurements."""
-        spec, lengths = self.spec, self.lengths
-        new = sum(
-            lengths[u] - t for units in self.missing().values() for u, t in units.items() if share.has(u, spec.chunk)
-        )
-        total = new + sum(len(block) for blocks in self.undecomposed(share).values() for block in blocks)
-        if spec.judged:
-            total += new + len(open_tasks(self.layout, self.label, self.arms, share, spec.chunk, spec.retry))
-        if names := spec.metrics.names:
-            total += new + sum(len(unmeasured(self.layout, a, names, share, spec.chunk)) for a in self.arms)
-        return total
-
-    def measured(self, metrics: Mapping[str, Any]) -> bool:
-        """Whether the section "metrics" of results.json has all that was asked for, of every picture."""
-        section = metrics.get(self.layout.benchmark, {"arms": {}, "drift": {}})
-        for arm in self.arms:
-            whole = {name for name, cell in section["arms"].get(arm, {}).items() if not cell.get("missing")}
-            if not set(self.spec.metrics.names) <= whole | ({"drift"} if arm in section["drift"] else set()):
-                return False
-        return True
-
-    @contextmanager
-    def _phase(self, name: str, share: Share, total: int, done: int = 0) -> Iterator[Bar]:
-        """One step with its bar; its seconds are added to timing.jsonl, also where it is interrupted."""
+    def _phase(self, name: str, share: Share, total: int, done: int = 0) -> AbstractContextManager[Phase]:
         self.on_phase(name)
-        began = time.perf_counter()
-        try:
-            with bar(name, total, done) as b:
-                yield b
-        finally:
-            note_time(self.spec, share, name, time.perf_counter() - began)
-
-
-def note_time(spec: EvaluationSpec, share: Share, phase: str, seconds: float) -> None:
-    name = "timing.jsonl" if share.shards == 1 else f"timing-{share.name}.jsonl"
-    with RowFile(spec.out / name) as file:
-        file.append([{"phase": phase, "seconds": seconds}])
+        return phase(self.spec.out, share, name, total, done)
 
 
 def spent(done: int, usage: Usage, seconds: float) -> str:

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from benchmarks.item import Benchmark, Item
 from common.work import run_tasks
-from experiments.evaluation.layout import Key, Layout
-from experiments.evaluation.ledger import Ledger
+from experiments.evaluation.layout import Layout
 from experiments.evaluation.pictures import open_picture
-from experiments.evaluation.rows import RowFile, fine, read_rows
+from experiments.evaluation.rows import fine, read_rows
 from experiments.evaluation.shares import Share
+from experiments.evaluation.verdict_files import Task, VerdictFiles
 from judges.base import Judge, Verdict
 from judges.question import BudgetSpent, Usage
-
-WORDS = "words"  # beside the rows: what a judge replied, read for the gallery alone
-
-
-@dataclass(frozen=True)
-class Task:
-    arm: str
-    key: Key
-
-
-Judged = tuple[Task, tuple[Item, Verdict]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +46,7 @@ class Judging:
         stopped it, what the judge raised for all items alike, SaveFailed. What was judged until then is kept in every case."""
         tell = None if on_progress is None else (lambda done: on_progress(done, self.judge.usage))
         with ExitStack() as stack:
-            files = _VerdictFiles(self, stack)
+            files = VerdictFiles(self.layout, self.label, self.share, self.judge, stack)
             spent = run_tasks(
                 tasks,
                 self._judge,
@@ -109,44 +95,6 @@ class LastPictures:
             return held[0]
 
 
-class _VerdictFiles:
-    """Rows and words of every arm, opened when its first verdict is there, and the ledger of what was spent."""
-
-    def __init__(self, judging: Judging, stack: ExitStack) -> None:
-        self.judging, self.stack = judging, stack
-        self.files: dict[str, tuple[RowFile, RowFile]] = {}
-        judge = judging.judge
-        self.ledger = Ledger(judging.layout.judge(judging.label), judging.share, judge.usage)
-        stack.callback(lambda: self.ledger.close(judge.usage))
-
-    def write(self, results: Sequence[Judged]) -> None:
-        by_arm: dict[str, list[Judged]] = {}
-        for result in results:
-            by_arm.setdefault(result[0].arm, []).append(result)
-        for arm, judged in by_arm.items():
-            rows, words = self._of(arm)
-            # words first: a verdict that is in its file then always has them
-            words.append(_row(t, {"words": v.raw}) for t, (_, v) in judged if v.raw is not None)
-            rows.append(
-                _row(t, {"id": i.id, "scores": dict(v.scores), "valid": v.valid, "reason": v.reason})
-                for t, (i, v) in judged
-            )
-        self.ledger.add(len(results), self.judging.judge.usage)
-
-    def _of(self, arm: str) -> tuple[RowFile, RowFile]:
-        if arm not in self.files:
-            folder, name = self.judging.layout.verdicts(self.judging.label, arm), self.judging.share.name
-            self.files[arm] = (
-                self.stack.enter_context(RowFile(folder / f"{name}.jsonl")),
-                self.stack.enter_context(RowFile(folder / WORDS / f"{name}.jsonl")),
-            )
-        return self.files[arm]
-
-
-def _row(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {"unit": task.key[0], "turn": task.key[1], **values}
-
-
 def open_tasks(layout: Layout, label: str, arms: Sequence[str], share: Share, chunk: int, retry: bool) -> list[Task]:
     """This share's pictures without a verdict; with `retry` those with an invalid one too. Units first, arms within them, so
     that an evaluation that is stopped has judged the same items in every arm."""
@@ -160,16 +108,4 @@ def open_tasks(layout: Layout, label: str, arms: Sequence[str], share: Share, ch
     return sorted(tasks, key=lambda t: (t.key, order[t.arm]))
 
 
-def words_of(folder: Path, keys: set[Key]) -> Iterator[tuple[Key, Any]]:
-    """What a judge said on these items; the files may be large, so that only lines of these items are read as JSON."""
-    heads = {f'{{"unit": {u}, "turn": {t}, ': (u, t) for u, t in keys}
-    for path in sorted((folder / WORDS).glob("*.jsonl")):
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                at = line.find(", ", line.find('"turn": ')) + 2
-                key = heads.get(line[:at])
-                if key is not None and line.endswith("\n"):
-                    yield key, json.loads(line)["words"]
-
-
-__all__ = ["Judging", "Task", "open_tasks", "words_of"]
+__all__ = ["Judging", "open_tasks"]

@@ -14,6 +14,7 @@ from experiments.evaluation.claiming import is_variant
 from experiments.evaluation.evaluator import Evaluator
 from experiments.evaluation.layout import CLAIM, LOCKS
 from experiments.evaluation.load import RESULTS, Section, is_evaluation, load, made_from
+from experiments.evaluation.pending import all_measured, check, remaining
 from experiments.evaluation.scores import scores, times
 from experiments.evaluation.settings import editor_settings
 from experiments.evaluation.shares import held
@@ -32,12 +33,12 @@ def do_work(evaluator: Evaluator) -> bool:
     KeyboardInterrupt with a message how to go on."""
     spec, share = evaluator.spec, evaluator.spec.share
     announce(evaluator)
-    if settled(evaluator) or not evaluator.check():
+    if settled(evaluator) or not check(evaluator):
         return True
     if spec.used.launcher.processes > 1:
         from experiments.evaluation.shards import run_shards
 
-        return run_shards(spec, evaluator.remaining(share))
+        return run_shards(spec, remaining(evaluator, share))
     return evaluator.work(share)  # in a worker, what is missing was checked by its launcher
 
 
@@ -76,7 +77,7 @@ def settled(evaluator: Evaluator) -> bool:
     if spec.retry or not spec.judged or spec.decompositions or not path.is_file():
         return False
     values = read_json(path)
-    if values.get("made_from") != made_from(spec.out) or not evaluator.measured(values["metrics"]):
+    if values.get("made_from") != made_from(spec.out) or not all_measured(evaluator, values["metrics"]):
         return False
     judged = values["judges"].get(evaluator.layout.benchmark, {}).get(evaluator.label, {"arms": {}})["arms"]
     return all(arm in judged and not judged[arm]["partial"] for arm in evaluator.arms if not is_variant(arm))

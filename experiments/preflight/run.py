@@ -11,17 +11,17 @@ from common.errors import MissingFile
 from conf.schema import DecomposerConfig, JudgeConfig, RolloutsConfig, RunConfig, TrackerConfig
 from editors.costs import BYTES
 from experiments.build.judges import missing_judge
+from experiments.evaluation.held_out import CARDS
 from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
 from experiments.preflight.machine import GIB, KEY_HELP, free_disk, gpu_memories, has_package, memory_bytes
-
-TEXT_ONLY = ("mice_text", "prepared")  # decompositions alone are scored there: nothing is edited
 
 
 def preflight(config: RunConfig) -> None:
     """Raises `MissingFile` listing everything that is missing."""
     found = [*missing_weights(config.decomposer), *missing_hardware(config), *missing_packages(config)]
     found += missing_rollouts(config.rollouts)
-    if config.benchmark.name not in TEXT_ONLY:
+    card = CARDS.get(config.benchmark.name)
+    if card is None or not card.text_only:
         found += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
     found += [*missing_keys(config.judge, config.tracker), *missing_judge(config.judge), *missing_data(config)]
     if found:

@@ -9,7 +9,9 @@ from typing import Any
 
 from common.files import write_json
 from experiments.evaluation.evaluator import Evaluator, open_evaluator
+from experiments.evaluation.layout import EDITS
 from experiments.evaluation.names import ARMS
+from experiments.evaluation.pending import check_invalid
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.runs.results import results
@@ -83,10 +85,11 @@ class Arms(EvaluationStage):
         return replace(run.spec(), arms=ARMS, editor_calls=run.config.scale.editor_calls)
 
     def check(self, evaluator: Evaluator) -> None:
-        verdicts = evaluator.layout.judge(evaluator.label)
-        evaluator.check_invalid(
-            f"Mend what it names, delete {verdicts} (and {evaluator.layout.edits('<arm>')} where edits failed), and give the "
-            "same command again"
+        edits, verdicts = evaluator.layout.folder / EDITS, evaluator.layout.judge(evaluator.label)
+        check_invalid(
+            evaluator,
+            f"Mend what it names, delete {verdicts} (where edits failed also the arm's folder in {edits}), and give the same "
+            "command again",
         )
 
     def objective(self, run: Run) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import BadInput, SaveFailed
-from common.files import Rows, locked, move_contents_aside, read_json, write_json, write_text
+from common.files import locked, move_contents_aside, read_json, write_json, write_text
 
 
 def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,33 +26,6 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path, monkeypatch
     assert "intact" in str(caught.value)
     assert read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
-
-
-@pytest.mark.parametrize("cut", [1, 7, 20, 33, 45])
-def test_rows_go_on_at_the_last_whole_chunk_wherever_the_file_was_torn(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "eval" / "arm.jsonl"
-    whole = [{"i": i, "v": i * i} for i in range(10)]
-
-    def fill(stop: int = 99) -> None:
-        rows = Rows(path, 10, 4)
-        for chunk in rows.missing():
-            if chunk.start >= stop:
-                return
-            rows.append([whole[i] for i in chunk])
-
-    fill()
-    once = path.read_bytes()
-    path.write_bytes(once[: len(once) - cut])
-    fill()
-    assert path.read_bytes() == once
-
-
-def test_chunks_are_the_same_after_a_resume(tmp_path: Path) -> None:
-    path = tmp_path / "arm.jsonl"
-    path.write_text("".join(json.dumps({"i": i}) + "\n" for i in range(6)) + '{"i": 6')
-    rows = Rows(path, 10, 4)
-    assert [(c.start, c.stop) for c in rows.missing()] == [(4, 8), (8, 10)]
-    assert len(path.read_text().splitlines()) == 4
 
 
 def test_a_second_process_is_refused_and_a_killed_one_frees_the_folder(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 from PIL import Image
 
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
-from experiments.evaluation.judging import words_of
 from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
 from experiments.evaluation.load import OVERALL, Column, Section
 from experiments.evaluation.names import arm_name
+from experiments.evaluation.verdict_files import words_of
 
 WHAT = {
     BEST: "Best: the highest mean over judges and arms.",

@@ -15,13 +15,14 @@ from benchmarks.item import Card, Item, Unit
 from common.files import write_json
 from experiments.evaluation.claims import claim
 from experiments.evaluation.editing import blocks_of, edit, missing_turns
-from experiments.evaluation.judging import Judging, Task, open_tasks
+from experiments.evaluation.judging import Judging, open_tasks
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import claim_benchmark
 from experiments.evaluation.load import load
 from experiments.evaluation.makers import Made, Maker
 from experiments.evaluation.shares import Share
 from experiments.evaluation.sources import keep_sources
+from experiments.evaluation.verdict_files import Task
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 

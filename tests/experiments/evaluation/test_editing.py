@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.errors import BadData, BadInput, MissingFile
 from experiments.evaluation.chains import Chain
-from experiments.evaluation.editing import edit, missing_turns
+from experiments.evaluation.editing import blocks_of, edit, missing_turns
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import claim_benchmark, read_listing
 from experiments.evaluation.makers import FolderMaker
@@ -88,6 +88,22 @@ def test_a_picture_that_is_gone_is_made_again_and_nothing_else(tmp_path: Path) -
     done = Brighter()
     edited(layout, "editor", benchmark, done)
     assert done.seen == []
+
+
+@pytest.mark.parametrize("cut", [2, 40, 90, 250])
+def test_a_block_that_was_torn_is_made_again_as_a_whole(tmp_path: Path, cut: int) -> None:
+    benchmark = Little(7)
+    layout = set_up(tmp_path, benchmark)
+    edited(layout, "editor", benchmark, Brighter())
+    once, before = rows(layout), pictures(layout)
+    path = layout.edits("editor") / "0-of-1.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    left = path.read_text().count("\n")
+    missing = missing_turns(layout, "editor", [1] * 7, chunk=3)
+    assert missing == dict.fromkeys(range(left // 3 * 3, 7), 0)
+    maker = Brighter()
+    edit(layout, benchmark, lambda: maker, blocks_of("editor", missing, 7, Share(), 3), Share())
+    assert len(maker.seen) == len(missing) and rows(layout) == once and pictures(layout) == before
 
 
 def test_pictures_made_elsewhere_are_found_by_id_or_number_in_any_format(tmp_path: Path) -> None:

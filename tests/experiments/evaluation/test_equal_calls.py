@@ -24,6 +24,7 @@ from experiments.evaluation.evaluator import Evaluator, open_evaluator
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.load import load
 from experiments.evaluation.makers import watched
+from experiments.evaluation.pending import check_invalid
 from experiments.evaluation.rows import RowFile, read_rows
 from experiments.evaluation.settings import editor_settings
 from experiments.evaluation.shares import Share
@@ -215,7 +216,7 @@ def test_too_many_invalid_verdicts_stop_a_run_each_time_until_they_are_mended(
     for _ in range(2):  # the rows are complete, and still no result
         assert work.judge(WHOLE)
         with pytest.raises(RunFailed, match="arm editor: 5 of 5 verdicts are invalid.*refused.*do this"):
-            work.check_invalid("do this")
+            check_invalid(work, "do this")
 
 
 def test_a_negative_number_of_calls_is_refused() -> None:

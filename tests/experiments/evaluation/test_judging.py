@@ -20,11 +20,12 @@ from PIL import Image
 from benchmarks.base import Edit
 from benchmarks.item import Item, Unit
 from common.errors import BadInput
-from experiments.evaluation.judging import Judging, open_tasks, words_of
+from experiments.evaluation.judging import Judging, open_tasks
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.ledger import usage_of
 from experiments.evaluation.rows import read_rows
 from experiments.evaluation.shares import Share
+from experiments.evaluation.verdict_files import words_of
 from judges.base import Verdict
 from tests.experiments.evaluation.little import Brighter, Grader, Little, edited, judged, set_up, value
 
