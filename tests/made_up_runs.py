@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,14 @@ from experiments.runs.results import results
 KINDS = ("direct", "paraphrased", "indirect", "multi_step")
 
 
-def make_run(folder: Path, overrides: tuple[str, ...] = (), n: int = 40, steps: int = 20, level: float = 0.8) -> Path:
+@cache
+def configured(overrides: tuple[str, ...]) -> RunConfig:
     config: RunConfig = typed(compose("run", list(overrides)))
+    return config
+
+
+def make_run(folder: Path, overrides: tuple[str, ...] = (), n: int = 40, steps: int = 20, level: float = 0.8) -> Path:
+    config = configured(overrides)
     rng = random.Random(str(overrides))
     write_text(folder / "config.yaml", config_text(config))
     Journal(folder / "metrics.jsonl").append(

@@ -26,6 +26,12 @@ from tests.judges import chat_server as cs
 from tests.judges.chat_server import ChatServer
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of rank correlations are tested in tests/judges/test_agreement.py; here they only cost time."""
+    monkeypatch.setattr("judges.agreement.RESAMPLES", 100)
+
+
 def run(*words: str) -> None:
     agreement.main(cli.typed(cli.compose("agreement", list(words))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,24 +187,26 @@ def test_the_cost_is_said_before_the_first_request(tmp_path: Path, capsys: pytes
 
 
 def test_mistakes_are_named_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for words, says in (
-        (["sources=[]"], "sources="),
-        (["sources=[prs]"], "no 'prs'"),
-        (["judge.name="], "carry no labels"),
-        (["pictures=all"], "none, keep or send"),
-        (["near=0"], "near="),
-        (["avoid=[]"], "name what is evaluated"),
-        (["sources=[psr]", "avoid=[realedit]"], "without psr among avoid"),
+    good = config(tmp_path)
+    for change, says in (
+        ({"sources": []}, "sources="),
+        ({"sources": ["prs"]}, "no 'prs'"),
+        ({"judge": replace(good.judge, name="")}, "carry no labels"),
+        ({"pictures": "all"}, "none, keep or send"),
+        ({"near": 0.0}, "near="),
+        ({"avoid": []}, "name what is evaluated"),
+        ({"sources": ["psr"], "avoid": ["realedit"]}, "without psr among avoid"),
     ):
         with pytest.raises(BadInput, match=says):
-            check(config(tmp_path, *words))
+            check(replace(good, **change))
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    keyed = replace(good, judge=replace(good.judge, keys=["NO_SUCH_KEY"]))
     with pytest.raises(MissingFile, match="NO_SUCH_KEY"):
-        check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]"))
-    check(config(tmp_path, "judge.keys=[NO_SUCH_KEY]", "dry_run=true"))
-    for avoid in ("[realedit,psr:there]", "[held_out.csv]", "[none]"):
-        check(config(tmp_path, "sources=[psr]", f"avoid={avoid}"))
-    check(config(tmp_path, "sources=[mice]", "avoid=[]"))  # its own published test is always kept apart
+        check(keyed)
+    check(replace(keyed, dry_run=True))
+    for avoid in (["realedit", "psr:there"], ["held_out.csv"], ["none"]):
+        check(replace(good, sources=["psr"], avoid=avoid))
+    check(replace(good, sources=["mice"], avoid=[]))  # its own published test is always kept apart
     with pytest.raises(BadInput, match="judge.kind=sandbox asks no model"):
         main(config(tmp_path, "judge.kind=sandbox"))
 

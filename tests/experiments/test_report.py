@@ -77,7 +77,9 @@ def test_a_sweep_is_grouped_by_what_differs_and_averaged_over_seeds(
 ) -> None:
     for seed in (0, 1):
         for reward in ("f1", "f1_goal"):
-            make_run(tmp_path / f"main-{reward}{seed}", (f"seed={seed}", f"reward={reward}"), n=8, steps=2)
+            make_run(
+                tmp_path / f"main-{reward}{seed}", (f"seed={seed}", f"reward={reward}", "scale.strips=0"), n=8, steps=2
+            )
     folders, out = find_runs([str(tmp_path)])
     runs = [load(f, TEAM) for f in folders]
     assert differing(runs) == ["reward"]
@@ -91,8 +93,8 @@ def test_a_sweep_is_grouped_by_what_differs_and_averaged_over_seeds(
 
 
 def test_a_sweeps_list_of_runs_is_followed_and_unfinished_ones_are_left_out(tmp_path: Path) -> None:
-    done = make_run(tmp_path / "main-1", n=8, steps=2)
-    half = make_run(tmp_path / "main-2", ("seed=1",), n=8, steps=2)
+    done = make_run(tmp_path / "main-1", ("scale.strips=0",), n=8, steps=2)
+    half = make_run(tmp_path / "main-2", ("seed=1", "scale.strips=0"), n=8, steps=2)
     (half / "results.json").unlink()
     sweep = tmp_path / "sweeps" / "run-1"
     sweep.mkdir(parents=True)

@@ -31,7 +31,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sweep")
     for seed in (0, 1):
         for reward in ("f1", "f1_goal"):
-            make_run(out / f"main-{reward}-{seed}", (f"seed={seed}", f"reward={reward}"), n=12, steps=2)
+            make_run(
+                out / f"main-{reward}-{seed}", (f"seed={seed}", f"reward={reward}", "scale.strips=0"), n=12, steps=2
+            )
     return out
 
 
@@ -64,7 +66,7 @@ def test_without_rows_of_the_same_samples_the_interval_is_over_seeds(folder: Pat
     assert bare_sweep.title == SEEDS_ONLY and bare_sweep.comparisons == []
     m = over(bare, TEAM.measure("after"))
     assert m.n == 2 and m.low >= min(r.measures["F1 after"] for r in bare) - 1e-12
-    other = make_run(tmp_path / "other", ("seed=2", "reward=f1_goal"), n=8, steps=2)
+    other = make_run(tmp_path / "other", ("seed=2", "reward=f1_goal", "scale.strips=0"), n=8, steps=2)
     mixed = Sweep.of("mixed", [*runs, load(other, TEAM)], TEAM)
     assert mixed.title == SEEDS_ONLY and "test samples differ" in mixed.comparisons[0].refused
 
@@ -73,7 +75,8 @@ def test_what_a_named_choice_decides_is_no_choice_of_its_own(folder: Path, tmp_p
     runs = [load(f, TEAM) for f in find_runs([str(folder)])[0]]
     assert differing(runs) == ["reward"]
     overridden = load(
-        make_run(tmp_path / "o", ("reward=f1", "reward.weights.action=0.9", "seed=0"), n=12, steps=2), TEAM
+        make_run(tmp_path / "o", ("reward=f1", "reward.weights.action=0.9", "seed=0", "scale.strips=0"), n=12, steps=2),
+        TEAM,
     )
     assert differing([*runs, overridden]) == ["reward", "reward.weights.action"]  # f1 no longer says which weight
 
