@@ -59,8 +59,8 @@ class Checkpoints:
             _flush_folder(self.folder)
         except (OSError, RuntimeError) as e:  # torch's zip writer turns a failed write into a RuntimeError
             shutil.rmtree(draft, ignore_errors=True)
-            held = self.steps()
-            rest = f"the checkpoint of step {held[-1]} is intact" if held else "there is no older checkpoint"
+            older = self.steps()
+            rest = f"the checkpoint of step {older[-1]} is intact" if older else "there is no older checkpoint"
             reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e).splitlines()[0]
             raise SaveFailed(
                 f"could not save step {step} in {self.folder}: {reason}; {rest}. Free space and run again"

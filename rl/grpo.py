@@ -8,51 +8,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from agents.backends.base import fingerprint
 from common.errors import BadInput
-from rl.advantages import group_advantages
-from rl.async_rollouts import AsyncRollouts, Batch, Pending, SyncRollouts
+from rl.async_rollouts import AsyncRollouts, Pending, SyncRollouts
 from rl.clock import Clock
 from rl.config import GRPOConfig
+from rl.credit import Item, credit, credited_rows
 from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine
 from rl.loop import Log, LoopState, Progress, StepResult, run_loop
 from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
-from rl.policies.text import TextBatch, TextPolicy
+from rl.policies.text import TextBatch
 from rl.rollouts import Collector, counter_seed
-from rl.text_rollouts import TextGroup, TextRollout, TextSampler, describe, text_rows
+from rl.text_rollouts import TextSampler, describe
 from rl.update import MicroBatch, update
 
-if TYPE_CHECKING:
-    from agents.backends.vlm import VLM
-    from rl.parts import TextTools
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Item:
-    """A rollout with its advantage; `present`: its reward could be computed."""
-
-    rollout: TextRollout
-    advantage: float
-    present: bool
-
-    @property
-    def prompt(self) -> Any:
-        return self.rollout.prompt
-
-    @property
-    def token_ids(self) -> Sequence[int]:
-        return self.rollout.token_ids
 
 
 class GRPO:
@@ -71,9 +49,7 @@ class GRPO:
         self.rollouts: SyncRollouts | AsyncRollouts = SyncRollouts(collector, sampler.backend)
         if lag := config.max_offpolicy_steps:
             self.rollouts = AsyncRollouts(collector, sampler, lag, config.steps)
-        self.pending: (
-            Pending | None
-        ) = {}  # rollouts of a checkpoint that no step has seen; None once the first step began
+        self.pending: Pending | None = {}  # of a checkpoint: rollouts that no step has seen; None after the first step
 
     def identity(self) -> dict[str, Any]:
         """What another training in the same folder would differ in."""
@@ -89,7 +65,8 @@ class GRPO:
             self.rollouts.start(k, self.pending, engine.named_parameters)
             self.pending = None
         batch = self.rollouts.take(k, engine.named_parameters, clock)
-        items, rows = self._credit(batch, k + 1)
+        items = credit(batch.groups, engine, config.advantage_scale, config.advantage_clip)
+        rows = credited_rows(batch.drawn, items, k + 1)
         drift: dict[str, float] = {}
         if self.reference is not None:
             count = -(-config.kl_log_sequences // engine.world_size)
@@ -104,31 +81,6 @@ class GRPO:
         metrics |= self._update(items, clock) if metrics["update/sequences"] else {"update/skipped": 1.0}
         metrics |= clock.read(sum(row["tokens"] for row in rows), batch.seconds)
         return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
-
-    def _credit(self, batch: Batch, step: int) -> tuple[list[Item], list[dict[str, Any]]]:
-        """The batch's rollouts with their advantages, and the rows of all that were drawn (those left out had none)."""
-        advantages = self._advantages(batch.groups)
-        items = [item for group in batch.groups for item in advantages[id(group)]]
-        rows = []
-        for group in batch.drawn:
-            credited = advantages.get(id(group))
-            values = [item.advantage for item in credited] if credited else [0.0] * len(group.rollouts)
-            rows += text_rows(group, values, step)
-        return items, rows
-
-    def _advantages(self, groups: Sequence[TextGroup]) -> dict[int, list[Item]]:
-        config, engine = self.config, self.engine
-        reward_PG = torch.stack([g.reward_GK[:, 0] for g in groups])
-        ranks = engine.all_gather(reward_PG) if config.advantage_scale == "batch" else [reward_PG]
-        before = sum(map(len, ranks[: engine.rank])) if len(ranks) > 1 else 0
-        a = group_advantages(torch.cat(ranks), config.advantage_scale, clip=config.advantage_clip)
-        return {
-            id(group): [
-                Item(rollout, float(a.advantage_PG[p, g]), bool(a.present_PG[p, g]))
-                for g, (rollout,) in enumerate(group.rollouts)
-            ]
-            for p, group in enumerate(groups, before)
-        }
 
     def counts(self, item: Item) -> bool:
         """Whether a completion belongs to the loss: its reward is there, and it was not cut off where that disqualifies."""
@@ -212,36 +164,4 @@ def train_grpo(
     return state
 
 
-class GRPOTraining:
-    """GRPO with the models, samples and reward of a job."""
-
-    def __init__(self, config: GRPOConfig, tools: TextTools) -> None:
-        loaded: list[VLM] = []  # the model under training is the first one
-
-        def policy() -> TextPolicy:
-            loaded.append(tools.load())
-            return TextPolicy.of(loaded[-1], config)
-
-        self.config = config
-        self.engine = tools.engine(policy, config, config.schedule())
-        own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0  # whole, merged or older weights
-        self.vlm = tools.load() if own else loaded[0]
-        draws = config.prompts_per_step * config.max_tries  # samples that a step may need
-        self.sampler = TextSampler(
-            tools.backend(self.vlm),
-            self.vlm.encode,
-            samples=lambda step, j: tools.sample(step * draws + j),
-            to_request=tools.to_request,
-            reward=tools.reward,
-            units_per_step=config.prompts_per_step,
-            group_size=config.group_size,
-            max_new_tokens=tools.max_new_tokens,
-            temperature=config.temperature,
-            seed=tools.seed,
-        )
-
-    def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
-        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress)
-
-
-__all__ = ["GRPO", "GRPOTraining", "train_grpo"]
+__all__ = ["GRPO", "train_grpo"]

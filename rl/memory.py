@@ -1,4 +1,4 @@
-"""The most memory a phase held: of the GPU where torch has one in use, else of this process."""
+"""Peak memory of a phase: of the GPU where torch uses one, else of this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROC = Path("/proc/self")
 
 
 def reset_peak() -> None:
-    """From here on `peak` counts anew."""
+    """Start a new measurement for `peak`."""
     if _on_gpu():
         torch.cuda.reset_peak_memory_stats()
         return

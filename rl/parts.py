@@ -56,7 +56,7 @@ class GRPO(GRPOConfig):
     """algo=grpo and its variants, conf/algo/*.yaml."""
 
     def build(self, tools: TextTools) -> TextTraining:
-        from rl.grpo import GRPOTraining
+        from rl.text_training import GRPOTraining
 
         return GRPOTraining(self, tools)
 

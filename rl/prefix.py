@@ -48,14 +48,14 @@ class Tree:
 
     def blocks(self) -> list[tuple[int, int]]:
         """Node ranges behind the stem: whole branches, several small ones together."""
-        found, start = [], self.stem
+        ranges, start = [], self.stem
         while start < len(self.ids):
             stop = self.end[start]
             while stop < len(self.ids) and self.end[stop] - start <= BLOCK:
                 stop = self.end[stop]
-            found.append((start, stop))
+            ranges.append((start, stop))
             start = stop
-        return found
+        return ranges
 
 
 def grow(completions: Sequence[Sequence[int]]) -> Tree:
@@ -145,7 +145,7 @@ def pack(
     Completions of equal length and content may repeat; `paths` come in the order prompt by prompt, completion by completion.
     """
     ids: list[Tensor] = []
-    places: list[Tensor] = []
+    position_ids: list[Tensor] = []
     sources: list[Tensor] = []
     targets: list[int] = []
     paths: list[Tensor] = []
@@ -156,7 +156,10 @@ def pack(
     for prompt, position, texts in zip(prompts, positions, completions, strict=True):
         tree = grow(texts)
         ids += [prompt.input_ids, torch.tensor(tree.ids, dtype=torch.long)]
-        places += [position.prompt_3T, (position.after + torch.tensor(tree.depth, dtype=torch.long)).expand(3, -1)]
+        position_ids += [
+            position.prompt_3T,
+            (position.after + torch.tensor(tree.depth, dtype=torch.long)).expand(3, -1),
+        ]
         paths += [torch.tensor(path) + len(targets) for path in tree.paths]
         sources.append(torch.tensor(tree.source) + start + len(prompt))
         targets += tree.target
@@ -170,7 +173,14 @@ def pack(
         ends += [torch.full((len(prompt),), start), torch.tensor(tree.end, dtype=torch.long) + first]
     end_N = torch.cat(ends).to(like.device)
     return PrefixRow(
-        torch.cat(ids), torch.cat(places, 1), torch.cat(sources), torch.tensor(targets), paths, sizes, masks, end_N
+        torch.cat(ids),
+        torch.cat(position_ids, 1),
+        torch.cat(sources),
+        torch.tensor(targets),
+        paths,
+        sizes,
+        masks,
+        end_N,
     )
 
 

@@ -173,9 +173,9 @@ class DeepSpeedEngine(Generic[B]):
         self.updates = state["updates"]
 
     def all_gather(self, value: Any) -> list[Any]:
-        found: list[Any] = [None] * self.world_size
-        dist.all_gather_object(found, value)
-        return found
+        values: list[Any] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
 
 
 class _Whole(nn.Module):

@@ -28,13 +28,13 @@ class ZeroState:
         self.groups = [names for names in (matrices, vectors) if names]  # as `adamw` made them
 
     def gather(
-        self, bucket_bytes: int, wanted: Callable[[str], bool] = lambda name: True
+        self, bucket_bytes: int, accepts: Callable[[str], bool] = lambda name: True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Every wanted parameter once, whole; sharded ones by buckets of about `bucket_bytes`."""
+        """Every parameter whose name is accepted, once and whole; sharded ones by buckets of about `bucket_bytes`."""
         bucket: list[str] = []
         size = 0
         for name, p in self.params.items():
-            if not wanted(name):
+            if not accepts(name):
                 continue
             bytes_ = _shape(p).numel() * p.element_size()
             if bucket and size + bytes_ > bucket_bytes:
@@ -69,11 +69,11 @@ class ZeroState:
         moments: dict[int, dict[str, Tensor]] = {}
         for index, name in enumerate(n for group in self.groups for n in group):
             p = self.params[name]
-            found = {"": safe_get_full_fp32_param(p)}
+            values = {"": safe_get_full_fp32_param(p)}
             if steps:
-                found |= {key: safe_get_full_optimizer_state(p, key) for key in MOMENTS}
+                values |= {key: safe_get_full_optimizer_state(p, key) for key in MOMENTS}
             if keep:
-                whole = {k: v.detach().float().reshape(_shape(p)).cpu().clone() for k, v in found.items()}
+                whole = {k: v.detach().float().reshape(_shape(p)).cpu().clone() for k, v in values.items()}
                 weights[name] = whole.pop("")
                 if steps:
                     moments[index] = {"step": torch.tensor(float(steps)), **whole}
@@ -165,12 +165,12 @@ class ZeroState:
 
     def _param_groups(self) -> list[dict[str, Any]]:
         """As torch writes them: numbers, and the parameters' places."""
-        found, at = [], 0
+        groups, at = [], 0
         for names, group in zip(self.groups, self.adamw.param_groups, strict=True):
             numbers = {k: v for k, v in group.items() if k != "params" and isinstance(v, int | float | tuple | None)}
-            found.append(numbers | {"params": list(range(at, at + len(names)))})
+            groups.append(numbers | {"params": list(range(at, at + len(names)))})
             at += len(names)
-        return found
+        return groups
 
 
 def _shape(p: Any) -> torch.Size:

@@ -67,7 +67,7 @@ class Policy(nn.Module, Generic[B]):
 
 def gather_from(named: Any) -> Gather:
     """`Gather` over parameters that are whole already, such as `model.named_parameters`."""
-    return lambda wanted: ((name, p.detach()) for name, p in named() if wanted(name))
+    return lambda accepts: ((name, p.detach()) for name, p in named() if accepts(name))
 
 
 __all__ = ["Gather", "Named", "Policy", "gather_from"]

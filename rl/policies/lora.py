@@ -1,7 +1,7 @@
-"""LoRA (arXiv 2106.09685, section 4.1) by peft: W stays as it is, W + (alpha / rank) B A is used, and only A and B are trained.
+"""LoRA (arXiv 2106.09685, section 4.1) by peft: W is frozen, the model uses W + (alpha / rank) B A, and only A and B are trained.
 
-The adapters live in the model under training alone. Everyone else (rollouts, the saved model) gets merged weights under their
-usual names, so nothing outside of training needs to know about them.
+Only the model under training has adapters. Rollouts and the saved model get merged weights under their usual names, so that
+nothing else needs to know about adapters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from common.errors import BadInput
 
-# every linear layer of a block, by its place in Qwen2.5-VL
+# every linear layer of a block, by its name in Qwen2.5-VL
 LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
 VISION = r"model\.visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate|up|down)_proj)"
 
@@ -32,13 +32,13 @@ class Lora:
 
     def attach(self, model: nn.Module, vision: bool) -> None:
         """Put adapters beside the linear layers of the language model, and of the vision tower where `vision`; freeze all
-        else. B starts at 0: the model computes what it did. A's start is the same in every process."""
+        else. B starts at 0, so that the model computes what it did before. A starts with the same values in every process."""
         from peft import LoraConfig, inject_adapter_in_model
 
-        places = f"{LANGUAGE}|{VISION}" if vision else LANGUAGE
+        targets = f"{LANGUAGE}|{VISION}" if vision else LANGUAGE
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=0.0, target_modules=places)
+            config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=0.0, target_modules=targets)
             inject_adapter_in_model(config, model)
 
     def merge(
@@ -48,11 +48,11 @@ class Lora:
         for name, value in named:
             if is_adapter(name):
                 continue
-            place, found, kind = name.rpartition(".base_layer.")
-            if found and kind == "weight":
-                a, b = (adapters[f"{place}.lora_{x}.default.weight"].to(value.device).float() for x in "AB")
+            module, adapted, kind = name.rpartition(".base_layer.")
+            if adapted and kind == "weight":
+                a, b = (adapters[f"{module}.lora_{x}.default.weight"].to(value.device).float() for x in "AB")
                 value = (value.float() + self.alpha / self.rank * (b @ a)).to(value.dtype)
-            yield (f"{place}.{kind}" if found else name), value
+            yield (f"{module}.{kind}" if adapted else name), value
 
 
 def is_adapter(name: str) -> bool:

@@ -1,0 +1,57 @@
+"""The rollouts of a step with their advantages: what a policy-gradient update trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from agents.backends.vlm import EncodedPrompt
+from rl.advantages import group_advantages
+from rl.loop import Ranks
+from rl.text_rollouts import TextGroup, TextRollout, text_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A rollout with its advantage; `present`: its reward could be computed."""
+
+    rollout: TextRollout
+    advantage: float
+    present: bool
+
+    @property
+    def prompt(self) -> EncodedPrompt:
+        return self.rollout.prompt
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        return self.rollout.token_ids
+
+
+def credit(groups: Sequence[TextGroup], ranks: Ranks, scale: str, clip: float | None) -> list[Item]:
+    """The groups' rollouts in order. Under scale="batch" the deviation is that of all ranks' rewards."""
+    reward_PG = torch.stack([group.reward_GK[:, 0] for group in groups])
+    parts = ranks.all_gather(reward_PG) if scale == "batch" else [reward_PG]
+    first = sum(map(len, parts[: ranks.rank])) if scale == "batch" else 0
+    a = group_advantages(torch.cat(parts), scale, clip=clip)
+    return [
+        Item(rollout, float(a.advantage_PG[p, g]), bool(a.present_PG[p, g]))
+        for p, group in enumerate(groups, first)
+        for g, (rollout,) in enumerate(group.rollouts)
+    ]
+
+
+def credited_rows(drawn: Sequence[TextGroup], items: Sequence[Item], step: int) -> list[dict[str, Any]]:
+    """The rows of all rollouts that were drawn; those that were left out had equal rewards, so their advantage is 0."""
+    advantages = {id(item.rollout): item.advantage for item in items}
+    return [
+        row
+        for group in drawn
+        for row in text_rows(group, [advantages.get(id(rollout), 0.0) for (rollout,) in group.rollouts], step)
+    ]
+
+
+__all__ = ["Item", "credit", "credited_rows"]

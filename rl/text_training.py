@@ -1,0 +1,51 @@
+"""Algorithms for language models, put together from what a job gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agents.backends.vlm import VLM
+from rl.config import GRPOConfig
+from rl.grpo import train_grpo
+from rl.loop import Log, LoopState, Progress
+from rl.policies.text import TextPolicy
+from rl.text_rollouts import TextSampler
+
+if TYPE_CHECKING:
+    from rl.parts import TextTools
+
+
+class GRPOTraining:
+    """GRPO with the models, samples and reward of a job."""
+
+    def __init__(self, config: GRPOConfig, tools: TextTools) -> None:
+        loaded: list[VLM] = []  # the model under training is the first one
+
+        def policy() -> TextPolicy:
+            loaded.append(tools.load())
+            return TextPolicy.of(loaded[-1], config)
+
+        self.config = config
+        self.engine = tools.engine(policy, config, config.schedule())
+        own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0  # whole, merged or older weights
+        self.vlm = tools.load() if own else loaded[0]
+        draws = config.prompts_per_step * config.max_tries  # samples that a step may need
+        self.sampler = TextSampler(
+            tools.backend(self.vlm),
+            self.vlm.encode,
+            samples=lambda step, j: tools.sample(step * draws + j),
+            to_request=tools.to_request,
+            reward=tools.reward,
+            units_per_step=config.prompts_per_step,
+            group_size=config.group_size,
+            max_new_tokens=tools.max_new_tokens,
+            temperature=config.temperature,
+            seed=tools.seed,
+        )
+
+    def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
+        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress)
+
+
+__all__ = ["GRPOTraining"]
