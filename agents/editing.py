@@ -47,7 +47,7 @@ class EditingAgent:
             raise BadInput(f"unknown execution {self.execution!r}; choose single or multi")
 
     def instructions(self, sub_requests: Sequence[str]) -> tuple[str, ...]:
-        """What the editor is told, call by call."""
+        """The editor's instruction for each call."""
         if not sub_requests:
             raise BadInput("there is nothing to do: the plan has no sub-request")
         return ("; ".join(sub_requests),) if self.execution == "single" else tuple(sub_requests)
@@ -92,7 +92,7 @@ def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Seque
 def _attempt(
     editor: Editor, work: Sequence[tuple[Image.Image, Call]]
 ) -> tuple[Sequence[Image.Image | None], Sequence[str]]:
-    """Pictures, None where there is none, and why."""
+    """One picture or None for each piece of work, and the reason where there is none."""
     try:
         done = editor.edit([p for p, _ in work], [c.instruction for _, c in work], [c.seed for _, c in work])
     except EditsFailed as error:

@@ -1,8 +1,8 @@
-"""How things are called while a plan is carried out: which object a name means, and its name after a change.
+"""Names of objects while a plan is carried out: which object a name refers to, and its name after a change.
 
 Names refer to the picture that was given. An object that an edit adds or changes may also be called by its new look.
-Where a name could mean both (there is no picture to look at here), names are taken to be unique within a picture, and
-no edit to waste another one: "make the red star blue and the blue star red" speaks of two given stars.
+Where a name could mean both (no picture is looked at here), names are assumed to be unique within a picture, and no edit
+is assumed to undo another one: "make the red star blue and the blue star red" refers to two stars of the given picture.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOOK = {
 
 
 def key(name: str) -> str:
-    """What two names are compared by: case, white space and a leading article do not matter."""
+    """The form in which names are compared: without case, extra white space and a leading article."""
     return re.sub(r"^(?:the|a|an) (?=\S)", "", " ".join(name.lower().split()))
 
 
@@ -139,7 +139,7 @@ def _spoken_of_before(edits: Sequence[Edit], j: int, name_key: str) -> bool:
 
 
 def _idle(after: Edit, change: Edit) -> bool:
-    """Whether doing `after` to what `change` just made would waste `change`: nobody asks for that."""
+    """Whether doing `after` to what `change` just made would undo `change`, which no request means."""
     return after.action == change.action or after.action in ("remove", "replace")
 
 

@@ -5,7 +5,7 @@ The format (tags of ImageEdit-R1, arXiv 2603.08059; the goal tag and the `;` lis
     <think>…</think><action>recolor; remove</action><subject>red star; blue moon</subject><goal>green; none</goal>
 
 The i-th items of the three lists belong together. The reader is strict (nothing is repaired) and total (any string
-gives a `Decomposition` or a `MalformedDecomposition`); the writer refuses whatever the reader would not give back.
+gives a `Decomposition` or a `MalformedDecomposition`); the writer refuses what the reader could not read back unchanged.
 """
 
 from __future__ import annotations

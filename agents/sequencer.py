@@ -1,10 +1,10 @@
-"""The sequencer by rules: from a decomposition to explicit sub-requests in an order that can be carried out.
+"""The rule-based sequencer: from a decomposition to explicit sub-requests in an order that can be carried out.
 
-Order: what must come first comes first, else the order given; then the background, light and tone, the zoom last.
+Order: the given one as far as the dependencies below allow; then the background, light and tone, and the zoom last.
   * an object is edited before it is removed or replaced, and used as a place before it is moved, removed or replaced;
   * what is added, replaced or changed comes before what calls it by its new look;
   * a name is used for the given object before anything else gets that name.
-No edit is ever split (a move is no remove and add). Edits that must see the same picture (swapping the colours of two
+No edit is ever split (a move is never a remove and an add). Edits that must see the same picture (swapping the colours of two
 stars) stay together in one call.
 
 Wording: in single execution every name is that of the given picture. In multi execution a name is how the object looks
@@ -96,7 +96,7 @@ def fallback(request: str, why: str) -> Sequenced:
 
 
 def _without_idle(edits: Sequence[Edit]) -> list[Edit]:
-    """Without exact repetitions (two equal adds are two objects) and second ends of an object that is gone by then."""
+    """The edits without exact repetitions (two equal adds are two objects), and without removing or replacing an object twice."""
     remaining: list[Edit] = []
     for edit in edits:
         repeated = edit.action != "add" and edit in remaining
@@ -145,7 +145,7 @@ def _same(one: Meaning | None, other: Meaning | None) -> bool:
 def _calls(
     edits: Sequence[Edit], subjects: Sequence[Meaning | None], references: Sequence[Meaning | None]
 ) -> list[list[int]]:
-    """Indices in order, in groups of edits that wait for each other in a ring and so must share one call."""
+    """Indices in order, in groups; edits that depend on each other in a cycle share a group, and so one call."""
     first = _before(edits, subjects, references)
     reach = [_reachable(first, i) for i in range(len(edits))]
     groups: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""The team: decomposer → sequencer → editing agent. Every run of it leaves a trace (`agents/traces.py`)."""
+"""The team: decomposer → sequencer → editing agent. Every sample it edits gives a trace (`agents/traces.py`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Team:
     def run(
         self, samples: Sequence[EditSample], seed: int = 0, batch_size: int = 16, progress: Progress | None = None
     ) -> Iterator[list[Trace]]:
-        """Traces batch by batch, in the samples' order, each batch as soon as it is done: what was yielded is safe.
+        """Traces in the samples' order, batch by batch, each batch as soon as it is done.
 
         The results of a sample depend on the sample and `seed` alone, not on its batch (as far as the models keep
         that). Raises `BadInput` for a sample without a picture or with an empty request, before anything is run.

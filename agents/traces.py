@@ -1,4 +1,4 @@
-"""The trace of one run of the team: what was said, planned, called and made. Saved as JSON beside PNG files."""
+"""The trace of one sample through the team: reply, plan, calls and pictures. Saved as JSON beside PNG files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILE = "trace.json"
 
 @dataclass(frozen=True)
 class Trace:
-    """`pictures` holds the picture given and the one after each call. Pictures and timings are no part of equality;
+    """`pictures` holds the given picture and the one after each call. Pictures and timings are not compared for equality;
     `digests` (of the pixels) stand for the pictures."""
 
     sample_id: str

@@ -1,4 +1,4 @@
-"""Complex-Edit's atomic instructions as triples, where their words leave one reading.
+"""Complex-Edit's atomic instructions as triples, where their wording has only one reading.
 
 A sequence is the gold of its compound instruction only if every step is read and no step is about something that an
 earlier one brought in: "Add a moon." and "Change the color of the moon to red." become "Add a red moon" in the compound,

@@ -1,4 +1,4 @@
-"""What must never be trained on: ids and texts of evaluation items, by name of the benchmark or from files.
+"""Evaluation items that must never be trained on: their ids and texts, by the name of the benchmark or from files.
 
 `avoid=[psr:<folder>, realedit, mice:<folder>, mine.csv]`: a benchmark by its name, with the path of its data where it does
 not come from the Hub; or a file: CSV, TSV, JSONL with any of the columns below, or .txt with one text in a line.

@@ -1,4 +1,4 @@
-"""What an edit is, and what a benchmark hands out: edits, decompositions, samples, sessions."""
+"""Edits, decompositions, samples and sessions: the data types that all folders share."""
 
 from __future__ import annotations
 

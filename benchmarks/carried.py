@@ -1,4 +1,4 @@
-"""Requests that bring their labels along: MICE-Bench's sessions and Complex-Edit's atomic sequences."""
+"""Training requests with published labels: MICE-Bench's sessions and Complex-Edit's atomic sequences."""
 
 from __future__ import annotations
 

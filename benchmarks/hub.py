@@ -1,4 +1,4 @@
-"""The Hugging Face Hub's many ways of saying no, told apart and explained."""
+"""Errors of the Hugging Face Hub, told apart and explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a public benchmark hands out: requests with pictures that are opened only when somebody looks at them."""
+"""The items of a public benchmark: requests with pictures that are opened only when they are needed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Unit = tuple[Item, ...]  # what is edited and judged together: a session's turns
 
 @dataclass(frozen=True)
 class Card:
-    """What one must know before trusting a number: shown in the report beside it."""
+    """What a reader must know about a benchmark to interpret its numbers; shown in reports beside them."""
 
     name: str
     title: str

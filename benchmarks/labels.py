@@ -1,7 +1,7 @@
-"""What the decomposer's training set is made of: labelled requests, in PSR's vocabulary or this project's.
+"""The decomposer's training set: labelled requests, in PSR's vocabulary or this project's.
 
-PSR (arXiv 2505.16181) names 15 actions of everyday photo editing. The names are PSR's, what they mean is said here in our
-own words. A record keeps the action as it was labelled; `training_action` gives the word that the decomposer learns: this
+PSR (arXiv 2505.16181) names 15 actions of everyday photo editing. The names are PSR's, the explanations are our
+own. A record keeps the action as it was labelled; `training_action` gives the word that the decomposer learns: this
 project's where the two mean the same, else PSR's own in lower case (rewards compare words, any vocabulary works).
 """
 
@@ -58,7 +58,7 @@ def psr_action(name: str) -> PsrAction | None:
 
 
 def training_action(action: str) -> str:
-    """The word the decomposer is to write. Words of this project's vocabulary stay what they are."""
+    """The action word that the decomposer is trained to write; words of this project's vocabulary are unchanged."""
     mapped = psr_action(action)
     return mapped.ours if mapped is not None and mapped.ours is not None else " ".join(action.split()).casefold()
 
@@ -179,7 +179,7 @@ def check_writable(edit: Edit) -> None:
 
 
 def session_key(request: str, history: tuple[str, ...] = ()) -> str:
-    """A hash of the first thing that was said, the same as of benchmarks/mice.py's records."""
+    """A hash of the session's first request, the same as `MiceRecord.key`."""
     first = " ".join((*history, request)[0].split())
     return hashlib.sha256(first.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -187,7 +187,7 @@ def session_key(request: str, history: tuple[str, ...] = ()) -> str:
 def part_of_request(request: str, history: tuple[str, ...] = ()) -> str:
     """train, validation or test by the session's key: 80, 5 and 15 of 100.
 
-    As benchmarks/mice.py splits, so that a session that is tested on there is never training data here; and equal
+    The same split as that of `mice_text`, so that a session that is tested on there is never training data here; and equal
     requests are always in one part.
     """
     return part_of(session_key(request, history))

@@ -1,4 +1,4 @@
-"""The benchmark that every loader hands back: a list of units, each made when it is asked for."""
+"""The benchmark that every loader returns: a list of units, each made on demand."""
 
 from __future__ import annotations
 

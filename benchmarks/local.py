@@ -1,4 +1,4 @@
-"""Which files of a folder belong to which split, however a data set was brought there."""
+"""The files of a local folder that belong to each split, in whichever layout the data set was downloaded."""
 
 from __future__ import annotations
 

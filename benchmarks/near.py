@@ -1,4 +1,4 @@
-"""Near-duplicates among short texts: which of many texts are too near to one that must not be trained on.
+"""Near-duplicates among short texts: which texts are too similar to one that must not be trained on.
 
 Two texts are as near as the Jaccard similarity of their sets of shingles, |A ∩ B| / |A ∪ B|, a shingle being four
 characters in a row of the text without case, punctuation and invisible characters. 1.0 is the same wording; at the
@@ -71,7 +71,7 @@ def jaccard(one: str, other: str) -> float:
 
 
 class NearIndex:
-    """`texts` are what must be kept away from; `nearest` finds them among others. Order of `texts` does not matter
+    """`texts` are those to avoid; `nearest` gives the closest of them for other texts. Order of `texts` does not matter
     but for the numbers: of equally near texts the one that sorts first is named. Raises BadInput for a threshold
     outside (0, 1]."""
 

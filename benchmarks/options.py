@@ -1,4 +1,4 @@
-"""What may be chosen of a benchmark: where it lies and what is taken of it."""
+"""The options of a benchmark: where its data is and which part of it is used."""
 
 from __future__ import annotations
 

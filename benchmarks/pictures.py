@@ -1,4 +1,4 @@
-"""Pictures that are read only when somebody looks at them."""
+"""Pictures that are read only when they are needed."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ SPLITS = (*PARTS, "all")
 class PreparedBenchmark(Sequence[Item]):
     """The records of one part, in the file's order, with gold in the words that are trained (labels.training_action).
 
-    The split is by a hash of the first thing that was said: 80 train, 5 validation, 15 test of 100. `kind` is the
-    record's own (cm, cu, psr, ...). Pictures are opened when they are looked at. Raises MissingFile, BadData, BadInput.
+    The split is by a hash of the session's first request: 80 train, 5 validation, 15 test of 100. `kind` is the
+    record's own (cm, cu, psr, ...). Pictures are opened when they are needed. Raises MissingFile, BadData, BadInput.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, split: str = "train") -> None:

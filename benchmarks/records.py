@@ -1,4 +1,4 @@
-"""JSON files that are no tables: read whole, each record checked where it is used, pictures found in folders beside it."""
+"""Benchmarks in JSON files: a file is read whole, each record is checked where it is used, pictures lie in folders beside it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ EMPTY, OTHER_TEXT = "empty request", "another text under the same id"
 
 @dataclass(frozen=True)
 class Read:
-    """What a source gave: candidates in a fixed order, what was left out by reason, and where it all came from."""
+    """The result of reading a source: requests in a fixed order, counts of what was left out by reason, and the source's facts."""
 
     candidates: tuple[TrainingRequest, ...]
     facts: dict[str, Any]  # for the manifest: where, revision, licence, rows
@@ -65,7 +65,7 @@ class Read:
 
 
 def read_requests(card: Card, options: BenchmarkOptions, licence: str = "") -> Read:
-    """One candidate per id, sorted by id, so that the order of rows says nothing. Rows of one id are one request; where
+    """One candidate per id, sorted by id, so that the order of rows does not matter. Rows of one id are one request; where
     their texts differ the first in alphabetical order is taken and the others are counted.
 
     options.text: original | simplified. Raises MissingFile, BadInput, BadData naming file and row.

@@ -1,4 +1,4 @@
-"""Which units of a benchmark are taken."""
+"""Seeded samples of a benchmark's units."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sample_ids(n_total: int, n: int | None, seed: int) -> list[int]:
 
 
 def rank(seed: int, what: object) -> bytes:
-    """A number that looks random, as bytes that sort."""
+    """A pseudo-random rank, as bytes to sort by."""
     return hashlib.sha256(f"{seed}:{what}".encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""What a table's columns must be, checked before a row is read."""
+"""The columns that a table must have, checked before any row is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a published data set: text at once, pictures when they are looked at, from a folder or from the Hub.
+"""Rows of a published data set, from a folder or from the Hub: text at once, pictures when they are needed.
 
 A data set on the Hub, and local parquet, CSV and JSON, are streamed: the columns without pictures of the whole split
 first, then the pictures of the rows that are really used, and no other split. What was streamed is kept as Arrow in the

@@ -1,4 +1,4 @@
-"""What was paid for is kept: entries on disk under the hash of everything that determines them.
+"""A cache of paid results on disk, under the hash of everything that determines them.
 
 An entry is one file: a line with the SHA-256 of the rest, a line of JSON (`meta`), then raw bytes (`blob`). So
 `tail -n +3 <entry> > picture.png` takes a picture out.

@@ -1,4 +1,4 @@
-"""A judge against people, on comparisons: accuracy by each set's own rule, rank correlation, chance-corrected agreement.
+"""Agreement of a judge with human labels on comparisons: accuracy by each set's rule, rank correlation, chance-corrected agreement.
 
 Every number is a cell with its interval (drawn over requests: comparisons of one request stay together), invalid verdicts
 left out and counted. Numbers that depend on which edit is called a (correlations, kappas) are taken over both sides of

@@ -1,4 +1,4 @@
-"""What a judge said beside what people said, one row per comparison."""
+"""The judge's answer beside the human label, one row per comparison."""
 
 from __future__ import annotations
 

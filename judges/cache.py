@@ -1,7 +1,7 @@
-"""What was paid for is kept: replies under the hash of everything that determines them.
+"""A cache of model replies on disk, under the hash of everything that determines a reply.
 
-One append-only file per process, so that shards may share a folder; a line per reply, JSON with its own checksum. What is
-held in memory is where each reply lies, never its text. Nothing is synced to the disk entry by entry: a crash of the
+One append-only file per process, so that shards may share a folder; a line per reply, JSON with its own checksum. Memory
+holds the position of each reply, never its text. Nothing is synced to the disk entry by entry: a crash of the
 machine may cost the last seconds, a killed process at most the line it was writing.
 """
 

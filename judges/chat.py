@@ -1,4 +1,4 @@
-"""Asks a chat model behind the OpenAI-compatible protocol: patiently, within limits and budget, never twice for the same."""
+"""A client of chat models behind the OpenAI-compatible protocol, with retries, rate limits, a budget and a cache."""
 
 from __future__ import annotations
 

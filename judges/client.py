@@ -1,4 +1,4 @@
-"""What every client shares: each question is asked once, its reply is kept, and what was used is counted."""
+"""The base of every client: equal questions are sent once, replies are cached, and usage is counted."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from judges.question import Question, Reply, Sampling, Usage
 
 FROM_CACHE = Usage(cached=1)
 STARTS = 1000  # of keys; more are only made by a rubric that writes a system prompt or a schema per item
-BEGINNING = 100  # characters of a reply that was cut off, told in its reason
+BEGINNING = 100  # characters of a cut-off reply that its reason quotes
 
 
 class CachingClient(ABC):
-    """`judges.question.Client`; safe to use from many threads.
+    """A `judges.question.Client` with a cache; safe to use from many threads.
 
-    Kept: replies, refusals and replies that were cut off, all of which were paid for; not kept: what was given up. A question
-    that is asked again while its first ask is under way waits for that one's reply.
+    Cached are replies, refusals and replies that were cut off, all of which were paid for; questions without any reply are not. An
+    equal question that comes while the first one is under way waits for its reply.
     """
 
     model: str
@@ -56,7 +56,7 @@ class CachingClient(ABC):
             key = self._key(question, sampling, repeat)
         except BadData as error:
             return Reply(None, str(error))
-        if (cached := self._kept(key)) is not None:
+        if (cached := self._from_cache(key)) is not None:
             return cached
         if self._broken is not None:
             raise self._broken
@@ -71,7 +71,7 @@ class CachingClient(ABC):
                 self._cached += 1
             return reply
         try:
-            reply = self._kept(key) or self._asked(key, question, sampling, repeat)
+            reply = self._from_cache(key) or self._call_and_cache(key, question, sampling, repeat)
             mine.set_result(reply)
             return reply
         except BaseException as error:
@@ -116,7 +116,7 @@ class CachingClient(ABC):
             start = self._starts[name] = (question.schema, key)
         return start[1]
 
-    def _kept(self, key: bytes) -> Reply | None:
+    def _from_cache(self, key: bytes) -> Reply | None:
         entry = None if self._cache is None else self._cache.get(key)
         if entry is None:
             return None
@@ -124,7 +124,7 @@ class CachingClient(ABC):
             self._cached += 1
         return Reply(entry["text"], entry["reason"], entry["refused"], entry["cut"], FROM_CACHE)
 
-    def _asked(self, key: bytes, question: Question, sampling: Sampling, repeat: int) -> Reply:
+    def _call_and_cache(self, key: bytes, question: Question, sampling: Sampling, repeat: int) -> Reply:
         if self._cache is not None:
             self._cache.check_writable()
         reply, facts = self._call(question, sampling, repeat)
@@ -139,7 +139,7 @@ class CachingClient(ABC):
 
 
 def cut_reply(text: str, max_tokens: int, usage: Usage) -> tuple[Reply, dict[str, Any]]:
-    """What a client gives back for a reply that max_tokens ended; the whole of it is kept."""
+    """The reply, and the facts to cache, for a text that max_tokens cut off; the whole text is cached."""
     reason = f"the reply was cut off after max_tokens={max_tokens}; it begins {text[:BEGINNING]!r}"
     return Reply(None, reason, False, True, usage), {"cut_text": text}
 

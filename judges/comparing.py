@@ -1,4 +1,4 @@
-"""A model that is shown both edits: asks `pairwise`'s questions, and never makes up a winner."""
+"""A model that compares two edits by the questions of the `pairwise` rubric; an unreadable reply never becomes a winner."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PairwiseJudge(Protocol):
 
 
 class LLMComparison:
-    """`PairwiseJudge` by any client. A reply that cannot be read is asked for once more, then the verdict is invalid; so it
+    """`PairwiseJudge` by any client. An unreadable reply is requested once more, then the verdict is invalid, as it
     is where the service refuses one of the orders. Raises BadInput for what concerns all pairs alike, BudgetSpent."""
 
     def __init__(

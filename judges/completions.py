@@ -1,5 +1,5 @@
-"""The chat-completions protocol: what a request looks like, what a reply means. OpenAI's own service, Google's compatible
-endpoint, vLLM and other servers speak it with small differences."""
+"""The chat-completions protocol: the form of a request and the meaning of a reply. OpenAI's own service, Google's compatible
+endpoint, vLLM and other servers implement it with small differences."""
 
 from __future__ import annotations
 

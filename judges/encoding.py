@@ -1,4 +1,4 @@
-"""Pictures as protocols send them: resized, encoded, named by what they show; each once while it is in use."""
+"""Pictures as judging protocols send them: resized, encoded, and identified by content; each is encoded once while in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form of a reply: one description makes the JSON schema that a service enforces and the reading of what came."""
+"""The form of a reply: one description gives both the JSON schema that a service enforces and the reader of the reply."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def things_mask(scene: Scene, things: list, side: int) -> np.ndarray:
 
 def credits(targets: Targets, done: Subset, after: np.ndarray) -> list[Credit]:
     """One per edit. The credit is the progress made from the picture without the edit to the picture with it, the other
-    edits standing as they were found. A move earns half of its credit by the worse of its two ends (gone there, arrived
+    edits left as they are in the result. A move earns half of its credit by the worse of its two ends (gone there, arrived
     here): copying a thing or losing it is not half a move."""
     hidden = targets.traceless()
     result = []

@@ -1,8 +1,8 @@
-"""What a request asks for, told by a language model: actions of PSR's list, subjects and goals, item by item.
+"""A language model labels what a request asks for: actions of PSR's list, subjects and goals, item by item.
 
 PSR (arXiv 2505.16181) was labelled so by GPT-4o-mini at temperature 0, with actions and subjects; goals are added here, and
-the prompt is our own (judges/prompts/label_edits.txt). A reply that cannot be read is asked for once more, then the
-request has no label and says why; nothing is repaired or guessed.
+the prompt is our own (judges/prompts/label_edits.txt). An unreadable reply is requested once more; then the
+request has no label and a reason. Nothing is repaired or guessed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model as judge: asks a rubric's questions, reads the replies, and never makes up a score."""
+"""A model as judge: sends a rubric's questions and reads the replies; an unreadable reply never becomes a score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNREADABLE = (ValueError, LookupError, TypeError, RecursionError)  # what readin
 
 
 class _Invalid(Exception):
-    """Why a pass has no scores; `final`: the other passes would fare no better."""
+    """Why a pass has no scores; `final`: the other passes would fail as well."""
 
     def __init__(self, reason: str, final: bool = False) -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class _Invalid(Exception):
 
 @dataclass(frozen=True)
 class _Pass:
-    """What is told of one pass in `Verdict.raw`."""
+    """One pass over a rubric's questions: its number, and the replies so far as `Verdict.raw` holds them."""
 
     number: int
     replies: list[dict[str, Any]]
@@ -39,8 +39,8 @@ class _Pass:
 class LLMJudge:
     """`judges.base.Judge` by any client and rubric; blocking, safe to use from many threads.
 
-    sampling, repeats: in place of the rubric's own. A reply that cannot be read (no JSON, a key missing, a value out of its
-    range, cut off) is asked for once more under another repeat number. A pass in which a question still has no readable
+    `sampling` and `repeats` replace the rubric's own. An unreadable reply (no JSON, a key missing, a value out of its range,
+    cut off) is requested once more under another repeat number. A pass in which a question still has no readable
     reply is invalid; the verdict is over the valid passes where they are at least half of all, else invalid. A refusal
     makes the verdict invalid at once.
 

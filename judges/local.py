@@ -1,4 +1,4 @@
-"""Asks a vision-language model in this process: questions of many threads are gathered and generated together."""
+"""A client of a vision-language model in this process: questions of many threads are answered in batches."""
 
 from __future__ import annotations
 

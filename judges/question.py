@@ -1,4 +1,4 @@
-"""What a rubric asks a model, and what comes back. Rubrics know no service, services know no rubric."""
+"""The questions that rubrics put to models, and the replies. Rubrics are independent of services, and services of rubrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.errors import BadData
 
 
 class Unreadable(BadData):
-    """A reply that does not hold what was asked for; it is asked for once more, then the verdict is invalid."""
+    """A reply without the values that the question needs; it is requested once more, then the verdict is invalid."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Usage:
 @dataclass(frozen=True)
 class Reply:
     """`text` is None where `reason` says why: refused by a content filter, given up after bounded retries, or `cut` off by
-    max_tokens (such a reply counts as unreadable: it may be asked for once more)."""
+    max_tokens (such a reply counts as unreadable and may be requested once more)."""
 
     text: str | None
     reason: str = ""
@@ -94,7 +94,7 @@ class Client(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """Of this client so far."""
+        """What this client has used so far."""
         ...
 
 
@@ -109,7 +109,7 @@ class Rubric(Protocol):
     version: str  # changes with any word of its prompts; shown in reports beside the scores
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
-        """Asked for one edit. Raises BadInput where the item lacks what the protocol needs (item.facts)."""
+        """The questions about one edit. Raises BadInput where the item lacks what the protocol needs (item.facts)."""
         ...
 
     def score(self, answers: Mapping[str, Mapping[str, Any]], item: EditSample) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""Staying below a service's limits: requests per minute and tokens per minute, whatever the number of threads."""
+"""Rate limits of a service: requests and tokens per minute, shared by all threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BURST_S = 1.0  # so many seconds' worth may go out at once; services count in sh
 
 class TokenBucket:
     """Holds at most `capacity`, filled with `per_minute`/60 a second. Taking is first come, first served: a taker may bring
-    the level below 0 and is told how long to wait until it is 0 again, so nobody starves and no clock is polled."""
+    the level below 0 and is told how long to wait until it is 0 again, so that no thread starves and none polls a clock."""
 
     def __init__(self, per_minute: float, capacity: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._capacity, self._clock = per_minute / 60, capacity, clock

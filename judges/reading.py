@@ -1,10 +1,10 @@
-"""Reading a model's reply: it says one thing, or it is Unreadable. Nothing is guessed, repaired or filled in.
+"""Reading a model's reply: it has one meaning, or it is Unreadable. Nothing is guessed, repaired or filled in.
 
 Accepted is JSON as the standard has it, in a fence or with prose around it, also with line breaks inside its strings
 (small models write them, and they can mean only one thing). Not accepted, because they mean a broken reply as often as
 a sloppy one: single quotes, trailing commas, a key twice, NaN, numbers in quotes, true for 1, an object cut short.
-Published scripts fall back on a random score or a middle one there (judges.md §1, §6); a reply that cannot be read is
-asked for again and then left out.
+Published scripts fall back on a random score or a middle one there (judges.md §1, §6); an unreadable reply is
+requested again and then left out.
 """
 
 from __future__ import annotations

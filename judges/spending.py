@@ -1,4 +1,4 @@
-"""What calls cost, and the budget that no call may go over."""
+"""What calls cost, and a budget that they must not exceed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the picture would look like with any subset of the wanted edits done, and which subset explains a result best.
 
-A result need not be all or nothing: of "recolour it, then move it" one half may have been done. So the judge asks first
-which edits were done, then credits each edit with the others standing as they were found.
+A result need not be all or nothing: of "recolour it, then move it" one half may have been done. So the judge first determines
+which edits were done, and then credits each edit with the others left as they are in the result.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class RewardSpec:
 
     def total(self, parts: dict[str, float | None]) -> Reward:
         """The weighted mean of `parts`, missing as soon as one component with a weight is missing or no number."""
-        if not self.needs_outcome:  # nobody made a picture: not a missing value, but one that was never asked for
+        if not self.needs_outcome:  # no picture is made, so the value is not needed rather than missing
             parts = {name: value for name, value in parts.items() if name != "outcome"}
         total = mass = 0.0
         for name, weight in self.weights:

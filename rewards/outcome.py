@@ -1,4 +1,4 @@
-"""Reward from the picture itself: carry out the decomposition, let a judge compare the result with what was wanted.
+"""Reward from the edited picture: carry out the decomposition and let a judge score the result against the request.
 
 The answer to "is a decomposition that scores well also one that edits well?" (arXiv 2603.08059 rewards text alone).
 """

@@ -1,8 +1,8 @@
-"""Attention for the CPU and for sequences that share a row, neither changing what is computed.
+"""Attention for the CPU and for packed rows; both compute the same as the plain form.
 
 Grouped attention: transformers copies keys and values once per query head whenever there is a mask (on CUDA the masked
 grouped kernel is slow); the CPU kernel reads them in place, about 7x faster per decoding step at tiny sizes.
-Packed rows: a `AttentionLayout` given to the model's forward as `layout=` says itself who sees whom.
+Packed rows: an `AttentionLayout` given to the model's forward as `layout=` decides which tokens attend to which.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GROUPED = "sdpa_grouped"
 
 
 class AttentionLayout(Protocol):
-    """Who sees whom among the N tokens of one packed row."""
+    """Which of the N tokens of one packed row attend to which."""
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
         """query [1, H, N, D], key and value [1, Hkv, N, D] (positions applied) -> [1, H, N, D]."""
@@ -40,7 +40,7 @@ def grouped_sdpa(
     layout: AttentionLayout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """query [B, H, T, D], key and value [B, Hkv, S, D] -> [B, T, H, D]; what is neither packed nor masked groups on the CPU
+    """query [B, H, T, D], key and value [B, Hkv, S, D] -> [B, T, H, D]; all but packed rows and masked groups on the CPU
     goes to transformers."""
     if layout is not None:
         layer: Any = module.layer_idx
@@ -63,7 +63,7 @@ def use_grouped_attention(model: PreTrainedModel) -> None:
 
 
 def need_packed_rows(model: PreTrainedModel) -> None:
-    """Raise BadInput where a model's attention cannot follow a `AttentionLayout`."""
+    """Raise BadInput where a model's attention cannot follow an `AttentionLayout`."""
     text = model.config.get_text_config()
     if text._attn_implementation != GROUPED:
         raise BadInput(f"packed rows need a model loaded with sdpa attention, not {text._attn_implementation}")

@@ -1,4 +1,4 @@
-"""What a rollout engine takes and gives back, whichever engine it is. Token-in, token-out: ids are never re-rendered."""
+"""The interface of all rollout engines. Token-in, token-out: token ids are never rendered to text and tokenised again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. `temperature` 0 is greedy; `top_p` 1 and `top_k` -1 leave the distribution whole.
+    """How to sample. `temperature` 0 is greedy; `top_p` 1 and `top_k` -1 do not truncate the distribution.
 
     `seed` alone decides the draws: the process's own random state is neither read nor changed. `rows` says which rows of the
     seed's draws the requests take, so that ranks which share a batch draw what one process would; None: 0, 1, 2, ...

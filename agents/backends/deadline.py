@@ -1,4 +1,4 @@
-"""Work that may hang, with the place where it hung in the error."""
+"""Run work that may hang, with a time limit; the error says where it hung."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Progress:
-    """What the work is doing; it says so itself by `at`."""
+    """What the work is doing now; the work reports it by calling `at`."""
 
     def __init__(self, what: str) -> None:
         self.what, self.phase, self.name = what, "starting", ""

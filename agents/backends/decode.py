@@ -1,4 +1,4 @@
-"""Sampling with every distinct beginning computed once.
+"""Sampling in which every distinct prefix is computed once.
 
 The samples of a prompt share one row of keys and values until their tokens differ; then the row is copied. A row's
 numbers depend on its tokens only, so this changes nothing but the work: 2-3x fewer rows for a policy after its

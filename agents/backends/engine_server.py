@@ -1,7 +1,7 @@
 """A rollout engine as a process of its own: `python -m agents.backends.engine_server <socket>`; `remote.py` is its owner.
 
-Messages are pickles behind their length, over a socket that only owner and engine have. The process ends with its owner: the
-socket then says so. It ignores SIGINT and SIGTERM, which schedulers send to every process of a job: the owner decides.
+Messages are length-prefixed pickles over a socket that only owner and engine share. The process ends when its owner does, which
+it sees from the closed socket. It ignores SIGINT and SIGTERM, which schedulers send to every process of a job: the owner decides.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Rollouts in the training process: the reference engine that every other one must agree with.
+"""Rollouts in the training process: the reference engine with which every other one must agree.
 
 The decoding loop is ours, transformers' `generate` costs several milliseconds of Python per token at small sizes. Prompts
-of like length are batched, each prompt's image and text pass once, and so does every beginning that several of its
+of similar length are batched; each prompt's image and text are computed once, and so is every prefix that several of its
 samples share (`agents/backends/decode.py`); finished samples leave the batch.
 """
 
@@ -21,7 +21,7 @@ from editors.onednn import use_onednn
 
 
 class HFBackend:
-    """`Backend` over a VLM that may be the very module under training (then `sync` proves that it is)."""
+    """A `Backend` over a VLM, which may be the module under training itself (`sync` then checks that it is)."""
 
     def __init__(self, vlm: VLM, max_sequences: int = 128) -> None:
         """`max_sequences` samples are decoded together; more is faster and takes more memory for keys and values.

@@ -1,4 +1,4 @@
-"""Values that belong to an object and are forgotten when the object goes: what rollouts and training share of a prompt."""
+"""A cache of values by object, which drops a value when its object is freed: what rollouts and training share of a prompt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Memo(Generic[K, V]):
         self._held[name] = (weakref.ref(key, lambda gone: held.pop(name, None)), value)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Memo[K, V]:
-        """A copied model starts with nothing remembered: its weights will go their own way."""
+        """A copied model starts with an empty cache, since its weights will differ."""
         return Memo()
 
 

@@ -1,4 +1,4 @@
-"""The model's pass over one packed row: many sequences side by side, without padding."""
+"""The model's forward pass over one packed row: many sequences side by side, without padding."""
 
 from __future__ import annotations
 

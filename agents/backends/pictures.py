@@ -1,4 +1,4 @@
-"""What a frozen vision tower saw, kept over a whole run: a data set's pictures come again in every epoch."""
+"""A cache of a frozen vision tower's features for a whole run, since a data set's pictures come again in every epoch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Picture = tuple[Tensor, Tensor]  # patches [N, D] and grid [1, 3]
 class PictureFeatures:
     """Features [tokens, D] of pictures, by their content, in main memory; beyond `mib` the least recently used ones go.
 
-    Every picture passes the tower alone: its features then never depend on what else was asked for, and a resumed run, which
-    remembers nothing, has the same last bits.
+    Every picture passes the tower alone, so that its features never depend on the rest of the batch, and a resumed run, which
+    starts with an empty cache, has the same last bits.
     """
 
     def __init__(self, mib: int) -> None:

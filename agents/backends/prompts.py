@@ -45,8 +45,8 @@ class PromptStore:
         """Image features of each prompt, () for one without pictures; a prompt that comes twice passes once.
 
         A frozen tower (nothing in it requires a gradient) sees each picture once while its prompt lives, or, with `pictures`,
-        once in a run; weights copied into it make the features stale. A tower in training is asked anew every time, with
-        gradient where that is on: optimisers change weights without a trace.
+        once in a run; weights copied into it make the features stale. A tower in training is run every time, with
+        gradient where that is enabled, since an optimiser changes weights without a new version number.
         """
         tower = list(self.vlm.model.model.visual.parameters())
         if any(p.requires_grad for p in tower):

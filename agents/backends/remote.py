@@ -1,5 +1,5 @@
-"""vLLM in a process of its own. When that process dies it is started again, once per request: the weights of the last sync
-are still in their files, and a request carries its seeds, so it is answered as if nothing had happened."""
+"""vLLM in a process of its own. A process that dies is started again, once per request. The weights of the last sync are still
+in their files, and a request carries its seeds, so the answers are the same as without the crash."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Died(Exception):
 
 
 class RemoteEngine:
-    """`VLLMEngine`'s methods over a process that this object owns."""
+    """The methods of `VLLMEngine`, carried out by a process that this object owns."""
 
     def __init__(self, settings: EngineSettings, limit_s: float = 1800.0) -> None:
         """`limit_s`: an engine that takes longer over one request counts as dead. Weights wait in a folder in main memory
@@ -60,7 +60,7 @@ class RemoteEngine:
 
     @property
     def usable(self) -> bool:
-        """Not after `close`."""
+        """False after `close`."""
         return bool(self._held)
 
     @property

@@ -1,4 +1,4 @@
-"""The tiny decomposer's birth: a byte-level BPE tokenizer trained on our own corpus, and a small random Qwen2.5-VL.
+"""The untrained tiny decomposer: a byte-level BPE tokenizer trained on our own corpus, and a small random Qwen2.5-VL.
 
 It is the real class with a small configuration, so that everything after this file is the code that runs the 7B model.
 Two choices make copying names easy for a network this small: text is lower-cased, and every word starts with a space

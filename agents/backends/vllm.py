@@ -18,7 +18,7 @@ from common.errors import BadInput
 
 
 class TokenEngine(Protocol):
-    """What `VLLMBackend` stands on."""
+    """The engine under `VLLMBackend`: `VLLMEngine` in this process, or `RemoteEngine`."""
 
     @property
     def usable(self) -> bool: ...

@@ -182,7 +182,7 @@ class VLLMEngine:
             raise RunFailed("vLLM could not drop its prefix cache: a request was still running")
 
     def sleep(self) -> None:
-        """Hand the GPU's memory to the trainer: weights go to main memory, keys and values are dropped. Not on the CPU."""
+        """Free the GPU's memory for the trainer: weights go to main memory, keys and values are dropped. CPU: no effect."""
         if self.settings.device == "cuda" and self.settings.sleep and not self._asleep:
             self._engine.sleep(level=1)
             self._asleep = {"weights", "kv_cache"}
@@ -194,7 +194,7 @@ class VLLMEngine:
             self._asleep -= set(asleep)
 
     def close(self) -> None:
-        """Stop the engine's loop, for good; its memory goes with the last reference."""
+        """Stop the engine's loop for good; its memory is freed with the last reference."""
         self.usable = self.ready = False
         self._engine.engine_core.shutdown()
 
@@ -203,8 +203,8 @@ _open: weakref.WeakSet[VLLMEngine] = weakref.WeakSet()
 
 
 def close_engines() -> None:
-    """Stop all engines in this process. To be called before a process group is destroyed: theirs stand on it, and vLLM's own
-    end would fail without it."""
+    """Stop all engines in this process. To be called before a process group is destroyed: the engines' own groups depend on it,
+    and vLLM's own shutdown would fail without it."""
     for engine in list(_open):
         if engine.usable:
             engine.close()

@@ -73,8 +73,8 @@ def _start(settings: EngineSettings) -> Any:
 
 
 def _on_cpu(settings: EngineSettings) -> dict[str, Any]:
-    """A prompt is never cut in pieces there: the sampler draws after each piece and would have to turn a seeded generator
-    back, which torch can do on CUDA alone. Small blocks, so that samples share short prompts too. Compiling does not pay."""
+    """No chunked prefill: the sampler draws after each chunk and would have to rewind a seeded generator,
+    which torch can do on CUDA alone. Small blocks, so that samples share short prompts too. Compiling does not pay."""
     return {
         "enforce_eager": True,
         "enable_chunked_prefill": False,
@@ -84,7 +84,7 @@ def _on_cpu(settings: EngineSettings) -> dict[str, Any]:
 
 
 def _known(args: Any, **values: Any) -> dict[str, Any]:
-    """Those settings that this vLLM has; an older one does as if they were given."""
+    """The settings that this version of vLLM knows; older versions behave as if the others were given."""
     return {k: v for k, v in values.items() if k in args.__dataclass_fields__}
 
 

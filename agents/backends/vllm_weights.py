@@ -1,7 +1,7 @@
-"""Where a parameter of the trained model lies inside vLLM's, and reading it back from there.
+"""Where a parameter of the trained model lies in vLLM's model, and how it is read back.
 
 vLLM renames parameters, joins some (q, k, v; gate, up), pads the vocabulary, and on the CPU keeps its matrices in an opaque
-packed form alone. A packed matrix is read by what it does: its product with the identity is the matrix.
+packed form alone. A packed matrix is read by multiplying it with the identity.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ParameterSlice:
 
 
 def parameter_slices(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> dict[str, ParameterSlice]:
-    """Engine place of each parameter of the trained model. Every parameter of the engine must be filled by them.
+    """The slice of the engine's parameters that holds each parameter of the trained model; together they must fill the engine.
 
     Raises RunFailed naming what has no place, or nothing to fill it.
     """

@@ -45,7 +45,7 @@ class PreferencePair:
 
 @dataclass(frozen=True)
 class PreferenceGroup:
-    """Edits of one request. `aspect` names the judge's score that people were asked about. Groups with the same
+    """Edits of one request. `aspect` names the score that the human labels are about. Groups with the same
     `cluster` share a request and are drawn together when an interval is made."""
 
     id: str
