@@ -15,6 +15,7 @@ from experiments.evaluation.load import OVERALL, Column, Section
 from experiments.evaluation.means import aspect_means, average, cell, clusters_of, decomposition_scores, last_turns
 from experiments.evaluation.names import EXTRA_ARMS, arm_name, arm_order
 from experiments.evaluation.rows import fine
+from judges.invalid import too_many_invalid as exceeds_share
 from judges.metrics.summary import summarise_drift
 
 DRIFT = "drift_"  # the keys of one metric with several numbers, which mean something together
@@ -78,7 +79,7 @@ def column_scores(section: Section, column: Column) -> dict[str, Any]:
 def too_many_invalid(column: Column, total: int, judged: int, invalid: int) -> bool:
     """Whether an arm is judged to its end and more verdicts are invalid than the judge allows: what is left would be a biased
     mean, which is no result."""
-    return judged == total and invalid > column.claim.get("max_invalid_share", 1.0) * total
+    return judged == total and exceeds_share(invalid, total, column.claim.get("max_invalid_share", 1.0))
 
 
 def split(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, own: str) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from benchmarks.item import Card, Item
 from benchmarks.preferences.base import EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet, majority
 from common.correlation import fisher_mean, spearman
 from common.errors import BadInput
+from common.resampling import statistic_draws
 from judges import agreement, ratings
 from judges.answers import JudgedPair, answers_from_scores, answers_from_votes, mirrored
 from judges.findings import findings_from_scores, findings_from_votes
@@ -23,6 +25,15 @@ from judges.self_preference import model_shares
 
 CARD = Card("set", "a set", "here", "", "none", "", "", "all", "write it")
 ITEM = Item(id="i", request="do it", gold=())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_resamples() -> Iterator[None]:
+    """200 draws of rank correlations and kappas in place of 2,000: no test here looks at the digits of their intervals."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agreement, "RESAMPLES", 200)
+        patch.setattr(ratings, "statistic_draws", partial(statistic_draws, resamples=200))
+        yield
 
 
 def answer(human: str, margin: float | None, group: str = "", **more: object) -> JudgedPair:
