@@ -1,76 +1,58 @@
-"""The public benchmarks by name. To add one: a file with CARD and load(options), and its line in `_ALL`."""
+"""The public benchmarks by name, for whatever names them without a configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import Any
 
-from benchmarks import (
-    complex_edit,
-    emu_edit,
-    folder,
-    gedit,
-    imgedit,
-    magicbrush,
-    mice_sessions,
-    psr,
-    realedit,
-    risebench,
-    ultraedit,
-)
+from benchmarks.complex_edit import ComplexEdit
+from benchmarks.emu_edit import EmuEdit
+from benchmarks.folder import Folder
+from benchmarks.gedit import GEdit
+from benchmarks.imgedit import ImgEdit
 from benchmarks.item import Benchmark, Card
-from benchmarks.options import BenchmarkOptions
+from benchmarks.magicbrush import MagicBrush
+from benchmarks.mice_sessions import MiceSessions
+from benchmarks.options import PublicBenchmark
+from benchmarks.psr import PSR
+from benchmarks.realedit import RealEdit
+from benchmarks.risebench import RiseBench
+from benchmarks.ultraedit import UltraEdit
 from common.errors import BadInput
 
-_ALL: dict[str, tuple[Card, Callable[[BenchmarkOptions], Benchmark]]] = {
-    "psr": (psr.CARD, psr.load),
-    "realedit": (realedit.CARD, realedit.load),
-    "ultraedit": (ultraedit.CARD, ultraedit.load),
-    "magicbrush": (magicbrush.CARD, magicbrush.load),
-    "emu_edit": (emu_edit.CARD, emu_edit.load),
-    "gedit": (gedit.CARD, gedit.load),
-    "imgedit": (imgedit.CARD, imgedit.load),
-    "complex_edit": (complex_edit.CARD, complex_edit.load),
-    "mice": (mice_sessions.CARD, mice_sessions.load),
-    "risebench": (risebench.CARD, risebench.load),
-    "folder": (folder.CARD, folder.load),
-}
-NAMES = tuple(_ALL)
+CLASSES: tuple[type[PublicBenchmark], ...] = (
+    PSR,
+    RealEdit,
+    UltraEdit,
+    MagicBrush,
+    EmuEdit,
+    GEdit,
+    ImgEdit,
+    ComplexEdit,
+    MiceSessions,
+    RiseBench,
+    Folder,
+)
+NAMES = tuple(c.card.name for c in CLASSES)
 
 
-def load(
-    name: str,
-    *,
-    path: str | None = None,
-    hub: str = "",
-    revision: str | None = None,
-    split: str = "",
-    config: str = "",
-    samples: int | None = None,
-    seed: int = 0,
-    protocol: str = "",
-    language: str = "all",
-    text: str = "",
-    complexity: Sequence[int] = (),
-) -> Benchmark:
-    """A benchmark by name; the options are those of conf/schema.py's BenchmarkConfig, empty ones mean its own default.
+def load(name: str, **options: Any) -> Benchmark:
+    """A benchmark by name; the options are those of `benchmarks.options.PublicBenchmark`.
 
     Reads text, but no picture. Raises BadInput (unknown name or choice), MissingFile (no data, and how to get it), BadData.
     """
-    _, loads = _entry(name)
-    return loads(
-        BenchmarkOptions(path, hub, revision, split, config, samples, seed, protocol, language, text, tuple(complexity))
-    )
+    return _class(name)(name=name, **options).build()
 
 
 def card(name: str) -> Card:
     """The card of a benchmark, without any data. Raises BadInput for an unknown name."""
-    return _entry(name)[0]
+    return _class(name).card
 
 
-def _entry(name: str) -> tuple[Card, Callable[[BenchmarkOptions], Benchmark]]:
-    if name not in _ALL:
-        raise BadInput(f"benchmark={name} is unknown; choose one of {', '.join(NAMES)}")
-    return _ALL[name]
+def _class(name: str) -> type[PublicBenchmark]:
+    for cls in CLASSES:
+        if cls.card.name == name:
+            return cls
+    raise BadInput(f"benchmark={name} is unknown; choose one of {', '.join(NAMES)}")
 
 
-__all__ = ["NAMES", "card", "load"]
+__all__ = ["CLASSES", "NAMES", "card", "load"]

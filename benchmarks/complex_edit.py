@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
 from benchmarks.listed import ListedBenchmark, one_of
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import ANY, PICTURE
 from benchmarks.tables import Table, open_table
@@ -104,4 +104,11 @@ def texts(edit: Any, key: str, names: Sequence[str], where: str) -> tuple[str, .
     raise BadData(f"{where}: edit[{key!r}] should hold texts under {names[0]!r} but holds {str(edit[key])[:120]!r}")
 
 
-__all__ = ["CARD", "COMPLEXITIES", "load", "texts"]
+class ComplexEdit(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "COMPLEXITIES", "load", "texts", "ComplexEdit"]

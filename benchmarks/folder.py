@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import ListedBenchmark
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import PictureFile
 from benchmarks.rows import read_rows
 from benchmarks.sampling import sample_ids, sampling_said
@@ -179,4 +179,11 @@ def _unit(rows: list[_Row]) -> Unit:
     )
 
 
-__all__ = ["CARD", "find_file", "load"]
+class Folder(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "find_file", "load", "Folder"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
 from benchmarks.listed import ListedBenchmark, one_of
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import FLAG, PICTURE, TEXT, optional
 from benchmarks.tables import Table, open_table
@@ -112,4 +112,11 @@ def _item(table: Table, i: int, name: str) -> Item:
     )
 
 
-__all__ = ["CARD", "LANGUAGES", "TASKS", "load"]
+class GEdit(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "LANGUAGES", "TASKS", "load", "GEdit"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed, one_of
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.records import JsonRecord, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData, MissingFile
@@ -150,4 +150,11 @@ def _session(name: str, category: str, said: Sequence[str], source: Opens) -> Un
     )
 
 
-__all__ = ["CARD", "TYPES", "edit_type", "load"]
+class ImgEdit(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "TYPES", "edit_type", "load", "ImgEdit"]

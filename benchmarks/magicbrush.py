@@ -8,7 +8,7 @@ from PIL import Image, ImageChops
 
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import ListedBenchmark, one_of
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import decode
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import INTEGER, PICTURE, TEXT, optional
@@ -144,4 +144,11 @@ def _mask(table: Table, i: int) -> RegionMask | None:
     return RegionMask(mask, table.needed(i, "source_img")) if mask else None
 
 
-__all__ = ["CARD", "COLUMNS", "FINAL", "RegionMask", "load", "region"]
+class MagicBrush(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "COLUMNS", "FINAL", "RegionMask", "load", "region", "MagicBrush"]

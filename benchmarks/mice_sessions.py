@@ -17,7 +17,7 @@ from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed
 from benchmarks.mice_gold import NO_PATTERN, Unmapped, gold_edit
 from benchmarks.mice_records import SPLITS, MiceRecord, find_folder, part_of, published_test, read_records
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import PictureFile
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData, BadInput, MissingFile
@@ -230,4 +230,11 @@ class _Pictures:
         return PictureFile(files[0], f"mice: {session.id}")
 
 
-__all__ = ["CARD", "MiceSession", "MiceTurn", "load", "read_sessions"]
+class MiceSessions(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "MiceSession", "MiceTurn", "load", "read_sessions", "MiceSessions"]

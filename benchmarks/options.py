@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from common.parts import Part, incidental
+
+if TYPE_CHECKING:
+    from benchmarks.item import Benchmark, Card
 
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Fields as in conf/schema.py's BenchmarkConfig; an empty one means the benchmark's own default."""
+    """An empty field means the benchmark's own default."""
 
     path: str | None = None  # folder or file with the data; None: the Hub, or what was kept of it
     hub: str = ""  # Hub id
@@ -22,4 +28,40 @@ class BenchmarkOptions:
     complexity: tuple[int, ...] = ()  # complex_edit: of 1 to 8; empty: all
 
 
-__all__ = ["BenchmarkOptions"]
+@dataclass
+class PublicBenchmark(Part):
+    """A benchmark as a yaml names it: its card, and what may be chosen of it. `open` reads text, but no picture; it raises
+    BadInput, MissingFile (no data, and how to get it), BadData."""
+
+    name: str
+    path: str | None = incidental(None)  # folder or file with the data; null: the Hub, or its cache
+    hub: str = ""  # Hub id
+    revision: str | None = None  # commit of the Hub data set
+    split: str = ""
+    config: str = ""  # configuration of the Hub data set, where it has several
+    samples: int | None = None  # units taken from the whole, by the seed; null: all
+    seed: int = 0
+    protocol: str = ""  # of those with several, e.g. single | multi
+    language: str = "all"  # gedit: en | cn | all
+    text: str = ""  # psr: original | simplified
+    complexity: list[int] = field(default_factory=list)  # complex_edit: of 1 to 8; empty: all
+
+    card: ClassVar[Card]
+
+    @property
+    def place(self) -> str:
+        """Of its folder and column: with its protocol and language, for these are different items."""
+        language = "" if self.language in ("", "all") else self.language
+        return "-".join(word for word in (self.name, self.protocol, language) if word)
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        raise NotImplementedError
+
+    def build(self, tools: Any = None) -> Benchmark:
+        values = {f.name: getattr(self, f.name) for f in fields(BenchmarkOptions)}
+        if (samples := getattr(tools, "samples", None)) is not None:
+            values["samples"] = samples
+        return self.open(BenchmarkOptions(**values | {"complexity": tuple(self.complexity)}))
+
+
+__all__ = ["BenchmarkOptions", "PublicBenchmark"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import ListedBenchmark, one_of
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.sampling import sample_ids, sampling_said
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import open_table
@@ -92,4 +92,11 @@ def load(options: BenchmarkOptions) -> Benchmark:
     return ListedBenchmark(card, ids, make)
 
 
-__all__ = ["CARD", "REQUESTS", "load"]
+class PSR(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "REQUESTS", "load", "PSR"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import listed
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.records import JsonRecord, find_picture, first_file, records, root_of
 from benchmarks.sampling import sampling_said, take
 from common.errors import BadData
@@ -83,4 +83,11 @@ def _item(key: str, record: JsonRecord, folders: tuple[Path, ...]) -> Item:
     return Item(name, record.text("instruction"), (), category, source=source, facts=facts)
 
 
-__all__ = ["CARD", "CATEGORIES", "load"]
+class RiseBench(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "CATEGORIES", "load", "RiseBench"]

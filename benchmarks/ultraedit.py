@@ -10,7 +10,7 @@ from benchmarks.hub import commit_of
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import ListedBenchmark
 from benchmarks.local import all_splits
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.sampling import rank, sample_ids
 from benchmarks.schema import INTEGER, PICTURE, TEXT, optional
 from benchmarks.sources import split_names
@@ -140,4 +140,11 @@ def _id(split: str, row: int, idx: int | None) -> str:
     return f"ultraedit-{split.rpartition(':')[2]}-{row:05d}" + ("" if idx is None else f"-idx{idx}")
 
 
-__all__ = ["CARD", "COLUMNS", "SPLITS_TAKEN", "load", "shares"]
+class UltraEdit(PublicBenchmark):
+    card = CARD
+
+    def open(self, options: BenchmarkOptions) -> Benchmark:
+        return load(options)
+
+
+__all__ = ["CARD", "COLUMNS", "SPLITS_TAKEN", "load", "shares", "UltraEdit"]

@@ -7,50 +7,17 @@ with it. Pretraining (experiments/tiny) and Flow-GRPO (rl/policies/flow.py) trai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from common.errors import BadInput, RunFailed
+from common.errors import RunFailed
 from editors.conditioning import Conditioning
 from editors.geometry import Fit
+from editors.settings import FlowSettings
 from editors.steps import Sigma, ode_step
-
-
-@dataclass(frozen=True)
-class FlowSettings:
-    """What an edit costs and how it is guided."""
-
-    steps: int
-    area: int  # pixels of the working grid, e.g. 1024 * 1024
-    true_cfg: float = 1.0  # classifier-free guidance with a negative prompt, two forwards a step; 1 is off
-    guidance: float | None = None  # embedded guidance of distilled models (FLUX)
-    negative_prompt: str | None = " "
-    batch_size: int = 8
-    max_sequence_length: int = 512  # tokens of an instruction, where the model pads to a fixed length
-    multiple: int = 0  # of the grid's sides, in pixels; 0: the smallest that the model takes
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or self.max_sequence_length < 1:
-            raise BadInput(
-                f"steps ({self.steps}), batch_size ({self.batch_size}) and max_sequence_length ({self.max_sequence_length}) "
-                "must be at least 1"
-            )
-        if not self.true_cfg >= 1:
-            raise BadInput(f"true_cfg={self.true_cfg} would be ignored: it guides above 1, and 1 turns it off")
-        if self.true_cfg > 1 and not self.negative_prompt:
-            raise BadInput(
-                f"true_cfg={self.true_cfg} guides away from a negative prompt and there is none; "
-                'give negative_prompt=" " (one blank), or true_cfg=1 to turn it off'
-            )
-
-    @property
-    def guided(self) -> bool:
-        """Whether every step has a second forward for the negative prompt."""
-        return self.true_cfg > 1
 
 
 class FlowModel(Protocol):
@@ -134,4 +101,4 @@ def check_finite(values: Tensor, what: str) -> None:
         )
 
 
-__all__ = ["FlowModel", "FlowSettings", "check_finite", "sample", "time_of"]
+__all__ = ["FlowModel", "check_finite", "sample", "time_of"]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from common.errors import BadInput
 from editors.conditioning import TextEmbeddings
-from editors.flow import FlowSettings
 from editors.pipeline import Pair, PipelineModel
+from editors.settings import FlowSettings
 
 TRAINED_AREA = 1024 * 1024  # of the published checkpoint, which was trained on the preferred sizes
 

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from common.errors import BadInput
 from editors.conditioning import Conditioning, TextEmbeddings
-from editors.flow import FlowSettings, check_finite
+from editors.flow import check_finite
 from editors.geometry import Fit, fit_to_grid
+from editors.settings import FlowSettings
 from editors.steps import Sigma
 
 PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: its activations are larger than the transformer's

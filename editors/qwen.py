@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from common.errors import BadInput
 from editors.conditioning import TextEmbeddings
-from editors.flow import FlowSettings
 from editors.frames import single_frame
 from editors.pipeline import Pair, PipelineModel
+from editors.settings import FlowSettings
 
 TEXTS_AT_ONCE = 8  # rows through the text encoder, which keeps the hidden states of all its layers
 CONTROL = re.compile(

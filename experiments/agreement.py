@@ -14,7 +14,6 @@ from conf.schema import AgreementConfig
 from experiments.runs.cli import command
 
 FREE_TEXT = ("path", "out")  # keys whose values are taken as they are
-LOCAL = ("vlm", "rrm")  # kinds of judges that load a model in this process
 
 
 def main(config: AgreementConfig) -> None:
@@ -26,7 +25,7 @@ def main(config: AgreementConfig) -> None:
     from experiments.runs.libraries import quiet_libraries
 
     check_config(config)
-    if config.judge.kind in LOCAL:
+    if config.judge.local_model:
         quiet_libraries(config.verbose)
     out = Path(config.out)
     with locked(out):

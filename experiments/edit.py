@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from conf.schema import DecomposerConfig, EditConfig
+from conf.schema import EditConfig
 from experiments.runs.cli import command
 
 FREE_TEXT = ("image", "instruction", "out", "run")  # keys whose values are taken as they are
@@ -23,8 +24,7 @@ def main(config: EditConfig) -> None:
     from editors.geometry import load_image
     from experiments.build.device import use_threads
     from experiments.preflight.editor import missing_editor, missing_editor_memory
-    from experiments.preflight.machine import one_process
-    from experiments.preflight.run import missing_weights
+    from experiments.preflight.machine import missing_of, one_process
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.team import TeamParts
 
@@ -36,7 +36,7 @@ def main(config: EditConfig) -> None:
     clean_request(config.instruction, config.decomposer.max_request_chars)  # an empty one is refused before any loading
     picture = load_image(config.image)
     settings = trained(config)
-    if lacking := [*missing_weights(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
+    if lacking := [*missing_of(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
         raise MissingFile("; ".join(lacking))
     quiet_libraries(config.verbose)
     one_process(config.engine, "experiments.edit")
@@ -66,11 +66,12 @@ def main(config: EditConfig) -> None:
     say(f"picture: {out}\ntrace: {kept}")
 
 
-def trained(config: EditConfig) -> DecomposerConfig:
+def trained(config: EditConfig) -> Any:
     """The decomposer of a run (its own prompt and sizes with its trained weights), or the configured one."""
     if config.run is None:
         return config.decomposer
     from common.errors import MissingFile
+    from conf.parts import with_keys
     from experiments.runs.identity import TRAINED, load_config
 
     folder = Path(config.run) / TRAINED
@@ -79,7 +80,7 @@ def trained(config: EditConfig) -> DecomposerConfig:
         raise MissingFile(
             f"{config.run} has no trained decomposer yet (no folder {TRAINED}/ in it); let its training end first"
         )
-    return replace(settings, checkpoint=str(folder))
+    return with_keys(settings, "decomposer", {"checkpoint": str(folder)})
 
 
 def save_picture(picture, out: Path) -> None:  # type: ignore[no-untyped-def]

@@ -26,7 +26,7 @@ def main(config: PrepareConfig) -> None:
         import datasets
 
         datasets.disable_progress_bars()
-    client = labeller(config) if config.judge.name else None
+    client = labeller(config) if config.judge else None
     if config.dry_run:
         Preparation(config, out, client).run()
         return

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from common.errors import BadInput
+from common.parts import incidental
 from rl.schedule import Cosine, Trapezoid
 
 KL_ESTIMATORS = ("k1", "k2", "k3")
@@ -125,8 +126,8 @@ class SFTConfig(OptimizerConfig):
     micro_batch_size: int = 32  # at most so many examples in one forward pass; does not change the update
     final_lr_share: float = 0.1  # cosine decay ends at this share of lr
     vision: bool = True  # whether the vision tower learns too
-    checkpoint_every: int = 200
-    keep_checkpoints: int = 2
+    checkpoint_every: int = incidental(200)
+    keep_checkpoints: int = incidental(2)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,9 +163,9 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
     max_offpolicy_steps: int = (
         0  # L: while step s trains, rollouts of step s + L are drawn with its weights; 0: synchronous
     )
-    checkpoint_every: int = 5
-    keep_checkpoints: int = 2
-    max_missing_steps: int = 3  # consecutive steps without a single usable reward before the run fails
+    checkpoint_every: int = incidental(5)
+    keep_checkpoints: int = incidental(2)
+    max_missing_steps: int = incidental(3)  # consecutive steps without a single usable reward before the run fails
     sft: SFTConfig = field(default_factory=SFTConfig)  # supervised training before
 
     def __post_init__(self) -> None:

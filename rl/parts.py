@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from common.parts import Part
 from rl.config import GRPOConfig, OptimizerConfig
 from rl.schedule import Schedule
 
@@ -52,7 +53,7 @@ class TextTraining(Protocol):
 
 
 @dataclass
-class GRPO(GRPOConfig):
+class GRPO(GRPOConfig, Part):
     """algo=grpo and its variants, conf/algo/*.yaml."""
 
     def build(self, tools: TextTools) -> TextTraining:

@@ -1,26 +1,156 @@
-"""The samples that a run trains on and is tested on."""
+"""Where requests come from: the sandbox, and the data that a run can train on. The public benchmarks are in benchmarks/."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks.base import EditSample
-from benchmarks.mice import MiceText
-from benchmarks.prepared import PreparedBenchmark
-from benchmarks.sandbox.generate import SandboxBenchmark
-from common.errors import BadInput
-from conf.schema import BenchmarkConfig
+from common.errors import BadInput, MissingFile
+from common.parts import Content, Machine, Part, incidental
+from conf.parts import build
 
-TRAINED_ON = ("sandbox", "mice_text", "prepared")  # benchmarks with gold decompositions
+if TYPE_CHECKING:
+    from benchmarks.base import EditSample
+    from benchmarks.item import Benchmark
+    from benchmarks.sandbox.generate import SandboxBenchmark as Procedural
+
+
+@dataclass(frozen=True)
+class BenchmarkTools:
+    """Sizes of the scale, for benchmarks that make their items."""
+
+    image_size: int
+    test_samples: int
+    test_seed: int
+    samples: int | None = None  # at most so many units; None: as the benchmark says
+    part: str = "test"  # of a benchmark that a run trains on: all | train | validation | test
+
+
+@dataclass
+class SandboxBenchmark(Part):
+    """Procedural scenes whose edits have exact answers."""
+
+    name: str = "sandbox"
+    max_edits: int = 5
+    samples: int | None = None  # when evaluating; null: the scale's test_samples
+
+    trainable = True
+
+    def __post_init__(self) -> None:
+        if self.max_edits < 1:
+            raise BadInput(f"benchmark.max_edits={self.max_edits} cannot be used; give 1 or more")
+
+    def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
+        """Training samples by counter: sample `index` is a function of (seed, index)."""
+        return TrainSamples(_procedural("train", self.max_edits, image_size, seed), None, 1.0, seed)
+
+    def held_out(self, image_size: int, count: int | None, seed: int, part: str = "test") -> list[EditSample]:
+        sandbox = _procedural("test", self.max_edits, image_size, seed)
+        return [sandbox.sample(i) for i in range(200 if count is None else count)]
+
+    def build(self, tools: BenchmarkTools) -> Benchmark:
+        from experiments.evaluation.held_out import SandboxItems
+
+        own = tools.test_samples if self.samples is None else self.samples
+        count = own if tools.samples is None else tools.samples
+        if count < 1:
+            raise BadInput(f"samples={count} cannot be used; give 1 or more")
+        return SandboxItems(count, tools.test_seed, tools.image_size, self.max_edits)
+
+
+@dataclass
+class TextBenchmark(Part):
+    """Decompositions without pictures to edit: trained on, and scored as text."""
+
+    name: str
+    path: str | None = incidental(None)  # folder with the data
+    train_share: float = 1.0  # share of a training batch from this benchmark; the rest is sandbox
+    max_edits: int = 5  # of the sandbox's samples
+
+    card: ClassVar[str]  # of experiments/evaluation/held_out.py
+    text_only = True
+    trainable = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.train_share <= 1:
+            raise BadInput(f"benchmark.train_share={self.train_share} is no share; give 0 to 1")
+
+    def read(self, part: str) -> Sequence[EditSample]:
+        raise NotImplementedError
+
+    def find(self) -> Any:
+        """The folder with the data; MissingFile says how to get it."""
+        raise NotImplementedError
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        try:
+            self.find()
+        except MissingFile as error:
+            yield f"data: {error}"
+
+    def contents(self) -> Iterator[Content]:
+        if self.path:
+            yield Content(Path(self.path), ("**/*.jsonl",))
+
+    def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
+        sandbox = _procedural("train", self.max_edits, image_size, seed)
+        return TrainSamples(sandbox, self.read("train"), self.train_share, seed)
+
+    def held_out(self, image_size: int, count: int | None, seed: int, part: str = "test") -> list[EditSample]:
+        """`count` samples spread evenly over the part where there are more; all of it for None."""
+        data = self.read(part)
+        n = len(data) if count is None else min(count, len(data))
+        return [data[i * len(data) // n] for i in range(n)]
+
+    def build(self, tools: BenchmarkTools) -> Benchmark:
+        from experiments.evaluation.held_out import CARDS, SampleItems
+
+        samples = self.held_out(tools.image_size, tools.samples, tools.test_seed, tools.part)
+        return SampleItems(samples, CARDS[self.card])
+
+
+@dataclass
+class MiceTextBenchmark(TextBenchmark):
+    """Real session turns of MICE-Bench (arXiv 2606.05950), text only."""
+
+    card = "mice_text"
+
+    def read(self, part: str) -> Sequence[EditSample]:
+        from benchmarks.mice import MiceText
+
+        return MiceText(self.path, part)
+
+    def find(self) -> Any:
+        from benchmarks.mice import find_folder
+
+        return find_folder(self.path)
+
+
+@dataclass
+class PreparedBenchmark(TextBenchmark):
+    """The training set that `python -m experiments.prepare` writes."""
+
+    card = "prepared"
+
+    def read(self, part: str) -> Sequence[EditSample]:
+        from benchmarks.prepared import PreparedBenchmark as Prepared
+
+        return Prepared(self.path, part)
+
+    def find(self) -> Any:
+        from benchmarks.prepared import find_folder
+
+        return find_folder(self.path)
 
 
 @dataclass(frozen=True)
 class TrainSamples:
     """Training samples by counter: the benchmark's own, and sandbox ones where its share is below 1."""
 
-    sandbox: SandboxBenchmark
+    sandbox: Procedural
     real: Sequence[EditSample] | None
     share: float
     seed: int
@@ -32,42 +162,61 @@ class TrainSamples:
         return self.sandbox.sample(index)
 
 
-def train_samples(benchmark: BenchmarkConfig, image_size: int, seed: int) -> TrainSamples:
-    """Counter-based: sample `index` is a function of (seed, index)."""
-    sandbox = SandboxBenchmark("train", seed=seed, size=image_size, max_edits=benchmark.max_edits)
-    real: Sequence[EditSample] | None = None
-    if benchmark.name == "mice_text":
-        real = MiceText(benchmark.path, "train")
-    elif benchmark.name == "prepared":
-        real = PreparedBenchmark(benchmark.path, "train")
-    return TrainSamples(sandbox, real, benchmark.train_share, seed)
+def _procedural(split: str, max_edits: int, image_size: int, seed: int) -> Procedural:
+    from benchmarks.sandbox.generate import SandboxBenchmark as Procedural
+
+    return Procedural(split, seed=seed, size=image_size, max_edits=max_edits)
+
+
+def train_samples(benchmark: Any, image_size: int, seed: int) -> Callable[[int], EditSample]:
+    """Counter-based: sample `index` is a function of (seed, index). Raises BadInput as `check_benchmark`."""
+    check_benchmark(benchmark)
+    return benchmark.pool(image_size, seed)
 
 
 def held_out_samples(
-    benchmark: BenchmarkConfig, image_size: int, count: int | None, seed: int, part: str = "test"
+    benchmark: Any, image_size: int, count: int | None, seed: int, part: str = "test"
 ) -> list[EditSample]:
-    """`count` samples never trained on, spread evenly over the part where there are more; all of it for None. Raises
-    BadInput as `check_benchmark`."""
+    """`count` samples never trained on. Raises BadInput as `check_benchmark`."""
     check_benchmark(benchmark)
-    match benchmark.name:
-        case "sandbox":
-            sandbox = SandboxBenchmark("test", seed=seed, size=image_size, max_edits=benchmark.max_edits)
-            return [sandbox.sample(i) for i in range(200 if count is None else count)]
-        case "mice_text" | "prepared":
-            kind = MiceText if benchmark.name == "mice_text" else PreparedBenchmark
-            data: Sequence[EditSample] = kind(benchmark.path, part)
-            n = len(data) if count is None else min(count, len(data))
-            return [data[i * len(data) // n] for i in range(n)]
-    raise AssertionError(benchmark.name)  # check_benchmark
+    return list(benchmark.held_out(image_size, count, seed, part))
 
 
-def check_benchmark(config: BenchmarkConfig) -> None:
+def check_benchmark(benchmark: Any) -> None:
     """BadInput for a benchmark that a run cannot train on."""
-    if config.name not in TRAINED_ON:
+    if not benchmark.trainable:
         raise BadInput(
-            f"benchmark={config.name} is there to evaluate on: `python -m experiments.evaluate run=<run> "
-            f"benchmark={config.name} …`; a run trains on {', '.join(TRAINED_ON[:-1])} or {TRAINED_ON[-1]}"
+            f"benchmark={benchmark.name} is there to evaluate on: `python -m experiments.evaluate run=<run> "
+            f"benchmark={benchmark.name} …`; a run trains on one with gold decompositions, as sandbox, mice_text or prepared"
         )
 
 
-__all__ = ["TrainSamples", "train_samples", "held_out_samples", "check_benchmark"]
+def open_benchmark(benchmark: Any, tools: BenchmarkTools) -> Benchmark:
+    """The items of an evaluation: what the benchmark builds, or its held-out samples. Raises BadInput, MissingFile, BadData."""
+    built = build(benchmark, tools)
+    if hasattr(built, "unit"):
+        return built
+    from benchmarks.item import Card
+    from experiments.evaluation.held_out import SampleItems
+
+    check_benchmark(benchmark)
+    samples = benchmark.held_out(tools.image_size, tools.samples, tools.test_seed, tools.part)
+    name, unknown = benchmark.name, ""
+    card = Card(
+        name, name, unknown, unknown, unknown, tools.part, f"{len(samples)} samples", "as the benchmark says", unknown
+    )
+    return SampleItems(list(samples), card)
+
+
+__all__ = [
+    "BenchmarkTools",
+    "MiceTextBenchmark",
+    "PreparedBenchmark",
+    "SandboxBenchmark",
+    "TextBenchmark",
+    "TrainSamples",
+    "check_benchmark",
+    "held_out_samples",
+    "open_benchmark",
+    "train_samples",
+]

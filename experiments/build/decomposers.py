@@ -2,34 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import BadInput
-from conf.schema import DecomposerConfig, EngineConfig
+from common.parts import Content, Machine, Part, incidental
+from conf.parts import build
 from experiments.build.device import device_of
 
 if TYPE_CHECKING:
-    from agents.backends.base import Backend
+    from agents.backends.base import Backend, ModelRequest
     from agents.backends.vlm import VLM
     from agents.decomposer import Decomposer
+    from benchmarks.base import EditSample
 
 
-def make_vlm(config: DecomposerConfig, engine: EngineConfig, checkpoint: str | Path | None = None) -> VLM:
-    """The decomposer's model, from its own checkpoint or from another folder of the same kind."""
-    from agents.backends.vlm import load_vlm
-
-    if config.dtype not in ("float32", "bfloat16", "float16"):
-        raise BadInput(f"decomposer.dtype={config.dtype} is unknown; choose float32, bfloat16 or float16")
-    return load_vlm(checkpoint or config.checkpoint, config.dtype, device_of(engine))
+@dataclass(frozen=True)
+class DecomposerTools:
+    backend: Backend  # the decomposer's own model
 
 
-def make_decomposer(config: DecomposerConfig, backend: Backend) -> Decomposer:
-    from agents.backends.base import Sampling
-    from agents.decomposer import Decomposer, load_prompt
+@dataclass
+class VLMDecomposer(Part):
+    """A Qwen2.5-VL with a prompt. `load` gives the model that is trained, `to_request` the prompts of samples."""
 
-    sampling = Sampling(config.max_new_tokens, config.temperature)
-    return Decomposer(backend, load_prompt(config.prompt), sampling, config.max_request_chars)
+    name: str
+    checkpoint: str = incidental()  # folder with config.json, *.safetensors, tokenizer, image processor
+    prompt: str = "decompose"  # a file of agents/prompts without .txt, or a path
+    source: str = incidental("")  # how to get the checkpoint, said when it is missing
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    max_new_tokens: int = 96  # of one decomposition
+    temperature: float = 0.0  # when evaluating; 0 is greedy
+    max_request_chars: int = 1000  # a longer request is cut, with a note
+    parameters: float = incidental(0.0)  # how many, for the memory check; 0: not checked
+
+    def __post_init__(self) -> None:
+        for key in ("max_new_tokens", "max_request_chars"):
+            if getattr(self, key) < 1:
+                raise BadInput(f"decomposer.{key}={getattr(self, key)} cannot be used; give 1 or more")
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        folder = Path(self.checkpoint)
+        lacks = [name for name in ("config.json", "*.safetensors") if not any(folder.glob(name))]
+        if lacks:
+            how = f": {self.source}" if self.source else ""
+            yield f"weights of the decomposer {self.name}: no {' and '.join(lacks)} in {folder}{how}"
+
+    def contents(self) -> Iterator[Content]:
+        yield Content(Path(self.checkpoint), ("*.safetensors", "*.json"))
+
+    def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
+        """The model, from its own checkpoint or from another folder of the same kind."""
+        from agents.backends.vlm import load_vlm
+
+        return load_vlm(checkpoint or self.checkpoint, self.dtype, device)
+
+    def to_request(self) -> Callable[[EditSample], ModelRequest]:
+        """What makes a sample the model's input, in training and inference alike."""
+        from agents.decomposer import build_request, load_prompt
+
+        template = load_prompt(self.prompt)
+        return lambda sample: build_request(template, sample, self.max_request_chars)
+
+    def build(self, tools: DecomposerTools) -> Decomposer:
+        from agents.backends.base import Sampling
+        from agents.decomposer import Decomposer, load_prompt
+
+        sampling = Sampling(self.max_new_tokens, self.temperature)
+        return Decomposer(tools.backend, load_prompt(self.prompt), sampling, self.max_request_chars)
 
 
-__all__ = ["make_vlm", "make_decomposer"]
+def make_vlm(part: Any, engine: Any, checkpoint: str | Path | None = None) -> VLM:
+    return part.load(device_of(engine), checkpoint)
+
+
+def make_decomposer(part: Any, backend: Backend) -> Decomposer:
+    return build(part, DecomposerTools(backend))
+
+
+__all__ = ["DecomposerTools", "VLMDecomposer", "make_decomposer", "make_vlm"]

@@ -1,104 +1,257 @@
-"""What changes the pixels."""
+"""What changes the pixels. An editor's libraries are only imported where it is built."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import BadInput
-from conf.schema import ApiConfig, EditorConfig, EngineConfig
+from common.parts import Content, Machine, Part, incidental
+from conf.parts import build
+from editors.settings import FlowSettings
 from experiments.build.device import device_of
+from experiments.preflight import diffusion, services
 
 if TYPE_CHECKING:
     from editors.base import Editor
-    from editors.flow import FlowModel, FlowSettings
+    from editors.flow import FlowModel
 
 
-def make_editor(config: EditorConfig, engine: EngineConfig | None = None, reward_path: bool = False) -> Editor:
+@dataclass(frozen=True)
+class EditorTools:
     """`reward_path`: a score of its pictures trains something, so that what would mislead a judge is refused."""
-    match config.kind:  # an editor's libraries are only imported where it is chosen
-        case "sandbox":
-            from editors.sandbox import SandboxEditor
 
-            return SandboxEditor()
-        case "qwen" | "flux_kontext":
-            return _flow_editor(config, engine or EngineConfig(), reward_path)
-        case "nano_banana":
-            from editors import nano_banana
-
-            return nano_banana.NanoBananaEditor(nano_banana.settings(**_api_settings(config.api)))
-        case "gpt_image":
-            from editors import gpt_image
-
-            return gpt_image.GptImageEditor(gpt_image.settings(**_api_settings(config.api)))
-    raise BadInput(
-        f"editor.kind={config.kind} is unknown; choose sandbox, qwen, flux_kontext, nano_banana or gpt_image"
-    )
+    device: Callable[[], str]
+    reward_path: bool = False
 
 
-def flow_settings(config: EditorConfig) -> FlowSettings:
-    """Raises BadInput for settings that contradict each other."""
-    from editors.flow import FlowSettings
+@dataclass
+class SandboxEditor(Part):
+    """Edits the sandbox's pixels by segmentation."""
 
-    return FlowSettings(
-        steps=config.steps,
-        area=config.area,
-        true_cfg=config.true_cfg,
-        guidance=config.guidance,
-        negative_prompt=config.negative_prompt,
-        batch_size=config.batch_size,
-        max_sequence_length=config.max_sequence_length,
-        multiple=config.multiple,
-    )
+    name: str = "sandbox"
+
+    def build(self, tools: EditorTools) -> Editor:
+        from editors.sandbox import SandboxEditor
+
+        return SandboxEditor()
 
 
-def _flow_editor(config: EditorConfig, engine: EngineConfig, reward_path: bool) -> Editor:
-    import torch
+@dataclass
+class DiffusionEditor(Part):
+    """A pipeline of diffusers. A scale chooses the values of `qwen` and `flux_kontext`: conf/editor/<name>/<scale>.yaml."""
 
-    from editors.fast_gelu import use_fast_gelu
-    from editors.flow_editor import FlowEditor
-    from editors.loading import LoadOptions, load_pipeline
-    from editors.onednn import use_onednn
+    name: str
+    checkpoint: str = incidental()  # folder of the pipeline, or a Hub id (owner/name) in the local Hub cache
+    pipeline: str = ""  # class of the diffusers pipeline; another one in the folder is refused
+    source: str = incidental("")  # how to get the checkpoint, said when it is missing
+    licence: str = incidental("")  # of the checkpoint
+    parameters: float = incidental(0.0)  # of all its models, for the memory check; 0: not checked
+    largest: float = incidental(0.0)  # parameters of its largest model: with offload=model it alone is on the GPU
+    steps: int = 8
+    true_cfg: float = 1.0  # classifier-free guidance: above 1 every step has a second forward
+    negative_prompt: str | None = " "  # guidance leads away from it; one blank is none in particular
+    guidance: float | None = None  # input of models that were distilled with guidance (published FLUX)
+    area: int = 4096  # pixels of the working grid; pictures are brought there and back
+    multiple: int = 0  # of the grid's sides, pixels; 0: the smallest that the model takes
+    batch_size: int = 8  # pictures edited together
+    max_sequence_length: int = 512  # tokens to which FLUX pads an instruction
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    offload: Literal["none", "model", "sequential"] = "none"  # what waits in main memory while it is not needed
+    device_map: str | None = None  # balanced: spread over all GPUs
+    lora: str | None = None  # file, folder or Hub id
+    lora_weight_name: str | None = None  # the file in it
+    lora_scale: float = 1.0
+    cache_threshold: float = 0.0  # above 0: FirstBlockCache, an approximation; never in one arm of a comparison alone
+    vae_tiling: bool = False  # less memory, seams; refused where a reward looks at the picture
+    compile: bool = False
+    allow_download: bool = incidental(False)
 
-    settings = flow_settings(config)
-    options = LoadOptions(
-        dtype=config.dtype,
-        device=device_of(engine),
-        offload=config.offload,
-        device_map=config.device_map,
-        lora=config.lora,
-        lora_weight_name=config.lora_weight_name,
-        lora_scale=config.lora_scale,
-        lightning=config.lightning,
-        cache_threshold=config.cache_threshold,
-        vae_tiling=config.vae_tiling,
-        compile=config.compile,
-        allow_download=config.allow_download,
-    )
-    pipe = load_pipeline(config.checkpoint, config.kind, options)
-    if not config.compile:  # a compiler chooses its own kernels
-        for part in pipe.components.values():
-            if isinstance(part, torch.nn.Module):
-                use_onednn(part)
-                use_fast_gelu(part)
-    model: FlowModel
-    if config.kind == "qwen":
+    kind: ClassVar[str] = ""  # of editors.checkpoint.CLASSES
+    local_model = True
+    has_pipeline = True
+    lightning: ClassVar[bool] = False
+    condition_area: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        self.flow_settings()
+
+    def flow_settings(self) -> FlowSettings:
+        """Raises BadInput for settings that contradict each other."""
+        return FlowSettings(
+            steps=self.steps,
+            area=self.area,
+            true_cfg=self.true_cfg,
+            guidance=self.guidance,
+            negative_prompt=self.negative_prompt,
+            batch_size=self.batch_size,
+            max_sequence_length=self.max_sequence_length,
+            multiple=self.multiple,
+        )
+
+    def missing(self, machine: Machine) -> Iterable[str]:
+        return diffusion.missing_files(self)
+
+    def missing_memory(self, machine: Machine, beside: float, device: str) -> Iterable[str]:
+        return diffusion.missing_memory(self, machine, beside, device)
+
+    def contents(self) -> Iterable[Content]:
+        yield Content(self.checkpoint, ("**/*.safetensors", "**/*.json"))
+
+    def settings(self) -> Mapping[str, Any]:
+        return {
+            key: getattr(self, key) for key in ("checkpoint", "steps", "true_cfg", "guidance", "area", "dtype", "lora")
+        }
+
+    def model(self, pipe: Any) -> FlowModel:
+        """The flow model over a loaded pipeline."""
+        raise NotImplementedError
+
+    def lean(self, pipe: Any) -> None:
+        """Make the transformer cheaper on a CPU, without changing what it computes."""
+
+    def build(self, tools: EditorTools) -> Editor:
+        import torch
+
+        from editors.fast_gelu import use_fast_gelu
+        from editors.flow_editor import FlowEditor
+        from editors.loading import LoadOptions, load_pipeline
+        from editors.onednn import use_onednn
+
+        options = LoadOptions(
+            dtype=self.dtype,
+            device=tools.device(),
+            offload=self.offload,
+            device_map=self.device_map,
+            lora=self.lora,
+            lora_weight_name=self.lora_weight_name,
+            lora_scale=self.lora_scale,
+            lightning=self.lightning,
+            cache_threshold=self.cache_threshold,
+            vae_tiling=self.vae_tiling,
+            compile=self.compile,
+            allow_download=self.allow_download,
+        )
+        pipe = load_pipeline(self.checkpoint, self.kind, options)
+        if not self.compile:  # a compiler chooses its own kernels
+            for component in pipe.components.values():
+                if isinstance(component, torch.nn.Module):
+                    use_onednn(component)
+                    use_fast_gelu(component)
+            if options.device == "cpu" and self.cache_threshold == 0:
+                self.lean(pipe)
+        return FlowEditor(self.model(pipe), reward_path=tools.reward_path)
+
+
+@dataclass
+class QwenEditor(DiffusionEditor):
+    """Qwen-Image-Edit (arXiv 2508.02324) and the Plus line."""
+
+    # pixels of the picture that Qwen Plus shows its text encoder; null: its own 384 x 384
+    condition_area: int | None = None  # type: ignore[misc]
+    vision_positions: bool = False  # two-dimensional positions in the text encoder, which diffusers 0.42 leaves out
+    lightning: bool = False  # type: ignore[misc]  # the schedule of the Lightning LoRAs; with them, 4 or 8 steps and true_cfg=1
+
+    kind = "qwen"
+
+    def model(self, pipe: Any) -> FlowModel:
         from editors.qwen import QwenModel
 
-        model = QwenModel(pipe, settings, config.vision_positions, config.condition_area)
-    else:
+        return QwenModel(pipe, self.flow_settings(), self.vision_positions, self.condition_area)
+
+
+@dataclass
+class KontextEditor(DiffusionEditor):
+    """FLUX.1 Kontext (arXiv 2506.15742)."""
+
+    kind = "flux_kontext"
+
+    def lean(self, pipe: Any) -> None:
         from editors.flux_cpu import lean_on_cpu
+
+        lean_on_cpu(pipe.transformer)
+
+    def model(self, pipe: Any) -> FlowModel:
         from editors.flux_kontext import KontextModel
 
-        if options.device == "cpu" and not config.compile and config.cache_threshold == 0:
-            lean_on_cpu(pipe.transformer)
-        model = KontextModel(pipe, settings)
-    return FlowEditor(model, reward_path=reward_path)
+        return KontextModel(pipe, self.flow_settings())
 
 
-def _api_settings(config: ApiConfig) -> dict[str, Any]:
-    given = {k: v for k, v in vars(config).items() if v not in ("", {})}  # what is empty keeps the provider's default
-    return given | ({"cache": Path(config.cache)} if config.cache else {})
+@dataclass
+class ApiOptions:
+    """How an editor behind a paid HTTP interface is asked (editors/api.py)."""
+
+    model: str = ""  # the service's own name
+    base_url: str = ""
+    key_env: str = incidental("")  # the environment variable that holds the key
+    key_help: str = incidental("see its provider")  # how to get one
+    timeout_s: float = incidental(180.0)  # of one whole exchange
+    tries: int = incidental(5)  # per edit, the first included
+    concurrency: int = incidental(4)  # requests under way at a time
+    cache: str = incidental("")  # folder; what was paid for is kept there
+    parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
+    organization: str = incidental("")  # gpt_image only
+
+    def given(self) -> dict[str, Any]:
+        """What is not empty; the rest keeps the provider's default."""
+        values = {k: v for k, v in asdict(self).items() if v not in ("", {}) and k != "key_help"}
+        return values | ({"cache": Path(self.cache)} if self.cache else {})
 
 
-__all__ = ["make_editor", "flow_settings"]
+@dataclass
+class ServiceEditor(Part):
+    """An editor behind a paid HTTP interface."""
+
+    name: str
+    api: ApiOptions = field(default_factory=ApiOptions)
+    licence: str = incidental("")
+
+    def __post_init__(self) -> None:
+        for key in ("tries", "concurrency"):
+            if getattr(self.api, key) < 1:
+                raise BadInput(f"editor.api.{key}={getattr(self.api, key)} cannot be used; give 1 or more")
+
+    def missing(self, machine: Machine) -> Iterable[str]:
+        return services.missing_key(self, machine)
+
+    def missing_room(self, machine: Machine, calls: int) -> Iterable[str]:
+        return services.missing_room(self, machine, calls)
+
+    def settings(self) -> Mapping[str, Any] | None:
+        return {"model": self.api.model, **self.api.parameters} if self.api.model else None
+
+
+@dataclass
+class NanoBananaEditor(ServiceEditor):
+    def build(self, tools: EditorTools) -> Editor:
+        from editors import nano_banana
+
+        return nano_banana.NanoBananaEditor(nano_banana.settings(**self.api.given()))
+
+
+@dataclass
+class GptImageEditor(ServiceEditor):
+    def build(self, tools: EditorTools) -> Editor:
+        from editors import gpt_image
+
+        return gpt_image.GptImageEditor(gpt_image.settings(**self.api.given()))
+
+
+def make_editor(part: Any, engine: Any = None, reward_path: bool = False) -> Editor:
+    """`engine` says on which device; `reward_path`: a score of its pictures trains something."""
+    return build(part, EditorTools(lambda: device_of(engine or Part()), reward_path))
+
+
+__all__ = [
+    "ApiOptions",
+    "DiffusionEditor",
+    "EditorTools",
+    "GptImageEditor",
+    "KontextEditor",
+    "NanoBananaEditor",
+    "QwenEditor",
+    "SandboxEditor",
+    "make_editor",
+]

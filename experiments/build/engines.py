@@ -2,75 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from common.errors import BadInput
-from conf.schema import EngineConfig, LauncherConfig
-from rl.config import GRPOConfig, OptimizerConfig
-from rl.schedule import Schedule
+from common.parts import Machine, Part, incidental
+from conf.parts import build
 
 if TYPE_CHECKING:
+    from rl.config import OptimizerConfig
     from rl.engine.base import Engine
     from rl.policies.base import Policy
+    from rl.schedule import Schedule
 
 B = TypeVar("B")
 
 
+@dataclass(frozen=True)
+class EngineTools:
+    policy: Callable[[], Any]  # makes the policy that is trained; a sharded engine calls it within its own context
+    optimizer: OptimizerConfig
+    schedule: Schedule  # of the learning rate
+
+
+@dataclass
+class TorchEngine(Part):
+    """Plain torch on one device."""
+
+    name: str = "torch"
+    device: Literal["auto", "cpu", "cuda"] = incidental("auto")
+    threads: int = 1  # of torch in each process, fixed: another number gives other last bits
+
+    distributed = False
+    whole_weights = True  # one process holds every weight as a whole
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise BadInput(f"engine.threads={self.threads} cannot be used; give 1 or more")
+
+    def check(self, launcher: Any, dtype: str) -> None:
+        """BadInput where launcher or dtype do not go with this engine."""
+        if launcher.processes * launcher.nodes > 1 or launcher.several:
+            raise BadInput(f"engine={self.name} is one process; launcher={launcher.name} needs engine=deepspeed")
+
+    def build(self, tools: EngineTools) -> Engine[Any]:
+        from rl.engine.torch import TorchEngine as Torch
+
+        return Torch(tools.policy(), tools.optimizer, tools.schedule)
+
+
+@dataclass
+class DeepSpeedEngine(TorchEngine):
+    """ZeRO over several processes, or in one. Results are equal up to rounding, whatever is sharded."""
+
+    name: str = "deepspeed"
+    # ZeRO: 0 nothing is sharded, 1 moments and fp32 weights, 2 gradients too, 3 all weights too
+    stage: Literal[0, 1, 2, 3] = incidental(2)
+    offload_optimizer: bool = incidental(False)  # moments and fp32 weights in main memory
+    gather_mib: int = incidental(256)  # stage 3: weights that are whole at a time when rollouts get them
+    timeout_s: float = incidental(1800.0)  # a process that waits longer for another one fails instead of hanging
+
+    distributed = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.offload_optimizer and self.stage == 0:
+            raise BadInput("engine.offload_optimizer needs engine.stage 1, 2 or 3: stage 0 shards nothing")
+        if self.gather_mib < 1 or not self.timeout_s > 0:
+            raise BadInput(f"engine.gather_mib={self.gather_mib}, engine.timeout_s={self.timeout_s} must be positive")
+
+    @property
+    def whole_weights(self) -> bool:  # type: ignore[override]
+        return self.stage != 3
+
+    def check(self, launcher: Any, dtype: str) -> None:
+        if dtype == "float16" or (dtype == "bfloat16" and self.stage == 0):
+            raise BadInput(
+                f"decomposer.dtype={dtype}: engine=deepspeed trains float32, or bfloat16 at engine.stage 1, 2 or 3"
+            )
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        if not machine.has_package("deepspeed"):
+            yield "package deepspeed, for engine=deepspeed: make extra-deepspeed"
+
+    def build(self, tools: EngineTools) -> Engine[Any]:
+        from rl.engine.deepspeed import DeepSpeedEngine as DeepSpeed
+
+        return DeepSpeed(
+            tools.policy,
+            tools.optimizer,
+            tools.schedule,
+            self.stage,
+            self.offload_optimizer,
+            self.gather_mib << 20,
+            self.timeout_s,
+        )
+
+
 def make_engine(
-    engine: EngineConfig, policy: Callable[[], Policy[B]], optimizer: OptimizerConfig, schedule: Schedule
+    engine: Any, policy: Callable[[], Policy[B]], optimizer: OptimizerConfig, schedule: Schedule
 ) -> Engine[B]:
     """`policy` reads the start weights, anew for every frozen copy of a sharded engine."""
-    match engine.name:
-        case "torch":
-            from rl.engine.torch import TorchEngine
-
-            return TorchEngine(policy(), optimizer, schedule)
-        case "deepspeed":
-            from rl.engine.deepspeed import DeepSpeedEngine
-
-            return DeepSpeedEngine(
-                policy,
-                optimizer,
-                schedule,
-                engine.stage,
-                engine.offload_optimizer,
-                engine.gather_mib << 20,
-                engine.timeout_s,
-            )
-    raise BadInput(f"engine={engine.name} is unknown; choose torch or deepspeed")
+    return build(engine, EngineTools(policy, optimizer, schedule))
 
 
-def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: GRPOConfig, dtype: str = "float32") -> None:
+def check_engine(engine: Any, launcher: Any, algo: Any, dtype: str = "float32") -> None:
     """Refuse settings of engine and launcher that contradict each other, before anything is loaded."""
-    if engine.name == "torch" and (engine.stage or engine.offload_optimizer):
-        raise BadInput("engine.stage and engine.offload_optimizer belong to engine=deepspeed")
-    if engine.stage not in (0, 1, 2, 3):
-        raise BadInput(f"engine.stage={engine.stage}: ZeRO has the stages 0, 1, 2 and 3")
-    if engine.offload_optimizer and engine.stage == 0:
-        raise BadInput("engine.offload_optimizer needs engine.stage 1, 2 or 3: stage 0 shards nothing")
-    if engine.name == "deepspeed" and (dtype == "float16" or (dtype == "bfloat16" and engine.stage == 0)):
-        raise BadInput(
-            f"decomposer.dtype={dtype}: engine=deepspeed trains float32, or bfloat16 at engine.stage 1, 2 or 3"
-        )
-    if engine.gather_mib < 1 or not engine.timeout_s > 0:
-        raise BadInput(f"engine.gather_mib={engine.gather_mib}, engine.timeout_s={engine.timeout_s} must be positive")
-    if launcher.processes < 1 or launcher.restarts < 0:
-        raise BadInput(f"launcher.processes={launcher.processes} must be 1 or more, launcher.restarts 0 or more")
-    if launcher.name == "local" and launcher.processes > 1:
-        raise BadInput("launcher=local is one process; for more use launcher=torchrun")
-    if launcher.name != "local" and engine.name != "deepspeed":
-        raise BadInput(f"engine={engine.name} is one process; launcher={launcher.name} needs engine=deepspeed")
-    host, _, port = launcher.rendezvous.rpartition(":")
-    if launcher.nodes < 1 or (launcher.nodes > 1) != bool(host and port.isdigit()):
-        raise BadInput(
-            f"launcher.nodes={launcher.nodes}, launcher.rendezvous='{launcher.rendezvous}': several machines need both, "
-            "the latter as host:port of this one"
-        )
-    if launcher.nodes > 1 and (launcher.name != "torchrun" or launcher.restarts):
-        raise BadInput(
-            "several machines need launcher=torchrun and launcher.restarts=0: the same command goes on instead"
-        )
+    launcher.check()
+    engine.check(launcher, dtype)
     if launcher.processes * launcher.nodes > algo.prompts_per_step:
         raise BadInput(
             f"{launcher.processes} processes on {launcher.nodes} machines cannot share "
@@ -78,4 +118,4 @@ def check_engine(engine: EngineConfig, launcher: LauncherConfig, algo: GRPOConfi
         )
 
 
-__all__ = ["make_engine", "check_engine"]
+__all__ = ["DeepSpeedEngine", "EngineTools", "TorchEngine", "check_engine", "make_engine"]

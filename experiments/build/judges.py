@@ -1,176 +1,312 @@
-"""From a judge's configuration to a judge of pictures, whichever kind it is."""
+"""Who scores edited pictures, and what answers questions: one class for each way of asking."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import BadInput, ImageEditError, MissingFile
-from conf.schema import EngineConfig, JudgeConfig, RolloutsConfig
+from common.parts import Machine, Part, incidental
+from conf.parts import build, part_field
 from experiments.build.device import device_of
-from judges.base import Judge
-from judges.cache import ReplyCache
-from judges.chat import ChatClient, ChatSettings
-from judges.llm import LLMJudge
-from judges.question import Client, Rubric, Sampling
-from judges.spending import Prices
+from experiments.build.rollouts import AutoRollouts, make_backend
+from judges.base import Judge, Verdict
+from judges.question import Client, Rubric, Sampling, Usage
 
 if TYPE_CHECKING:
-    from agents.backends.base import Backend
+    from PIL import Image
 
-KINDS = ("sandbox", "chat", "vlm", "rrm")
+    from agents.backends.base import Backend
+    from benchmarks.base import EditSample
+
 VLLM_TOKENS, VLLM_CACHE_GIB = 16384, 8.0  # two large pictures, a rubric and its answer; keys and values of a batch
 
 
-def make_judge_of(
-    config: JudgeConfig,
-    engine: EngineConfig,
-    rubric: Rubric,
-    cache: Path,
-    budget: float | None = None,
-    retry: bool = False,
-) -> Judge:
-    """The judge with this rubric (the sandbox's has its own). Replies are kept in `cache`; `budget` in dollars is for the
-    calls of this object; with `retry` replies that made no verdict are asked for anew. A local model is loaded when
-    something is not in the cache.
+@dataclass(frozen=True)
+class JudgeTools:
+    """`rubric` is the judging protocol; replies are kept in `cache`; `budget` in dollars is for the calls of this object;
+    with `retry` replies that made no verdict are asked for anew."""
 
-    Raises BadInput for settings that cannot work, MissingFile where a checkpoint is not there.
-    """
-    if config.kind == "sandbox":
+    rubric: Callable[[], Rubric]
+    cache: Path
+    device: Callable[[], str]
+    budget: float | None = None
+    retry: bool = False
+
+
+@dataclass
+class SandboxJudge(Part):
+    """Measures pixels against the gold edits; no model, no key."""
+
+    name: str = "sandbox"
+    max_invalid_share: float = incidental(
+        0.05
+    )  # of verdicts; above it the run fails instead of reporting a biased mean
+
+    exact = True
+
+    def build(self, tools: JudgeTools) -> Judge:
         from judges.sandbox import SandboxJudge
 
         return SandboxJudge()
-    client = make_client(config, engine, cache, budget)
-    return LLMJudge(client, rubric, sampling_of(config, rubric.sampling), config.repeats, retry)
 
 
-def check_judge_of_run(config: JudgeConfig) -> None:
-    """BadInput for what `judge_of_run` refuses, known before anything is trained."""
-    if config.kind not in KINDS or config.rubric not in (None, "paper"):
-        what = f"judge={config.name}" if config.rubric in (None, "paper") else f"judge.rubric={config.rubric}"
+@dataclass
+class NoJudge(Part):
+    """No verdicts: pictures, and metrics that need no judge."""
+
+    name: str = "none"
+
+    verdicts = False
+
+
+@dataclass
+class AskingJudge(Part):
+    """A model that is asked by a rubric (the benchmark's own, or that of `rubric=`); `client` answers any question."""
+
+    name: str
+    model: str = ""  # pinned, dated name where the service has one; a folder or Hub id of a local model
+    max_invalid_share: float = incidental(
+        0.02
+    )  # of verdicts; above it the run fails instead of reporting a biased mean
+    repeats: int | None = None  # passes over all questions; null: the rubric's own
+    temperature: float | None = None  # null: the rubric's own
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int = 0
+    rubric: Any = part_field()  # the judging protocol; null: the benchmark's own
+    concurrency: int = incidental(16)  # requests under way at a time
+    cache: str = incidental("")  # folder; replies are kept there. Empty: ${paths.outputs}/cache/judge
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise BadInput(f"judge.concurrency={self.concurrency} cannot be used; give 1 or more")
+
+    def sampling(self, own: Sampling) -> Sampling:
+        """The protocol's own, with what the configuration sets."""
+        given = {key: getattr(self, key) for key in ("temperature", "top_p", "max_tokens")}
+        return replace(own, seed=self.seed, **{k: v for k, v in given.items() if v is not None})
+
+    def share(self, processes: int) -> Any:
+        return replace(self, concurrency=max(1, self.concurrency // processes))
+
+    def client(self, tools: JudgeTools) -> Client:
+        """Raises BadInput for settings that cannot work, MissingFile where a checkpoint is not there."""
+        raise NotImplementedError
+
+    def build(self, tools: JudgeTools) -> Judge:
+        from judges.llm import LLMJudge
+
+        rubric = tools.rubric()
+        return LLMJudge(self.client(tools), rubric, self.sampling(rubric.sampling), self.repeats, tools.retry)
+
+
+@dataclass
+class ChatJudge(AskingJudge):
+    """A service with the chat interface of OpenAI."""
+
+    keys: list[str] = incidental(list)  # environment variables it cannot work without; the first one is sent
+    key_help: str = incidental("see its provider")  # how to get one
+    base_url: str = incidental("")
+    structured: bool = True  # send the JSON schema where the service offers structured output
+    extra: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
+    requests_per_minute: float = incidental(0.0)  # 0: no limit of our own
+    tokens_per_minute: float = incidental(0.0)
+    timeout_s: float = incidental(120.0)  # of one whole exchange
+    tries: int = incidental(6)  # per question, the first included
+    price_in: float = incidental(0.0)  # dollars per million tokens
+    price_out: float = incidental(0.0)
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        for key in self.keys:
+            if not machine.has_key(key):
+                yield f"key {key} in the environment, for judge={self.name}: {self.key_help}"
+
+    def share(self, processes: int) -> Any:
+        return replace(
+            super().share(processes),
+            requests_per_minute=self.requests_per_minute / processes,
+            tokens_per_minute=self.tokens_per_minute / processes,
+        )
+
+    def client(self, tools: JudgeTools) -> Client:
+        from judges.cache import ReplyCache
+        from judges.chat import ChatClient, ChatSettings
+        from judges.spending import Prices
+
+        if not self.model or not self.base_url:
+            raise BadInput(f"judge={self.name} needs judge.model and judge.base_url (https://host/v1)")
+        settings = ChatSettings(
+            base_url=self.base_url,
+            key_env=self.keys[0] if self.keys else "",
+            model=self.model,
+            structured=self.structured,
+            extra=dict(self.extra),
+            concurrency=self.concurrency,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+            timeout_s=self.timeout_s,
+            tries=self.tries,
+            prices=Prices(self.price_in, self.price_out),
+            budget=tools.budget,
+        )
+        return ChatClient(settings, ReplyCache(tools.cache))
+
+
+@dataclass
+class LocalJudge(AskingJudge):
+    """A vision-language model on this machine; it is loaded when something is not in the cache."""
+
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    source: str = incidental("")  # how to get the checkpoint, said when it is missing
+
+    local_model = True
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        try:
+            self.checkpoint()
+        except ImageEditError as error:
+            yield str(error)
+
+    def checkpoint(self) -> Path:
+        """The folder: named itself, or by its Hub id in the local hub cache."""
+        from editors.checkpoint import find_folder
+
+        if not self.model:
+            raise BadInput(f"judge={self.name} needs judge.model: a folder, or a Hub id")
+        try:
+            folder = find_folder(self.model)
+        except MissingFile as error:
+            raise MissingFile(f"the model of judge={self.name} is missing: {self.source or error}") from None
+        if not (folder / "config.json").is_file():
+            how = f": {self.source}" if self.source else ""
+            raise MissingFile(f"the model of judge={self.name} is missing: no config.json in {folder}{how}")
+        return folder
+
+    def client(self, tools: JudgeTools) -> Client:
+        from judges.cache import ReplyCache
+        from judges.local import LocalClient, folder_identity
+
+        folder, device = self.checkpoint(), tools.device()
+
+        def load() -> Backend:
+            from agents.backends.vlm import load_vlm
+
+            rollouts = AutoRollouts(batch_size=self.concurrency, max_tokens=VLLM_TOKENS, cache_gib=VLLM_CACHE_GIB)
+            return make_backend(rollouts, load_vlm(folder, self.dtype, device))
+
+        identity = f"{folder_identity(folder)} {self.dtype} {device}"
+        return LocalClient(load, self.model, identity, ReplyCache(tools.cache), self.concurrency)
+
+
+@dataclass
+class RewardModelJudge(LocalJudge):
+    """The reasoning reward model (arXiv 2604.27505)."""
+
+    def checkpoint(self) -> Path:
+        if not self.model:
+            raise MissingFile(
+                f"judge={self.name} needs the checkpoint of a reward model, and none is named; {self.source}"
+            )
+        return super().checkpoint()
+
+
+@dataclass(frozen=True)
+class PlainJudge:
+    """A user's judge that has only `judge(before, after, sample)`: asked one at a time, for nothing."""
+
+    inner: Any
+    concurrency: int = 1
+    usage: Usage = Usage()
+
+    def judge(self, before: Image.Image, after: Image.Image, sample: EditSample, /) -> Verdict:
+        return self.inner.judge(before, after, sample)
+
+
+def make_judge_of(judge: Any, tools: JudgeTools) -> Judge:
+    """Raises BadInput for settings that cannot work, MissingFile where a checkpoint is not there."""
+    built = build(judge, tools)
+    if not callable(getattr(built, "judge", None)):
+        raise BadInput(f"judge={judge.name} gives no verdicts: its class has no method judge(before, after, sample)")
+    return built if hasattr(built, "concurrency") and hasattr(built, "usage") else PlainJudge(built)
+
+
+def judge_tools(
+    judge: Any, engine: Any, outputs: str | Path, default: str, budget: float | None = None, retry: bool = False
+) -> JudgeTools:
+    """`default` is the name of the rubric where the judge names none."""
+    return JudgeTools(
+        lambda: rubric_of(judge, default), cache_of(judge, outputs), lambda: device_of(engine), budget, retry
+    )
+
+
+def cache_of(judge: Any, outputs: str | Path) -> Path:
+    """Where the replies of this judge are kept."""
+    return Path(getattr(judge, "cache", "") or Path(outputs) / "cache" / "judge")
+
+
+def rubric_of(judge: Any, default: str) -> Rubric:
+    """The judge's own rubric, or that of this name. Raises BadInput for an unknown name."""
+    from judges.rubrics import make_rubric
+
+    own = getattr(judge, "rubric", None)
+    if own is None or isinstance(own, str):
+        return make_rubric(own or default)
+    return build(own)
+
+
+def takes_rubric(judge: Any) -> bool:
+    """Whether it asks by a rubric; others have criteria of their own."""
+    return hasattr(judge, "rubric")
+
+
+def check_judge_of_run(judge: Any) -> None:
+    """BadInput for a judge that cannot score a run's own arms, or an outcome reward; known before anything is trained."""
+    what = "" if judge.verdicts else f"judge={judge.name}"
+    if takes_rubric(judge) and judge.rubric is not None and rubric_of(judge, "paper").name != "paper":
+        what = f"judge.rubric={rubric_of(judge, 'paper').name}"
+    if what:
         raise BadInput(
             f"{what} cannot score a run, whose tables have the aspects of the rubric paper; `python -m experiments.evaluate "
             "run=<folder> arms=all` takes any judge and rubric"
         )
 
 
-def judge_of_run(config: JudgeConfig, engine: EngineConfig, outputs: Path) -> Judge:
-    """A model as the judge of a run's own arms, or of an outcome reward: by the paper's rubric, whose aspects its tables
-    have. Replies are kept in `judge.cache`, so that a resumed run asks nothing twice.
-
-    Raises BadInput for another rubric or no judge at all, and as `make_judge_of`.
-    """
-    from judges.rubrics import make_rubric
-
-    check_judge_of_run(config)
-    return make_judge_of(config, engine, make_rubric("paper"), Path(config.cache or outputs / "cache" / "judge"))
+def make_judge(judge: Any, engine: Any, outputs: str | Path) -> Judge:
+    """The judge of a run's own arms, or of an outcome reward: by the paper's rubric, whose aspects its tables have. Replies
+    are kept, so that a resumed run asks nothing twice. Raises as `make_judge_of`, BadInput for no judge at all."""
+    check_judge_of_run(judge)
+    return make_judge_of(judge, judge_tools(judge, engine, outputs, "paper"))
 
 
-def missing_judge(judge: JudgeConfig) -> list[str]:
-    """Checkpoints that are not there; nothing is loaded or asked."""
-    if judge.kind in ("vlm", "rrm"):
-        try:
-            checkpoint_of(judge)
-        except ImageEditError as error:
-            return [str(error)]
-    return []
+def make_client(judge: Any, engine: Any, cache: Path, budget: float | None = None) -> Client:
+    """What answers questions, for everything that asks a model. Raises as `make_judge_of`."""
+    client = getattr(judge, "client", None)
+    if client is None:
+        raise BadInput(f"judge={judge.name} asks no model; choose one that does, for example judge=gpt4o or judge=vlm")
+    return client(JudgeTools(_no_rubric, cache, lambda: device_of(engine), budget))
 
 
-def make_client(config: JudgeConfig, engine: EngineConfig, cache: Path, budget: float | None = None) -> Client:
-    """What answers questions, for judges and for everything else that asks a model. Raises as `make_judge_of`."""
-    match config.kind:
-        case "chat":
-            return ChatClient(chat_settings(config, budget), ReplyCache(cache))
-        case "vlm" | "rrm":
-            return _local(config, engine, cache)
-    raise BadInput(
-        f"judge.kind={config.kind} asks no model; choose {' or '.join(KINDS[1:])} (kinds: {', '.join(KINDS)})"
-    )
-
-
-def sampling_of(config: JudgeConfig, sampling: Sampling) -> Sampling:
-    """The protocol's own, with what the configuration sets."""
-    given: Mapping[str, Any] = {k: getattr(config, k) for k in ("temperature", "top_p", "max_tokens")}
-    return replace(sampling, seed=config.seed, **{k: v for k, v in given.items() if v is not None})
-
-
-def chat_settings(config: JudgeConfig, budget: float | None) -> ChatSettings:
-    if not config.model or not config.base_url:
-        raise BadInput(f"judge={config.name} needs judge.model and judge.base_url (https://host/v1)")
-    return ChatSettings(
-        base_url=config.base_url,
-        key_env=config.keys[0] if config.keys else "",
-        model=config.model,
-        structured=config.structured,
-        extra=dict(config.extra),
-        concurrency=config.concurrency,
-        requests_per_minute=config.requests_per_minute,
-        tokens_per_minute=config.tokens_per_minute,
-        timeout_s=config.timeout_s,
-        tries=config.tries,
-        prices=Prices(config.price_in, config.price_out),
-        budget=budget,
-    )
-
-
-def checkpoint_of(config: JudgeConfig) -> Path:
-    """The folder of a local judge: named itself, or by its Hub id in the local hub cache."""
-    from editors.checkpoint import find_folder
-
-    if not config.model:
-        if config.kind == "rrm":
-            raise MissingFile(
-                f"judge={config.name} needs the checkpoint of a reward model, and none is named; {config.source}"
-            )
-        raise BadInput(f"judge={config.name} needs judge.model: a folder, or a Hub id")
-    try:
-        folder = find_folder(config.model)
-    except MissingFile as error:
-        raise MissingFile(f"the model of judge={config.name} is missing: {config.source or error}") from None
-    if not (folder / "config.json").is_file():
-        how = f": {config.source}" if config.source else ""
-        raise MissingFile(f"the model of judge={config.name} is missing: no config.json in {folder}{how}")
-    return folder
-
-
-def _local(config: JudgeConfig, engine: EngineConfig, cache: Path) -> Client:
-    from experiments.build.rollouts import make_backend
-    from judges.local import LocalClient, folder_identity
-
-    if config.dtype not in ("float32", "bfloat16", "float16"):
-        raise BadInput(f"judge.dtype={config.dtype} is unknown; choose float32, bfloat16 or float16")
-    folder, device = checkpoint_of(config), device_of(engine)
-
-    def load() -> Backend:
-        from agents.backends.vlm import load_vlm
-
-        rollouts = RolloutsConfig(
-            name="auto", batch_size=config.concurrency, max_tokens=VLLM_TOKENS, cache_gib=VLLM_CACHE_GIB
-        )
-        return make_backend(rollouts, load_vlm(folder, config.dtype, device))
-
-    identity = f"{folder_identity(folder)} {config.dtype} {device}"
-    return LocalClient(load, config.model, identity, ReplyCache(cache), config.concurrency)
-
-
-def make_judge(config: JudgeConfig, engine: EngineConfig, outputs: str) -> Judge:
-    """The judge of a run's own arms and of outcome rewards. Raises BadInput for a judge that cannot score a run."""
-    if config.kind != "sandbox":
-        return judge_of_run(config, engine, Path(outputs))
-    from judges.sandbox import SandboxJudge
-
-    return SandboxJudge()
+def _no_rubric() -> Rubric:
+    raise BadInput("a client has no rubric")
 
 
 __all__ = [
-    "KINDS",
-    "checkpoint_of",
-    "judge_of_run",
+    "AskingJudge",
+    "ChatJudge",
+    "JudgeTools",
+    "LocalJudge",
+    "NoJudge",
+    "RewardModelJudge",
+    "SandboxJudge",
+    "cache_of",
+    "check_judge_of_run",
+    "judge_tools",
     "make_client",
     "make_judge",
     "make_judge_of",
-    "missing_judge",
-    "sampling_of",
+    "rubric_of",
+    "takes_rubric",
 ]

@@ -2,34 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from conf.schema import RewardConfig, RunConfig
+from common.errors import BadInput
+from common.parts import Part
+from conf.parts import build
 from experiments.build.editors import make_editor
 from experiments.build.judges import make_judge
 
 if TYPE_CHECKING:
+    from agents.editing import EditingAgent
     from agents.sequencer import Sequencer
-    from rewards.compose import RewardSpec
+    from conf.schema import RunConfig
+    from judges.base import Judge
     from rl.text_rollouts import RewardFn
 
 
-def make_reward(config: RewardConfig) -> RewardSpec:
-    from rewards.compose import RewardSpec
+@dataclass(frozen=True)
+class RewardTools:
+    """What a reward may use besides the completions; editor and judge are only loaded when they are called for."""
 
-    return RewardSpec.from_weights({k: float(v) for k, v in vars(config.weights).items()})
+    sequencer: Sequencer
+    editing: Callable[[], EditingAgent]
+    judge: Callable[[], Judge]
 
 
-def reward_function(spec: RewardSpec, config: RunConfig, sequencer: Sequencer) -> RewardFn:
-    """What GRPO calls; the picture is only made and judged where the reward asks for it."""
+@dataclass
+class RewardWeights:
+    """Relative weights of the components (normalised to sum 1). Any of them can be set: reward.weights.action=0.5"""
+
+    format: float = 0.0
+    action: float = 0.0
+    subject: float = 0.0
+    goal: float = 0.0
+    linked: float = 0.0
+    soft: float = 0.0
+    exact: float = 0.0
+    outcome: float = 0.0
+
+
+@dataclass
+class WeightedReward(Part):
+    """A weighted mean of the components of rewards/compose.py."""
+
+    name: str
+    weights: RewardWeights = field(default_factory=RewardWeights)
+
+    def __post_init__(self) -> None:
+        values = vars(self.weights)
+        if min(values.values()) < 0 or not 0 < sum(values.values()) < float("inf"):
+            raise BadInput(f"reward.weights={values} cannot be used; give finite numbers of 0 or more, one above 0")
+
+    @property
+    def pictures(self) -> bool:  # type: ignore[override]
+        return self.weights.outcome > 0
+
+    def build(self, tools: RewardTools) -> RewardFn:
+        from rewards.compose import RewardSpec
+        from rewards.outcome import OutcomeReward
+
+        spec = RewardSpec.from_weights(vars(self.weights))
+        outcome = None
+        if spec.needs_outcome:
+            outcome = OutcomeReward(tools.sequencer, tools.editing(), tools.judge())
+        return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
+
+
+def reward_function(config: RunConfig, sequencer: Sequencer) -> RewardFn:
+    """What GRPO calls. Values of a user's reward may be plain numbers, or None for one that could not be computed."""
     from agents.editing import EditingAgent
-    from rewards.outcome import OutcomeReward
+    from rewards.compose import Reward
 
-    outcome = None
-    if spec.needs_outcome:
-        editing = EditingAgent(make_editor(config.editor, config.engine, reward_path=True), config.execution.name)
-        outcome = OutcomeReward(sequencer, editing, make_judge(config.judge, config.engine, config.paths.outputs))
-    return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
+    def editing() -> EditingAgent:
+        return EditingAgent(make_editor(config.editor, config.engine, reward_path=True), config.execution.name)
+
+    tools = RewardTools(sequencer, editing, lambda: make_judge(config.judge, config.engine, config.paths.outputs))
+    function = build(config.reward, tools)
+
+    def reward(samples: Sequence[Any], texts: Sequence[str], seeds: Sequence[int]) -> list[Any]:
+        values = function(samples, texts, seeds)
+        return [v if hasattr(v, "total") else Reward(None if v is None else float(v), {}) for v in values]
+
+    return reward
 
 
-__all__ = ["make_reward", "reward_function"]
+__all__ = ["RewardTools", "RewardWeights", "WeightedReward", "reward_function"]

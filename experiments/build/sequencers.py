@@ -3,29 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from common.errors import BadInput
-from conf.schema import SequencerConfig
+from common.parts import Part
+from conf.parts import build
 
 if TYPE_CHECKING:
     from agents.backends.base import Backend
+    from agents.sequencer import RulesSequencer as Rules
     from agents.sequencer import Sequencer
+    from agents.vlm_sequencer import VLMSequencer as VLM
 
 
-def make_sequencer(config: SequencerConfig, backend: Callable[[], Backend]) -> Sequencer:
+@dataclass(frozen=True)
+class SequencerTools:
+    """`backbone` loads the untrained decomposer's model; call it only where a model is needed."""
+
+    backbone: Callable[[], Backend]
+
+
+@dataclass
+class RulesSequencer(Part):
+    name: str = "rules"
+
+    def build(self, tools: SequencerTools) -> Rules:
+        from agents.sequencer import RulesSequencer as Rules
+
+        return Rules()
+
+
+@dataclass
+class VLMSequencer(Part):
+    """The decomposer's backbone before RL, prompted to put the sub-requests in order."""
+
+    prompt: str  # a file of agents/prompts without .txt, or a path
+    name: str = "vlm"
+    max_new_tokens: int = 256
+
+    own_backbone = True
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise BadInput(f"sequencer.max_new_tokens={self.max_new_tokens} cannot be used; give 1 or more")
+
+    def build(self, tools: SequencerTools) -> VLM:
+        from agents.backends.base import Sampling
+        from agents.decomposer import load_prompt
+        from agents.vlm_sequencer import VLMSequencer as VLM
+
+        return VLM(tools.backbone(), load_prompt(self.prompt), Sampling(self.max_new_tokens, 0.0))
+
+
+def make_sequencer(part: Any, backend: Callable[[], Backend]) -> Sequencer:
     """`backend` gives the untrained backbone, and is only called where a model is needed."""
-    from agents.backends.base import Sampling
-    from agents.decomposer import load_prompt
-    from agents.sequencer import RulesSequencer
-    from agents.vlm_sequencer import VLMSequencer
-
-    match config.name:
-        case "rules":
-            return RulesSequencer()
-        case "vlm":
-            return VLMSequencer(backend(), load_prompt(config.prompt), Sampling(config.max_new_tokens, 0.0))
-    raise BadInput(f"sequencer={config.name} is unknown; choose rules or vlm")
+    return build(part, SequencerTools(backend))
 
 
-__all__ = ["make_sequencer"]
+__all__ = ["RulesSequencer", "SequencerTools", "VLMSequencer", "make_sequencer"]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from benchmarks.item import Benchmark
 from common.errors import BadInput
 from common.files import read_json
+from experiments.build.judges import rubric_of as protocol_of
+from experiments.build.judges import takes_rubric
 from experiments.evaluation.claims import claim, has_rows, write_changed
 from experiments.evaluation.decomposing import check_gold
 from experiments.evaluation.editing import check_pictures
@@ -18,7 +20,6 @@ from experiments.evaluation.names import CALLS, arm_order
 from experiments.evaluation.shares import held
 from experiments.evaluation.spec import EvaluationSpec, benchmark_identity
 from experiments.runs.identity import digest_folder
-from judges.rubrics import make_rubric
 
 ANOTHER = "choose another out=<folder>, or label=<name> to have both in one table"
 
@@ -95,14 +96,14 @@ def _claim_judge(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> 
     if not spec.judged:
         return
     judge = spec.used.judge
-    if judge.kind == "sandbox" and not any(i.gold for i in benchmark.unit(0)):
+    if judge.exact and not any(i.gold for i in benchmark.unit(0)):
         raise BadInput(
             f"judge={judge.name} compares with exact answers, which benchmark={spec.benchmark_name} does not have; "
             "choose another judge, or judge=none for pictures alone"
         )
     rubric = rubric_of(spec, benchmark)
     if rubric:
-        make_rubric(rubric)  # an unknown one is refused before anything is edited
+        protocol_of(judge, rubric)  # an unknown one is refused before anything is edited
     folder = layout.judge(judge_label(spec, benchmark))
     values = {"label": judge_label(spec, benchmark), **judge_settings(judge, rubric)}
     claim(folder, values, "verdicts", "give judge.name=<another>")
@@ -111,7 +112,7 @@ def _claim_judge(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> 
 
 def rubric_of(spec: EvaluationSpec, benchmark: Benchmark) -> str:
     judge = spec.used.judge
-    return "" if judge.kind == "sandbox" else judge.rubric or benchmark.card.rubric
+    return protocol_of(judge, benchmark.card.rubric).name if takes_rubric(judge) else ""
 
 
 def judge_label(spec: EvaluationSpec, benchmark: Benchmark) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchmarks.item import Benchmark, Item
+from experiments.build.metrics import check_metrics, make_metrics
 from experiments.evaluation import decomposing, equal_calls
 from experiments.evaluation.chains import Block
 from experiments.evaluation.claiming import (
@@ -28,7 +29,7 @@ from experiments.evaluation.judging import Judging, open_tasks
 from experiments.evaluation.layout import TRACES, Key, Layout
 from experiments.evaluation.listing import Listing
 from experiments.evaluation.makers import FolderMaker, Maker, TeamMaker, VariantMaker
-from experiments.evaluation.measuring import Measure, check_metrics, make_measure, measure, unmeasured
+from experiments.evaluation.measuring import Measure, measure, unmeasured
 from experiments.evaluation.names import ARMS, CALLS
 from experiments.evaluation.phases import Phase, phase
 from experiments.evaluation.shares import Share
@@ -198,7 +199,7 @@ class Evaluator:
         judge = self.judge_of(self.rubric, self.label, share)
         began = time.monotonic()
         with self._phase(f"verdicts, {self.label}", share, len(tasks)) as b:
-            exact = self.spec.used.judge.kind == "sandbox"
+            exact = self.spec.used.judge.exact
             return Judging(self.layout, self.label, self.benchmark, judge, share, exact).run(
                 tasks, lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))
             )
@@ -256,7 +257,7 @@ def open_evaluator(
     metrics = None
     if spec.metrics.names:
         check_metrics(spec.metrics)
-        metrics = lambda: make_measure(spec.metrics)  # noqa: E731
+        metrics = lambda: make_metrics(spec.metrics)  # noqa: E731
     return Evaluator(spec, open_benchmark(spec), judge, metrics, parts, on_phase)
 
 

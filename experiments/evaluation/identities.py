@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from common.errors import MissingFile
-from conf.schema import JudgeConfig, RunConfig
-from experiments.build.judges import sampling_of
+from conf.parts import part_values
+from conf.schema import RunConfig
+from experiments.build.judges import rubric_of
 from experiments.runs.identity import digest_folder, identity
-from judges.rubrics import make_rubric
-
-JUDGING = (
-    "name",
-    "kind",
-    "model",
-    "repeats",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "seed",
-    "structured",
-    "extra",
-    "dtype",
-)
 
 
 def arm_settings(used: RunConfig) -> dict[str, dict[str, Any]]:
@@ -59,21 +44,20 @@ def editor_digest(used: RunConfig) -> str | None:
     """A digest of an editor's checkpoint, also where it is named by a Hub id; None for an editor without one."""
     from editors.checkpoint import find_folder
 
-    if not used.editor.checkpoint:
-        return None
-    folder = find_folder(used.editor.checkpoint, used.editor.allow_download)
-    return digest_folder(folder, ("**/*.safetensors", "**/*.json"))
+    download = getattr(used.editor, "allow_download", False)
+    digests = [digest_folder(find_folder(c.folder, download), c.patterns) for c in used.editor.contents()]
+    return " ".join(digests) or None
 
 
-def judge_settings(judge: JudgeConfig, rubric: str) -> Mapping[str, Any]:
+def judge_settings(judge: Any, rubric: str) -> Mapping[str, Any]:
     """What decides a verdict: the settings that are used in the end, also where they are the protocol's own, and the hash of
     its prompts. How fast or how often a service is asked, and what it costs, is no part of it."""
-    values = asdict(judge)
-    settings = {k: values[k] for k in JUDGING} | {"rubric": rubric}
+    values = part_values(judge, defining=True)
+    settings = {k: v for k, v in values.items() if k != "rubric"} | {"rubric": rubric}
     if not rubric:
         return settings
-    protocol = make_rubric(rubric)
-    sampling = sampling_of(judge, protocol.sampling)
+    protocol = rubric_of(judge, rubric)
+    sampling = judge.sampling(protocol.sampling)
     own = {k: getattr(sampling, k) for k in ("temperature", "top_p", "top_k", "max_tokens", "seed")}
     repeats = protocol.repeats if judge.repeats is None else judge.repeats
     return settings | own | {"repeats": repeats, "prompts": protocol.version}

@@ -16,7 +16,6 @@ from experiments.evaluation.layout import CLAIM, LOCKS
 from experiments.evaluation.load import RESULTS, Section, is_evaluation, load, made_from
 from experiments.evaluation.pending import all_measured, check, remaining
 from experiments.evaluation.scores import scores, times
-from experiments.evaluation.settings import editor_settings
 from experiments.evaluation.shares import held
 from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.spec import EvaluationSpec
@@ -108,7 +107,7 @@ def about(spec: EvaluationSpec) -> dict[str, Any]:
     return {
         "scale": used.scale.name,
         "editor": used.editor.name,
-        "editor_settings": editor_settings(used.editor),
+        "editor_settings": used.editor.settings(),
         **trained,
         "execution": used.execution.name,
         "seed": used.scale.test_seed if spec.trained is None else used.seed,

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
 from benchmarks.item import Benchmark, Item
-from common.errors import MissingFile
 from common.jsonl import read_jsonl
-from conf.schema import MetricsConfig
 from experiments.evaluation.layout import Key, Layout
 from experiments.evaluation.pictures import open_picture
 from experiments.evaluation.rows import RowFile, fine, key_of, read_rows
 from experiments.evaluation.shares import Share
-
-if TYPE_CHECKING:
-    from judges.metrics import Weights
 
 
 class Measure(Protocol):
@@ -59,26 +54,4 @@ def measure(
             on_progress(done)
 
 
-def make_measure(config: MetricsConfig) -> Measure:
-    """The metrics of the configuration. Raises MissingFile for weights that are not there."""
-    from judges.metrics import make_metrics
-
-    return make_metrics(config.names, config.device, weights(config))
-
-
-def check_metrics(config: MetricsConfig) -> None:
-    """Raises BadInput for an unknown metric, MissingFile for weights that are not there; nothing is loaded."""
-    from judges.metrics import missing_metric_weights
-
-    if missing := missing_metric_weights(config.names, weights(config)):
-        lines = "\n".join(f"  - {line}" for line in missing)
-        raise MissingFile(f"metrics={config.name} cannot be measured here; missing:\n{lines}")
-
-
-def weights(config: MetricsConfig) -> Weights:
-    from judges.metrics import Weights
-
-    return Weights(config.clip, config.dino, config.lpips)
-
-
-__all__ = ["Measure", "check_metrics", "make_measure", "measure", "unmeasured"]
+__all__ = ["Measure", "measure", "unmeasured"]

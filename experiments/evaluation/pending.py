@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from common.errors import MissingFile, RunFailed
+from conf.parts import with_keys
 from experiments.evaluation.evaluator import Evaluator
 from experiments.evaluation.judge_parts import missing_for_judge
 from experiments.evaluation.judging import open_tasks
@@ -40,13 +40,13 @@ def check(work: Evaluator) -> bool:
 def _missing_parts(work: Evaluator, arms: Sequence[str], texts: Sequence[str]) -> list[str]:
     """What editing and decomposing need and this machine lacks; pictures made elsewhere need nothing."""
     from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
-    from experiments.preflight.run import missing_rollouts, missing_weights
+    from experiments.preflight.machine import missing_of
 
     used, kinds = work.spec.used, {a.rpartition("/")[2] for a in arms} & set(ARMS)
     lacking: list[str] = []
     if kinds - {"editor"} or texts:
-        lacking += missing_weights(replace(used.decomposer, checkpoint=str(work.spec.start)))
-        lacking += missing_rollouts(used.rollouts)
+        start = with_keys(used.decomposer, "decomposer", {"checkpoint": str(work.spec.start)})
+        lacking += missing_of(start, used.rollouts)
     if kinds:
         lacking += [*missing_editor(used.editor), *missing_editor_memory(used), *missing_cache_room(used)]
     return lacking

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.errors import BadInput, MissingFile
+from conf.parts import with_keys
 from conf.schema import EvaluateConfig, RunConfig
-from experiments.evaluation.held_out import CARDS
 from experiments.evaluation.names import ARMS, WHEN
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec, check
@@ -26,15 +26,15 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
     MissingFile for what cannot be evaluated."""
     run = None if config.run.strip().lower() in NONE else Path(config.run)
     if run is None:
-        used = composed([w for w in words if _group(w) in (*GROUPS, "paths")])
+        used = composed([w for w in words if _group(w) in (*GROUPS, "paths") or w.startswith("hydra.searchpath")])
         start, trained = Path(used.decomposer.checkpoint), None
     else:
         used, start, trained = _of_run(run, config, words)
     if config.samples is not None and config.samples < 1:
         raise BadInput(f"samples={config.samples} cannot be used; give 1 or more")
     arms, everything = chosen_arms(config, trained is not None)
-    own = used.benchmark.name in CARDS  # a benchmark that runs train on, which has gold decompositions
-    text_only = own and CARDS[used.benchmark.name].text_only
+    own = used.benchmark.trainable  # a benchmark that runs train on, which has gold decompositions
+    text_only = used.benchmark.text_only
     if not arms and not config.pictures:
         _refuse_unused(words, text_only)
     if config.editor_calls is not None and not (arms and everything and run is not None):
@@ -55,7 +55,7 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
         editor_calls=calls,
         pictures=Path(config.pictures) if config.pictures else None,
         label=config.label,
-        samples=config.samples if config.samples is not None else used.benchmark.samples,
+        samples=config.samples if config.samples is not None else getattr(used.benchmark, "samples", None),
         part=config.part,
         chunk=config.chunk if config.chunk is not None else used.scale.chunk if own else CHUNK,
         share=Share(config.shard, config.shards),
@@ -83,7 +83,7 @@ def _of_run(run: Path, config: EvaluateConfig, words: Sequence[str]) -> tuple[Ru
     used = replace(swapped(settings, words), launcher=config.launcher)
     if any(_group(w) == "rollouts" for w in words):
         used = replace(used, rollouts=config.rollouts)
-    if not any(_group(w) == "engine" for w in words) and used.engine.name != "torch":
+    if not any(_group(w) == "engine" for w in words) and used.engine.distributed:
         used = replace(used, engine=config.engine)  # an evaluation is no training in several processes
     if not chosen_arms(config, True)[0] and not any(w.startswith("benchmark=") for w in words):
         used = replace(used, benchmark=config.benchmark)  # the command's own default
@@ -119,36 +119,27 @@ def swapped(trained: RunConfig, words: Sequence[str]) -> RunConfig:
     """The run's configuration with what the command line names in it: another choice of a group (`editor=qwen`, with the
     settings of the run's own scale), or single keys of a choice (`editor.steps=4`)."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from omegaconf import OmegaConf
 
     parsed = OverridesParser.create().parse_overrides(list(words))
     given = [(o, *o.key_or_group.partition(".")[::2], word) for o, word in zip(parsed, words, strict=True)]
-    chosen = {group for _, group, key, _ in given if group in SWAPPED and not key}
-    own = [word for _, group, _, word in given if group in {*chosen, "paths"}]
+    chosen = {group.partition("/")[0] for _, group, key, _ in given if group.partition("/")[0] in SWAPPED and not key}
+    own = [word for _, group, _, word in given if group.partition("/")[0] in {*chosen, "paths"}]
     fresh = composed([f"scale={trained.scale.name}", *own]) if chosen else trained
     parts = {group: getattr(fresh if group in chosen else trained, group) for group in SWAPPED}
     for override, group, key, _ in given:
         if group in SWAPPED and group not in chosen:
-            node = OmegaConf.structured(parts[group])
-            OmegaConf.update(node, key, override.value())
-            parts[group] = OmegaConf.to_object(node)
+            if group == "execution":
+                parts[group] = replace(parts[group], **{key: override.value()})
+            else:
+                parts[group] = with_keys(parts[group], group, {key: override.value()})
     return replace(trained, **parts)
 
 
 def composed(words: Sequence[str]) -> RunConfig:
     """The configuration of `python -m experiments.run` with these words, also from within a command. Raises BadInput."""
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-
     from experiments.runs.cli import compose, typed
 
-    if not GlobalHydra.instance().is_initialized():
-        return typed(compose("run", list(words)))
-    try:
-        return typed(hydra.compose("run", list(words)))  # every command has the same configuration folder
-    except HydraException as error:
-        raise BadInput(f"{' '.join(words)} do not go together: {' '.join(str(error).split())}") from error
+    return typed(compose("run", list(words)))
 
 
 def given_words() -> list[str]:
@@ -159,7 +150,7 @@ def given_words() -> list[str]:
 
 
 def _group(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~").partition(".")[0]
+    return word.partition("=")[0].lstrip("+~").partition(".")[0].partition("/")[0]
 
 
 __all__ = ["chosen_arms", "composed", "given_words", "resolve", "swapped"]

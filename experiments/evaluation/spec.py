@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.item import Benchmark
 from common.errors import BadInput, MissingFile
-from conf.schema import MetricsConfig, RunConfig
-from experiments.evaluation.held_out import CARDS, SampleItems, SandboxItems
+from conf.parts import part_values
+from conf.schema import RunConfig
+from experiments.build.benchmarks import BenchmarkTools
+from experiments.build.benchmarks import open_benchmark as open_part
+from experiments.build.metrics import MetricSet
 from experiments.evaluation.names import ARMS
 from experiments.evaluation.shares import Share
 
@@ -33,7 +36,7 @@ class EvaluationSpec:
     share: Share = field(default_factory=Share)
     budget: float | None = None  # dollars for the judge's calls, over all starts
     retry: bool = False  # do again what failed
-    metrics: MetricsConfig = field(default_factory=lambda: MetricsConfig(name="none"))
+    metrics: Any = field(default_factory=lambda: MetricSet("none"))
     traces: int = 0  # items whose traces are kept, evenly spaced over the benchmark
     gallery: int = 4  # items of each kind on the page
     run: str = "none"  # the run's folder, for the report
@@ -41,19 +44,17 @@ class EvaluationSpec:
 
     @property
     def judged(self) -> bool:
-        return self.used.judge.name != "none" and not self.text_only
+        return self.used.judge.verdicts and not self.text_only
 
     @property
     def text_only(self) -> bool:
-        card = CARDS.get(self.used.benchmark.name)
-        return card is not None and card.text_only
+        return self.used.benchmark.text_only
 
     @property
     def benchmark_name(self) -> str:
         """With its protocol and language, for these are different items: the name of its folder and of its column."""
-        b = self.used.benchmark
-        parts = [b.name, b.protocol, "" if b.language in ("", "all") else b.language]
-        return "-".join(p for p in parts if p)
+        benchmark = self.used.benchmark
+        return getattr(benchmark, "place", benchmark.name)
 
     @property
     def checkpoints(self) -> dict[str, Path]:
@@ -66,7 +67,7 @@ class EvaluationSpec:
 
     def prepare_libraries(self) -> None:
         """Where a model runs in this process: fix its threads and quiet its libraries, whose imports take seconds."""
-        if self.arms or self.decompositions or self.used.judge.kind in ("vlm", "rrm") or self.metrics.names:
+        if self.arms or self.decompositions or self.used.judge.local_model or self.metrics.names:
             from experiments.build.device import use_threads
             from experiments.runs.libraries import quiet_libraries
 
@@ -109,34 +110,20 @@ PARTS = ("all", "train", "validation", "test")
 
 
 def open_benchmark(spec: EvaluationSpec) -> Benchmark:
-    """Any benchmark of the catalogue, or the held-out samples of one that a run trains on. Raises BadInput, BadData,
-    MissingFile."""
-    config, scale = spec.used.benchmark, spec.used.scale
-    if config.name in CARDS:
-        count = scale.test_samples if spec.samples is None and config.name == "sandbox" else spec.samples
-        if count is not None and count < 1:
-            raise BadInput(f"samples={count} cannot be used; give 1 or more")
-        if config.name == "sandbox":
-            assert count is not None
-            return SandboxItems(count, scale.test_seed, scale.image_size, config.max_edits)
-        from experiments.build.benchmarks import held_out_samples
-
-        samples = held_out_samples(config, scale.image_size, count, scale.test_seed, spec.part)
-        return SampleItems(samples, CARDS[config.name])
-    from benchmarks import catalogue
-
-    options = {k: v for k, v in asdict(config).items() if k not in ("name", "max_edits", "train_share")}
-    if spec.samples is not None:
-        options["samples"] = spec.samples
-    return catalogue.load(config.name, **options)
+    """The items that are evaluated. Raises BadInput, BadData, MissingFile."""
+    if spec.samples is not None and spec.samples < 1:
+        raise BadInput(f"samples={spec.samples} cannot be used; give 1 or more")
+    scale = spec.used.scale
+    tools = BenchmarkTools(scale.image_size, scale.test_samples, scale.test_seed, spec.samples, spec.part)
+    return open_part(spec.used.benchmark, tools)
 
 
 def benchmark_identity(spec: EvaluationSpec) -> dict[str, Any]:
     """The settings that choose items; where the data lie is no part of it."""
-    values = asdict(spec.used.benchmark)
+    values = part_values(spec.used.benchmark, defining=True)
     if spec.samples is not None:
         values["samples"] = spec.samples
-    return {k: v for k, v in values.items() if k not in ("path", "train_share")} | {"place": spec.benchmark_name}
+    return {k: v for k, v in values.items() if k != "train_share"} | {"place": spec.benchmark_name}
 
 
 __all__ = ["EvaluationSpec", "benchmark_identity", "check", "open_benchmark"]

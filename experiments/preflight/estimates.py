@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from common.errors import BadInput, ImageEditError, MissingFile
-from conf.schema import DecomposerConfig, EditorConfig, PlanConfig
+from conf.schema import PlanConfig
 from editors.costs import (
     BYTES,
     kv_cache,
@@ -23,10 +23,9 @@ from experiments.preflight.gpus import GIB, GPU, gpu_named
 
 RESERVE = 1.5 * GIB  # CUDA's context, the libraries' workspaces and what fragmentation wastes: assumed
 OFFLOADS = ("none", "model", "sequential")
-FLOW = ("qwen", "flux_kontext")
 
 
-def workload(config: EditorConfig, ratio: float = 1.0, instruction_tokens: int = 30, exact: bool = True) -> Workload:
+def workload(config: Any, ratio: float = 1.0, instruction_tokens: int = 30, exact: bool = True) -> Workload:
     """What one edit of this editor is. `exact`: ask diffusers which grids FLUX Kontext knows, which takes seconds."""
     pipeline, grids = pipeline_class(config.checkpoint) or config.pipeline, None
     if exact and pipeline == "FluxKontextPipeline":
@@ -63,7 +62,7 @@ def known_parts(name: str, checkpoint: str, source: str) -> dict[str, Part]:
 
 def compute(config: PlanConfig) -> dict[str, Any]:
     """Everything the command shows, as plain values (bytes, FLOPs, seconds). Raises BadInput for what cannot be planned."""
-    if config.editor.kind not in FLOW:
+    if not config.editor.has_pipeline:
         raise BadInput(
             f"editor={config.editor.name} has no weights here, so there is nothing to plan; choose a diffusion editor"
         )
@@ -98,7 +97,7 @@ def editor_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
     s = shapes(work, parts)
     flops, activations = edit_flops(work, parts, s), activation_bytes(work, parts, s, element)
     beside = count_parameters(decomposer_part(config.decomposer)).parameters * BYTES[config.decomposer.dtype]
-    beside *= 1 + (config.sequencer.name == "vlm")  # the sequencer's own copy, from before RL
+    beside *= 1 + config.sequencer.own_backbone  # the sequencer's own copy, from before RL
     plan: dict[str, Any] = {
         "name": editor.name,
         "checkpoint": editor.checkpoint,
@@ -183,7 +182,7 @@ def residence(
 
 
 # --------------------------------------------------------------------------------------------------------- decomposer
-def decomposer_part(config: DecomposerConfig) -> Part:
+def decomposer_part(config: Any) -> Part:
     parts = known_parts(f"decomposer={config.name}", config.checkpoint, config.source)
     if "model" not in parts or "text_config" not in parts["model"].config:
         raise BadInput(f"{config.checkpoint} is no Qwen2.5-VL, whose sizes this plan knows")
@@ -228,4 +227,4 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
     }
 
 
-__all__ = ["FLOW", "RESERVE", "compute", "known_parts", "workload"]
+__all__ = ["RESERVE", "compute", "known_parts", "workload"]

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from common.errors import BadInput
-from conf.schema import EngineConfig, RolloutsConfig
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
-KEY_HELP = {
-    "OPENAI_API_KEY": "make one in the account settings of the OpenAI platform",
-    "GEMINI_API_KEY": "make one in Google AI Studio",
-    "WANDB_API_KEY": "it is shown on your W&B user page; or tracker.mode=offline",
-}
 
 
-def one_process(config: EngineConfig, command: str) -> None:
+def one_process(engine: Any, command: str) -> None:
     """Refuse an engine for several processes where there is only one."""
-    if config.name != "torch":
-        raise BadInput(f"engine={config.name} trains the main job only; {command} runs with engine=torch")
+    if engine.distributed:
+        raise BadInput(f"engine={engine.name} trains the main job only; {command} runs with engine=torch")
 
 
 def gpu_memories() -> list[int]:
@@ -68,11 +64,31 @@ def has_package(name: str) -> bool:
     return find_spec(name) is not None
 
 
-def chosen_rollouts(config: RolloutsConfig, device: str) -> str:
-    """What rollouts=auto stands for here; any other name stands for itself."""
-    if config.name != "auto":
-        return config.name
-    return "vllm" if device == "cuda" and has_package("vllm") else "hf"
+class ThisMachine:
+    """`common.parts.Machine`."""
+
+    def has_package(self, name: str) -> bool:
+        return has_package(name)
+
+    def has_key(self, name: str) -> bool:
+        return bool(os.environ.get(name))
+
+    def gpu_memories(self) -> list[int]:
+        return gpu_memories()
+
+    def free_gpu_memories(self, every: bool) -> list[int]:
+        return free_gpu_memories(every)
+
+    def free_memory(self) -> int:
+        return free_memory()
+
+    def free_disk(self, place: str | Path) -> tuple[Path, int]:
+        return free_disk(place)
+
+
+def missing_of(*parts: Any) -> list[str]:
+    """What this machine lacks for these parts, each a line."""
+    return [line for part in parts for line in part.missing(ThisMachine())]
 
 
 def _cgroup(name: str) -> int | None:
@@ -82,12 +98,12 @@ def _cgroup(name: str) -> int | None:
 
 __all__ = [
     "GIB",
-    "KEY_HELP",
-    "chosen_rollouts",
+    "ThisMachine",
     "free_disk",
     "free_gpu_memories",
     "free_memory",
     "gpu_memories",
     "has_package",
     "memory_bytes",
+    "missing_of",
 ]

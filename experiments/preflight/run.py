@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from common.errors import MissingFile
-from conf.schema import DecomposerConfig, JudgeConfig, RolloutsConfig, RunConfig, TrackerConfig
+from conf.schema import RunConfig
 from editors.costs import BYTES
-from experiments.build.judges import missing_judge
-from experiments.evaluation.held_out import CARDS
 from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
-from experiments.preflight.machine import GIB, KEY_HELP, free_disk, gpu_memories, has_package, memory_bytes
+from experiments.preflight.machine import GIB, ThisMachine, free_disk, gpu_memories, memory_bytes
 
 
 def preflight(config: RunConfig) -> None:
-    """Raises `MissingFile` listing everything that is missing."""
-    found = [*missing_weights(config.decomposer), *missing_hardware(config), *missing_packages(config)]
-    found += missing_rollouts(config.rollouts)
-    card = CARDS.get(config.benchmark.name)
-    if card is None or not card.text_only:
-        found += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
-    found += [*missing_keys(config.judge, config.tracker), *missing_judge(config.judge), *missing_data(config)]
-    if found:
-        lines = "\n".join(f"  - {line}" for line in found)
+    """Raises `MissingFile` listing everything that is missing: every part says what it lacks here."""
+    machine = ThisMachine()
+    lines = [*config.decomposer.missing(machine), *config.sequencer.missing(machine), *missing_hardware(config)]
+    lines += [*config.engine.missing(machine), *config.rollouts.missing(machine)]
+    if config.engine.device != "cpu":
+        lines += config.launcher.missing(machine)
+    if not config.benchmark.text_only:
+        lines += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
+    for part in (config.judge, config.reward, config.algo, config.tracker, config.benchmark):
+        lines += getattr(part, "missing", lambda machine: ())(machine)
+    if lines:
+        listed = "\n".join(f"  - {line}" for line in lines)
         hint = "\n  scale=tiny needs none of these." if config.scale.name != "tiny" else ""
-        raise MissingFile(f"scale={config.scale.name} cannot start here; missing:\n{lines}{hint}")
-
-
-def missing_weights(config: DecomposerConfig) -> Iterator[str]:
-    folder = Path(config.checkpoint)
-    lacks = [name for name in ("config.json", "*.safetensors") if not any(folder.glob(name))]
-    if lacks:
-        how = f": {config.source}" if config.source else ""
-        yield f"weights of the decomposer {config.name}: no {' and '.join(lacks)} in {folder}{how}"
-
-
-def missing_rollouts(config: RolloutsConfig) -> Iterator[str]:
-    if config.name == "vllm" and not has_package("vllm"):
-        yield "vLLM, for rollouts=vllm: make extra-vllm (rollouts=hf needs nothing more)"
+        raise MissingFile(f"scale={config.scale.name} cannot start here; missing:\n{listed}{hint}")
 
 
 def missing_hardware(config: RunConfig) -> Iterator[str]:
@@ -69,18 +54,6 @@ def missing_hardware(config: RunConfig) -> Iterator[str]:
             )
 
 
-def missing_packages(config: RunConfig) -> Iterator[str]:
-    if config.engine.name == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
-        yield "package deepspeed, for engine=deepspeed: make extra-deepspeed"
-    if config.launcher.processes > 1 and config.engine.device != "cpu":
-        gpus = len(gpu_memories())
-        if 0 < gpus < config.launcher.processes:
-            yield (
-                f"GPUs: launcher.processes={config.launcher.processes} need one each, this machine has {gpus}; set "
-                f"launcher.processes={gpus}, or engine.device=cpu"
-            )
-
-
 def _one_device(config: RunConfig, memory: int) -> Iterator[str]:
     """Plain torch keeps weights, gradients, two moments and the frozen reference on one device; with adapters the frozen
     weights, which are the reference too, and the merged ones of the rollouts."""
@@ -88,7 +61,7 @@ def _one_device(config: RunConfig, memory: int) -> Iterator[str]:
     if config.algo.lora.rank:
         copies = 2
     needed = config.decomposer.parameters * BYTES.get(config.decomposer.dtype, 4) * copies
-    if config.engine.name == "torch" and needed > memory:
+    if not config.engine.distributed and needed > memory:
         yield (
             f"GPU memory for engine=torch: one device holds all of training, about {needed / GIB:.0f} GiB for "
             f"{config.decomposer.parameters / 1e9:.1f}e9 parameters before activations, and the largest here has "
@@ -97,20 +70,4 @@ def _one_device(config: RunConfig, memory: int) -> Iterator[str]:
         )
 
 
-def missing_keys(judge: JudgeConfig, tracker: TrackerConfig) -> Iterator[str]:
-    wanted = {key: f"judge={judge.name}" for key in judge.keys}
-    if tracker.name == "wandb" and tracker.mode == "online":
-        wanted["WANDB_API_KEY"] = "tracker=wandb tracker.mode=online"
-    for key, who in wanted.items():
-        if not os.environ.get(key):
-            yield f"key {key} in the environment, for {who}: {KEY_HELP.get(key, 'see its provider')}"
-
-
-def missing_data(config: RunConfig) -> Iterator[str]:
-    if config.benchmark.name in ("mice_text", "prepared"):
-        from benchmarks import mice, prepared
-
-        try:
-            (mice if config.benchmark.name == "mice_text" else prepared).find_folder(config.benchmark.path)
-        except MissingFile as error:
-            yield f"data: {error}"
+__all__ = ["missing_hardware", "preflight"]

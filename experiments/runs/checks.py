@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from common.errors import BadInput
 from common.progress import console
 from conf.schema import RunConfig
-from rewards.compose import RewardSpec
 
 
 def check_numbers(config: RunConfig) -> None:
     """Numbers that the parts do not check themselves. Raises BadInput."""
-    RewardSpec.from_weights(asdict(config.reward.weights))
     positive = {
         "scale.image_size": config.scale.image_size,
         "scale.test_samples": config.scale.test_samples,
         "scale.chunk": config.scale.chunk,
         "algo.steps": config.algo.steps,
         "algo.prompts_per_step": config.algo.prompts_per_step,
-        "engine.threads": config.engine.threads,
     }
     for key, value in positive.items():
         if value < 1:
             raise BadInput(f"{key}={value} cannot be used; give 1 or more")
     if config.seed < 0 or config.scale.test_seed < 0:
         raise BadInput(f"seed={config.seed}, scale.test_seed={config.scale.test_seed}: seeds must be 0 or more")
-    if not 0 <= config.benchmark.train_share <= 1:
-        raise BadInput(f"benchmark.train_share={config.benchmark.train_share} is no share; give 0 to 1")
     if not config.name or any(c in config.name for c in "/\\ "):
         raise BadInput(f"name='{config.name}' names a folder: use letters, digits, - and _")
     check_calls(config.scale.editor_calls)

@@ -10,16 +10,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -29,7 +30,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 import conf
 from common.errors import BadInput, ImageEditError, MissingFile
-from conf.schema import ROOTS, register
+from conf.options import TARGET, keys_of, nearest
+from conf.parts import complete, part_groups, said, to_object
+from conf.schema import BY_CLASS, NESTED, ROOTS, register
 
 CONF = Path(conf.__file__).parent
 HYDRA_KEYS = ("hydra", "hydra/")
@@ -37,12 +40,13 @@ HYDRA_KEYS = ("hydra", "hydra/")
 
 def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()) -> None:
     """Run `main(config)` as the command `name` on `sys.argv`. Values of `free_text` keys are taken as they are, so
-    that a request may hold commas, quotes, braces or any language without a second layer of quoting."""
+    that a request may hold commas, quotes, braces or any language without a second layer of quoting. What `main` returns is
+    the value that a search over a sweep optimises."""
     register()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail
-    argv = sys.argv[1:]
+    argv = by_class(sys.argv[1:])
     OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(name, argv), replace=True)
     texts: list[str] = []
     OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
@@ -51,7 +55,6 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     failures: list[str] = []
 
     def task(cfg: DictConfig) -> Any:
-        """Returns what `main` returns: a number is what a sweep optimises."""
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             return main(typed(cfg, sweep_id(name, argv) if sweep else None))
@@ -64,7 +67,11 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
             return None
 
     try:
-        check(name, sys.argv[1:])
+        first = check(name, sys.argv[1:])
+        args = get_args_parser().parse_args(sys.argv[1:])
+        if args.cfg == "job" and first is not None and not args.package:
+            print(OmegaConf.to_yaml(first, resolve=bool(args.resolve)), end="")
+            return
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
     except ImageEditError as error:
         _die(str(error))
@@ -75,15 +82,31 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         _die(f"{len(failures)} job(s) of the sweep failed:\n  " + "\n  ".join(failures))
 
 
-def typed(cfg: DictConfig, group: str | None = None) -> Any:
-    """The composed configuration as its dataclass; from here on nobody sees Hydra. `group` is a sweep's id."""
-    try:
-        config: Any = OmegaConf.to_object(cfg)
-    except OmegaConfBaseException as error:
-        raise BadInput(_said(error)) from error
-    if group and getattr(config, "tracker", None) and not config.tracker.group:
-        config.tracker.group = group
+def typed(cfg: DictConfig, sweep: str | None = None) -> Any:
+    """The composed configuration as its dataclass, with an object for every part; from here on nobody sees Hydra. `sweep` is
+    a sweep's id. Raises BadInput for values that do not fit."""
+    config = to_object(cfg)
+    if sweep and hasattr(config, "sweep"):
+        config.sweep = config.sweep or sweep
     return config
+
+
+def by_class(argv: Sequence[str]) -> list[str]:
+    """`reward._target_=mypkg.MyReward` chooses a class in place of a yaml, unless a yaml is chosen too. The nested group's
+    `judge.rubric=<name>` is Hydra's `judge/rubric=<name>`."""
+    words = []
+    for word in argv:
+        key, equals, value = word.partition("=")
+        nested = equals and key in NESTED and not value.startswith("{")
+        words.append(f"{NESTED[key]}={value}" if nested else word)
+    keys = [word.partition("=")[0].lstrip("+") for word in words]
+    owners = {key.removesuffix(f".{TARGET}") for key in keys if key.endswith(f".{TARGET}")}
+    groups = {NESTED.get(owner, owner) for owner in owners} & _part_names()
+    return words + [f"{group}={BY_CLASS}" for group in sorted(groups - set(keys))]
+
+
+def _part_names() -> set[str]:
+    return {g for root in ROOTS.values() for g in part_groups(root)} | set(NESTED.values())
 
 
 def sweep_id(name: str, argv: Sequence[str]) -> str:
@@ -106,21 +129,24 @@ def hide_texts(argv: Sequence[str], keys: Sequence[str], texts: list[str]) -> li
     return hidden
 
 
-def check(name: str, argv: Sequence[str]) -> None:
-    """Refuse a bad command line before anything starts: `BadInput` naming the nearest right key or choice."""
+def check(name: str, argv: Sequence[str]) -> DictConfig | None:
+    """Refuse a bad command line before anything starts: `BadInput` naming the nearest right key or choice. Returns the
+    composed configuration (of a sweep's first job)."""
     args = get_args_parser().parse_args(list(argv))
     if any(getattr(args, flag, None) for flag in ("help", "hydra_help", "info", "shell_completion")):
-        return
+        return None
     overrides = []
-    for word in args.overrides:
+    for word in by_class(args.overrides):
         if "=" not in word and not word.startswith("~"):
             raise BadInput(f"cannot read '{word}': give options as key=value (python -m experiments.{name} --help)")
         try:
             overrides.append(OverridesParser.create().parse_override(word))
         except HydraException as error:
-            raise BadInput(f"cannot read '{word}': {_said(error)}; put quotes around special characters") from error
+            raise BadInput(f"cannot read '{word}': {said(error)}; put quotes around special characters") from error
+    place = [str(o.input_line) for o in overrides if o.key_or_group == "hydra.searchpath"]
+    groups = groups_of(name, place)
     for override in overrides:
-        check_key(name, override)
+        check_key(name, override, groups, [str(o.input_line) for o in overrides if o.key_or_group in groups] + place)
         if override.key_or_group == "launcher" and "slurm" in [override.value(), *_choices(override)]:
             check_slurm(bool(args.multirun))
     plain = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
@@ -128,29 +154,51 @@ def check(name: str, argv: Sequence[str]) -> None:
     if swept and not args.multirun:
         raise BadInput(f"'{swept[0][0].partition('=')[0]}' has several values: add -m to run every combination")
     firsts = [values[0] for values in swept]
-    compose(name, plain + firsts)
+    first = compose(name, plain + firsts)
     for i, values in enumerate(swept):
         for value in values[1:]:
             compose(name, plain + firsts[:i] + [value] + firsts[i + 1 :])
+    return first
 
 
-def check_key(name: str, override: Override) -> None:
-    """The key must exist in the command's schema; a group's choice must be one of its files."""
+def check_key(name: str, override: Override, groups: dict[str, list[str]], choices: Sequence[str] = ()) -> None:
+    """The key must exist in the command's schema; a group's choice must be one of its files. Keys of parts are checked when
+    their class is known (`conf.parts.complete`)."""
     key = override.key_or_group
     if key.startswith(HYDRA_KEYS):
         return
-    groups, known = groups_of(name), sorted(keys_of(ROOTS[name]))
     if key in groups:
         for choice in [override.value()] if not override.is_sweep_override() else list(_choices(override)):
-            if choice not in groups[key]:
-                raise BadInput(f"there is no {key}={choice}{nearest(str(choice), groups[key], f'{key}=')}")
-    elif key not in known:
-        if "." not in key:  # 'lr' alone, or 'lrr': look among the last names too
-            leaves = {k.rpartition(".")[2]: k for k in reversed(known)}
-            near = difflib.get_close_matches(key, [*leaves, *known, *groups], n=1, cutoff=0.6)
-            if near:
-                raise BadInput(f"there is no key '{key}'; the nearest one is '{leaves.get(near[0], near[0])}'")
-        raise BadInput(f"there is no key '{key}'{nearest(key, [*known, *groups], '', False)}")
+            if choice not in (*groups[key], BY_CLASS):
+                raise BadInput(f"there is no {key}={choice}{nearest(str(choice), groups[key], f'{key}=', True)}")
+        return
+    inside = "." in key and key.partition(".")[0] in part_groups(ROOTS[name])
+    if key in static_keys(name) or (inside and not override.is_delete()):
+        return
+    known = all_keys(name, choices)
+    if key in known:
+        return
+    if "." not in key:  # 'lr' alone, or 'lrr': look among the last names too
+        leaves = {k.rpartition(".")[2]: k for k in reversed(known)}
+        near = difflib.get_close_matches(key, [*leaves, *known, *groups], n=1, cutoff=0.6)
+        if near:
+            raise BadInput(f"there is no key '{key}'; the nearest one is '{leaves.get(near[0], near[0])}'")
+    raise BadInput(f"there is no key '{key}'{nearest(key, [*known, *groups])}")
+
+
+def static_keys(name: str) -> list[str]:
+    """The keys of a command that do not depend on a part's class."""
+    return sorted(keys_of(ROOTS[name]))
+
+
+def all_keys(name: str, choices: Sequence[str]) -> list[str]:
+    """The keys of a command with these choices of groups."""
+    cfg = compose(name, [c for c in choices if "," not in c], whole=False)
+    keys = static_keys(name)
+    for group in part_groups(ROOTS[name]):
+        if (options := OmegaConf.get_type(cfg, group)) is not dict and isinstance(options, type):
+            keys += keys_of(options, f"{group}.")
+    return sorted(keys)
 
 
 def check_slurm(multirun: bool) -> None:
@@ -160,42 +208,48 @@ def check_slurm(multirun: bool) -> None:
         raise BadInput("launcher=slurm sends one job for every run of a sweep: add -m (a single run is a sweep of one)")
 
 
-def nearest(word: str, known: Sequence[str], prefix: str = "", all_of_them: bool = True) -> str:
-    """'; the nearest one is …' with, where they are few, all of them."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
-    return f"; the nearest one is '{prefix}{near[0]}'" + (f" (there are: {', '.join(known)})" if all_of_them else "")
-
-
-def groups_of(name: str) -> dict[str, list[str]]:
-    """The groups of a command's defaults list and the options each has, both from conf/."""
+def groups_of(name: str, overrides: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The groups of a command's defaults list and the options each has: those of conf/, and of `hydra.searchpath`."""
+    register()
     defaults = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))["defaults"]  # type: ignore[call-overload,index]
     names = [next(iter(d)) for d in defaults if isinstance(d, dict)]
-    return {g: sorted(f.stem for f in (CONF / g).glob("*.yaml")) for g in names if not g.startswith("override")}
+    with _hydra():
+        loader = GlobalHydra.instance().config_loader()
+        try:
+            options = {
+                g: loader.get_group_options(g, ObjectType.CONFIG, config_name=name, overrides=list(overrides))
+                for g in names
+                if not g.startswith("override")
+            }
+        except (HydraException, OmegaConfBaseException) as error:
+            raise BadInput(said(error)) from error
+    return {g: sorted(o for o in known if o != BY_CLASS) for g, known in options.items()}
 
 
-def keys_of(schema: type, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a schema."""
-    hints = get_type_hints(schema)
-    for f in fields(schema):
-        yield prefix + f.name
-        if is_dataclass(hints[f.name]):
-            yield from keys_of(hints[f.name], f"{prefix}{f.name}.")
+def _hydra() -> Any:
+    """Hydra on conf/; the one that is there already within a command."""
+    if GlobalHydra.instance().is_initialized():
+        return nullcontext()
+    return hydra.initialize_config_dir(str(CONF), version_base="1.3")
 
 
-def compose(name: str, overrides: list[str]) -> DictConfig:
-    """Compose without running; errors in our words."""
+def compose(name: str, overrides: Sequence[str], whole: bool = True) -> DictConfig:
+    """Compose without running, every part with all keys of its class; errors in our words. `whole`: nothing may be
+    missing."""
     register()
     try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = hydra.compose(name, overrides)
-        missing = [k for k in OmegaConf.missing_keys(cfg) if "." not in k]
+        with _hydra():
+            cfg = hydra.compose(name, by_class(overrides))
+        for group in part_groups(ROOTS[name]):
+            complete(cfg, group)
+        missing = [k for k in OmegaConf.missing_keys(cfg) if "." not in k] if whole else []
         if missing:
             raise BadInput(
                 f"missing: {', '.join(f'{k}=…' for k in sorted(missing))} (python -m experiments.{name} --help)"
             )
         return cfg
     except (HydraException, OmegaConfBaseException) as error:
-        raise BadInput(_said(error)) from error
+        raise BadInput(said(error)) from error
 
 
 def _listed(override: Override) -> bool:
@@ -204,14 +258,6 @@ def _listed(override: Override) -> bool:
 
 def _choices(override: Override) -> Iterator[str]:
     return override.sweep_string_iterator() if _listed(override) else iter(())
-
-
-def _said(error: Exception) -> str:
-    """Hydra's message, the cause's where it has one, on one line."""
-    cause = error.__cause__
-    parts = [str(error)] + ([str(cause)] if cause is not None and str(cause) not in str(error) else [])
-    text = " ".join(" ".join(parts).split())
-    return re.sub(r"\s*(object_type|reference_type)=\S+", "", text).replace(" full_key: ", ": key ")
 
 
 def _die(message: str) -> NoReturn:

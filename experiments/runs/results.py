@@ -17,7 +17,6 @@ from experiments.evaluation.load import Column, Section, load
 from experiments.evaluation.means import aspect_means, average, decomposition_scores
 from experiments.evaluation.names import ARMS, EXTRA_ARMS, WHEN
 from experiments.evaluation.scores import decomposition_rows, times
-from experiments.evaluation.settings import editor_settings
 from experiments.runs.identity import load_config
 
 Row = Mapping[str, Any]
@@ -102,7 +101,7 @@ def results(folder: Path, config: RunConfig) -> dict[str, Any]:
     return {
         "scale": config.scale.name,
         "editor": config.editor.name,
-        "editor_settings": editor_settings(config.editor),
+        "editor_settings": config.editor.settings(),
         "reward": config.reward.name,
         "execution": config.execution.name,
         "algo": config.algo.name,

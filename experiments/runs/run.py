@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.errors import MissingFile
 from common.jsonl import Journal
-from conf.schema import JudgeConfig, RunConfig
-from experiments.evaluation.held_out import CARDS
+from conf.parts import with_keys
+from conf.schema import RunConfig
+from experiments.build.judges import takes_rubric
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.runs.identity import START, TRAINED
-from experiments.runs.tracking import Silent, Tracker
+from experiments.runs.tracking import NoTracker, Tracker
 
 if TYPE_CHECKING:
     from experiments.runs.stages import Stage
@@ -29,7 +30,7 @@ class Run:
 
     config: RunConfig
     folder: Path
-    tracker: Tracker = field(default_factory=Silent)
+    tracker: Tracker = field(default_factory=NoTracker)
     stages: Sequence[Stage] = ()
     phase: str = "setting up"
 
@@ -58,8 +59,7 @@ class Run:
     @property
     def edits_pictures(self) -> bool:
         """Whether the benchmark has pictures to edit, so that arms are compared."""
-        card = CARDS.get(self.config.benchmark.name)
-        return card is None or not card.text_only
+        return not self.config.benchmark.text_only
 
     @cached_property
     def parts(self) -> TeamParts:
@@ -93,8 +93,8 @@ class Run:
         Journal(self.folder / "timing.jsonl").append([{"phase": what, "seconds": time.perf_counter() - began}])
 
 
-def _rubric_of_runs(judge: JudgeConfig) -> JudgeConfig:
-    return judge if judge.kind == "sandbox" else replace(judge, rubric="paper")
+def _rubric_of_runs(judge: Any) -> Any:
+    return with_keys(judge, "judge", {"rubric": "paper"}) if takes_rubric(judge) else judge
 
 
 __all__ = ["Run"]

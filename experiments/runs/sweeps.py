@@ -39,9 +39,9 @@ def clear(folder: Path, force: bool) -> None:
 
 def note_sweep(config: RunConfig, folder: Path) -> None:
     """List the run in its sweep's folder, so that `python -m experiments.report <that folder>` finds it."""
-    if not config.tracker.group:
+    if not config.sweep:
         return
-    listing = Path(config.paths.outputs) / "sweeps" / config.tracker.group / "runs.txt"
+    listing = Path(config.paths.outputs) / "sweeps" / config.sweep / "runs.txt"
     existing = listing.read_text().splitlines() if listing.is_file() else []
     if str(folder) not in existing:
         write_text(listing, "\n".join([*existing, str(folder)]) + "\n")

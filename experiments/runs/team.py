@@ -6,21 +6,14 @@ import gc
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agents.backends.base import Backend
 from agents.decomposer import Decomposer
 from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer
 from agents.team import Team
-from conf.schema import (
-    DecomposerConfig,
-    EditorConfig,
-    EngineConfig,
-    ExecutionConfig,
-    RolloutsConfig,
-    SequencerConfig,
-)
+from conf.schema import ExecutionConfig
 from editors.base import Editor
 from experiments.build.decomposers import make_decomposer, make_vlm
 from experiments.build.editors import make_editor
@@ -31,12 +24,12 @@ from experiments.build.sequencers import make_sequencer
 class TeamConfig(Protocol):
     """The groups of a configuration that a team is made of."""
 
-    decomposer: DecomposerConfig
-    sequencer: SequencerConfig
-    editor: EditorConfig
+    decomposer: Any
+    sequencer: Any
+    editor: Any
     execution: ExecutionConfig
-    rollouts: RolloutsConfig
-    engine: EngineConfig
+    rollouts: Any
+    engine: Any
 
 
 @dataclass

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from common.errors import MissingFile
-from conf.schema import TrackerConfig
+from common.parts import Machine, Part
+from conf.parts import build
+
+KEY = "WANDB_API_KEY"
 
 
 class Tracker(Protocol):
@@ -25,8 +29,18 @@ class Tracker(Protocol):
         ...
 
 
-class Silent:
-    """`tracker=jsonl`: the files of the run are enough."""
+@dataclass(frozen=True)
+class TrackerTools:
+    folder: Path  # the run's
+    values: Mapping[str, Any]  # what defines the run
+    sweep: str = ""  # id of the sweep, where the run is part of one
+
+
+@dataclass
+class NoTracker(Part):
+    """The files of the run are enough."""
+
+    name: str = "jsonl"
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         return
@@ -38,24 +52,44 @@ class Silent:
         return
 
 
-class WandB:
+@dataclass
+class WandBTracker(Part):
     """One W&B run per job: its id is the run's hash, so that a resumed job goes on in the same run; a sweep is a group."""
 
-    def __init__(self, config: TrackerConfig, folder: Path, values: Mapping[str, Any]) -> None:
+    name: str = "wandb"
+    project: str = "imageedit-r1"
+    entity: str | None = None
+    mode: Literal["auto", "online", "offline"] = "auto"  # auto: online with a key, else offline
+    group: str | None = None  # null: the sweep's id
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        if self.mode == "online" and not machine.has_key(KEY):
+            yield (
+                f"key {KEY} in the environment, for tracker=wandb tracker.mode=online: it is shown on your W&B user page; or "
+                "tracker.mode=offline"
+            )
+
+    def build(self, tools: TrackerTools) -> WandB:
+        online = self.mode == "online" or (self.mode == "auto" and bool(os.environ.get(KEY)))
+        return WandB(self, tools, "online" if online else "offline")
+
+
+class WandB:
+    def __init__(self, options: WandBTracker, tools: TrackerTools, mode: Literal["online", "offline"]) -> None:
         try:
             import wandb
         except ImportError as e:
             raise MissingFile("tracker=wandb needs the package wandb: `make clean && make run` installs it") from e
         os.environ.setdefault("WANDB_SILENT", "true")
         self.run = wandb.init(
-            project=config.project,
-            entity=config.entity,
-            id=folder.name.rpartition("-")[2],
-            name=folder.name,
-            group=config.group,
-            dir=str(folder),
-            config=dict(values),
-            mode="online" if wandb_mode(config) == "online" else "offline",
+            project=options.project,
+            entity=options.entity,
+            id=tools.folder.name.rpartition("-")[2],
+            name=tools.folder.name,
+            group=options.group or tools.sweep or None,
+            dir=str(tools.folder),
+            config=dict(tools.values),
+            mode=mode,
             resume="allow",
             reinit="create_new",  # a sweep in one process is still one run per job
         )
@@ -71,12 +105,8 @@ class WandB:
         self.run.finish()
 
 
-def wandb_mode(config: TrackerConfig) -> str:
-    """online or offline; "auto" is online only where there is a key."""
-    if config.mode != "auto":
-        return config.mode
-    return "online" if os.environ.get("WANDB_API_KEY") else "offline"
+def make_tracker(part: Any, folder: Path, values: Mapping[str, Any], sweep: str = "") -> Tracker:
+    return build(part, TrackerTools(folder, values, sweep))
 
 
-def make_tracker(config: TrackerConfig, folder: Path, values: Mapping[str, Any]) -> Tracker:
-    return WandB(config, folder, values) if config.name == "wandb" else Silent()
+__all__ = ["NoTracker", "Tracker", "TrackerTools", "WandB", "WandBTracker", "make_tracker"]

@@ -8,19 +8,21 @@ from functools import partial
 from pathlib import Path
 
 from agents.backends.vlm import VLM, save_vlm
-from agents.decomposer import build_request, load_prompt
+from agents.decomposer import load_prompt
 from common.atomic import atomic_folder
 from common.errors import ImageEditError, SaveFailed
 from common.jsonl import read_jsonl
 from common.progress import Bar, bar
+from conf.parts import build
 from experiments.build.benchmarks import train_samples
 from experiments.build.decomposers import make_vlm
 from experiments.build.engines import make_engine
-from experiments.build.rewards import make_reward, reward_function
+from experiments.build.launchers import TrainingJob
+from experiments.build.rewards import reward_function
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
 from experiments.runs.identity import START, TRAINED
-from experiments.runs.launch import Log, Show, launch
+from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
 from experiments.tiny.coldstart import sft_example
@@ -69,30 +71,34 @@ class GRPO(TrainingStage):
         run.enter("GRPO")
         with bar("GRPO", run.config.algo.steps, steps_done(run.folder)) as b:
             progress = shown(b, "reward/mean", "reward")
-            if run.config.launcher.name != "local":
-                launch(run.config, run.folder, self.name, run.tracker.log, progress)
-            else:
-                self.train(run, run.tracker.log, progress)
-                leave()  # where the engine made a process group
+            log = run.tracker.log
+            run.config.launcher.launch(
+                TrainingJob(
+                    run.config, run.folder, self.name, log, progress, lambda: self.train_here(run, log, progress)
+                )
+            )
+
+    def train_here(self, run: Run, log: Log, progress: Show) -> None:
+        self.train(run, log, progress)
+        leave()  # where the engine made a process group
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c, start = run.config, run.start
         pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
         offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised stage has not shown
-        template = load_prompt(c.decomposer.prompt)
         sequencer = make_sequencer(c.sequencer, lambda: run.parts.backend(start))
         tools = TextTools(
             load=lambda: make_vlm(c.decomposer, c.engine, start),
             engine=partial(make_engine, c.engine),
-            sharded=c.engine.stage == 3,
+            sharded=not c.engine.whole_weights,
             backend=lambda vlm: make_backend(c.rollouts, vlm),
             sample=lambda index: pool(offset + index),
-            to_request=lambda sample: build_request(template, sample, c.decomposer.max_request_chars),
-            reward=reward_function(make_reward(c.reward), c, sequencer),
+            to_request=c.decomposer.to_request(),
+            reward=reward_function(c, sequencer),
             max_new_tokens=c.decomposer.max_new_tokens,
             seed=c.seed,
         )
-        training = c.algo.build(tools)
+        training = build(c.algo, tools)
         training.run(run.folder, log, progress)
         if training.engine.rank == 0:
             save_whole(training.vlm, run.folder / TRAINED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks import catalogue
 from common.errors import BadInput, MissingFile
-from conf.schema import PrepareConfig, TrackerConfig
-from experiments.preflight.run import missing_keys
+from conf.schema import PrepareConfig
+from experiments.preflight.machine import missing_of
 
 SOURCES = ("psr", "requests", "mice", "complex_edit")
 UNLABELLED = ("psr", "requests")  # sources that bring no labels
@@ -20,14 +20,14 @@ def check(config: PrepareConfig) -> None:
     for name in config.sources:
         if name not in SOURCES:
             raise BadInput(f"sources: there is no {name!r}; choose from {', '.join(SOURCES)}")
-        if name in UNLABELLED and not config.judge.name:
+        if name in UNLABELLED and not config.judge:
             raise BadInput(f"the requests of {name} carry no labels: choose a model that labels them, e.g. judge=gpt4o")
     check_avoid(config)
     if config.pictures not in PICTURES:
         raise BadInput(f"pictures={config.pictures} is unknown; choose {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
     if not 0 < config.near <= 1:
         raise BadInput(f"near={config.near} is no similarity; give more than 0 and at most 1")
-    missing = list(missing_keys(config.judge, TrackerConfig(name="jsonl"))) if config.judge.name else []
+    missing = missing_of(config.judge) if config.judge else []
     if missing and not config.dry_run:
         raise MissingFile(f"requests cannot be labelled; missing: {'; '.join(missing)}")
 

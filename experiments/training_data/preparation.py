@@ -14,7 +14,7 @@ from common.errors import BadInput
 from common.files import read_json, write_json
 from common.progress import console, say
 from conf.schema import PrepareConfig
-from experiments.build.judges import make_client, sampling_of
+from experiments.build.judges import cache_of, make_client
 from experiments.training_data.checks import NO_AVOID
 from experiments.training_data.labelling import Labels, tasks_of
 from experiments.training_data.manifest import LeftOut, TrainingSet
@@ -31,16 +31,15 @@ NO_LABELLER = "its atomic sequence cannot be read, and no judge was given"
 
 def labeller(config: PrepareConfig) -> Client:
     """The model of a judge, asked without its rubric. What earlier starts paid for this set counts towards the budget."""
-    cache = Path(config.judge.cache or Path(config.paths.outputs) / "cache" / "judge")
     left = config.budget
     if left is not None:
         left = max(0.0, left - Labels(Path(config.out), sampling(config), write=False).usage().dollars)
-    return make_client(config.judge, config.engine, cache, left)
+    return make_client(config.judge, config.engine, cache_of(config.judge, config.paths.outputs), left)
 
 
 def sampling(config: PrepareConfig) -> Sampling:
     """The labeller's own settings, with what the judge's configuration names in their place."""
-    return sampling_of(config.judge, SAMPLING)
+    return config.judge.sampling(SAMPLING)
 
 
 @dataclass
@@ -82,14 +81,21 @@ class Preparation:
     def settings(self) -> dict[str, Any]:
         """What decides the records, budget and speed left aside."""
         c, judge = self.config, self.config.judge
-        labels = {"model": judge.model, "base_url": judge.base_url, "sampling": vars(sampling(c))}
-        labels |= {"prompt": prompt_version()}
+        labels = None
+        if judge is not None:
+            address = getattr(judge, "base_url", "")
+            labels = {
+                "model": judge.model,
+                "base_url": address,
+                "sampling": vars(sampling(c)),
+                "prompt": prompt_version(),
+            }
         return {
             "sources": {name: given_options(getattr(c, name)) for name in sorted(c.sources)},
             "avoid": sorted(c.avoid),
             "near": c.near,
             "pictures": c.pictures,
-            "labels": labels if judge.name else None,
+            "labels": labels,
         }
 
     def avoided(self, reads: Mapping[str, Read]) -> list[Avoided]:
@@ -147,7 +153,7 @@ class Preparation:
 
     @property
     def prices(self) -> Prices:
-        return Prices(self.config.judge.price_in, self.config.judge.price_out)
+        return Prices(*(getattr(self.config.judge, key, 0.0) for key in ("price_in", "price_out")))
 
     def labels(self, candidates: list[TrainingRequest]) -> tuple[dict[str, Label], Usage]:
         """By the candidate's id, and what all labels of the folder cost in all its processes (what a cache answered was paid

@@ -95,7 +95,7 @@ def test_assumed_values_are_marked() -> None:
         ("~reward.wights", "'reward.weights'"),
         ("algo.lr=abc", "'abc'"),
         ("algo.betas=[1,x]", "'x'"),
-        ("reward.weights=3", "RewardWeights"),
+        ("reward.weights=3", "weights"),
         ("seed=1.5", "'1.5'"),
         ("seed=1,2", "-m"),
         ("nonsense", "key=value"),

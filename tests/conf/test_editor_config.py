@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from common.errors import BadInput
-from conf.schema import EditorConfig
 from editors.published import PUBLISHED
 from experiments.runs import cli
 from experiments.runs.identity import identity, run_hash
@@ -20,10 +21,8 @@ CLASSES = {
 }
 
 
-def editor(*overrides: str, command: str = "run") -> EditorConfig:
-    config = cli.typed(cli.compose(command, [*REQUIRED[command], *overrides])).editor
-    assert isinstance(config, EditorConfig)
-    return config
+def editor(*overrides: str, command: str = "run") -> Any:
+    return cli.typed(cli.compose(command, [*REQUIRED[command], *overrides])).editor
 
 
 @pytest.mark.parametrize("command", REQUIRED)
@@ -81,14 +80,14 @@ def test_the_published_sizes_are_those_in_the_memory_check() -> None:
 
 
 def test_a_sweep_over_editors_and_scales_composes() -> None:
-    cli.check("run", ["-m", "editor=sandbox,qwen,flux_kontext", "scale=tiny,paper", "editor.steps=2,4"])
+    cli.check("run", ["-m", "editor=qwen,flux_kontext", "scale=tiny,paper", "editor.steps=2,4"])
 
 
 @pytest.mark.parametrize(
     ("command", "argument", "expected"),
     [
         ("run", "editor.stepz=1", "'editor.steps'"),
-        ("run", "editor.api.modl=x", "'editor.api.model'"),
+        ("run", "editor=gpt_image editor.api.modl=x", "'editor.api.model'"),
         ("run", "editor=qwn", "'editor=qwen'"),
         ("run", "editor.steps=many", "'many'"),
         ("edit", "algo.lr=1", "no key 'algo.lr'"),
@@ -97,7 +96,7 @@ def test_a_sweep_over_editors_and_scales_composes() -> None:
 )
 def test_mistakes_are_named(command: str, argument: str, expected: str) -> None:
     with pytest.raises(BadInput) as caught:
-        cli.check(command, [*REQUIRED[command], argument])
+        cli.check(command, [*REQUIRED[command], *argument.split()])
     assert expected in str(caught.value)
 
 
@@ -109,8 +108,9 @@ def test_the_resolved_values_define_a_run() -> None:
         hashed(f"editor={name}", *more)
         for name in ("qwen", "flux_kontext", "sandbox")
         for more in ((), ("editor.steps=9",))
+        if not (name == "sandbox" and more)
     }
-    assert len(runs) == 6
+    assert len(runs) == 5
     values = identity(cli.typed(cli.compose("run", ["editor=qwen"])))["editor"]
     assert (values["steps"], values["true_cfg"], values["area"], values["dtype"]) == (4, 2.0, 4096, "float32")
 

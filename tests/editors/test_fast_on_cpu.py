@@ -8,9 +8,10 @@ from diffusers.models.activations import GELU
 from torch import nn
 
 from editors.fast_gelu import fast_gelu, use_fast_gelu
-from editors.flow import FlowSettings, sample
+from editors.flow import sample
 from editors.flux_cpu import LastBlock, PairedRotation, lean_on_cpu
 from editors.flux_kontext import KontextModel
+from editors.settings import FlowSettings
 from tests.editor_pipelines import noise_picture, small_kontext
 
 

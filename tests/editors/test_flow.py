@@ -16,9 +16,10 @@ from torch import Tensor
 from agents.editing import EditingAgent, call_seed
 from common.errors import BadInput, RunFailed
 from editors.conditioning import Conditioning, TextEmbeddings
-from editors.flow import FlowSettings, sample
+from editors.flow import sample
 from editors.flow_editor import FlowEditor, batches
 from editors.geometry import Fit, fit_to_grid
+from editors.settings import FlowSettings
 from editors.steps import mean_kl, ode_step, sde_step
 from tests.editor_pipelines import noise_picture, shift_between, soft_picture
 

@@ -10,9 +10,10 @@ import torch
 from diffusers import FirstBlockCacheConfig, FluxTransformer2DModel
 
 from common.errors import BadInput
-from editors.flow import FlowSettings, sample
+from editors.flow import sample
 from editors.flow_editor import FlowEditor
 from editors.flux_kontext import KontextModel
+from editors.settings import FlowSettings
 from tests.editor_pipelines import PixelVAE, noise_picture, shift_between, small_kontext, soft_picture
 
 SETTINGS = FlowSettings(steps=3, area=64 * 64, max_sequence_length=24)

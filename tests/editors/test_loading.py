@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 
 from common.errors import BadData, BadInput, MissingFile
 from editors.checkpoint import check_pipeline, read_header
-from editors.flow import FlowSettings
 from editors.flow_editor import FlowEditor
 from editors.flux_kontext import KontextModel
 from editors.loading import LIGHTNING_SCHEDULER, LoadOptions, load_pipeline
 from editors.qwen import QwenModel
+from editors.settings import FlowSettings
 from tests.editor_pipelines import noise_picture, small_kontext, small_qwen
 
 SETTINGS = FlowSettings(steps=2, area=64 * 64, max_sequence_length=16)

@@ -12,9 +12,10 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit as edit_module
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as plus_module
 
 from common.errors import BadInput, RunFailed
-from editors.flow import FlowSettings, sample
+from editors.flow import sample
 from editors.flow_editor import FlowEditor
 from editors.qwen import QwenModel
+from editors.settings import FlowSettings
 from tests.editor_pipelines import noise_picture, small_kontext, small_qwen, soft_picture
 
 SETTINGS = FlowSettings(steps=3, area=64 * 64)

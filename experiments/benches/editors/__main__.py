@@ -22,13 +22,17 @@ from rich.table import Table
 from common.errors import RunFailed
 from common.files import write_json
 from common.plain_command import plain_command, read_options
-from conf.schema import EditorConfig, EngineConfig
 from experiments.benches.editors.sides import FOLDERS, SIDE, Side, Work, checkpoint, pictures, sides
 from experiments.build.device import use_threads
+from experiments.build.editors import KontextEditor, QwenEditor
+from experiments.build.engines import TorchEngine
 from experiments.runs.libraries import quiet_libraries
 
 BATCH, LEVELS = 8, 2  # LEVELS: of 255, by which rounding may part two ways to the same picture
 OUT = Path("outputs/bench/editors.json")
+
+
+EDITORS = {"qwen": QwenEditor, "flux_kontext": KontextEditor}
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Options:
 
 def main(argv: Sequence[str]) -> None:
     options = read_options(Options, argv, "experiments.benches.editors")
-    engine = EngineConfig("torch", device="cpu", threads=options.threads)
+    engine = TorchEngine(device="cpu", threads=options.threads)
     use_threads(engine)
     quiet_libraries(False)
     different = pictures(BATCH)
@@ -50,8 +54,7 @@ def main(argv: Sequence[str]) -> None:
     table: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory() as scratch:
         for kind in FOLDERS:
-            config = EditorConfig(
-                kind,
+            config = EDITORS[kind](
                 kind,
                 checkpoint=str(checkpoint(kind, Path(options.assets), Path(scratch))),
                 steps=options.steps,

@@ -14,9 +14,9 @@ from PIL import Image
 
 from benchmarks.base import explicit_instruction
 from benchmarks.sandbox.generate import SandboxBenchmark
-from conf.schema import EditorConfig, EngineConfig
 from editors.loading import load_pipeline
-from experiments.build.editors import make_editor
+from experiments.build.editors import DiffusionEditor, make_editor
+from experiments.build.engines import TorchEngine
 
 SIDE = 64  # of the pictures, in pixels
 FOLDERS = {"qwen": "qwen_image_edit", "flux_kontext": "flux_kontext"}
@@ -41,7 +41,7 @@ def pictures(count: int) -> Work:
     return Work([s.image for s in samples], [explicit_instruction(s.gold[0]) for s in samples], range(count))
 
 
-def sides(config: EditorConfig, engine: EngineConfig) -> tuple[Side, Side]:
+def sides(config: DiffusionEditor, engine: TorchEngine) -> tuple[Side, Side]:
     """(the editor that runs use, the pipeline in a loop), on two copies of the same checkpoint."""
     editor, pipe = make_editor(config, engine), load_pipeline(config.checkpoint, config.kind)
 
@@ -69,7 +69,7 @@ def checkpoint(kind: str, assets: Path, scratch: Path) -> Path:
     return scratch / kind
 
 
-def naive(config: EditorConfig, pipe: Any, image: Image.Image, instruction: str, seed: int) -> Image.Image:
+def naive(config: DiffusionEditor, pipe: Any, image: Image.Image, instruction: str, seed: int) -> Image.Image:
     """One call of the pipeline, as its documentation shows it."""
     own = {"max_area": SIDE * SIDE, "_auto_resize": False} if config.kind == "flux_kontext" else {}
     return pipe(

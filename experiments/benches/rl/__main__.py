@@ -22,7 +22,6 @@ from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, ImageEditError, RunFailed
 from common.plain_command import plain_command, read_options
-from conf.schema import EngineConfig, RolloutsConfig
 from experiments.benches.rl.cost import measure_cost, plot
 from experiments.benches.rl.gpu import measure_gpu
 from experiments.benches.rl.rollouts import compare_rollouts
@@ -32,7 +31,8 @@ from experiments.benches.rl.trl_env import trl_python
 from experiments.benches.rl.vocabulary import VocabularyRows
 from experiments.benches.rl.work import Shape, requests, roomy_checkpoint, samples
 from experiments.build.device import use_threads
-from experiments.build.rollouts import make_backend
+from experiments.build.engines import TorchEngine
+from experiments.build.rollouts import VLLMRollouts, make_backend
 from experiments.runs.libraries import quiet_libraries
 from rl.policies.text import TextBatch, TextPolicy
 
@@ -116,7 +116,7 @@ class Bench:
     def rollouts(self) -> None:
         if importlib.util.find_spec("vllm") is None:
             return say("vLLM against HF rollouts: skipped, vLLM is not installed (make extra-vllm)")
-        vlm, config = load_vlm(self.checkpoint), RolloutsConfig("vllm")
+        vlm, config = load_vlm(self.checkpoint), VLLMRollouts()
         hf = HFBackend(vlm)
         try:
             engine = make_backend(config, vlm)
@@ -137,7 +137,7 @@ def main(argv: Sequence[str]) -> None:
     if options.weights not in ("trained", "random"):
         raise BadInput(f"weights={options.weights} is unknown; choose trained or random")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is on disk
-    use_threads(EngineConfig("torch", threads=options.threads))
+    use_threads(TorchEngine(threads=options.threads))
     quiet_libraries(False)
     files = [Path(options.out) / name for name in ("rl.json", "rl_details.json")]
     kept = [json.loads(f.read_text()) if options.only != "all" and f.is_file() else {} for f in files]

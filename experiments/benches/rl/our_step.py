@@ -15,10 +15,10 @@ from agents.backends.base import ModelRequest
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
-from conf.schema import EngineConfig
 from experiments.benches.rl.trl_step import Line, reward
 from experiments.benches.rl.work import Scored, endless
 from experiments.build.device import use_threads
+from experiments.build.engines import TorchEngine as EngineOptions
 from rl.config import GRPOConfig
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
@@ -28,7 +28,7 @@ from rl.text_rollouts import TextSampler
 
 def main(settings: dict[str, Any]) -> None:
     line = Line()
-    use_threads(EngineConfig("torch", device="cpu", threads=settings["threads"]))
+    use_threads(EngineOptions(device="cpu", threads=settings["threads"]))
     rows = [json.loads(text) for text in Path(settings["rows"]).read_text().splitlines()]
     vlm = endless(load_vlm(settings["model"]))
     P, total = settings["prompts"], settings["prompts"] * settings["group"]

@@ -8,15 +8,15 @@ from pathlib import Path
 from benchmarks.preferences import PreferenceSet, load, sandbox
 from benchmarks.preferences.base import RATINGS
 from common.errors import BadInput, ImageEditError
-from conf.schema import AgreementConfig, TrackerConfig
-from experiments.evaluation.agreement.judge import PAIRWISE, SANDBOX, rubric_name
-from experiments.preflight.run import missing_keys
+from conf.schema import AgreementConfig
+from experiments.evaluation.agreement.judge import PAIRWISE, rubric_name
+from experiments.preflight.machine import missing_of
 
 
 def load_data(config: AgreementConfig, out: Path) -> PreferenceSet:
     """The set; that of the sandbox is written first."""
     source = {"hub": config.hub, "revision": config.revision, "split": config.split, "config": config.subset}
-    if config.data == SANDBOX:
+    if config.data == "sandbox":
         rows = config.samples or 40
         path = sandbox.write(out / f"data-{rows}-{config.seed}", rows, config.seed)
         data = load("csv", path=str(path))
@@ -35,12 +35,12 @@ def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
         if all(c.score is None for g in data.groups for c in g.candidates):
             raise BadInput("scores=csv takes the columns score_a and score_b of data=csv, and there are none")
         return
-    if missing := list(missing_keys(config.judge, TrackerConfig(name="jsonl"))):
+    if missing := missing_of(config.judge):
         raise BadInput("; ".join(missing))
     pairwise = rubric_name(config) == PAIRWISE
-    if config.judge.kind == SANDBOX and pairwise:
+    if config.judge.exact and pairwise:
         raise BadInput("judge=sandbox scores single edits; rubric=pairwise needs a judge that is a model")
-    if config.judge.kind == SANDBOX and not any(g.item.gold for g in data.groups):
+    if config.judge.exact and not any(g.item.gold for g in data.groups):
         raise BadInput(
             "judge=sandbox compares with the wanted edits, which these data do not carry (column gold of a CSV)"
         )

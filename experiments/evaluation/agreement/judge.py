@@ -8,55 +8,39 @@ from typing import Any
 from benchmarks.preferences import PreferenceSet
 from common.errors import BadInput
 from common.files import read_json, write_json
+from conf.parts import part_values
 from conf.schema import AgreementConfig
-from experiments.build.judges import make_client, make_judge_of, sampling_of
+from experiments.build.judges import cache_of, judge_tools, make_client, make_judge_of, rubric_of, takes_rubric
 from judges.comparing import LLMComparison
-from judges.rubrics import PairRubric, make_rubric
-from judges.sandbox import SandboxJudge
+from judges.rubrics import PairRubric
 
-SANDBOX = "sandbox"
 PAIRWISE = "pairwise"
-IDENTITY = (
-    "name",
-    "kind",
-    "model",
-    "base_url",
-    "repeats",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "seed",
-    "extra",
-    "dtype",
-)
 
 
 def rubric_name(config: AgreementConfig) -> str:
     """The judge's own rubric goes before that of the command."""
-    return config.judge.rubric or config.rubric
+    own = getattr(config.judge, "rubric", None)
+    return config.rubric if own is None else own if isinstance(own, str) else own.name
 
 
 def make_judge(config: AgreementConfig) -> Any:
     """A judge of single edits (`judge`), or of pairs (`compare`) with judge.rubric=pairwise."""
-    name = rubric_name(config)
-    if config.judge.kind == SANDBOX and name != PAIRWISE:
-        return SandboxJudge()
-    cache = Path(config.judge.cache or Path(config.paths.outputs) / "cache" / "judge")
-    if name != PAIRWISE:
-        return make_judge_of(config.judge, config.engine, make_rubric(name), cache, config.budget)
+    judge, outputs = config.judge, config.paths.outputs
+    if rubric_name(config) != PAIRWISE:
+        return make_judge_of(judge, judge_tools(judge, config.engine, outputs, config.rubric, config.budget))
     rubric = PairRubric(config.seed)
-    client = make_client(config.judge, config.engine, cache, config.budget)
-    return LLMComparison(client, rubric, sampling_of(config.judge, rubric.sampling), config.judge.repeats)
+    client = make_client(judge, config.engine, cache_of(judge, outputs), config.budget)
+    return LLMComparison(client, rubric, judge.sampling(rubric.sampling), judge.repeats)
 
 
 def settings_of(config: AgreementConfig, data: PreferenceSet) -> dict[str, Any]:
     """What the verdicts in a folder depend on; the same in every run that goes on with them."""
-    judge = {k: getattr(config.judge, k) for k in IDENTITY}
+    judge = {k: v for k, v in part_values(config.judge, defining=True).items() if k != "rubric"}
     name, prompts = rubric_name(config), ""
     if config.scores == "csv":
         judge = {}
-    elif name == PAIRWISE or config.judge.kind != SANDBOX:
-        prompts = (PairRubric() if name == PAIRWISE else make_rubric(name)).version
+    elif name == PAIRWISE or takes_rubric(config.judge):
+        prompts = (PairRubric() if name == PAIRWISE else rubric_of(config.judge, config.rubric)).version
     return {
         "data": config.data,
         "source": data.card.source,
@@ -82,4 +66,4 @@ def keep_settings(out: Path, settings: dict[str, Any]) -> None:
         write_json(path, settings)
 
 
-__all__ = ["PAIRWISE", "SANDBOX", "keep_settings", "make_judge", "rubric_name", "settings_of"]
+__all__ = ["PAIRWISE", "keep_settings", "make_judge", "rubric_name", "settings_of"]

@@ -10,8 +10,9 @@ from benchmarks.preferences import PreferenceSet
 from common.errors import BadInput, RunFailed
 from common.files import write_json
 from conf.schema import AgreementConfig
+from experiments.build.judges import takes_rubric
 from experiments.evaluation.agreement.data import carried_scores, check_judge, load_data
-from experiments.evaluation.agreement.judge import SANDBOX, keep_settings, make_judge, rubric_name, settings_of
+from experiments.evaluation.agreement.judge import keep_settings, make_judge, rubric_name, settings_of
 from experiments.evaluation.agreement.verdicts import Verdicts
 from judges.findings import Findings, findings_from_scores, findings_from_votes
 from judges.invalid import too_many_invalid
@@ -76,8 +77,8 @@ def run_study(config: AgreementConfig, out: Path) -> Study:
 def document(study: Study) -> dict[str, Any]:
     """What agreement.json holds."""
     config, data = study.config, study.data
-    rubric = None if config.judge.kind == SANDBOX else rubric_name(config)
-    judge = {"name": config.judge.name, "model": config.judge.model, "rubric": rubric}
+    rubric = rubric_name(config) if takes_rubric(config.judge) else None
+    judge = {"name": config.judge.name, "model": getattr(config.judge, "model", ""), "rubric": rubric}
     return {
         "data": {"name": config.data, "rule": data.rule, **asdict(data.card)},
         "judge": {"name": "scores of the file"} if config.scores == "csv" else judge | study.judge,

@@ -33,8 +33,9 @@ def write_reports(
 def judge_name(config: AgreementConfig) -> str:
     if config.scores == "csv":
         return "Scores of the file"
-    model = f" ({config.judge.model})" if config.judge.model else ""
-    rubric = "" if config.judge.kind == "sandbox" else f", rubric {config.judge.rubric or config.rubric},"
+    model = f" ({config.judge.model})" if getattr(config.judge, "model", "") else ""
+    own = getattr(config.judge, "rubric", None)
+    rubric = f", rubric {own.name if own is not None else config.rubric}," if hasattr(config.judge, "rubric") else ""
     return f"judge={config.judge.name}{model}{rubric}"
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from html import escape
 from typing import Any
 
+from conf.parts import config_values
 from experiments.reports.html import card
 from experiments.reports.panels import FinishedRun, Panel
 
@@ -28,7 +28,7 @@ def cards(run: FinishedRun) -> list[str]:
 def section(run: FinishedRun) -> list[str]:
     """One line per group; values that are empty or zero are left out."""
     lines = []
-    for group, value in asdict(run.config).items():
+    for group, value in config_values(run.config).items():
         text = (
             ", ".join(f"{k} {_plain(v)}" for k, v in value.items() if v not in (None, "", 0.0, []))
             if isinstance(value, dict)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.files import read_json
+from conf.options import TARGET
+from conf.parts import config_values
 from conf.schema import RunConfig
 from experiments.reports.sweep.measures import MeasureSet
-from experiments.runs.identity import EXCLUDED, load_config
+from experiments.runs.identity import load_config
 from experiments.runs.results import Evaluation
 
 
@@ -37,14 +39,14 @@ def choices(config: RunConfig) -> dict[str, str]:
     def walk(value: Mapping[str, Any], prefix: str) -> None:
         for key, item in value.items():
             dotted = prefix + key
-            if dotted in EXCLUDED or dotted == "seed":
+            if dotted == "seed" or key == TARGET:
                 continue
             if isinstance(item, Mapping):
                 walk(item, f"{dotted}.")
             else:
                 flat[dotted.removesuffix(".name")] = f"{item:g}" if isinstance(item, float) else str(item)
 
-    walk(asdict(config), "")
+    walk(config_values(config, defining=True), "")
     return flat
 
 

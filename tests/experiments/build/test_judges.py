@@ -5,28 +5,26 @@ from __future__ import annotations
 import io
 import json
 import logging
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from omegaconf import OmegaConf
 from PIL import Image
 
 from benchmarks.base import EditSample
 from benchmarks.sandbox.generate import SandboxBenchmark
 from common.errors import BadInput, MissingFile
-from conf.schema import EngineConfig, JudgeConfig, TrackerConfig
-from experiments.build.benchmarks import check_benchmark
-from experiments.build.judges import make_judge, make_judge_of, sampling_of
-from experiments.evaluation.evaluator import open_evaluator
-from experiments.evaluation.rows import read_rows
-from experiments.evaluation.shares import Share
-from experiments.preflight.run import missing_keys
+from common.jsonl import read_jsonl
+from conf.parts import part_values
+from experiments.build.benchmarks import check_benchmark, held_out_samples
+from experiments.build.engines import TorchEngine
+from experiments.build.judges import JudgeTools, make_judge, make_judge_of
+from experiments.preflight.machine import missing_of
 from experiments.runs import cli
+from experiments.runs.arms import Arms, run_arm
 from experiments.runs.cli import compose, typed
-from experiments.runs.run import Run
 from judges.base import ASPECTS
 from judges.cache import ReplyCache
 from judges.chat import ChatClient
@@ -37,16 +35,16 @@ from tests.judges.chat_server import ChatServer
 from tests.judges.simple_rubric import SimpleRubric
 
 KEY = "sk-judge-0123456789abcdef"
-ENGINE = EngineConfig(name="torch", device="cpu")
+ENGINE = TorchEngine(device="cpu")
 TINY = Path(__file__).parents[3] / "assets" / "tiny" / "decomposer"
 
 
-def configured(name: str, *overrides: str) -> JudgeConfig:
+def configured(name: str, *overrides: str) -> Any:
     return cli.typed(cli.compose("run", [f"judge={name}", *overrides])).judge
 
 
-def judge_of(config: JudgeConfig, folder: Path, rubric=None, budget=None):
-    return make_judge_of(config, ENGINE, rubric or SimpleRubric(), folder, budget)
+def judge_of(config: Any, folder: Path, rubric=None, budget=None):
+    return make_judge_of(config, JudgeTools(lambda: rubric or SimpleRubric(), folder, lambda: "cpu", budget))
 
 
 def picture(seed: int) -> Image.Image:
@@ -80,15 +78,15 @@ def test_a_chat_judge_is_asked_as_its_configuration_says(name, tmp_path, monkeyp
 
 def test_the_protocols_own_sampling_stays_where_the_configuration_is_silent():
     protocols = Sampling(temperature=0.7, top_p=0.9, top_k=20, max_tokens=512)
-    assert sampling_of(configured("gpt4o"), protocols) == protocols
-    assert sampling_of(configured("gpt4o", "judge.top_p=1.0"), protocols).top_p == 1.0
+    assert configured("gpt4o").sampling(protocols) == protocols
+    assert configured("gpt4o", "judge.top_p=1.0").sampling(protocols).top_p == 1.0
 
 
 def test_a_missing_key_is_found_before_anything_starts(tmp_path, monkeypatch):
     for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("gpt4o", "gemini"):
-        lines = list(missing_keys(configured(name), TrackerConfig(name="jsonl")))
+        lines = missing_of(configured(name))
         assert len(lines) == 1 and f"judge={name}" in lines[0]
         judge = judge_of(configured(name), tmp_path)
         with pytest.raises(BadInput, match="_API_KEY"):
@@ -121,11 +119,11 @@ def test_a_judge_without_its_model_says_how_to_get_it(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["judge.kind=other"], "sandbox, chat, vlm, rrm"),
+        (["judge.kind=other"], "judge.kind"),
         (["judge.model=''"], "judge.model"),
         (["judge.repeats=0"], "at least 1 pass"),
         (["judge.concurrency=0"], "concurrency"),
-        (["+judge.extra.messages=[]"], "messages"),
+        (["judge.extra.messages=[]"], "messages"),
         (["judge.price_in=-1"], "prices"),
     ],
 )
@@ -161,7 +159,7 @@ def test_the_key_is_in_nothing_that_is_written_or_logged(tmp_path, monkeypatch, 
         logging.getLogger().removeHandler(handler)
     assert server.asked("<2>") == 2 and caplog.text
     told += str(error.value) + repr(vars(judge)) + repr(judge.client.settings)
-    told += yaml.safe_dump(OmegaConf.to_container(OmegaConf.structured(config)))
+    told += yaml.safe_dump(part_values(config))
     told += caplog.text + stream.getvalue() + "".join(p.read_text() for p in tmp_path.rglob("*") if p.is_file())
     assert "OPENAI_API_KEY" in told and KEY not in told and KEY[3:] not in told
 
@@ -171,14 +169,11 @@ def test_a_model_judges_the_arms_of_a_run_and_what_was_paid_for_is_asked_once(tm
     words += ["scale.test_samples=5", "scale.chunk=2", "scale.strips=1", "engine.device=cpu"]
     with ChatServer() as service:
         config = typed(compose("run", [*words, f"judge.base_url={service.url}"]))
+        samples = held_out_samples(config.benchmark, 64, 5, 0)
         for folder in ("first", "again"):
-            spec = replace(Run(config, tmp_path / folder).spec(), arms=("editor",))
-            open_evaluator(spec).work(Share())
+            run_arm(Arms(config, tmp_path / folder, samples, Path("no start"), Path("no trained")), "editor", None)
         assert len(service.calls) == 5
-    first, again = (
-        list(read_rows(tmp_path / folder / "sandbox/verdicts/gpt4o-paper/editor").values())
-        for folder in ("first", "again")
-    )
+    first, again = (read_jsonl(tmp_path / folder / "eval" / "editor.jsonl") for folder in ("first", "again"))
     assert first == again and all(row["valid"] for row in first)
     assert set(first[0]["scores"]) == {*ASPECTS, "overall"}  # those of a run's tables
 

@@ -9,10 +9,10 @@ from agents.backends.hf import HFBackend
 from agents.backends.vllm import VLLMBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, MissingFile
-from conf.schema import RolloutsConfig
-from experiments.build.rollouts import make_backend
+from experiments.build.rollouts import AutoRollouts, VLLMRollouts, make_backend
 from experiments.preflight import machine
-from experiments.preflight.run import missing_rollouts, preflight
+from experiments.preflight.machine import missing_of
+from experiments.preflight.run import preflight
 from experiments.runs import cli
 from experiments.runs.identity import identity
 
@@ -32,14 +32,14 @@ def test_auto_takes_vllm_on_a_gpu_where_it_is_installed(
     monkeypatch: pytest.MonkeyPatch, device: str, installed: bool, chosen: str
 ) -> None:
     monkeypatch.setattr(machine, "find_spec", lambda name: object() if installed else None)
-    assert machine.chosen_rollouts(RolloutsConfig("auto"), device) == chosen
-    assert machine.chosen_rollouts(RolloutsConfig("vllm"), device) == "vllm"
+    assert AutoRollouts().resolve(device).name == chosen
+    assert VLLMRollouts().resolve(device).name == "vllm"
 
 
 def test_a_missing_vllm_is_said_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tiny_vlm_path: Path) -> None:
     without_vllm(monkeypatch)
-    (line,) = missing_rollouts(RolloutsConfig("vllm"))
-    assert "make extra-vllm" in line and not list(missing_rollouts(RolloutsConfig("auto")))
+    (line,) = missing_of(VLLMRollouts())
+    assert "make extra-vllm" in line and not missing_of(AutoRollouts())
     with pytest.raises(MissingFile, match="make extra-vllm"):
         preflight(cli.typed(cli.compose("run", ["rollouts=vllm"])))
     with pytest.raises(MissingFile, match="make extra-vllm"):
@@ -48,15 +48,14 @@ def test_a_missing_vllm_is_said_before_anything_starts(monkeypatch: pytest.Monke
 
 def test_a_backend_is_made_from_the_configuration(tiny_vlm_path: Path) -> None:
     vlm = load_vlm(tiny_vlm_path)
-    backend = make_backend(RolloutsConfig("auto", batch_size=7), vlm)  # on a CPU
+    backend = make_backend(AutoRollouts(batch_size=7), vlm)  # on a CPU
     assert isinstance(backend, HFBackend) and backend.max_sequences == 7
-    with pytest.raises(BadInput, match="inside or separate"):
-        make_backend(RolloutsConfig("vllm", process="elsewhere"), vlm)
-    for bad in (RolloutsConfig("vllm", cache_gib=0.0), RolloutsConfig("vllm", batch_size=0)):
-        with pytest.raises(BadInput, match="must be"):
-            make_backend(bad, vlm)
-    with pytest.raises(BadInput, match="hf, vllm or auto"):
-        make_backend(RolloutsConfig("other"), vlm)
+    with pytest.raises(BadInput, match="choose inside, separate"):
+        cli.typed(cli.compose("run", ["rollouts=vllm", "rollouts.process=elsewhere"]))
+    with pytest.raises(BadInput, match="must be"):
+        make_backend(VLLMRollouts(cache_gib=0.0), vlm)
+    with pytest.raises(BadInput, match=r"rollouts\.batch_size"):
+        VLLMRollouts(batch_size=0)
 
 
 def test_a_run_is_defined_by_what_auto_chose_and_not_by_where_the_engine_runs() -> None:

@@ -26,7 +26,6 @@ from experiments.evaluation.load import load
 from experiments.evaluation.makers import watched
 from experiments.evaluation.pending import check_invalid
 from experiments.evaluation.rows import RowFile, read_rows
-from experiments.evaluation.settings import editor_settings
 from experiments.evaluation.shares import Share
 from experiments.runs.checks import check_calls
 from experiments.runs.cli import compose, typed
@@ -240,7 +239,7 @@ def test_the_editor_reports_how_far_it_is_where_it_can(diffusion: RunConfig) -> 
 
 
 def test_results_say_with_which_settings_the_editor_worked(diffusion: RunConfig, kontext: Path) -> None:
-    settings = editor_settings(diffusion.editor)
+    settings = diffusion.editor.settings()
     assert settings is not None
     assert (settings["checkpoint"], settings["steps"], settings["area"], settings["true_cfg"]) == (
         str(kontext),
@@ -248,8 +247,8 @@ def test_results_say_with_which_settings_the_editor_worked(diffusion: RunConfig,
         1024,
         3.0,
     )
-    assert editor_settings(config("editor=sandbox").editor) is None
-    assert editor_settings(config("editor=gpt_image").editor)["model"] == "gpt-image-1"  # type: ignore[index]
+    assert config("editor=sandbox").editor.settings() is None
+    assert config("editor=gpt_image").editor.settings()["model"] == "gpt-image-1"  # type: ignore[index]
 
 
 def test_traces_of_the_shown_samples_are_kept_and_rows_are_joined_for_reports(fivefold: Evaluator) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import MissingFile
-from conf.schema import EditorConfig, RunConfig
+from conf.schema import RunConfig
 from experiments.preflight import editor as editor_preflight
+from experiments.preflight import machine
 from experiments.preflight import run as preflight
 from experiments.runs.cli import compose, typed
 from tests.saved_editors import save_kontext, save_qwen
@@ -109,8 +110,8 @@ def test_the_paper_scale_names_everything_in_one_message(monkeypatch: pytest.Mon
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(preflight, "gpu_memories", lambda: [24 * GIB])
     monkeypatch.setattr(preflight, "memory_bytes", lambda: 16 * GIB)
-    monkeypatch.setattr(editor_preflight, "free_gpu_memories", lambda every: [23 * GIB])
-    monkeypatch.setattr(editor_preflight, "free_memory", lambda: 12 * GIB)
+    monkeypatch.setattr(machine, "free_gpu_memories", lambda every: [23 * GIB])
+    monkeypatch.setattr(machine, "free_memory", lambda: 12 * GIB)
     for name, repository in (
         ("qwen", "Qwen/Qwen-Image-Edit"),
         ("flux_kontext", "black-forest-labs/FLUX.1-Kontext-dev"),
@@ -133,9 +134,9 @@ def test_the_paper_scale_names_everything_in_one_message(monkeypatch: pytest.Mon
 
 def memory_lines(gpus: list[float], ram: float, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> list[str]:
     monkeypatch.setattr(
-        editor_preflight, "free_gpu_memories", lambda every: [round(g * GIB) for g in (gpus if every else gpus[:1])]
+        machine, "free_gpu_memories", lambda every: [round(g * GIB) for g in (gpus if every else gpus[:1])]
     )
-    monkeypatch.setattr(editor_preflight, "free_memory", lambda: round(ram * GIB))
+    monkeypatch.setattr(machine, "free_memory", lambda: round(ram * GIB))
     return list(editor_preflight.missing_editor_memory(run_config("scale=paper", "editor=qwen", *overrides)))
 
 
@@ -174,14 +175,14 @@ def test_small_editors_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None
     def never(every: bool) -> list[int]:
         raise AssertionError("asked for a GPU")
 
-    monkeypatch.setattr(editor_preflight, "free_gpu_memories", never)
+    monkeypatch.setattr(machine, "free_gpu_memories", never)
     for name in ("sandbox", "qwen", "flux_kontext", "gpt_image"):
         assert list(editor_preflight.missing_editor_memory(run_config(f"editor={name}"))) == []
 
 
 @pytest.mark.parametrize(("name", "key"), [("nano_banana", "GEMINI_API_KEY"), ("gpt_image", "OPENAI_API_KEY")])
 def test_an_api_editor_needs_its_key(name: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    config: EditorConfig = run_config(f"editor={name}").editor
+    config = run_config(f"editor={name}").editor
     monkeypatch.delenv(key, raising=False)
     (line,) = editor_preflight.missing_editor(config)
     assert key in line and f"editor={name}" in line
@@ -194,9 +195,9 @@ def test_an_api_editor_needs_its_key(name: str, key: str, monkeypatch: pytest.Mo
 def test_replies_need_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """3 arms x 200 samples, and up to 5 calls each in multi execution, of 2 MiB."""
     config = run_config("editor=gpt_image", "execution=multi", f"editor.api.cache={tmp_path / 'replies'}")
-    monkeypatch.setattr(editor_preflight, "free_disk", lambda place: (tmp_path, 3000 * 2 * 2**20 - 1))
+    monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3000 * 2 * 2**20 - 1))
     (line,) = editor_preflight.missing_cache_room(config)
     assert "3000 pictures" in line and "editor.api.cache" in line
-    monkeypatch.setattr(editor_preflight, "free_disk", lambda place: (tmp_path, 3000 * 2 * 2**20))
+    monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3000 * 2 * 2**20))
     assert list(editor_preflight.missing_cache_room(config)) == []
     assert list(editor_preflight.missing_cache_room(run_config("editor=sandbox"))) == []

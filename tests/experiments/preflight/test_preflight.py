@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import MissingFile
-from conf.schema import JudgeConfig, TrackerConfig
+from experiments.build.judges import ChatJudge
 from experiments.preflight import run as preflight
+from experiments.preflight.machine import missing_of
 from experiments.runs.cli import compose, typed
 
 
@@ -26,11 +27,11 @@ def test_the_paper_scale_names_everything_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_judges_keys_are_asked_for_only_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge, tracker = JudgeConfig(name="x", keys=["SOME_KEY"]), TrackerConfig(name="jsonl")
+    judge = ChatJudge(name="x", keys=["SOME_KEY"], key_help="ask them")
     monkeypatch.delenv("SOME_KEY", raising=False)
-    assert any("SOME_KEY" in line for line in preflight.missing_keys(judge, tracker))
+    assert any("SOME_KEY" in line and "ask them" in line for line in missing_of(judge))
     monkeypatch.setenv("SOME_KEY", "1")
-    assert not list(preflight.missing_keys(judge, tracker))
+    assert not missing_of(judge)
 
 
 def test_a_machine_that_has_all_of_it_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -45,4 +46,4 @@ def test_a_machine_that_has_all_of_it_passes(monkeypatch: pytest.MonkeyPatch, tm
 def test_missing_data_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IMAGEEDIT_DATA", raising=False)
     config = typed(compose("run", ["benchmark=mice_text"]))
-    assert any("Edit-R2" in line for line in preflight.missing_data(config))
+    assert any("Edit-R2" in line for line in missing_of(config.benchmark))

@@ -9,7 +9,7 @@ import pytest
 from common.errors import BadData, MissingFile
 from conf.schema import RunConfig
 from experiments.runs.cli import compose, typed
-from experiments.runs.identity import EXCLUDED, config_text, identity, load_config, run_folder, run_hash
+from experiments.runs.identity import config_text, identity, load_config, run_folder, run_hash
 
 SAME = (
     "paths.outputs=elsewhere",
@@ -44,11 +44,6 @@ def test_where_and_how_a_run_is_watched_does_not_define_it(override: str) -> Non
 @pytest.mark.parametrize("override", OTHER)
 def test_what_changes_a_result_defines_the_run(override: str) -> None:
     assert run_hash(identity(config(override))) != run_hash(identity(config()))
-
-
-def test_the_excluded_keys_exist() -> None:
-    identity(config())  # popping a key that is not there would raise
-    assert len(set(EXCLUDED)) == len(EXCLUDED)
 
 
 def test_the_content_of_checkpoint_and_data_counts_and_not_their_place(tmp_path: Path) -> None:

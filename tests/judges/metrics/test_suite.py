@@ -14,7 +14,8 @@ from PIL import Image
 
 from benchmarks.item import Item
 from common.errors import BadInput, MissingFile
-from conf.schema import MetricsConfig
+from conf.parts import from_values
+from experiments.build.metrics import MetricSet
 from experiments.runs.cli import CONF
 from judges.metrics import ALWAYS, CHEAP, NAMES, TABLE, Weights, make_metrics, missing_metric_weights
 from judges.metrics.drift import KEYS as DRIFT
@@ -171,9 +172,8 @@ def test_the_backbones_files_are_those_that_torchvision_loads(net: str) -> None:
 # -------------------------------------------------------------------------------------------------------- configuration
 @pytest.mark.parametrize("choice", ["none", "basic", "full"])
 def test_the_groups_choices_are_typed_and_known(choice: str) -> None:
-    loaded = OmegaConf.merge(OmegaConf.structured(MetricsConfig), OmegaConf.load(CONF / "metrics" / f"{choice}.yaml"))
-    config = OmegaConf.to_object(loaded)
-    assert isinstance(config, MetricsConfig)
+    config = from_values("metrics", OmegaConf.to_container(OmegaConf.load(CONF / "metrics" / f"{choice}.yaml")))
+    assert isinstance(config, MetricSet)
     assert config.name == choice
     parse(config.names)
     assert ("drift" in config.names) == (choice != "none")
@@ -182,5 +182,5 @@ def test_the_groups_choices_are_typed_and_known(choice: str) -> None:
 
 
 def test_defaults_of_the_configuration_are_those_of_the_code() -> None:
-    config = MetricsConfig()
+    config = MetricSet("x")
     assert {f.name: getattr(config, f.name) for f in fields(Weights)} == vars(Weights())

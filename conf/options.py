@@ -1,0 +1,232 @@
+"""The options of a class: the parameters of its constructor, as a dataclass that OmegaConf can check.
+
+The same for the classes of this repository and for a user's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import os
+import sys
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import MISSING
+
+from common.errors import BadInput, ImageEditError
+from common.parts import Part
+
+TARGET = "_target_"
+SIMPLE = (int, float, bool, str, bytes, Path, Any, list, dict)
+
+
+@dataclass
+class Options:
+    """Options of a class, the base of what `options_of` makes. What else is asked of it, the object answers that is made
+    of them, or the default of `common.parts.Part`."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        made = construct(self)
+        if hasattr(made, name):
+            return getattr(made, name)
+        default = getattr(Part, name)
+        return types.MethodType(default, self) if callable(default) else default
+
+
+def construct(part: Any) -> Any:
+    """The object of a part's class: the part itself, or one made from its options (once)."""
+    if not isinstance(part, Options):
+        return part
+    made = vars(part).get("_object_")
+    if made is None:
+        cls = class_of(part)
+        made = cls(**{name: getattr(part, name) for name, *_ in parameters(cls)})
+        vars(part)["_object_"] = made
+    return made
+
+
+def class_at(path: str, group: str) -> type:
+    """The class at `package.module.Class`; the current folder counts as importable. Raises BadInput saying what is wrong."""
+    given = f"{group}.{TARGET}={path}"
+    module_name, _, name = str(path).rpartition(".")
+    if not module_name:
+        raise BadInput(f"{given} names no class: write package.module.Class")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    module = _module(module_name, given)
+    cls = getattr(module, name, None)
+    if cls is None:
+        classes = [n for n, value in vars(module).items() if isinstance(value, type)]
+        raise BadInput(f"{given}: {module_name} has no {name}{nearest(name, classes)}")
+    if not isinstance(cls, type):
+        raise BadInput(f"{given} is no class")
+    return cls
+
+
+def _module(name: str, given: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        lacking = error.name or name
+        if name == lacking or name.startswith(lacking + "."):
+            raise BadInput(f"{given}: there is no module {lacking} in the current folder or on PYTHONPATH") from None
+        raise BadInput(f"{given}: {name} needs the package {lacking}, which is not installed") from error
+    except ImageEditError:
+        raise
+    except Exception as error:  # a user's own code
+        raise BadInput(f"{given}: importing {name} failed with {type(error).__name__}: {error}") from error
+
+
+def class_of(part: Any) -> type:
+    """The class of a part, also where the configuration holds its options."""
+    return getattr(type(part), "_class_", type(part))
+
+
+def path_of(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def is_direct(cls: type) -> bool:
+    """Whether a configuration holds objects of the class itself: a dataclass with a field `name` that inherits from Part."""
+    return is_dataclass(cls) and issubclass(cls, Part) and any(f.name == "name" and f.init for f in fields(cls))
+
+
+@cache
+def options_of(cls: type) -> type:
+    """A dataclass of a node's keys: `_target_`, the constructor's parameters, and `name`."""
+    columns: list[tuple[str, Any, Any]] = [(TARGET, str, field(default=path_of(cls)))]
+    choices: dict[str, tuple[Any, ...]] = {}
+    for name, annotation, default in parameters(cls):
+        if get_origin(annotation) is Literal:
+            choices[name] = get_args(annotation)
+        columns.append((name, _checkable(annotation), default))
+    if all(name != "name" for name, *_ in columns):
+        own = getattr(cls, "name", None)
+        columns.append(("name", str, field(default=own if isinstance(own, str) else cls.__name__)))
+    made = make_dataclass(cls.__name__, columns, bases=(Options,))
+    made._class_, made._choices_ = cls, choices  # type: ignore[attr-defined]
+    made.__module__ = __name__
+    return made
+
+
+def parameters(cls: type) -> Iterator[tuple[str, Any, Any]]:
+    """(name, annotation, default as a dataclass field) of everything that the constructor takes."""
+    if is_dataclass(cls):
+        hints = hints_of(cls)
+        for f in fields(cls):
+            if not f.init:
+                continue
+            if f.default_factory is not NO_DEFAULT:
+                default = field(default_factory=f.default_factory, metadata=f.metadata)
+            else:
+                default = field(default=MISSING if f.default is NO_DEFAULT else f.default, metadata=f.metadata)
+            yield f.name, hints[f.name], default
+    elif cls.__init__ is not object.__init__:  # type: ignore[misc]
+        hints = _hints(cls.__init__, cls)  # type: ignore[misc]
+        for name, p in list(inspect.signature(cls.__init__).parameters.items())[1:]:  # type: ignore[misc]
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                yield name, hints.get(name, Any), _default(p.default)
+
+
+def _default(value: Any) -> Any:
+    if value is inspect.Parameter.empty:
+        return field(default=MISSING)
+    if isinstance(value, dict):
+        return field(default_factory=lambda: dict(value))
+    if isinstance(value, list | tuple | set):
+        return field(default_factory=lambda: list(value))
+    return field(default=value)
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields. Annotations that are no fields may name what is only imported for type checkers."""
+    names, hints = {f.name for f in fields(cls)}, {}
+    for owner in reversed(cls.__mro__):
+        for name, annotation in owner.__dict__.get("__annotations__", {}).items():
+            if name in names:
+                hints[name] = _read(annotation, owner, cls) if isinstance(annotation, str) else annotation
+    return hints
+
+
+def _read(annotation: str, owner: type, cls: type) -> Any:
+    try:
+        return eval(annotation, dict(vars(sys.modules[owner.__module__])))  # noqa: S307  # as typing.get_type_hints does
+    except Exception as error:
+        raise BadInput(f"{path_of(cls)}: the type {annotation} of an option cannot be read ({error})") from error
+
+
+def _hints(function: Any, cls: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except NameError as error:
+        raise BadInput(f"{path_of(cls)}: the type of an option cannot be read ({error})") from error
+
+
+def _checkable(annotation: Any) -> Any:
+    """The annotation as OmegaConf can check it; Any where it cannot."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation in SIMPLE or is_dataclass(annotation):
+        return annotation
+    if origin is Literal:
+        return type(arguments[0]) if len({type(a) for a in arguments}) == 1 else Any
+    if origin in (Union, types.UnionType):
+        if type(None) not in arguments or len(arguments) != 2:
+            return Any
+        inner = _checkable(next(a for a in arguments if a is not type(None)))
+        return Any if inner is Any else inner | None
+    if origin in (list, Sequence) or (origin is tuple and arguments[1:] == (...,)):
+        return list[_checkable(arguments[0])]  # type: ignore[misc]
+    if origin is tuple and arguments:
+        return tuple[tuple(_checkable(a) for a in arguments)]  # type: ignore[misc]
+    if origin is dict:
+        return dict[arguments[0], _checkable(arguments[1])]  # type: ignore[valid-type,misc]
+    return Any
+
+
+# ---------------------------------------------------------------------------------------------------------------- keys
+def keys_of(options: type, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of a dataclass."""
+    hints = hints_of(options)
+    for f in fields(options):
+        yield prefix + f.name
+        if inner := dataclass_in(hints[f.name]):
+            yield from keys_of(inner, f"{prefix}{f.name}.")
+
+
+def dataclass_in(annotation: Any) -> type | None:
+    """The dataclass of a field, also of one that may be null."""
+    return next((a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and is_dataclass(a)), None)
+
+
+def nearest(word: str, known: Sequence[str], prefix: str = "", all_of_them: bool = False) -> str:
+    """'; the nearest one is …' with, where they are few, all of them."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+    if not near:
+        return ""
+    return f"; the nearest one is '{prefix}{near[0]}'" + (f" (there are: {', '.join(known)})" if all_of_them else "")
+
+
+__all__ = [
+    "TARGET",
+    "Options",
+    "class_at",
+    "class_of",
+    "construct",
+    "dataclass_in",
+    "hints_of",
+    "is_direct",
+    "keys_of",
+    "nearest",
+    "options_of",
+    "parameters",
+    "path_of",
+]

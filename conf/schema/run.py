@@ -1,0 +1,54 @@
+"""The main job's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from common.parts import incidental
+from conf.parts import part_field
+from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig
+
+MAIN_JOB = (
+    "experiments.runs.training.Supervised",
+    "experiments.runs.evaluating.DecompositionsBefore",
+    "experiments.runs.training.GRPO",
+    "experiments.runs.evaluating.DecompositionsAfter",
+    "experiments.runs.evaluating.Arms",
+    "experiments.runs.evaluating.Results",
+)
+
+
+@dataclass
+class RunConfig:
+    """`python -m experiments.run`"""
+
+    name: str = incidental("main")  # first part of the output folder's name
+    seed: int = 0
+    force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
+    verbose: bool = incidental(False)
+    experiment: str = MISSING
+    job: list[str] = field(default_factory=lambda: list(MAIN_JOB))  # class paths of the stages, in order
+    # names of the stages that are run; null: all of them. What is done is not done again
+    stages: list[str] | None = incidental(None)
+    objective: str | None = incidental(None)  # dotted key of results.json that a sweep optimises; null: the stages' own
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    decomposer: Any = part_field()
+    sequencer: Any = part_field()
+    editor: Any = part_field()
+    reward: Any = part_field()
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    algo: Any = part_field()
+    rollouts: Any = part_field()
+    engine: Any = part_field()
+    launcher: Any = part_field(defines=False)
+    judge: Any = part_field()
+    benchmark: Any = part_field()
+    tracker: Any = part_field(defines=False)
+    paths: PathsConfig = incidental(PathsConfig)
+    sweep: str = incidental("")  # id of the sweep that the run is part of; set by itself
+
+
+__all__ = ["MAIN_JOB", "RunConfig"]

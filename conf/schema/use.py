@@ -1,0 +1,96 @@
+"""Commands that use editors, judges and trained decomposers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from conf.parts import part_field
+from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig
+
+
+@dataclass
+class EvaluateConfig:
+    """`python -m experiments.evaluate`: arms and judges on any benchmark, or a finished run's decompositions. With a run the
+    parts come from it, and what is given here replaces them."""
+
+    run: str = "none"  # the run's folder; none: the configured decomposer as it is, with scale, editor, ... from here
+    out: str = MISSING  # folder; further benchmarks, judges and arms with the same out are added to its table
+    arms: Any = "none"  # all | none (what is there is judged; of a run alone decompositions) | editor,agents,agents_rl
+    pictures: str = ""  # folder of pictures edited elsewhere, <id>.png; an arm with the folder's name
+    label: str = ""  # before the arms' names, so that several editors or runs stand in one table
+    samples: int | None = None  # at most so many units; all of a data set, or the scale's test_samples of the sandbox
+    part: str = "all"  # mice_text, prepared: all | train | test (the run's held-out part)
+    # arms=all of a run: as scale.editor_calls; null: as the run had it, on public benchmarks 0
+    editor_calls: int | None = None
+    # units edited together and saved at a time; they decide the last bits of a picture. null: as a run has it (scale.chunk)
+    # where a run can be trained on the benchmark, 8 elsewhere
+    chunk: int | None = None
+    shard: int = 0  # which part of the work this process does ...
+    shards: int = 1  # ... of so many; all parts write to the same out, and the last one to end reports
+    budget: float | None = (
+        None  # dollars for a judge's calls on a benchmark, over all starts; it stops before it spends more
+    )
+    retry: bool = False  # do again what failed: edits without a picture, invalid verdicts (asked anew)
+    gallery: int = 4  # best, worst and most disputed items on the page, so many of each
+    verbose: bool = False
+    benchmark: Any = part_field()  # with arms=all the run's own, if none is given
+    engine: Any = part_field()  # likewise
+    metrics: Any = part_field()
+    launcher: Any = part_field()  # in how many processes, each with its shard
+    # of these an empty name means the run's own; a key alone (editor.steps=4) changes that key of it
+    editor: Any = part_field()
+    execution: ExecutionConfig = field(default_factory=lambda: ExecutionConfig(name=""))
+    sequencer: Any = part_field()
+    judge: Any = part_field()
+    scale: ScaleConfig = field(default_factory=ScaleConfig)  # with run=none, likewise the next two
+    decomposer: Any = part_field()
+    rollouts: Any = part_field()
+    paths: PathsConfig = field(default_factory=PathsConfig)  # where the tiny checkpoints of an editor given here lie
+
+
+@dataclass
+class EditConfig:
+    """`python -m experiments.edit`: the team on one's own picture."""
+
+    image: str = MISSING
+    instruction: str = MISSING
+    out: str = "edited.png"
+    run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
+    seed: int = 0
+    verbose: bool = False
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    decomposer: Any = part_field()
+    sequencer: Any = part_field()
+    editor: Any = part_field()
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    rollouts: Any = part_field()
+    engine: Any = part_field()
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class PlanConfig:
+    """`python -m experiments.plan`: what an editor and the decomposer's training need, computed without any weights."""
+
+    gpu: str = "h100"  # a name of experiments/preflight/gpus.py
+    mfu: float = 0.4  # assumed share of the GPU's peak that is reached
+    host_gb_s: float = 25.0  # assumed speed between main memory and GPU, for offloading
+    gpus: int = 8  # that share the decomposer's training under ZeRO
+    ratio: float = 1.0  # width / height of the picture
+    instruction_tokens: int = 30
+    request_tokens: int = 100  # of the decomposer's prompt, besides the picture
+    out: str | None = None  # write the numbers to this file as well, as JSON
+    verbose: bool = False
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    decomposer: Any = part_field()
+    sequencer: Any = part_field()
+    editor: Any = part_field()
+    rollouts: Any = part_field()
+    algo: Any = part_field()
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig"]
