@@ -135,6 +135,8 @@ def unfit(runs: Replicates, once: bool = True) -> str:
 
 def _difference(first: Replicates, of_first: Measure, second: Replicates, of_second: Measure) -> Difference | None:
     """None where no common seed has rows of both."""
+    if of_first.samples is None or of_second.samples is None:
+        return None
     before = {s: values for s, evaluation in first if (values := of_first.samples(evaluation))}
     after = {s: values for s, evaluation in second if (values := of_second.samples(evaluation))}
     if not before.keys() & after.keys():

@@ -22,7 +22,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a run, and the values of its test samples that it is the mean of."""
+    """One number of a run, and the values of its test samples that it is the mean of, where it is such a mean."""
 
     key: str
     name: str  # in the tables of runs and in results
@@ -30,8 +30,8 @@ class Measure:
     phrase: str  # in a comparison
     unit: Unit
     colour: str
-    samples: Callable[[Evaluation], dict[str, float]]  # by sample id; a sample without a valid value is not in it
     value: Callable[[Mapping[str, Any]], float | None]  # of results.json; None where it was not measured
+    samples: Callable[[Evaluation], dict[str, float]] | None = None  # by id, valid ones only; None: one number per run
 
 
 @dataclass(frozen=True)

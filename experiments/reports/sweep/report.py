@@ -8,16 +8,17 @@ from pathlib import Path
 from common.files import write_text
 from common.progress import console
 from experiments.reports.sweep.files import comparisons_csv, markdown
-from experiments.reports.sweep.measures import MeasureSet
+from experiments.reports.sweep.jobs import measures_of_jobs
 from experiments.reports.sweep.page import sweep_page
 from experiments.reports.sweep.runs import load
 from experiments.reports.sweep.summary import Sweep
-from experiments.reports.sweep.team import TEAM
 from experiments.reports.sweep.terminal import comparisons_table, mean_tables, runs_table
+from experiments.runs.identity import load_config
 
 
-def report_sweep(folders: Sequence[Path], out: Path, measures: MeasureSet = TEAM) -> Path:
+def report_sweep(folders: Sequence[Path], out: Path) -> Path:
     """Print the tables of finished runs; write `sweep.html`, `sweep.md` and `sweep.csv` into `out`. Returns the page."""
+    measures = measures_of_jobs(load_config(folder).job for folder in folders)
     sweep = Sweep.of(out.name, [load(folder, measures) for folder in folders], measures)
     for table in (*mean_tables(sweep), runs_table(sweep), comparisons_table(sweep)):
         if table is not None:

@@ -19,7 +19,7 @@ SEEDS_ONLY = "mean over seeds; 95 % interval over seeds alone, for the rows of t
 def over(runs: Sequence[Run], measure: Measure) -> Mean:
     """Over seeds and test samples where every run has rows of the same samples, else over seeds alone."""
     measured = sorted((r for r in runs if measure.name in r.measures), key=lambda r: r.seed)
-    if not measured or not has_rows(measured, measure):
+    if measure.samples is None or not measured or not has_rows(measured, measure):
         return over_seeds(measured, measure)
     by_run = {n: measure.samples(r.evaluation) for n, r in enumerate(measured)}
     return over_both(table_SN(by_run, list(by_run), list(test_samples(measured[0].evaluation))))
@@ -31,6 +31,8 @@ def over_seeds(runs: Sequence[Run], measure: Measure) -> Mean:
 
 def has_rows(runs: Sequence[Run], measure: Measure) -> bool:
     """Whether every run that has the measure has rows of the same test samples."""
+    if measure.samples is None:
+        return False
     measured = [r for r in runs if measure.name in r.measures]
     same = not unfit([(r.seed, r.evaluation) for r in measured], once=False)
     return all(measure.samples(r.evaluation) for r in measured) and same
@@ -55,8 +57,8 @@ class Sweep:
         keys = differing(runs)
         groups = grouped(runs, keys)
         measures = [m for m in shown.measures if any(m.name in r.measures for r in runs)]
-        rows = all(has_rows(members, m) for members in groups.values() for m in measures)
-        average = over if rows else over_seeds  # never two kinds of interval in one table
+        rows = all(has_rows(members, m) for members in groups.values() for m in measures if m.samples)
+        average = over if rows else over_seeds  # one kind of interval for all measures that have rows
         means = {key: {m.name: average(members, m) for m in measures} for key, members in groups.items()}
         seeded = {key: [(r.seed, r.evaluation) for r in members] for key, members in groups.items()}
         title = MEANS if rows else SEEDS_ONLY

@@ -30,7 +30,7 @@ def f1_measure(when: str) -> Measure:
         return sum(means[c] for c in MEAN_OF) / len(MEAN_OF) if means else None
 
     name = f"F1 {when}"
-    return Measure(when, name, name, f"mean F1 {when} RL", F1, WHEN_COLOURS[when], samples, value)
+    return Measure(when, name, name, f"mean F1 {when} RL", F1, WHEN_COLOURS[when], value, samples)
 
 
 def arm_measure(arm: str) -> Measure:
@@ -43,7 +43,7 @@ def arm_measure(arm: str) -> Measure:
         return benchmarks[-1]["overall"] if benchmarks else None
 
     name, heading = ARM_NAMES[arm], SHORT_NAMES[arm].replace("\n", " ")
-    return Measure(arm, name, heading, name, OVERALL, ARM_COLOURS[arm], samples, value)
+    return Measure(arm, name, heading, name, OVERALL, ARM_COLOURS[arm], value, samples)
 
 
 def arms_question(second: str, first: str, kind: str) -> Question:
