@@ -1,7 +1,7 @@
-"""Everything needed to go on, written so that a kill or a full disk at any moment leaves an older checkpoint whole.
+"""Checkpoints that survive a kill or a full disk at any moment: until a new one is complete, the older one is untouched.
 
 A checkpoint is a folder `step-00000050/` with `state.pt` and `manifest.json` (size and sha256 of the former). It is written
-under another name, flushed to the disk and renamed; a folder that does not match its manifest is passed over.
+under another name, flushed to the disk and renamed. A folder that does not match its manifest is skipped.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Checkpoints:
         return sorted(int(n) for n in names if n.isdigit())
 
     def latest(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest checkpoint whose bytes are those that were written, or None. Broken ones are named in a warning."""
+        """The newest checkpoint whose bytes are those that were written, or None. Broken ones are skipped with a warning."""
         for step in reversed(self.steps()):
             folder = self.folder / f"step-{step:08d}"
             if (fault := _fault(folder)) is None:

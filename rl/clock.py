@@ -1,4 +1,4 @@
-"""What a step has of its loop: a clock for its phases, which notes time and memory, and a point where the loop may stop it."""
+"""What the loop gives to a step: a clock that measures time and memory of its phases, and a point at which it may be stopped."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rl.memory import peak, reset_peak
 
 
 class Clock:
-    """Seconds per phase since the last `read`. `safe_point` is called by a step that may end here, with its state still that
-    of the step before; where a stop was asked for, the loop then saves and raises KeyboardInterrupt."""
+    """Seconds per phase since the last `read`. A step calls `safe_point` while its state is still that of the step before: after
+    SIGINT or SIGTERM the loop then saves that state and raises KeyboardInterrupt."""
 
     PHASES = ("rollout", "reward", "wait", "logprob", "train", "sync", "checkpoint")
 

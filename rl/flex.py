@@ -1,6 +1,6 @@
-"""Trees of tokens through flex_attention, for GPUs: one kernel for the whole packed row, which skips blocks that nobody sees.
+"""Attention over packed trees of tokens by flex_attention, for GPUs: one kernel for the whole row, which skips empty blocks.
 
-One rule says who sees whom: token i sees token j where j <= i < end[j], `end` being the first place behind j's descendants.
+Token i attends to token j where j <= i < end[j]; end[j] is the first index after j's descendants.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 
 
 def tree_mask(end_N: Tensor) -> BlockMask:
-    """The rule for a row of N tokens, on the device of `end_N`."""
+    """The mask of a row of N tokens, on the device of `end_N`."""
 
     def sees(batch: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
         return (j <= i) & (i < end_N[j])
@@ -24,7 +24,7 @@ def tree_mask(end_N: Tensor) -> BlockMask:
 
 
 def attend_tree(query: Tensor, key: Tensor, value: Tensor, scale: float | None, mask: BlockMask) -> Tensor:
-    """query [1, H, N, D], key and value [1, Hkv, N, D] -> [1, H, N, D]. Off a GPU it is exact and slow: for tests."""
+    """query [1, H, N, D], key and value [1, Hkv, N, D] -> [1, H, N, D]. On a CPU it is exact and slow: for tests."""
     return _kernel(query.device.type)(query, key, value, block_mask=mask, scale=scale, enable_gqa=True)
 
 

@@ -16,7 +16,7 @@ def reset_peak() -> None:
         torch.cuda.reset_peak_memory_stats()
         return
     try:
-        (PROC / "clear_refs").write_text("5")  # see proc(5): the peak becomes what is held now
+        (PROC / "clear_refs").write_text("5")  # see proc(5): the peak is set to the present size
     except OSError:
         return  # `peak` then says None
 

@@ -1,8 +1,8 @@
 """Shared-prefix batches: the completions of a prompt as one tree, so that every distinct beginning passes once.
 
-Image and prompt are the tree's trunk; completions follow, each token seeing its own ancestors only, at the positions it
-would have alone. What is computed is what separate sequences compute (the idea: PrefixGrouper, arXiv 2506.05433, and tree
-training, arXiv 2511.00413); rows are packed without padding.
+Image and prompt are the trunk of the tree. Completions follow it; each of their tokens attends to its own ancestors only, at
+the positions that it would have in a sequence of its own, so the result is that of separate sequences (PrefixGrouper, arXiv
+2506.05433; tree training, arXiv 2511.00413). Rows are packed without padding.
 
 Suffixes: N tokens of the packed row, M distinct completion tokens ("targets") to be predicted.
 """
@@ -22,7 +22,9 @@ from agents.backends.prompts import Positions
 from agents.backends.vlm import EncodedPrompt
 from rl.flex import attend_tree, tree_mask
 
-BLOCK = 64  # small branches share one attention call up to this many tokens: a call costs as much as a few of them
+BLOCK = (
+    64  # branches of together at most this many tokens share one attention call, since every call has a cost of its own
+)
 
 
 @dataclass
@@ -108,15 +110,15 @@ class PrefixRow:
     paths: list[Tensor]  # the targets of each completion, in the order given
     sizes: list[int]
     masks: list[Tensor | None]
-    end_N: Tensor  # the first place behind what follows each token: a token sees those before it that have not ended
+    end_N: Tensor  # the first index after each token's descendants: token i attends to j where j <= i < end[j]
 
     @cached_property
     def flex(self) -> BlockMask:
         return tree_mask(self.end_N)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
-        """query [1, H, N, D], key and value [1, Hkv, N, D] -> [1, H, N, D]: prompts cost once, completions see
-        [trunk; own branch], so the work grows linearly with their number. On a GPU one kernel does it (rl/flex.py)."""
+        """query [1, H, N, D], key and value [1, Hkv, N, D] -> [1, H, N, D]: a prompt is computed once and completions
+        attend to [trunk; own branch], so the work grows linearly with their number. On a GPU one kernel does it (rl/flex.py)."""
         if query.device.type == "cuda":
             return attend_tree(query, key, value, scale, self.flex)
         out, trunk = [], (key, value)
@@ -185,7 +187,7 @@ def pack(
 
 
 def _block_mask(end_n: Tensor, trunk: int) -> Tensor:
-    """[1, 1, n, trunk + n] with 0 where a node sees (the trunk, its ancestors, itself) and -inf elsewhere."""
+    """[1, 1, n, trunk + n] with 0 where a node attends (the trunk, its ancestors, itself) and -inf elsewhere."""
     at = torch.arange(len(end_n))
     seen = (at[None] <= at[:, None]) & (at[:, None] < end_n[None])
     hidden = torch.cat([torch.zeros(len(end_n), trunk, dtype=torch.bool), ~seen], 1)

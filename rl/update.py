@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What the policies say about one micro-batch: now (with gradient), when the batch came in (`old`, detached), and the
-    reference. `normaliser` is that of the whole batch, over all ranks."""
+    """Log-probabilities of one micro-batch: under the policy now (with gradient), under that at the start of the update (`old`,
+    detached), and under the reference. `normaliser` is that of the whole batch, over all ranks."""
 
     now: LogProbs
     old_logp_BT: Tensor

@@ -1,11 +1,11 @@
-"""Many processes, one model: ZeRO 0-3 (arXiv 1910.02054) by DeepSpeed, the loop and its arithmetic ours.
+"""One model on many processes: ZeRO 0-3 (arXiv 1910.02054) by DeepSpeed.
 
-What is trained is what `TorchEngine` trains: the same sum of losses, the same clipping, the same AdamW. DeepSpeed averages
-gradients over ranks, so a loss is multiplied by their number. Checkpoints are `TorchEngine`'s: whole fp32 weights and moments
-by name, so that a run goes on at another number of ranks, another stage, or in plain torch.
+It makes the updates of `TorchEngine`: the same sum of losses, the same clipping, the same AdamW. DeepSpeed averages gradients
+over ranks, so a loss is multiplied by their number. Checkpoints have `TorchEngine`'s format, whole fp32 weights and moments by
+name, so that a run can be resumed with another number of ranks, another stage, or plain torch.
 
-Ranks see batches of different shape. So under ZeRO-3 nothing may depend on what a rank has seen before: no prefetching, no
-keeping of parameters for reuse; and a part that not every rank needs is passed by all of them or by none (`_Whole`).
+Ranks have batches of different shapes, so under ZeRO-3 nothing may depend on what a rank computed before: parameters are neither
+prefetched nor kept for reuse, and a part of the model that some ranks do not need is passed by all of them or by none (`_Whole`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class DeepSpeedEngine(Generic[B]):
         self.updates = 0
         self._norm = 0.0
         if stage == 0 and dtype == torch.float32:
-            self.ds.clip_fp32_gradients = self._clip  # DeepSpeed's own keeps the norm to itself
+            self.ds.clip_fp32_gradients = self._clip  # DeepSpeed's own does not return the norm
 
     def _config(self, offload_optimizer: bool, dtype: torch.dtype) -> dict[str, Any]:
         zero: dict[str, Any] = {"stage": self.stage, "overlap_comm": False}

@@ -1,4 +1,4 @@
-"""What a ZeRO-sharded model holds, whole and by name, and back: weights in fp32, AdamW's moments, one count of updates."""
+"""State of a ZeRO-sharded model, gathered whole and by name, and restored: fp32 weights, AdamW's moments, one count of updates."""
 
 from __future__ import annotations
 
