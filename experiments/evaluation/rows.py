@@ -43,8 +43,16 @@ class RowFile:
             ) from e
 
     def close(self) -> None:
-        if not self._file.closed:
+        """Force the rows to the disk. Raises SaveFailed when it refuses."""
+        if self._file.closed:
+            return
+        try:
             os.fsync(self._file.fileno())
+        except OSError as e:
+            raise SaveFailed(
+                f"could not write {self.path} to the disk: {e.strerror or e}; free space, then the same command goes on"
+            ) from e
+        finally:
             self._file.close()
 
     def __enter__(self) -> Self:

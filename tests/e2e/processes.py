@@ -116,9 +116,11 @@ class Refusing:
 
 def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, full_at: int | None) -> None:
     """Count appends, flushes and renames; act at the chosen one. An append is torn: half of it is written before a kill."""
+    from common.errors import SaveFailed
     from common.jsonl import Journal
+    from experiments.evaluation.rows import RowFile
 
-    append, fsync, rename = Journal.append, os.fsync, os.replace
+    append, row_append, fsync, rename = Journal.append, RowFile.append, os.fsync, os.replace
 
     def here() -> None:
         count.value += 1
@@ -142,6 +144,17 @@ def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, ful
             self.path = Refusing(full)  # type: ignore[assignment]
         append(self, rows)
 
+    def torn_rows(self: RowFile, rows: Any) -> None:
+        rows = list(rows)
+        if count.value + 1 == kill_at:
+            whole = "".join(__import__("json").dumps(r) + "\n" for r in rows)
+            self._file.write(whole[: len(whole) * 2 // 3].encode())
+        try:
+            here()
+        except OSError as full:
+            raise SaveFailed(f"could not append to {self.path}: {full.strerror}") from full
+        row_append(self, rows)
+
     def flushed(handle: int) -> None:
         here()
         fsync(handle)
@@ -151,3 +164,4 @@ def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, ful
         rename(source, target, **more)
 
     Journal.append, os.fsync, os.replace = torn, flushed, renamed  # type: ignore[method-assign,assignment]
+    RowFile.append = torn_rows  # type: ignore[method-assign]
