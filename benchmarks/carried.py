@@ -48,16 +48,16 @@ def read_mice(options: BenchmarkOptions) -> Read:
             s.kind,
             edits=s.gold,
             own_id=s.id,
-            said=said(s),
+            compared_texts=compared_texts(s),
         )
         for s in turns
     )
     facts = {"where": str(data.folder), "published": MICE_SOURCE, "seed": options.seed}
     facts |= {"rows": sum(data.report["turns"].values()), "taken": len(made)}
-    return Read(made, facts, left_out, evaluated=tuple(sorted({said(s)[0] for s in test})))
+    return Read(made, facts, left_out, evaluated=tuple(sorted({compared_texts(s)[0] for s in test})))
 
 
-def said(sample: EditSample) -> tuple[str, ...]:
+def compared_texts(sample: EditSample) -> tuple[str, ...]:
     """What a turn is compared by: the whole prompt and the request alone, without the lasting rule's fixed wording."""
     turns = [without_rule(t) for t in (*sample.history, sample.request)]
     return tuple(dict.fromkeys((" ".join(turns), turns[-1])))
@@ -116,4 +116,4 @@ def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str, row: int)
     )
 
 
-__all__ = ["read_complex_edit", "read_mice", "said"]
+__all__ = ["compared_texts", "read_complex_edit", "read_mice"]

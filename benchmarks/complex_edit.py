@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
 from benchmarks.listed import ListedBenchmark, one_of
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
-from benchmarks.sampling import sample_ids, sampling_said
+from benchmarks.sampling import describe_sampling, sample_ids
 from benchmarks.schema import ANY, PICTURE
 from benchmarks.tables import Table, open_table
 from common.errors import BadData, BadInput
@@ -63,7 +63,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
     card = replace(
         CARD,
         split=split,
-        sampling=f"{each}; of pictures: {sampling_said(pictures, len(table), options.seed, 'pictures')}",
+        sampling=f"{each}; of pictures: {describe_sampling(pictures, len(table), options.seed, 'pictures')}",
     )
     return ListedBenchmark(card, ids, lambda n: (_item(used, *places[n], ids[n], short),))
 

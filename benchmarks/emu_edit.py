@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import ListedBenchmark
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
-from benchmarks.sampling import sample_ids, sampling_said
+from benchmarks.sampling import describe_sampling, sample_ids
 from benchmarks.schema import INTEGER, PICTURE, TEXT, called, optional
 from benchmarks.tables import open_table
 
@@ -55,7 +55,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
     card = replace(
         CARD,
         split=split,
-        sampling=sampling_said(options.samples, len(table), options.seed),
+        sampling=describe_sampling(options.samples, len(table), options.seed),
         notes=(*CARD.notes, *note),
     )
     ids = [f"emu_edit-{split}-{used.number(i):05d}" for i in range(len(used))]

@@ -12,7 +12,7 @@ from benchmarks.listed import ListedBenchmark
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import PictureFile
 from benchmarks.rows import read_rows
-from benchmarks.sampling import sample_ids, sampling_said
+from benchmarks.sampling import describe_sampling, sample_ids
 from common.errors import BadData, BadInput, MissingFile
 
 CARD = Card(
@@ -65,7 +65,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
         CARD,
         source=str(file),
         size=f"{len(rows)} requests" + (f" in {len(ordered)} units" if len(ordered) != len(rows) else ""),
-        sampling=sampling_said(options.samples, len(ordered), options.seed, what),
+        sampling=describe_sampling(options.samples, len(ordered), options.seed, what),
     )
     return ListedBenchmark(card, [unit[0].session or unit[0].id for unit in taken], lambda i: _unit(taken[i]))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item
 from benchmarks.listed import ListedBenchmark, one_of
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
-from benchmarks.sampling import sample_ids, sampling_said
+from benchmarks.sampling import describe_sampling, sample_ids
 from benchmarks.schema import FLAG, PICTURE, TEXT, optional
 from benchmarks.tables import Table, open_table
 from common.errors import BadData, BadInput
@@ -83,7 +83,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
     card = replace(
         CARD,
         split=options.split or CARD.split,
-        sampling=sampling_said(options.samples, len(rows), options.seed, what),
+        sampling=describe_sampling(options.samples, len(rows), options.seed, what),
     )
     parts = (used.column(name) for name in ("instruction_language", "task_type", "key"))
     ids = ["/".join(names) for names in zip(*parts, strict=True)]  # both languages of a request have the same key

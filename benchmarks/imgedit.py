@@ -16,7 +16,7 @@ from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed, one_of
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.records import JsonRecord, find_picture, first_file, records, root_of
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from common.errors import BadData, MissingFile
 
 TYPES = ("replace", "add", "adjust", "remove", "style", "action", "extract", "background", "compose")
@@ -68,7 +68,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
     card = replace(
         CARD,
         split=protocol,
-        sampling=sampling_said(options.samples, len(units), options.seed, what),
+        sampling=describe_sampling(options.samples, len(units), options.seed, what),
         **_of_protocol(protocol),
     )
     return listed(card, take(units, options.samples, options.seed))
@@ -91,18 +91,18 @@ def _single(root: Path, protocol: str) -> list[Unit]:
     for key, record in records(file, CARD):
         kind = UGE if protocol == UGE else edit_type(record)
         source = find_picture(record, record.text("id"), folders)
-        said = record.text("prompt")
+        prompt = record.text("prompt")
         facts = {"edit_type": kind}
-        units.append((Item(f"{protocol}/{key}", said, (), kind, source=source, facts=facts),))
+        units.append((Item(f"{protocol}/{key}", prompt, (), kind, source=source, facts=facts),))
     return units
 
 
 def edit_type(record: JsonRecord) -> str:
     """The record's type under its present name."""
-    said = record.text("edit_type").strip().lower()
-    kind = ALSO.get(said, said)
+    named = record.text("edit_type").strip().lower()
+    kind = ALSO.get(named, named)
     if kind not in TYPES:
-        raise BadData(f"{CARD.name}: {record.where}: edit_type {said!r} is none of {', '.join(TYPES)}")
+        raise BadData(f"{CARD.name}: {record.where}: edit_type {named!r} is none of {', '.join(TYPES)}")
     return kind
 
 
@@ -132,21 +132,21 @@ def _turns(record: JsonRecord) -> list[str]:
     return [record.text(f"turn{n}") for n in numbers]
 
 
-def _session(name: str, category: str, said: Sequence[str], source: Opens) -> Unit:
+def _session(name: str, category: str, requests: Sequence[str], source: Opens) -> Unit:
     return tuple(
         Item(
             f"{name}/{k + 1}",
             text,
             (),
             category,
-            tuple(said[:k]),
+            tuple(requests[:k]),
             source=source,
             session=name,
             turn=k,
             subsets=(EVERYTHING, category),
             facts={"edit_type": category},
         )
-        for k, text in enumerate(said)
+        for k, text in enumerate(requests)
     )
 
 

@@ -67,7 +67,7 @@ def training_action(action: str) -> str:
 class TrainingRequest:
     """A request on its way into the training set. `edits` is None until somebody has labelled it.
 
-    `said` are the texts by which it is compared with evaluation items: the whole prompt (earlier turns and request) and
+    `compared_texts` are the texts by which it is compared with evaluation items: the whole prompt (earlier turns and request) and
     the request alone, without a lasting rule whose fixed wording would make strangers look alike.
     """
 
@@ -82,11 +82,11 @@ class TrainingRequest:
     row: int | None = None  # where its picture is fetched from, for sources that hold pictures themselves
     shows: str = ""  # what several candidates with one picture share; empty: the id
     own_id: str = ""  # as the source names it: a post, a row; compared with the ids of evaluation items
-    said: tuple[str, ...] = field(default=(), compare=False)
+    compared_texts: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return self.said or tuple(dict.fromkeys((" ".join((*self.history, self.request)), self.request)))
+        return self.compared_texts or tuple(dict.fromkeys((" ".join((*self.history, self.request)), self.request)))
 
     @property
     def part(self) -> str:

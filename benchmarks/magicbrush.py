@@ -10,7 +10,7 @@ from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import ListedBenchmark, one_of
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import decode
-from benchmarks.sampling import sample_ids, sampling_said
+from benchmarks.sampling import describe_sampling, sample_ids
 from benchmarks.schema import INTEGER, PICTURE, TEXT, optional
 from benchmarks.tables import Table, TablePicture, open_table
 from common.errors import BadData
@@ -65,7 +65,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
         CARD,
         split=options.split or CARD.split,
         mean="final" if multi else CARD.mean,
-        sampling=sampling_said(options.samples, len(units), options.seed, "sessions" if multi else "turns"),
+        sampling=describe_sampling(options.samples, len(units), options.seed, "sessions" if multi else "turns"),
     )
 
     def make(k: int) -> Unit:

@@ -98,10 +98,10 @@ def _session(record: MiceRecord) -> tuple[EditSession, list[str]]:
     """The record's turns that have gold, and one reason for each of the others."""
     turns: list[EditSample] = []
     left_out: list[str] = []
-    for k, (said, task, formatted) in enumerate(
+    for k, (request, task, formatted) in enumerate(
         zip(record.instruction, record.task_type, record.formatted, strict=True)
     ):
-        if not said.strip():
+        if not request.strip():
             left_out.append(EMPTY)
             continue
         try:
@@ -109,7 +109,7 @@ def _session(record: MiceRecord) -> tuple[EditSession, list[str]]:
         except Unmapped as error:
             left_out.append(error.reason)
             continue
-        turns.append(EditSample(f"{record.id}-{k + 1}", said, (gold,), record.category, record.instruction[:k]))
+        turns.append(EditSample(f"{record.id}-{k + 1}", request, (gold,), record.category, record.instruction[:k]))
     if NO_PATTERN in left_out:
         left_out += [DAMAGED] * len(turns)
         turns = []

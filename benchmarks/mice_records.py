@@ -52,9 +52,9 @@ class MiceRecord:
         return hashlib.sha256(" ".join(self.instruction[0].split()).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def without_rule(said: str) -> str:
+def without_rule(request: str) -> str:
     """What turn 1 of a CM session says besides the lasting rule; any other text as it is."""
-    return _RULE.sub("", said).strip()
+    return _RULE.sub("", request).strip()
 
 
 def part_of(key: str) -> str:
@@ -123,13 +123,15 @@ def _record(line: bytes, category: str, file: Path, number: int) -> MiceRecord:
         raise bad(f"not a line of UTF-8 JSON ({error})") from error
     if not isinstance(row, dict):
         raise bad(f"expected a JSON object, found {type(row).__name__}")
-    said, tasks, formatted = (_strings(row, key, bad) for key in ("instruction", "task_type", "formatted_instruction"))
-    if not len(said) == len(tasks) == len(formatted) or not said:
+    requests, tasks, formatted = (
+        _strings(row, key, bad) for key in ("instruction", "task_type", "formatted_instruction")
+    )
+    if not len(requests) == len(tasks) == len(formatted) or not requests:
         raise bad("instruction, task_type and formatted_instruction must be equally long and not empty")
-    if "turns" in row and row["turns"] != len(said):
-        raise bad(f"turns is {row['turns']!r} but there are {len(said)} instructions")
-    guess = "cm" if _RULE.match(said[0]) else "cu"
-    return MiceRecord(category or guess, file.stem, number, said, tasks, formatted, row)
+    if "turns" in row and row["turns"] != len(requests):
+        raise bad(f"turns is {row['turns']!r} but there are {len(requests)} instructions")
+    guess = "cm" if _RULE.match(requests[0]) else "cu"
+    return MiceRecord(category or guess, file.stem, number, requests, tasks, formatted, row)
 
 
 def _strings(row: Mapping[str, Any], key: str, bad: Any) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from benchmarks.mice_gold import NO_PATTERN, Unmapped, gold_edit
 from benchmarks.mice_records import SPLITS, MiceRecord, find_folder, part_of, published_test, read_records
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import PictureFile
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from common.errors import BadData, BadInput, MissingFile
 
 RULE_EDIT = "rule_edit"  # a key of the sandbox's records (benchmarks/sandbox/mice_export.py)
@@ -54,7 +54,7 @@ CARD = Card(
 class MiceTurn:
     """What is published about one turn, and its gold; `gold` is None where `reason` says why there is none."""
 
-    said: str
+    request: str
     task_type: str
     formatted: str
     gold: Edit | None
@@ -88,11 +88,11 @@ def load(options: BenchmarkOptions) -> Benchmark:
     taken = take(sessions, options.samples, options.seed)
     pictures = _Pictures(folder if folder.is_dir() else folder.parent)
     units = [_unit(s, pictures.find(s)) for s in taken]
-    said = f"; {sum(left_out.values())} damaged records left out" if left_out else ""
+    left_out_note = f"; {sum(left_out.values())} damaged records left out" if left_out else ""
     card = replace(
         CARD,
         split=options.split or CARD.split,
-        sampling=sampling_said(options.samples, len(sessions), options.seed, "sessions") + said,
+        sampling=describe_sampling(options.samples, len(sessions), options.seed, "sessions") + left_out_note,
     )
     return listed(card, units)
 
@@ -134,13 +134,15 @@ def _session(record: MiceRecord) -> MiceSession:
     ruled = _per_turn(record, RULE_EDIT, where) if RULE_EDIT in record.row else [None] * len(flags)
     lists = {name: [_names(v, name, where) for v in _per_turn(record, name, where)] for name in LISTS}
     turns = []
-    for k, said in enumerate(record.instruction):
+    for k, request in enumerate(record.instruction):
         gold, reason = _gold(record.task_type[k], record.formatted[k])
         if not isinstance(flags[k], bool):
             raise BadData(f"{where}: 'bg_consistency' should be true or false in turn {k + 1} but is {flags[k]!r}")
         objects = {name: values[k] for name, values in lists.items()}
         besides = _rule_edit(ruled[k], where)
-        turns.append(MiceTurn(said, record.task_type[k], record.formatted[k], gold, besides, reason, flags[k], objects))
+        turns.append(
+            MiceTurn(request, record.task_type[k], record.formatted[k], gold, besides, reason, flags[k], objects)
+        )
     return MiceSession(
         record.id, record.category, image.replace("\\", "/").rpartition("/")[2], record.rule, tuple(turns)
     )
@@ -180,14 +182,14 @@ def _names(value: Any, name: str, where: str) -> tuple[str, ...]:
 
 
 def _unit(session: MiceSession, source: Opens) -> Unit:
-    said = [t.said for t in session.turns]
+    requests = [t.request for t in session.turns]
     return tuple(
         Item(
             f"{session.id}-{k + 1}",
-            turn.said,
+            turn.request,
             () if turn.gold is None else tuple(e for e in (turn.gold, turn.rule_edit) if e is not None),
             session.category,
-            tuple(said[:k]),
+            tuple(requests[:k]),
             source=source,
             session=session.id,
             turn=k,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import ListedBenchmark, one_of
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
-from benchmarks.sampling import sample_ids, sampling_said
+from benchmarks.sampling import describe_sampling, sample_ids
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import open_table
 
@@ -70,7 +70,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
     card = replace(
         CARD,
         split=options.split or CARD.split,
-        sampling=sampling_said(options.samples, len(first), options.seed),
+        sampling=describe_sampling(options.samples, len(first), options.seed),
         notes=(*CARD.notes, *notes),
     )
     used = table.only(rows).check()

@@ -10,7 +10,7 @@ from benchmarks.item import Benchmark, Card, Item, Unit
 from benchmarks.listed import listed
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.records import JsonRecord, find_picture, first_file, records, root_of
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from common.errors import BadData
 
 CATEGORIES = ("temporal", "causal", "spatial", "logical")
@@ -52,7 +52,7 @@ def load(options: BenchmarkOptions) -> Benchmark:
     file = first_file(CARD, root, (*FILES, *(f"data/{name}" for name in FILES)))
     folders = (file.parent, file.parent / "data")
     units: list[Unit] = [(_item(key, record, folders),) for key, record in records(file, CARD)]
-    card = replace(CARD, sampling=sampling_said(options.samples, len(units), options.seed, "edits"))
+    card = replace(CARD, sampling=describe_sampling(options.samples, len(units), options.seed, "edits"))
     return listed(card, take(units, options.samples, options.seed))
 
 

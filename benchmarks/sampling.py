@@ -34,11 +34,11 @@ def take(units: Sequence[T], n: int | None, seed: int) -> list[T]:
     return [units[i] for i in sample_ids(len(units), n, seed)]
 
 
-def sampling_said(n: int | None, total: int, seed: int, what: str = "requests") -> str:
+def describe_sampling(n: int | None, total: int, seed: int, what: str = "requests") -> str:
     """The sampling in words, for the card."""
     if n is None or n >= total:
         return f"all {total} {what}"
     return f"{n} of {total} {what}, ranked by SHA-256 of seed {seed} and row number; ids in the results"
 
 
-__all__ = ["rank", "sample_ids", "sampling_said", "take"]
+__all__ = ["rank", "sample_ids", "describe_sampling", "take"]

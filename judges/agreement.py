@@ -80,8 +80,8 @@ def four_way_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed:
     def mark(r: JudgedPair) -> bool | None:
         if r.margin is None:
             return None
-        said = r.said or predicted(r.margin, epsilon)
-        return said == r.human or (TIE in (said, r.human) and said in TIES and r.human in TIES)
+        label = r.label or predicted(r.margin, epsilon)
+        return label == r.human or (TIE in (label, r.human) and label in TIES and r.human in TIES)
 
     return accuracy([mark(r) for r in here], clusters=[r.cluster for r in here], missing=missing, seed=seed)
 

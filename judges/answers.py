@@ -22,13 +22,13 @@ ALIASES = {
 
 @dataclass(frozen=True)
 class JudgedPair:
-    """`margin` is score(a) − score(b), or 1, 0, −1 of a judge that compares, whose label is then `said`. None: no valid
+    """`margin` is score(a) − score(b), or 1, 0, −1 of a judge that compares, whose answer is then `label`. None: no valid
     verdict, or with `missing` none yet."""
 
     group: str
     human: str
     margin: float | None
-    said: str = ""
+    label: str = ""
     missing: bool = False
     kind: str = ""
     cluster: str = ""
@@ -47,7 +47,7 @@ class JudgedPair:
             self,
             human=flip(self.human),
             margin=None if self.margin is None else -self.margin,
-            said=flip(self.said),
+            label=flip(self.label),
             models=(self.models[1], self.models[0]),
             votes=tuple(flip(v) for v in self.votes),
         )
@@ -89,9 +89,9 @@ def answers_from_votes(data: PreferenceSet, votes: Votes) -> list[JudgedPair]:
     for group in data.groups:
         for pair in group.comparisons:
             key = (group.id, pair.a, pair.b)
-            said = votes.get(key)
-            margin = None if said is None else SIGN[said]
-            rows.append(_row(group, pair.a, pair.b, pair.human, pair.votes, margin, said or "", key not in votes))
+            label = votes.get(key)
+            margin = None if label is None else SIGN[label]
+            rows.append(_row(group, pair.a, pair.b, pair.human, pair.votes, margin, label or "", key not in votes))
     return rows
 
 
@@ -102,14 +102,14 @@ def _row(
     human: str,
     votes: tuple[str, ...],
     margin: float | None,
-    said: str,
+    label: str,
     missing: bool,
 ) -> JudgedPair:
     return JudgedPair(
         group=group.id,
         human=human,
         margin=margin,
-        said=said,
+        label=label,
         missing=missing,
         kind=group.kind,
         cluster=group.cluster or group.id,

@@ -91,7 +91,7 @@ class ReplyReader:
         message = message if isinstance(message, dict) else {}
         finish, text = str(choice.get("finish_reason") or "").lower(), _text(message.get("content"))
         given, made = _usage(reply.get("usage"))
-        said = ChatReply(
+        chat_reply = ChatReply(
             text or None,
             input_tokens=given,
             output_tokens=made,
@@ -100,14 +100,16 @@ class ReplyReader:
         )
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal.strip():
-            return replace(said, text=None, refusal=f"the model refused: {refusal}")
+            return replace(chat_reply, text=None, refusal=f"the model refused: {refusal}")
         if finish in FILTERED:
-            return replace(said, text=None, refusal=f"the content filter stopped the reply (finish_reason {finish})")
+            return replace(
+                chat_reply, text=None, refusal=f"the content filter stopped the reply (finish_reason {finish})"
+            )
         if finish == "length":
-            return replace(said, cut=True)
+            return replace(chat_reply, cut=True)
         if not text:
             raise Unusable(f"an empty reply (finish_reason {finish or 'not given'})")
-        return said
+        return chat_reply
 
     def refusal(self, reply: dict[str, Any]) -> str:
         error = reply.get("error")
@@ -118,13 +120,13 @@ class ReplyReader:
             return f"the content filter refused: {message}"
         for cause in sorted(causes & set(FOR_ALL)):
             raise AllRejected(f"{message}; {FOR_ALL[cause]}")
-        said = f"{message} {error.get('param')}".lower()
-        if self.structured and any(word in said for word in SCHEMA_WORDS):
+        details = f"{message} {error.get('param')}".lower()
+        if self.structured and any(word in details for word in SCHEMA_WORDS):
             raise AllRejected(
                 f"the service does not take the JSON schema of structured output ({message}); ask without it: "
                 "structured=false (judge.structured=false)"
             )
-        if any(word in f"{said} {' '.join(causes)}" for word in OWN_WORDS):
+        if any(word in f"{details} {' '.join(causes)}" for word in OWN_WORDS):
             raise AllRejected(
                 f"the service does not know a field of the request, or not its value ({message}); a null among the extra "
                 "fields takes it out (judge.extra.<field>=null), another value there replaces it"
@@ -141,8 +143,8 @@ def _text(content: Any) -> str:
 def _usage(usage: Any) -> tuple[int, int]:
     """Tokens in and out. Thinking counts as output: some services leave it out of the completion but not of the total."""
     usage = usage if isinstance(usage, dict) else {}
-    given, said, total = (_count(usage.get(k)) for k in ("prompt_tokens", "completion_tokens", "total_tokens"))
-    return given, max(said, total - given)
+    given, completion, total = (_count(usage.get(k)) for k in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    return given, max(completion, total - given)
 
 
 def _count(value: Any) -> int:

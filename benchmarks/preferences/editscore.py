@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.item import Card, Item
 from benchmarks.options import BenchmarkOptions
 from benchmarks.preferences.base import STRICT, A, EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from benchmarks.schema import ANY, PICTURE, TEXT, Column
 from benchmarks.tables import Table, open_table
 from common.errors import BadData
@@ -95,8 +95,8 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
             PreferenceGroup(item.id, item, candidates, (PreferencePair(0, 1, A),), tasks[i], dimensions[i], cluster)
         )
     chosen = take(groups, options.samples, options.seed)
-    said = sampling_said(options.samples, len(groups), options.seed, "comparisons")
-    return PreferenceSet(replace(CARD, sampling=said), tuple(chosen), STRICT)
+    sampling = describe_sampling(options.samples, len(groups), options.seed, "comparisons")
+    return PreferenceSet(replace(CARD, sampling=sampling), tuple(chosen), STRICT)
 
 
 __all__ = ["CARD", "DIMENSIONS", "load"]

@@ -17,7 +17,7 @@ from benchmarks.preferences.base import (
     PreferencePair,
     PreferenceSet,
 )
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import open_table
 from common.errors import BadData
@@ -80,8 +80,8 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
             PreferenceGroup(name, item, sides, (PreferencePair(0, 1, VOTES[vote]),), cluster=f"{request}\n{caption}")
         )
     chosen = take(groups, options.samples, options.seed)
-    said = sampling_said(options.samples, len(groups), options.seed, "votes")
-    return PreferenceSet(replace(CARD, sampling=said), tuple(chosen), FOUR_WAY)
+    sampling = describe_sampling(options.samples, len(groups), options.seed, "votes")
+    return PreferenceSet(replace(CARD, sampling=sampling), tuple(chosen), FOUR_WAY)
 
 
 __all__ = ["CARD", "VOTES", "load"]

@@ -19,7 +19,7 @@ from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import PictureFile
 from benchmarks.preferences.base import RATINGS, EditCandidate, PreferenceGroup, PreferenceSet
 from benchmarks.rows import read_rows
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from common.errors import BadData, MissingFile
 
 TASK = "Text-Guided_IE"
@@ -65,7 +65,7 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
     _complete(files, raters, models)
     lookup_file, lookup = _lookup(root)
     uids = take(list(raters[0]), options.samples, options.seed)
-    said = sampling_said(options.samples, len(raters[0]), options.seed)
+    sampling = describe_sampling(options.samples, len(raters[0]), options.seed)
     groups = []
     for uid in uids:
         request = (lookup.get(uid) or {}).get("instruction")
@@ -78,7 +78,7 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
             for m in models
         )
         groups.append(PreferenceGroup(uid, item, candidates, kind=task, cluster=uid))
-    return PreferenceSet(replace(CARD, sampling=said), tuple(groups), RATINGS, ASPECTS)
+    return PreferenceSet(replace(CARD, sampling=sampling), tuple(groups), RATINGS, ASPECTS)
 
 
 def _read(file: Path) -> Ratings:

@@ -36,7 +36,7 @@ from benchmarks.preferences.base import (
     majority,
 )
 from benchmarks.rows import read_rows
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from common.errors import BadData, MissingFile
 
 CARD = Card(
@@ -81,8 +81,8 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
     if not groups:
         raise BadData(f"{file}: no rows. How: {CARD.get}")
     chosen = take(groups, options.samples, options.seed)
-    said = sampling_said(options.samples, len(groups), options.seed, "rows")
-    card = replace(CARD, source=str(file), size=f"{len(groups)} rows", sampling=said)
+    sampling = describe_sampling(options.samples, len(groups), options.seed, "rows")
+    card = replace(CARD, source=str(file), size=f"{len(groups)} rows", sampling=sampling)
     return PreferenceSet(card, tuple(chosen), PAIRS)
 
 
@@ -127,9 +127,9 @@ def _text(row: Mapping[str, Any], column: str) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _label(where: str, column: str, said: str) -> str:
-    if (label := said.strip().lower()) not in LABELS:
-        raise BadData(f"{where}, column {column!r}: expected one of {', '.join(LABELS)}, found {said!r}")
+def _label(where: str, column: str, text: str) -> str:
+    if (label := text.strip().lower()) not in LABELS:
+        raise BadData(f"{where}, column {column!r}: expected one of {', '.join(LABELS)}, found {text!r}")
     return label
 
 

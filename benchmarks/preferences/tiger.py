@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.item import Card, Item
 from benchmarks.options import BenchmarkOptions
 from benchmarks.preferences.base import GROUPS, TIE, A, B, EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet
-from benchmarks.sampling import sampling_said, take
+from benchmarks.sampling import describe_sampling, take
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import Table, open_table
 from common.errors import BadData, BadInput
@@ -70,8 +70,8 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
             rows.setdefault((kinds[i] or part, prefix), []).append(i)
         groups += [_group(table, kind, prefix, of) for (kind, prefix), of in rows.items()]
     chosen = take(groups, options.samples, options.seed)
-    said = sampling_said(options.samples, len(groups), options.seed, "groups")
-    return PreferenceSet(replace(CARD, sampling=said), tuple(chosen), GROUPS)
+    sampling = describe_sampling(options.samples, len(groups), options.seed, "groups")
+    return PreferenceSet(replace(CARD, sampling=sampling), tuple(chosen), GROUPS)
 
 
 def _tables(options: BenchmarkOptions) -> list[tuple[str, Table]]:
@@ -117,29 +117,31 @@ def _group(table: Table, kind: str, prefix: str, rows: Sequence[int]) -> Prefere
     return PreferenceGroup(name, item, candidates, pairs, kind=f"{len(letters)}-way", cluster=name)
 
 
-def _letters(table: Table, i: int, said: str | None, rows: int) -> tuple[str, str]:
-    if said is None:
+def _letters(table: Table, i: int, comparison: str | None, rows: int) -> tuple[str, str]:
+    if comparison is None:
         if rows == 1:
             return "A", "B"
         raise BadData(
             f"{CARD.name}: {_at(table, i)}: a group of {rows} comparisons needs the column 'comparison_type' (AvsB, AvsC, "
             f"...). How to get it: {CARD.get}"
         )
-    if not (match := _TYPE.fullmatch(said)):
-        raise BadData(f"{CARD.name}: {_at(table, i)}, column 'comparison_type': expected e.g. AvsB, found {said!r}")
+    if not (match := _TYPE.fullmatch(comparison)):
+        raise BadData(
+            f"{CARD.name}: {_at(table, i)}, column 'comparison_type': expected e.g. AvsB, found {comparison!r}"
+        )
     return match[1].upper(), match[2].upper()
 
 
-def _human(table: Table, i: int, said: str, shown: tuple[str, str]) -> str:
+def _human(table: Table, i: int, comparison: str, shown: tuple[str, str]) -> str:
     """a where candidate_1 is preferred, b where candidate_2 is."""
-    match = _RANKING.fullmatch(said)
+    match = _RANKING.fullmatch(comparison)
     named = (match[1].upper(), match[3].upper()) if match else ("", "")
     for one, two in (shown, ("A", "B")):
         if match and named in ((one, two), (two, one)):
             return _TURNED[match[2]][named != (one, two)]
     raise BadData(
         f"{CARD.name}: {_at(table, i)}, column 'ranking': expected A>B, B>A or A=B (or the letters {shown[0]} and {shown[1]}), "
-        f"found {said!r}"
+        f"found {comparison!r}"
     )
 
 

@@ -1,7 +1,7 @@
 """The sandbox's own sessions written as MICE-Bench records, so that `mice` and `mice_text` can be tried without its data.
 
 Files as published (arXiv 2606.05950): cm_sandbox.jsonl and cu_sandbox.jsonl with MICE's nine keys, pictures in
-source_image/. `benchmarks.mice.gold_edit` reads every turn back to the sandbox's gold. A CM record has a tenth key,
+source_image/. `benchmarks.mice_gold.gold_edit` reads every turn back to the sandbox's gold. A CM record has a tenth key,
 `rule_edit`: what the lasting rule does in each turn, [action, subject, goal] or null; MICE leaves that to its judge, exact
 answers need it. What MICE has no words for is not drawn: relight, tone, zoom, and places in the picture ("top left"); MICE
 only knows places beside another object.

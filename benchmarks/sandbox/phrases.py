@@ -54,17 +54,17 @@ class Look:
 @lru_cache(maxsize=65536)
 def parse_look(phrase: str) -> Look:
     """The attributes a phrase names. Raises BadInput on a word outside the sandbox's vocabulary or one said twice."""
-    said: dict[str, str | int] = {}
+    attributes: dict[str, str | int] = {}
     for word in re.findall(r"[a-z0-9]+", phrase.lower()):
         word = {"grey": "gray"}.get(word, PLURALS.get(word, word))
         if word in ARTICLES:
             continue
         key, value = _attribute(word, phrase)
-        if said.setdefault(key, value) != value:
-            raise BadInput(f"'{phrase}' names two {key}s, {said[key]!r} and {value!r}; say one")
-    if not said:
+        if attributes.setdefault(key, value) != value:
+            raise BadInput(f"'{phrase}' names two {key}s, {attributes[key]!r} and {value!r}; say one")
+    if not attributes:
         raise BadInput(f"'{phrase}' names no object; say its colour and shape, e.g. 'red circle'")
-    return Look(**said)  # type: ignore[arg-type]
+    return Look(**attributes)  # type: ignore[arg-type]
 
 
 def _attribute(word: str, phrase: str) -> tuple[str, str | int]:

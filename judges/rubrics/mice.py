@@ -80,11 +80,11 @@ class MiceRubric(AverageOverPasses, PromptRubric):
         return {**points, OVERALL: sum(_WEIGHTS[name] * points[name] for name in names) / share}
 
     def _session(self, item: EditSample) -> str:
-        said = [*item.history, request_of(item)]
+        requests = [*item.history, request_of(item)]
         rule = str(facts_of(item).get("rule") or "").strip()
         return self.fill(
             "mice_ga",
-            turns="\n".join(f"Turn {k}: {' '.join(words.split())}" for k, words in enumerate(said, 1)),
+            turns="\n".join(f"Turn {k}: {' '.join(words.split())}" for k, words in enumerate(requests, 1)),
             rule=f"\nA lasting rule, said in turn 1, holds for every turn: {rule}\n" if rule else "",
             exceptions=_EXCEPTIONS if rule else "",
         )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.avoid import Avoided, drop, drop_near_held_out, load_avoided, prompts
-from benchmarks.carried import read_mice, said
+from benchmarks.carried import compared_texts, read_mice
 from benchmarks.labels import TrainingRequest
 from benchmarks.mice import MiceText
 from benchmarks.mice_records import ENV
@@ -139,9 +139,9 @@ def test_real_sessions() -> None:
     kept, dropped = drop(read.candidates, [load_avoided("mice")], 0.7)
     tested = MiceText(split="test")
     assert not {c.own_id for c in kept} & {s.id for s in tested}
-    assert not {t for c in kept for t in c.texts} & {said(s)[0] for s in tested}
+    assert not {t for c in kept for t in c.texts} & {compared_texts(s)[0] for s in tested}
     rng = random.Random(0)
-    texts = [said(s)[0] for s in tested]
+    texts = [compared_texts(s)[0] for s in tested]
     for c in rng.sample(kept, 40):  # every pair would take minutes
         assert max(jaccard(c.texts[0], t) for t in texts) < 0.7
     own, near = drop_near_held_out(read.candidates, 0.7)

@@ -93,7 +93,7 @@ def numbered(k: int) -> dict:
 def test_splits_agree_with_mice_text(tmp_path):
     write(tmp_path, "cu_train.jsonl", *(numbered(k) for k in range(60)))
     for split in ("train", "validation", "test", "all"):
-        first = {s.turns[0].said for s in read_sessions(tmp_path, split)[0]}
+        first = {s.turns[0].request for s in read_sessions(tmp_path, split)[0]}
         assert first == {s.turns[0].request for s in MiceText(tmp_path, split=split).sessions}
     assert len(read_sessions(tmp_path)[0]) == 60  # nothing is published as test: everything
     write(tmp_path, "cu_test.jsonl", *(numbered(k) for k in range(100, 110)))

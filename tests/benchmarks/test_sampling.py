@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.sampling import sample_ids, sampling_said, take
+from benchmarks.sampling import describe_sampling, sample_ids, take
 from benchmarks.ultraedit import shares
 from common.errors import BadInput
 
@@ -37,8 +37,8 @@ def test_every_row_is_as_likely_as_any_other() -> None:
 
 def test_none_is_all_and_nothing_is_refused() -> None:
     assert sample_ids(4, None, 7) == [0, 1, 2, 3] == sample_ids(4, 9, 7)
-    assert sampling_said(None, 4, 7) == "all 4 requests"
-    assert "2 of 4 sessions" in sampling_said(2, 4, 7, "sessions") and "seed 7" in sampling_said(2, 4, 7)
+    assert describe_sampling(None, 4, 7) == "all 4 requests"
+    assert "2 of 4 sessions" in describe_sampling(2, 4, 7, "sessions") and "seed 7" in describe_sampling(2, 4, 7)
     with pytest.raises(BadInput, match="samples=0"):
         sample_ids(4, 0, 7)
 

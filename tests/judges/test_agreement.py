@@ -352,7 +352,7 @@ def test_findings_of_a_judge_that_compares_need_no_epsilon() -> None:
     found = findings_from_votes(data, votes)
     assert found.ties is None and found.measures[0].cell.value == 1.0 and found.measures[0].cell.invalid == 1
     assert found.measures[0].cell.low == pytest.approx(0.025 ** (1 / 19))
-    assert [r.said for r in answers_from_votes(data, {})] == [""] * 20
+    assert [r.label for r in answers_from_votes(data, {})] == [""] * 20
 
 
 def test_an_aspect_the_judge_does_not_have_is_said_and_one_of_another_name_is_found() -> None:
