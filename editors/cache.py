@@ -1,7 +1,7 @@
 """A cache of paid results on disk, under the hash of everything that determines them.
 
 An entry is one file: a line with the SHA-256 of the rest, a line of JSON (`meta`), then raw bytes (`blob`). So
-`tail -n +3 <entry> > picture.png` takes a picture out.
+`tail -n +3 <entry> > picture.png` extracts a picture.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DiskCache:
         return self.folder / key[:2] / key
 
     def get(self, key: str) -> Entry | None:
-        """The entry, or None where there is none or it is damaged (said in a warning; the next `put` mends it)."""
+        """The entry, or None where it is absent or damaged; the next `put` replaces a damaged one, which a warning reports."""
         path = self.path(key)
         try:
             raw = path.read_bytes()
@@ -65,7 +65,7 @@ class DiskCache:
         return None
 
     def put(self, key: str, entry: Entry) -> None:
-        """Write an entry, replacing what is there. Raises SaveFailed where that is impossible."""
+        """Write an entry, replacing an older one. Raises SaveFailed where that is impossible."""
         path = self.path(key)
         rest = json.dumps(entry.meta, ensure_ascii=True, allow_nan=False).encode() + b"\n" + entry.blob
         remedy = "Older entries are intact. Free space, mend the permissions or choose another cache folder"
@@ -73,7 +73,7 @@ class DiskCache:
             file.write(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
 
     def check_writable(self) -> None:
-        """Raises SaveFailed where entries cannot be kept: better said before a service is paid than after."""
+        """Raise SaveFailed where entries cannot be written, so that this is known before a service is paid."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".part"):

@@ -1,4 +1,4 @@
-"""A picture on one of the fixed sizes that a service draws at: whole, in place, with its edge repeated around it."""
+"""Fits pictures to the fixed sizes of a service, padded by repeating the edge, and reads the pictures in its replies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from editors.geometry import MAX_PIXELS, Fit, to_rgb
 
 
 def nearest_fit(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> Fit:
-    """Where a picture of `size` (width, height) goes in that one of `sizes` which it fills best, centred."""
+    """Choose the one of `sizes` that a picture of `size` (width, height) fills best, and centre the picture in it."""
     width, height = size
 
     def filled(grid: tuple[int, int]) -> float:
@@ -29,18 +29,18 @@ def nearest_fit(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> Fit:
 
 
 def fill(image: Image.Image, fit: Fit) -> Image.Image:
-    """The RGB picture in its place in the grid, the rest filled by repeating its edge; `geometry.restore` undoes it."""
+    """Put the RGB picture in its place in the grid and fill the rest by repeating its edge; `geometry.restore` undoes it."""
     left, top, right, bottom = fit.box
     if image.size != (right - left, bottom - top):
         image = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS)
     if image.size == fit.grid:
         return image
-    around = ((top, fit.grid[1] - bottom), (left, fit.grid[0] - right), (0, 0))
-    return Image.fromarray(np.pad(np.asarray(image), around, mode="edge"))
+    padding = ((top, fit.grid[1] - bottom), (left, fit.grid[0] - right), (0, 0))
+    return Image.fromarray(np.pad(np.asarray(image), padding, mode="edge"))
 
 
 def decode_base64(text: str) -> bytes:
-    """A reply's base64, line breaks allowed. Raises Unusable where it is none or is cut short."""
+    """Decode a reply's base64, which may have line breaks. Raises Unusable where it is no base64 or cut short."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:  # also of what is not ASCII
@@ -48,7 +48,7 @@ def decode_base64(text: str) -> bytes:
 
 
 def open_picture(data: bytes) -> Image.Image:
-    """A reply's picture as RGB. Raises Unusable where the bytes are none or are cut short."""
+    """Open a reply's picture as RGB. Raises Unusable where the bytes are no picture or cut short."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:

@@ -1,4 +1,5 @@
-"""Is a pipeline folder whole? Found, of the right class, every part there, no file cut short: known before anything is loaded."""
+"""Checks of a pipeline's folder before anything is loaded: it exists, is of the right class, has every part, and no file is cut
+short."""
 
 from __future__ import annotations
 
@@ -19,22 +20,22 @@ CLASSES = {  # the pipelines of each kind of editor
     "flux_kontext": ("FluxKontextPipeline",),
 }
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-SETTINGS_FILES = {  # of the parts that are no models: one of these must be there
+SETTINGS_FILES = {  # of the parts that are not models: each part needs one of its files
     "scheduler": ("scheduler_config.json",),
     "tokenizer": ("tokenizer_config.json",),
     "tokenizer_2": ("tokenizer_config.json",),
     "processor": ("processor_config.json", "preprocessor_config.json"),
     "feature_extractor": ("preprocessor_config.json",),
 }
-SINGLE_FILES = ["*-kontext-dev.safetensors", "ae.safetensors"]  # the same weights again in another layout
+SINGLE_FILES = ["*-kontext-dev.safetensors", "ae.safetensors"]  # copies of the weights in another layout, not needed
 Header = dict[str, dict[str, Any]]
 
 
 def find_folder(name: str | Path, allow_download: bool = False, file: str | None = None) -> Path:
     """The folder of a pipeline or LoRA: a path, or a hub id (owner/name) in the local hub cache.
 
-    Nothing is fetched unless `allow_download` says so, and then only `file` of it where one is named. Raises MissingFile
-    saying how to get it.
+    Nothing is downloaded unless `allow_download` is set; `file` limits the download to one file. Raises MissingFile saying how to
+    get the folder.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -49,7 +50,7 @@ def find_folder(name: str | Path, allow_download: bool = False, file: str | None
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(
+        folder = snapshot_download(
             str(name), local_files_only=not allow_download, allow_patterns=file, ignore_patterns=SINGLE_FILES
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
@@ -58,34 +59,34 @@ def find_folder(name: str | Path, allow_download: bool = False, file: str | None
             f"{name} is no folder here and not in the local hub cache{why}; download it with `hf download {name}` (gated models: "
             "accept the licence on the model's page and run `hf auth login` first) or give the path of a copy"
         ) from None
-    return Path(found)
+    return Path(folder)
 
 
 def check_pipeline(folder: Path, kind: str) -> str:
-    """The class name of a whole pipeline folder of this kind of editor.
+    """Check a pipeline's folder for this kind of editor, and return the name of the pipeline's class.
 
     Raises MissingFile or BadData naming the file that is missing, of the wrong class or damaged.
     """
     if kind not in CLASSES:
         raise BadInput(f"unknown kind of pipeline {kind!r}; choose {' or '.join(CLASSES)}")
     index = _json(folder / "model_index.json", "this is no diffusers pipeline folder without it")
-    found = index.get("_class_name")
-    if found not in CLASSES[kind]:
+    name = index.get("_class_name")
+    if name not in CLASSES[kind]:
         raise BadData(
-            f"{folder / 'model_index.json'} is of a {found}; editor={kind} needs a {' or '.join(CLASSES[kind])}"
+            f"{folder / 'model_index.json'} is of a {name}; editor={kind} needs a {' or '.join(CLASSES[kind])}"
         )
     for part, entry in index.items():
         if not part.startswith("_") and isinstance(entry, list) and entry[0] is not None:
             _check_part(folder / part, f"{entry[0]} {entry[1]}")
-    return str(found)
+    return str(name)
 
 
 def _check_part(folder: Path, what: str) -> None:
     if not folder.is_dir():
         raise MissingFile(f"{folder} is missing ({what}); copy or download the whole pipeline folder again")
-    if wanted := SETTINGS_FILES.get(folder.name):
-        if not any((folder / name).is_file() for name in wanted):
-            raise MissingFile(f"{folder / wanted[0]} is missing ({what}); copy or download the folder again")
+    if names := SETTINGS_FILES.get(folder.name):
+        if not any((folder / name).is_file() for name in names):
+            raise MissingFile(f"{folder / names[0]} is missing ({what}); copy or download the folder again")
         return
     _json(folder / "config.json", f"it describes the {what}")
     for file in weight_files(folder):
@@ -93,12 +94,12 @@ def _check_part(folder: Path, what: str) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model's folder, all shards of an index. Raises MissingFile naming what is not there."""
+    """The safetensors files of a model's folder, all shards of an index included. Raises MissingFile naming the missing ones."""
     if index := next(iter(sorted(folder.glob("*.safetensors.index.json"))), None):
         names = sorted(set(_json(index, "it lists the shards").get("weight_map", {}).values()))
-        if gone := [name for name in names if not (folder / name).is_file()]:
+        if absent := [name for name in names if not (folder / name).is_file()]:
             raise MissingFile(
-                f"{folder} lacks {', '.join(gone)}, which {index.name} lists; copy or download them again"
+                f"{folder} lacks {', '.join(absent)}, which {index.name} lists; copy or download them again"
             )
         return [folder / name for name in names]
     files = [
@@ -110,9 +111,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def read_header(file: Path) -> Header:
-    """{name: {dtype, shape, data_offsets}} of a safetensors file whose length is what its header says.
+    """The header of a safetensors file, {name: {dtype, shape, data_offsets}}, after checking the file's length against it.
 
-    Raises BadData naming the file where it is cut short or no such file.
+    Raises BadData naming the file where it is cut short or not a safetensors file.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
@@ -121,18 +122,20 @@ def read_header(file: Path) -> Header:
     try:
         header: Header = json.loads(raw)
         header.pop("__metadata__", None)
-        whole = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        expected = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise BadData(f"{file} ({size:,} bytes) is no whole safetensors file; copy or download it again") from None
-    if size != whole:
-        cut = "cut short" if size < whole else "too long"
-        raise BadData(f"{file} is {cut}: {size:,} bytes where its header says {whole:,}; copy or download it again")
+    if size != expected:
+        fault = "cut short" if size < expected else "too long"
+        raise BadData(
+            f"{file} is {fault}: {size:,} bytes where its header says {expected:,}; copy or download it again"
+        )
     return header
 
 
 def check_complete(model: nn.Module, files: Sequence[Path]) -> None:
-    """Raise BadData where the files hold fewer numbers than the model has weights: loaders fill the rest at random, and
-    only warn. Numbers are counted, not names, since loaders rename."""
+    """Raise BadData where the files hold fewer numbers than the model has weights: loaders initialise the rest at random and
+    only warn. Numbers are counted rather than names, since loaders rename tensors."""
     held = sum(math.prod(entry["shape"]) for file in files for entry in read_header(file).values())
     needed = sum(weight.numel() for weight in model.parameters())  # tied ones count once
     if held < needed:

@@ -15,7 +15,7 @@ CUBIC = LINEAR * 0.044715
 
 
 def use_fast_gelu(model: nn.Module) -> None:
-    """Let every GELU of the tanh form in a model be computed so; idempotent."""
+    """Make every GELU of the tanh form in a model use `fast_gelu`; idempotent."""
     for module in model.modules():
         if type(module) is nn.GELU and module.approximate == "tanh":
             module.__class__ = FastGELU
@@ -24,7 +24,7 @@ def use_fast_gelu(model: nn.Module) -> None:
 
 
 class FastGELU(nn.GELU):
-    """nn.GELU(approximate="tanh") in all but the way it is computed."""
+    """nn.GELU(approximate="tanh"), computed by `fast_gelu`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return fast_gelu(input)
@@ -38,7 +38,7 @@ class FastProjectedGELU(GELU):
 
 
 def fast_gelu(x: Tensor) -> Tensor:
-    """[...] to [...]; torch's own way where gradients are kept, on a GPU, and in other types than float32."""
+    """[...] to [...]; torch's own implementation where gradients are needed, on a GPU, and in types other than float32."""
     if torch.is_grad_enabled() or x.dtype != torch.float32 or x.device.type != "cpu":
         return gelu(x, approximate="tanh")
     return torch.addcmul(x.new_tensor(LINEAR), x, x, value=CUBIC).mul_(x).sigmoid_().mul_(x)

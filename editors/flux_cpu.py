@@ -1,10 +1,10 @@
-"""FLUX's blocks without the work that a CPU feels and the result does not need.
+"""FLUX's blocks without work that the result does not need, which costs time on a CPU.
 
 * The last block computes keys and values for all tokens, and everything else for the result's tokens alone: only these leave
-  the model. With six blocks that is a tenth of the walk; with the published 57 it is nothing, and a GPU has its own kernels.
-* Positions turn pairs of channels as one complex product (RoPE, arXiv 2104.09864) instead of five passes over them.
+  the model. With six blocks that is a tenth of the time; with the published 57 it is nothing, and a GPU has its own kernels.
+* Rotary positions (RoPE, arXiv 2104.09864) are one complex product over pairs of channels instead of five passes.
 
-The weights, their names and the values (up to the order of additions) stay what they were.
+The weights and their names stay the same, and so do the values up to the order of additions.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from torch.nn.functional import scaled_dot_product_attention
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, [T, D] each, equal in neighbouring pairs of channels
 
 
-def lean_on_cpu(transformer: FluxTransformer2DModel) -> None:
-    """Changes the blocks in place, for sequences of as many source tokens as result tokens, the result's first. Idempotent.
+def use_cpu_blocks(transformer: FluxTransformer2DModel) -> None:
+    """Change the blocks in place, for sequences of as many source tokens as result tokens, the result's first. Idempotent.
 
     Not for a transformer with block caching: a cache compares what enters and what leaves the blocks.
     """
@@ -36,7 +36,7 @@ def lean_on_cpu(transformer: FluxTransformer2DModel) -> None:
 
 
 class PairedRotation(FluxAttnProcessor):
-    """FluxAttnProcessor in all but how positions are turned in."""
+    """FluxAttnProcessor, but for how rotary positions are applied."""
 
     def __call__(
         self,
@@ -61,7 +61,7 @@ class PairedRotation(FluxAttnProcessor):
 
 
 class LastBlock(FluxSingleTransformerBlock):
-    """The last single-stream block; gives back the result's tokens only, [B, N, C] of the [B, 2 N, C] that it is given."""
+    """The last single-stream block; of [B, 2 N, C] it returns the result's tokens only, [B, N, C]."""
 
     def forward(
         self,
@@ -72,7 +72,7 @@ class LastBlock(FluxSingleTransformerBlock):
         joint_attention_kwargs: dict[str, Any] | None = None,
     ) -> tuple[Tensor, Tensor]:
         if joint_attention_kwargs or image_rotary_emb is None:
-            raise NotImplementedError("the last block was made lean for calls with positions and nothing else")
+            raise NotImplementedError("the last block on a CPU takes calls with positions and no other arguments")
         text, result = encoder_hidden_states.shape[1], hidden_states.shape[1] // 2
         normed, gate = self.norm(torch.cat([encoder_hidden_states, hidden_states], 1), emb=temb)
         own, turn = normed[:, text : text + result].contiguous(), as_complex(image_rotary_emb)
@@ -99,13 +99,13 @@ def text_heads(attn: FluxAttention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def as_complex(rotation: Rotation) -> Tensor:
-    """complex[T, D / 2]: what a pair of channels is multiplied by."""
+    """complex[T, D / 2]: the factor of each pair of channels."""
     cos, sin = rotation
     return torch.complex(cos[:, ::2].float(), sin[:, ::2].float())
 
 
 def rotate(x: Tensor, turn: Tensor) -> Tensor:
-    """x [B, T, H, D] turned by turn, complex[T, D / 2]."""
+    """x [B, T, H, D] rotated by `turn`, complex[T, D / 2]."""
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * turn[None, :, None]).flatten(-2).to(x.dtype)
 
@@ -116,4 +116,4 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     return out.transpose(1, 2).flatten(2)
 
 
-__all__ = ["LastBlock", "PairedRotation", "lean_on_cpu"]
+__all__ = ["LastBlock", "PairedRotation", "use_cpu_blocks"]

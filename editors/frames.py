@@ -1,5 +1,5 @@
-"""Qwen-Image's VAE on pictures: its causal 3-D convolutions see one frame after nothing but zeros, so a 2-D convolution
-with the last slice of each kernel gives the same numbers in half the time."""
+"""Qwen-Image's VAE on single pictures. Its causal 3-D convolutions see one frame preceded by zeros, so a 2-D convolution with
+the last slice of each kernel gives the same numbers in half the time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _one_frame(self: QwenImageCausalConv3d, x: Tensor, cache_x: Tensor | None = 
 
 @contextmanager
 def single_frame(vae: nn.Module) -> Iterator[Any]:
-    """Within the block `vae` (AutoencoderKLQwenImage) takes the short way for single frames."""
+    """Within the `with` block, `vae` (AutoencoderKLQwenImage) uses 2-D convolutions for single frames."""
     layers = [m for m in vae.modules() if isinstance(m, QwenImageCausalConv3d) and "forward" not in vars(m)]
     for layer in layers:
         layer.forward = MethodType(_one_frame, layer)

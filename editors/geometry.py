@@ -1,4 +1,4 @@
-"""Any image file to plain RGB, and any size to a model's grid and exactly back: no crop, no drift."""
+"""Reads image files as plain RGB, and resizes pictures to a model's grid and exactly back, without cropping or drift."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from common.errors import BadInput, MissingFile
 
-MAX_PIXELS = 200_000_000  # above this a file is more likely a mistake (or an attack) than a picture
-MAX_RATIO = 8.0  # of a model's grid; longer pictures are padded on their short side
-MAX_STRETCH = 0.008  # change of the aspect ratio that is taken rather than padding
-MAX_AREA = 1.15  # of the area asked for
-AREA_WEIGHT = 0.5  # of a grid's distance from that area, against padding, when a grid is chosen
+MAX_PIXELS = 200_000_000  # a larger file is more likely a mistake or an attack than a picture
+MAX_RATIO = 8.0  # of a grid's sides; longer pictures are padded on their short side
+MAX_STRETCH = 0.008  # largest change of the aspect ratio that is preferred to padding
+MAX_AREA = 1.15  # of the requested area
+AREA_WEIGHT = 0.5  # of a grid's distance from that area, relative to padding, when a grid is chosen
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -75,7 +75,7 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a picture was brought to a model's grid: what `restore` needs to undo it."""
+    """How a picture was fitted to a model's grid; `restore` undoes it."""
 
     original: tuple[int, int]  # width, height
     grid: tuple[int, int]  # what the model sees
@@ -83,7 +83,7 @@ class Fit:
 
 
 def grid_size(width: int, height: int, area: int, multiple: int) -> tuple[int, int]:
-    """The (width, height) that `fit_to_grid` takes for a picture."""
+    """The (width, height) of the grid that `fit_to_grid` chooses for a picture."""
     return plan_fit(width, height, area, multiple).grid
 
 
@@ -91,10 +91,10 @@ def grid_size(width: int, height: int, area: int, multiple: int) -> tuple[int, i
 def plan_fit(
     width: int, height: int, area: int, multiple: int, grids: tuple[tuple[int, int], ...] | None = None
 ) -> Fit:
-    """Where a picture of this size goes: a grid of about `area` pixels in multiples of `multiple`, and the place in it.
+    """Choose a grid of about `area` pixels, in multiples of `multiple`, for a picture of this size, and its place in the grid.
 
-    Aspect ratios survive: a picture is stretched onto the whole grid only where that changes its ratio by less than
-    MAX_STRETCH; otherwise it keeps its ratio and the rest of the grid is padding. Among the grids the one with the least padding
+    Aspect ratios are kept: a picture is stretched to the whole grid only where that changes its ratio by less than MAX_STRETCH;
+    otherwise the rest of the grid is padding. Among the grids the one with the least padding
     and the nearest area wins; a model that was trained on certain `grids` names them. The plan depends on the size alone, so
     that a picture that comes back in is treated alike. Raises BadInput for an area smaller than one grid step.
     """
@@ -107,7 +107,7 @@ def plan_fit(
         cost = padding + (0 if grids else AREA_WEIGHT * abs(math.log(grid[0] * grid[1] / area)))
         if best is None or cost < best[0]:
             best = cost, grid, inner
-    assert best is not None  # there is always the grid of one step
+    assert best is not None  # the grid of a single step always exists
     _, grid, inner = best
     left, top = (grid[0] - inner[0]) // 2, (grid[1] - inner[1]) // 2
     return Fit((width, height), grid, (left, top, left + inner[0], top + inner[1]))
@@ -115,7 +115,7 @@ def plan_fit(
 
 def _grids(ratio: float, area: int, multiple: int) -> Iterator[tuple[int, int]]:
     """The grids that may suit a ratio: for every number of rows the columns just below and above the ratio, within MAX_RATIO."""
-    if ratio < 1:  # as the same picture lying down
+    if ratio < 1:  # the same as for the picture on its side
         yield from ((width, height) for height, width in _grids(1 / ratio, area, multiple))
         return
     cells, ratio = area / multiple**2, min(ratio, MAX_RATIO)
@@ -130,7 +130,7 @@ def _grids(ratio: float, area: int, multiple: int) -> Iterator[tuple[int, int]]:
 def _inner(width: int, height: int, grid: tuple[int, int]) -> tuple[int, int]:
     """The size of a picture inside a grid: the whole grid where the ratios nearly agree, else the largest that keeps its ratio.
 
-    Sizes are whole pixels, so a long picture at a small area may give up a few pixels of length for its ratio's sake.
+    Sizes are whole pixels, so a long picture at a small area may lose a few pixels of length to keep its ratio.
     """
     if _stretch((width, height), grid) < MAX_STRETCH:
         return grid
@@ -156,8 +156,8 @@ def _stretch(one: tuple[int, int], other: tuple[int, int]) -> float:
 def fit_to_grid(
     image: Image.Image, area: int, multiple: int, grids: tuple[tuple[int, int], ...] | None = None
 ) -> tuple[Image.Image, Fit]:
-    """The whole picture at a size a model takes, and how to undo it: see `plan_fit`. Nothing is cropped, no ratio changed
-    by one per cent; padding repeats the edge."""
+    """Fit the whole picture to a grid (see `plan_fit`), and say how to undo it. Nothing is cropped, the ratio changes by less than
+    one per cent, and padding repeats the edge."""
     fit = plan_fit(*image.size, area, multiple, grids)
     left, top, right, below = fit.box
     inner = (right - left, below - top)
@@ -170,8 +170,7 @@ def fit_to_grid(
 
 
 def restore(image: Image.Image, fit: Fit) -> Image.Image:
-    """A model's result back at the original size, in place. Raises BadInput where the result is not of the size that the
-    model was given."""
+    """Bring a model's result back to the original size. Raises BadInput where the result is not of the grid's size."""
     if image.size != fit.grid:
         raise BadInput(
             f"the model was given {fit.grid} (width, height) and returned {image.size}; it must keep the size"

@@ -1,4 +1,4 @@
-"""From a folder or hub id to a diffusers pipeline, with the options that real hardware needs."""
+"""Loads a diffusers pipeline from a folder or hub id, with the options that real hardware needs."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class LoadOptions:
     `offload`: "model" moves one part at a time to `device`, "sequential" layer by layer (slow, smallest); `device_map`
     ("balanced") spreads the parts over all GPUs. `lora` is a safetensors file, a folder, or a hub id, `lora_weight_name` the
     file in it; `lightning` gives a Qwen pipeline the schedule of the Lightning LoRAs. `cache_threshold` above 0 turns
-    FirstBlockCache on: an approximation, whose decisions the pictures of a batch share, so that a picture's result depends on
-    its neighbours.
+    FirstBlockCache on. It is an approximation and decides for a whole batch at once, so that a picture's result depends on its
+    neighbours.
     """
 
     dtype: str = "float32"
@@ -91,10 +91,10 @@ def load_pipeline(folder_or_id: str | Path, kind: str, options: LoadOptions | No
     folder = find_folder(folder_or_id, options.allow_download)
     name = check_pipeline(folder, kind)
     lora = _find_lora(options)
-    given = _reading_parts(folder) if kind == "qwen" else {}
+    parts = _reading_parts(folder) if kind == "qwen" else {}
     try:
         pipe = getattr(diffusers, name).from_pretrained(
-            folder, dtype=DTYPES[options.dtype], device_map=options.device_map, local_files_only=True, **given
+            folder, dtype=DTYPES[options.dtype], device_map=options.device_map, local_files_only=True, **parts
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:
         raise BadData(f"the pipeline in {folder} cannot be loaded ({type(error).__name__}: {error})") from error
@@ -144,7 +144,7 @@ def _configure(pipe: Any, options: LoadOptions) -> None:
 
 # ---------------------------------------------------------------------------------------------------------- LoRA
 def _find_lora(options: LoadOptions) -> Path | None:
-    """The LoRA's safetensors file, whole, or None where none is asked for."""
+    """The LoRA's safetensors file, after checking that it is whole; None where no LoRA is configured."""
     if options.lora is None:
         return None
     path = Path(options.lora).expanduser()
@@ -169,22 +169,24 @@ def _find_lora(options: LoadOptions) -> Path | None:
 def _add_lora(pipe: Any, file: Path, scale: float) -> None:
     try:
         pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="edit", local_files_only=True)
-        taken = sum(
+        loaded = sum(
             weight.numel()
             for module in pipe.components.values()
             if isinstance(module, torch.nn.Module)
             for name, weight in module.named_parameters()
             if ".edit." in name
         )
-        held = sum(math.prod(e["shape"]) for e in read_header(file).values() if e["shape"])  # scalars are scales
-        if taken < held:  # loaders leave out what has no place, and only warn
+        held = sum(
+            math.prod(e["shape"]) for e in read_header(file).values() if e["shape"]
+        )  # scalars are the adapters' scales
+        if loaded < held:  # loaders leave out weights that fit nowhere and only warn
             raise BadData(
-                f"the LoRA {file} has {held:,} weights, of which {taken:,} have a place here; it is of another model"
+                f"the LoRA {file} has {held:,} weights, of which {loaded:,} have a place here; it is of another model"
             )
         pipe.set_adapters(["edit"], adapter_weights=[scale])
     except ImageEditError:
         raise
-    except Exception as error:  # peft and diffusers raise kinds of their own for LoRAs of other models
+    except Exception as error:  # peft and diffusers raise errors of many kinds for LoRAs of other models
         raise BadData(f"the LoRA {file} does not fit this pipeline ({type(error).__name__}: {error})") from error
 
 

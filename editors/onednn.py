@@ -1,7 +1,7 @@
-"""Matrix products through oneDNN where torch's default library, MKL, leaves half of the processor unused.
+"""Matrix products by oneDNN, on processors where torch's default library, MKL, uses half of the vector width.
 
-On AMD processors MKL keeps to 256-bit instructions; oneDNN, which comes with the same torch, uses the 512-bit ones: about
-2x on every linear layer in fp32, equal up to the order of additions. On Intel processors nothing is changed.
+On AMD processors MKL uses 256-bit instructions; oneDNN, which torch also contains, uses 512-bit ones. That is about twice as
+fast on every linear layer in fp32, and equal up to the order of additions. On Intel processors nothing changes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 @cache
 def mkl_is_slow() -> bool:
-    """Whether this is an AMD processor with AVX-512 under a torch that has both libraries. A fact of the machine, not a
-    timing: the same machine must always give the same last bits."""
+    """Whether this is an AMD processor with AVX-512 under a torch that has both libraries. This is read from
+    the machine and not timed, so that one machine always gives the same last bits."""
     info = Path("/proc/cpuinfo")
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     both = torch.backends.mkldnn.is_available() and torch.backends.mkl.is_available()
@@ -25,7 +25,7 @@ def mkl_is_slow() -> bool:
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Let every plain linear layer of a model compute through oneDNN, where that is the faster way; idempotent."""
+    """Make every plain linear layer of a model use oneDNN, where that is faster; idempotent."""
     if mkl_is_slow():
         for module in model.modules():
             if type(module) is nn.Linear:
@@ -33,7 +33,7 @@ def use_onednn(model: nn.Module) -> None:
 
 
 class OneDNNLinear(nn.Linear):
-    """nn.Linear in all but the library that multiplies; empty inputs and other types than fp32 on the CPU take the usual way."""
+    """nn.Linear with oneDNN's products; empty inputs and types other than fp32 on the CPU use torch's default."""
 
     def forward(self, input: Tensor) -> Tensor:
         plain = input.dtype == self.weight.dtype == torch.float32 and input.device.type == "cpu" and input.numel() > 0

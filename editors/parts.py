@@ -1,4 +1,4 @@
-"""What a checkpoint is made of: the models' classes, configurations and sizes, without reading a weight."""
+"""The models of a checkpoint: their classes, configurations and sizes, without reading any weights."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PIPELINE, MODEL = "model_index.json", "config.json"
 
 def parts_of(checkpoint: str | Path) -> dict[str, Part]:
     """The models of a pipeline's folder, of a model's folder (as "model"), or of a published repository that this project
-    knows; a folder named as a repository's last part counts as that one while it is not there.
+    knows. A folder that does not exist yet counts as the published repository whose name it has.
 
-    Raises MissingFile where it is none of these and BadData where a configuration cannot be read.
+    Raises MissingFile where it is none of these, BadData where a configuration cannot be read.
     """
     folder = Path(checkpoint)
     if (folder / PIPELINE).is_file():
@@ -71,8 +71,8 @@ class Size:
 
 
 def count_parameters(part: Part) -> Size:
-    """How many numbers the model holds, counted on torch's meta device: no memory, no weights. Raises BadData where the
-    class is unknown or refuses the configuration."""
+    """The number of parameters, counted on torch's meta device without memory or weights. Raises BadData where the class is unknown
+    or refuses the configuration."""
     return _count(part.kind, json.dumps(dict(part.config), sort_keys=True))
 
 

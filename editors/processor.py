@@ -10,7 +10,7 @@ from transformers.video_processing_utils import VideoProcessorMixin
 
 
 class NoVideos(VideoProcessorMixin):
-    """In the place of the video processor where torchvision is missing; saved as that one would be."""
+    """Stands in for the video processor where torchvision is missing, and is saved under its name."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("videos need torchvision; this installation reads pictures only")
@@ -23,7 +23,7 @@ class _WithoutTorchvision(Qwen2VLProcessor):
         return super().check_argument_for_proper_class(argument_name, argument)
 
 
-# saved folders name the classes that everybody has
+# saved folders must name classes that other installations have
 _WithoutTorchvision.__name__ = Qwen2VLProcessor.__name__
 _WithoutTorchvision.__module__ = Qwen2VLProcessor.__module__
 NoVideos.__name__ = "Qwen2VLVideoProcessor"

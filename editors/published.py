@@ -1,7 +1,7 @@
-"""The published models' configurations, so that sizes and costs are known without a download.
+"""The published models' configurations, so that sizes and costs can be computed without a download.
 
 Each is what its config.json on the Hugging Face Hub says of the architecture (keys that change neither shapes nor costs left
-out); the key of the outer table is the repository. A folder on disk is read instead where there is one: editors/parts.py.
+out); the key of the outer table is the repository. Where a folder exists on disk, editors/parts.py reads that instead.
 """
 
 from __future__ import annotations

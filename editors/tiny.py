@@ -1,7 +1,7 @@
-"""The tiny diffusion editors' birth: the real pipelines of diffusers with small configurations and random weights.
+"""Builds the tiny diffusion editors: the real pipelines of diffusers with small configurations and random weights.
 
 Both see 64-pixel pictures through a VAE that shrinks by 4, so that an edit is 64 tokens of the result, 64 of the source
-and the instruction's: few enough to train on a processor. Everything after this file is the code that runs the big ones.
+and the instruction's: few enough to train on a CPU. Everything else is the code that runs the published models.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class QwenShape:
 
 
 class VisionLanguage(Protocol):
-    """What a text encoder with its helpers must have (agents.backends.vlm.VLM does)."""
+    """A text encoder with its tokenizer and image processor, such as agents.backends.vlm.VLM."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -80,7 +80,7 @@ class VisionLanguage(Protocol):
 def tiny_kontext_pipeline(
     words: Iterable[str], shape: KontextShape | None = None, seed: int = 0
 ) -> FluxKontextPipeline:
-    """A FLUX Kontext with random weights whose two tokenizers know `words` whole and spell everything else."""
+    """A FLUX Kontext with random weights. Its two tokenizers have each of `words` as one token and spell everything else."""
     shape = shape or KontextShape()
     vocabulary = tuple(dict.fromkeys(word for word in words if word))
     clip, t5 = clip_tokenizer(vocabulary), t5_tokenizer(vocabulary, shape.max_tokens)
@@ -145,7 +145,7 @@ def tiny_kontext_pipeline(
         tokenizer_2=t5,
         transformer=transformer,
     )
-    return _quiet(pipe)
+    return _without_progress_bar(pipe)
 
 
 def tiny_qwen_pipeline(vlm: VisionLanguage, shape: QwenShape | None = None, seed: int = 0) -> QwenImageEditPipeline:
@@ -179,10 +179,10 @@ def tiny_qwen_pipeline(vlm: VisionLanguage, shape: QwenShape | None = None, seed
         processor=vision_processor(vlm.image_processor, vlm.tokenizer),
         transformer=transformer,
     )
-    return _quiet(pipe)
+    return _without_progress_bar(pipe)
 
 
-def _quiet(pipe: Any) -> Any:
+def _without_progress_bar(pipe: Any) -> Any:
     pipe.set_progress_bar_config(disable=True)
     for part in pipe.components.values():
         if isinstance(part, torch.nn.Module):
@@ -193,11 +193,11 @@ def _quiet(pipe: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------- tokenizers
 # Built from a list of words, not trained: training BPE with end-of-word marks, or Unigram, gives another result each time.
 def t5_tokenizer(words: Sequence[str], max_tokens: int) -> T5Tokenizer:
-    """A word that is known is one token; others are spelt, letter by letter."""
+    """Each word of the list is one token; other words are spelt letter by letter."""
     pieces: list[tuple[str, float]] = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
     pieces += [(mark, -6.0) for mark in MARKS + LETTERS]
-    known = {piece for piece, _ in pieces}
-    pieces += [(f"▁{word}", -2.0) for word in words if f"▁{word}" not in known]
+    existing = {piece for piece, _ in pieces}
+    pieces += [(f"▁{word}", -2.0) for word in words if f"▁{word}" not in existing]
     return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=max_tokens)
 
 
@@ -206,16 +206,16 @@ def clip_tokenizer(words: Sequence[str]) -> CLIPTokenizer:
     merges: dict[tuple[str, str], None] = {}
     letters = [c for c in LETTERS + MARKS if not c.isupper()]
     vocab = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{c}</w>" for c in letters)]
-    known = set(vocab)
+    existing = set(vocab)
     for word in words:
         parts = [*word[:-1], f"{word[-1]}</w>"]
-        if any(part not in known for part in parts):
+        if any(part not in existing for part in parts):
             continue
         while len(parts) > 1:
             merges[(parts[0], parts[1])] = None
             parts = [parts[0] + parts[1], *parts[2:]]
-            if parts[0] not in known:
-                known.add(parts[0])
+            if parts[0] not in existing:
+                existing.add(parts[0])
                 vocab.append(parts[0])
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(vocab)}, merges=list(merges), model_max_length=77)
 

@@ -3,7 +3,7 @@
 The package index has one torchvision per platform, a CUDA build. transformers and vLLM import it wherever it is
 installed; next to a CPU torch its compiled half does not load, and the Python half then stops the whole import, because it
 describes two operators that were never declared. Nobody here calls them: declaring them is enough.
-Harmless without torchvision, and where its own operators are there.
+It changes nothing without torchvision, or where its own operators exist.
 """
 
 from __future__ import annotations

@@ -169,9 +169,9 @@ class KontextEditor(DiffusionEditor):
     kind = "flux_kontext"
 
     def lean(self, pipe: Any) -> None:
-        from editors.flux_cpu import lean_on_cpu
+        from editors.flux_cpu import use_cpu_blocks
 
-        lean_on_cpu(pipe.transformer)
+        use_cpu_blocks(pipe.transformer)
 
     def model(self, pipe: Any) -> FlowModel:
         from editors.flux_kontext import KontextModel

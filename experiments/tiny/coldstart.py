@@ -1,8 +1,7 @@
-"""What the tiny decomposer's supervised start is made of: part of the sandbox's grammar, and open-vocabulary copying.
+"""Data of the tiny decomposer's supervised start: part of the sandbox's grammar, and open-vocabulary copying.
 
-The start knows the format, all actions, how to copy any name and what is in a picture. It has seen the first part of every
-list of wordings (the first 40 %), first in requests of one or two edits, then of up to five: the other wordings are left to
-reinforcement learning.
+It teaches the format, all actions, copying any name, and naming what is in a picture. It shows the first 40 % of every list
+of wordings, first in requests of one or two edits, then of up to five; the other wordings are left to reinforcement learning.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ DESCRIBE = "what is in the picture?"
 
 @dataclass(frozen=True)
 class ColdStartMix:
-    """Shares of the supervised start; weights need not sum to one."""
+    """Shares of the kinds of examples; weights need not sum to one."""
 
     open_share: float = 0.25  # text-only turns on everyday things, against sandbox requests with their picture
     session_share: float = 0.1  # of the sandbox part: turns of sessions
@@ -38,9 +37,9 @@ class ColdStartMix:
     wordings: float = 0.4  # the first share of every list of templates
 
 
-# Then what the start left out: long requests, and more that need the picture or several steps, in the same few wordings.
-# Without it a start is so sure of stopping after two edits that sampling never tries a third, and RL has nothing to
-# reinforce.
+# The second part has what the first left out: long requests, and more that need the picture or several steps, in the same
+# wordings. Without it the policy is so sure of stopping after two edits that sampling never tries a third, and RL has nothing
+# to reinforce.
 SECOND_PART = ColdStartMix(
     open_share=0.1,
     describe_share=0.1,
@@ -50,7 +49,7 @@ SECOND_PART = ColdStartMix(
 
 
 def thought(sample: EditSample) -> str:
-    """The reasoning to imitate: how many edits there are; where only the picture resolves the request, what is in it."""
+    """The reasoning to imitate: the number of edits, and the picture's content where the request cannot be resolved without it."""
     count = f"{len(sample.gold)} edit" + "s" * (len(sample.gold) > 1)
     if sample.kind == "indirect" and isinstance(sample, SandboxSample):
         return f"{count}; {seen(sample)}"
@@ -63,7 +62,7 @@ def seen(sample: SandboxSample) -> str:
 
 
 def description(template: str, sample: SandboxSample) -> SFTExample:
-    """Not a decomposition: the picture's content alone, in the words of the thought."""
+    """An example whose answer is the picture's content alone, as in the thought of an indirect request."""
     return SFTExample(build_request(template, replace(sample, request=DESCRIBE)), seen(sample))
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from editors.fast_gelu import fast_gelu, use_fast_gelu
 from editors.flow import sample
-from editors.flux_cpu import LastBlock, PairedRotation, lean_on_cpu
+from editors.flux_cpu import LastBlock, PairedRotation, use_cpu_blocks
 from editors.flux_kontext import KontextModel
 from editors.settings import FlowSettings
 from tests.editor_pipelines import noise_picture, small_kontext
@@ -48,8 +48,8 @@ def pipes():
     for p in plain.transformer.parameters():  # gates that start near 0 would hide the blocks
         p.data.normal_(0, 0.1)
     lean = copy.deepcopy(plain)
-    lean_on_cpu(lean.transformer)
-    lean_on_cpu(lean.transformer)
+    use_cpu_blocks(lean.transformer)
+    use_cpu_blocks(lean.transformer)
     return plain, lean
 
 
