@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from agents.backends.vlm import load_vlm
-from editors.flow import FlowSettings
 from editors.flux_kontext import KontextModel
 from editors.onednn import use_onednn
 from editors.pipeline import PipelineModel
 from editors.qwen import QwenModel
+from editors.settings import FlowSettings
 from editors.tiny import tiny_kontext_pipeline, tiny_qwen_pipeline
 
 SIDE = 64  # of a picture, in pixels

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from editors.conditioning import Conditioning, TextEmbeddings
-from editors.flow import FlowSettings
 from editors.flux_kontext import KontextModel
+from editors.settings import FlowSettings
 from rl.policies.flow import FlowPolicy, StepNoise, Trajectory
 from tests.editor_pipelines import noise_picture, small_kontext
 
