@@ -11,11 +11,12 @@ from common.errors import BadInput
 from common.files import read_json, write_json
 from common.progress import console
 from experiments.evaluation.claiming import is_variant
+from experiments.evaluation.core import times
 from experiments.evaluation.evaluator import Evaluator
 from experiments.evaluation.layout import CLAIM, LOCKS
 from experiments.evaluation.load import RESULTS, Section, is_evaluation, load, made_from
 from experiments.evaluation.pending import all_measured, check, remaining
-from experiments.evaluation.scores import scores, times
+from experiments.evaluation.scores import scores
 from experiments.evaluation.shares import held
 from experiments.evaluation.sources import keep_sources
 from experiments.evaluation.spec import EvaluationSpec

@@ -40,7 +40,7 @@ class Phase:
 @contextmanager
 def phase(out: Path, share: Share, name: str, total: int, done: int = 0) -> Iterator[Phase]:
     """A step of `total` pieces, `done` of which an earlier process did. Its seconds are noted also where it is interrupted;
-    those of all processes that worked in the folder are summed (`scores.times`)."""
+    those of all processes that worked in the folder are summed (`core.times`)."""
     file = "timing.jsonl" if share.shards == 1 else f"timing-{share.name}.jsonl"
     with bar(name, total, done) as shown:
         step = Phase(shown, out / file)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
-from pathlib import Path
 from typing import Any
 
-from benchmarks.item import EVERYTHING
-from common.jsonl import read_jsonl
-from common.statistics import Cell, holm_adjusted, macro, micro, paired
-from experiments.evaluation.listing import Listed
-from experiments.evaluation.load import OVERALL, Column, Section
-from experiments.evaluation.means import aspect_means, average, cell, clusters_of, decomposition_scores, last_turns
-from experiments.evaluation.names import EXTRA_ARMS, arm_name, arm_order
+from common.statistics import Cell, macro, micro
+from experiments.evaluation.columns import column_scores
+from experiments.evaluation.core import arms_section, decomposition_section
+from experiments.evaluation.load import Section
+from experiments.evaluation.means import average, clusters_of, last_turns
+from experiments.evaluation.names import arm_name, arm_order
 from experiments.evaluation.rows import fine
-from judges.invalid import too_many_invalid as exceeds_share
 from judges.metrics.summary import summarise_drift
 
 DRIFT = "drift_"  # the keys of one metric with several numbers, which mean something together
@@ -43,175 +39,6 @@ def scores(sections: Sequence[Section], made_from: str = "", about: Mapping[str,
     }
 
 
-def column_scores(section: Section, column: Column) -> dict[str, Any]:
-    aspects = column.aspects()
-    items, own = section.listing.items, section.listing.card.mean
-    arms = {}
-    for arm in column_arms(section, column):
-        rows = column.rows[arm]
-        micro_means = {a: cell(items, rows, a).as_dict() for a in aspects}
-        means = micro_means if own == "micro" else {a: cell(items, rows, a, own).as_dict() for a in aspects}
-        bad = sum(not r["valid"] for r in rows.values())
-        arms[arm] = {
-            "partial": len(rows) < len(items),
-            "n": len(rows),
-            "invalid": bad,
-            "missing": len(items) - len(rows),
-            "mean": own,
-            "too_many_invalid": too_many_invalid(column, len(items), len(rows), bad),
-            "overall": means[OVERALL],
-            "aspects": means,  # by the benchmark's own mean
-            "micro": micro_means[OVERALL],
-            "macro": means[OVERALL] if own == "macro" else cell(items, rows, OVERALL, "macro").as_dict(),
-            **split(items, rows, OVERALL, own),
-            "subsets_micro": subsets(items, rows, OVERALL, "micro") if own != "micro" else {},
-            "aspects_by": {a: split(items, rows, a, own) for a in aspects if a != OVERALL},
-        }
-    return {
-        "title": column.title,
-        "judge": {k: v for k, v in column.claim.items() if k != "label"},
-        "aspects": aspects,
-        "arms": arms,
-        "differences": differences(section, column),
-    }
-
-
-def too_many_invalid(column: Column, total: int, judged: int, invalid: int) -> bool:
-    """Whether an arm is judged to its end and more verdicts are invalid than the judge allows: what is left would be a biased
-    mean, which is no result."""
-    return judged == total and exceeds_share(invalid, total, column.claim.get("max_invalid_share", 1.0))
-
-
-def split(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, own: str) -> dict[str, Any]:
-    """One score by kind, by turn, and by the parts that a benchmark reports on their own."""
-    return {
-        "by_kind": grouped(items, rows, aspect, [i.kind for i in items]),
-        "by_turn": grouped(items, rows, aspect, [str(i.key[1]) for i in items]),
-        "subsets": subsets(items, rows, aspect, own),
-    }
-
-
-def grouped(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, labels: Sequence[str]) -> dict[str, Any]:
-    """By kind or by turn, each a mean over its items; nothing where there is only one of them."""
-    names = list(dict.fromkeys(labels))
-    if len(names) < 2:
-        return {}
-    parts: dict[str, list[Listed]] = {n: [] for n in names}
-    for item, label in zip(items, labels, strict=True):
-        parts[label].append(item)
-    return {n: cell(part, rows, aspect).as_dict() for n, part in sorted(parts.items())}
-
-
-def subsets(items: Sequence[Listed], rows: Mapping[Any, Any], aspect: str, mean: str) -> dict[str, Any]:
-    names = sorted({s for i in items for s in i.subsets} - {EVERYTHING})
-    return {n: cell([i for i in items if n in i.subsets], rows, aspect, mean).as_dict() for n in names}
-
-
-def differences(section: Section, column: Column) -> list[dict[str, Any]]:
-    """Later arm − earlier arm in overall, over the items that both have; p-values of all pairs are one family. A pair of which
-    one arm has too many invalid verdicts says so: it is no more a result than that arm's mean."""
-    mean = section.listing.card.mean
-    items = last_turns(section.listing.items) if mean == "final" else section.listing.items
-    total, bad = len(section.listing.items), set[str]()
-    arms = column_arms(section, column)
-    for arm in arms:
-        rows = column.rows[arm].values()
-        if too_many_invalid(column, total, len(rows), sum(not r["valid"] for r in rows)):
-            bad.add(arm)
-    pairs, found = [], []
-    for first, second in combinations(arms, 2):
-        two = column.rows[first], column.rows[second]
-        both = [i for i in items if all(i.key in r for r in two)]
-        values = [[r[i.key]["scores"].get(OVERALL) if r[i.key]["valid"] else None for i in both] for r in two]
-        kinds = [i.kind for i in both] if mean == "macro" else None
-        gap = paired(*values, kinds=kinds, clusters=clusters_of(both), missing=len(items) - len(both))
-        pairs.append((first, second))
-        found.append(gap)
-    return [
-        {"first": a, "second": b, **d.as_dict(), **({"too_many_invalid": True} if {a, b} & bad else {})}
-        for (a, b), d in zip(pairs, holm_adjusted(found) if found else [], strict=True)
-    ]
-
-
-def column_arms(section: Section, column: Column) -> list[str]:
-    """The arms of a judge's column: those with pictures, and those that are derived from its verdicts."""
-    return [arm for arm in section.scored_arms if arm in column.rows]
-
-
-def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
-    """Means over judges whose verdicts are all there, no more of them invalid than allowed; a benchmark of which nothing is
-    complete is left out. `n` counts what was judged, the `invalid` among it (a cell's `n` counts the valid alone)."""
-    out: dict[str, Any] = {}
-    for section in sections:
-        for arm in section.scored_arms:
-            done = {c.label: judges[section.name][c.label]["arms"][arm] for c in section.columns if arm in c.rows}
-            done = {
-                label: a
-                for label, a in done.items()
-                if not (a["partial"] or a["too_many_invalid"]) and a["overall"]["value"] is not None
-            }
-            if not done:
-                out.setdefault(arm, {})
-                continue
-            shared = [n for n in next(iter(done.values()))["aspects"] if all(n in a["aspects"] for a in done.values())]
-            means = {label: arm_means(section, label, arm, a) for label, a in done.items()}
-            values = {n: average([m[n] for m in means.values()]) for n in shared}
-            counts = {k: max(a[k] for a in done.values()) for k in ("n", "invalid")}
-            more = {"calls": calls_of(section, arm)} if arm.rpartition("/")[2] in EXTRA_ARMS else {}
-            out.setdefault(arm, {})[section.name] = values | counts | more | {"judges": sorted(done)}
-    return out
-
-
-def arm_means(section: Section, label: str, arm: str, entry: Mapping[str, Any]) -> dict[str, float]:
-    """An arm's mean of every aspect by one judge. On the benchmarks that runs train on it is summed in the order of the items, as
-    a run's results always were; on the others it is the cell's, whose sum is exact. They differ in the last bit at most."""
-    if section.listing.card.trainable:
-        (column,) = (c for c in section.columns if c.label == label)
-        return aspect_means(list(column.rows[arm].values()))
-    return {name: cell["value"] for name, cell in entry["aspects"].items()}
-
-
-def calls_of(section: Section, arm: str) -> float:
-    """How many calls of the editor alone an item has, on average."""
-    variants = section.columns[0].variants[arm.rpartition("/")[0]]
-    return average([len(several) for several in variants.values()])
-
-
-def decomposition_section(sections: Sequence[Section], benchmark: str | None) -> dict[str, Any]:
-    """Of the last command's benchmark, or of the first that has decompositions; nothing where there are none."""
-    scored = sorted((s for s in sections if s.decompositions), key=lambda s: s.name != benchmark)
-    if not scored:
-        return {}
-    rows = {when: decomposition_rows(scored[0], when) for when in scored[0].decompositions}
-    last = rows.get("after") or rows["before"]
-    return {
-        "decomposition": decomposition_scores(rows),
-        "n": len(last),
-        "unreadable": average([float(r["error"] is not None) for r in last]),
-    }
-
-
-def decomposition_rows(section: Section, when: str) -> list[dict[str, Any]]:
-    """The rows in the order of the items, each with its item's request and kind."""
-    rows = section.decompositions.get(when, {})
-    return [
-        {**rows[i.key], "i": n, "kind": i.kind, "request": i.request}
-        for n, i in enumerate(section.listing.items)
-        if i.key in rows
-    ]
-
-
-def times(folder: Path) -> dict[str, float]:
-    """Seconds of training and of evaluation, over all processes that worked in the folder."""
-    timing = [row for path in sorted(folder.glob("timing*.jsonl")) for row in read_jsonl(path)]
-    path = folder / "metrics.jsonl"
-    steps = read_jsonl(path) if path.is_file() else []
-    grpo = sum(r.get("time/step", 0.0) + r.get("time/checkpoint", 0.0) for r in steps)
-    sft = sum(r["seconds"] for r in timing if r["phase"] == "sft")
-    evaluate = sum(r["seconds"] for r in timing if r["phase"] != "sft")
-    return {"train": round(grpo + sft, 3), "evaluate": round(evaluate, 3)}
-
-
 def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
     """The paper's layout (arXiv 2603.08059): a row for each arm, a column for each benchmark and judge, and the mean of a
     row's columns. The mean is only there where every column is complete and within its share of invalid verdicts, so that
@@ -226,8 +53,7 @@ def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, A
     for arm in arms:
         cells = []
         for column in columns:
-            found = judges[column["benchmark"]][column["judge"]]
-            entry = found["arms"].get(arm)
+            entry = judges[column["benchmark"]][column["judge"]]["arms"].get(arm)
             if entry is None:
                 cells.append(Cell.empty().as_dict() | {"absent": True})
                 continue
@@ -287,4 +113,4 @@ def benchmark_section(section: Section) -> dict[str, Any]:
     }
 
 
-__all__ = ["arms_section", "column_scores", "decomposition_rows", "row_mean", "scores", "table", "times"]
+__all__ = ["row_mean", "scores", "table"]

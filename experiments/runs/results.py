@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from conf.schema import RunConfig
+from experiments.evaluation.core import decomposition_rows, times
 from experiments.evaluation.layout import CLAIM
 from experiments.evaluation.load import Column, Section, load
 from experiments.evaluation.means import aspect_means, average, decomposition_scores
 from experiments.evaluation.names import ARMS, EXTRA_ARMS, WHEN
-from experiments.evaluation.scores import decomposition_rows, times
 from experiments.runs.identity import load_config
 
 Row = Mapping[str, Any]

@@ -116,7 +116,14 @@ def test_a_run_trains_on_it(tiny_vlm_path: Path, tmp_path: Path) -> None:
     assert rows and all(made[r["id"]].part == "test" for r in rows)
     shown = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
     assert shown
-    score = [f"run={run}", "benchmark=prepared", f"benchmark.path={tmp_path / 'set'}", "part=test", "samples=2", "out=scores"]
+    score = [
+        f"run={run}",
+        "benchmark=prepared",
+        f"benchmark.path={tmp_path / 'set'}",
+        "part=test",
+        "samples=2",
+        "out=scores",
+    ]
     ended = command("experiments.evaluate", score, tmp_path)
     assert ended.code == 0, ended.text
     scores = json.loads((tmp_path / "scores" / "results.json").read_text())

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.base import EditSample
+from experiments.evaluation.columns import column_scores
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import Listed, Listing
 from experiments.evaluation.load import Column, Section, load, made_from
 from experiments.evaluation.means import cell
 from experiments.evaluation.rows import RowFile
-from experiments.evaluation.scores import column_scores, scores
+from experiments.evaluation.scores import scores
 from judges.rubrics import make_rubric
 from tests.experiments.evaluation.little import ARMS, CARD, Brighter, Grader, Little, edited, evaluated, judged, set_up
 
