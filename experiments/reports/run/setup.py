@@ -29,6 +29,8 @@ def section(run: FinishedRun) -> list[str]:
     """One line per group; values that are empty or zero are left out."""
     lines = []
     for group, value in config_values(run.config).items():
+        if value in (None, ""):
+            continue
         text = (
             ", ".join(f"{k} {_plain(v)}" for k, v in value.items() if v not in (None, "", 0.0, []))
             if isinstance(value, dict)
