@@ -35,12 +35,12 @@ from experiments.evaluation.phases import Phase, phase
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec, open_benchmark
 from experiments.evaluation.strips import save_strip, strip_numbers
-from experiments.runs.team import TeamParts
 from judges.base import Judge
 from judges.question import Usage
 
 if TYPE_CHECKING:
     from agents.traces import Trace
+    from experiments.runs.team import TeamParts
 
 
 @dataclass
@@ -72,6 +72,8 @@ class Evaluator:
 
     @cached_property
     def team_parts(self) -> TeamParts:
+        from experiments.runs.team import TeamParts  # loads torch, which judging alone has no use for
+
         return self.parts or TeamParts(self.spec.used, self.spec.start)
 
     @property

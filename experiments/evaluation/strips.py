@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from agents.traces import Trace
 from common.atomic import atomic_file
 from common.filenames import folder_name
+
+if TYPE_CHECKING:
+    from agents.traces import Trace
 
 TARGET = "target.png"
 
