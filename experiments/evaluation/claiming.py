@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmarks.item import Benchmark
 from common.errors import BadInput
 from common.files import read_json
+from conf.parts import part_values
 from experiments.build.judges import rubric_of as protocol_of
 from experiments.build.judges import takes_rubric
 from experiments.evaluation.claims import claim, has_rows, write_changed
@@ -44,8 +45,7 @@ def claim_all(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> tup
         if arms:
             _claim_judge(spec, benchmark, layout)
             if spec.metrics.names:
-                m = spec.metrics
-                models = {"clip": m.clip, "dino": m.dino, "lpips": m.lpips}
+                models = {k: v for k, v in part_values(spec.metrics, defining=True).items() if k != "name"}
                 claim(layout.folder / METRICS, models, "metrics", "choose another out=<folder>")
     return listing, arms
 

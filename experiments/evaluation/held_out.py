@@ -105,7 +105,7 @@ class SampleItems:
         s = self.samples[i]
         if isinstance(s, Item):
             return (s,)
-        return (Item(s.id, s.request, s.gold, s.kind, s.history, s.picture),)
+        return (Item(s.id, s.request, s.gold, s.kind, s.history, s.image),)
 
 
 __all__ = ["CARDS", "SampleItems", "SandboxItems"]

@@ -20,7 +20,7 @@ def arm_settings(used: RunConfig) -> dict[str, dict[str, Any]]:
     values = identity(used)
     with suppress(MissingFile):  # where the pictures are there already, its checkpoint need not be
         values["editor"]["content"] = editor_digest(used)
-    engine = {k: values["engine"][k] for k in ("name", "threads")}
+    engine = {k: v for k, v in values["engine"].items() if k in ("name", "threads")}
     editor = {"editor": values["editor"], "engine": engine, "seed": used.scale.test_seed}
     values["decomposer"].pop("content", None)  # the weights are claimed, those of the arm
     return {"editor": editor, "team": {g: values[g] for g in ("execution", "sequencer", "decomposer", "rollouts")}}
@@ -30,7 +30,7 @@ def decomposer_settings(used: RunConfig, checkpoint: Path) -> dict[str, Any]:
     """What decides the decompositions of one checkpoint."""
     values = identity(used)
     values["decomposer"].pop("content", None)
-    engine = {k: values["engine"][k] for k in ("name", "threads")}
+    engine = {k: v for k, v in values["engine"].items() if k in ("name", "threads")}
     parts = {g: values[g] for g in ("decomposer", "rollouts")}
     return {**parts, "engine": engine, "weights": weights(checkpoint)}
 

@@ -253,7 +253,9 @@ def compose(name: str, overrides: Sequence[str], whole: bool = True) -> DictConf
 
 
 def _listed(override: Override) -> bool:
-    return override.is_sweep_override() and not override.is_hydra_override() and "glob(" not in str(override.input_line)
+    """Whether it is a sweep over values that can be written down: not an interval, which a search draws from."""
+    drawn = override.is_interval_sweep() or "glob(" in str(override.input_line)
+    return override.is_sweep_override() and not override.is_hydra_override() and not drawn
 
 
 def _choices(override: Override) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from PIL import Image
 from benchmarks.base import EditSample
 from benchmarks.sandbox.generate import SandboxBenchmark
 from common.errors import BadInput, MissingFile
-from common.jsonl import read_jsonl
 from conf.parts import part_values
-from experiments.build.benchmarks import check_benchmark, held_out_samples
+from experiments.build.benchmarks import check_benchmark
 from experiments.build.engines import TorchEngine
 from experiments.build.judges import JudgeTools, make_judge, make_judge_of
+from experiments.evaluation.evaluator import open_evaluator
+from experiments.evaluation.rows import read_rows
+from experiments.evaluation.shares import Share
 from experiments.preflight.machine import missing_of
 from experiments.runs import cli
-from experiments.runs.arms import Arms, run_arm
 from experiments.runs.cli import compose, typed
+from experiments.runs.run import Run
 from judges.base import ASPECTS
 from judges.cache import ReplyCache
 from judges.chat import ChatClient
@@ -169,11 +172,14 @@ def test_a_model_judges_the_arms_of_a_run_and_what_was_paid_for_is_asked_once(tm
     words += ["scale.test_samples=5", "scale.chunk=2", "scale.strips=1", "engine.device=cpu"]
     with ChatServer() as service:
         config = typed(compose("run", [*words, f"judge.base_url={service.url}"]))
-        samples = held_out_samples(config.benchmark, 64, 5, 0)
         for folder in ("first", "again"):
-            run_arm(Arms(config, tmp_path / folder, samples, Path("no start"), Path("no trained")), "editor", None)
+            spec = replace(Run(config, tmp_path / folder).spec(), arms=("editor",))
+            open_evaluator(spec).work(Share())
         assert len(service.calls) == 5
-    first, again = (read_jsonl(tmp_path / folder / "eval" / "editor.jsonl") for folder in ("first", "again"))
+    first, again = (
+        list(read_rows(tmp_path / folder / "sandbox/verdicts/gpt4o-paper/editor").values())
+        for folder in ("first", "again")
+    )
     assert first == again and all(row["valid"] for row in first)
     assert set(first[0]["scores"]) == {*ASPECTS, "overall"}  # those of a run's tables
 
