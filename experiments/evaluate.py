@@ -57,6 +57,7 @@ def report(evaluator: Evaluator) -> None:
     """Results, tables and page from all rows that are there, whoever made them; the tables are printed."""
     from common.progress import console
     from experiments.evaluation.main import summarise
+    from experiments.reports.evaluation.decomposition import print_decompositions
     from experiments.reports.evaluation.files import write_tables
     from experiments.reports.evaluation.page import write_page
     from experiments.reports.evaluation.terminal import print_table
@@ -69,6 +70,7 @@ def report(evaluator: Evaluator) -> None:
 
     values = summarise(evaluator, publish)
     print_table(values)
+    print_decompositions(values)
     console.print(f"results: [bold]{out / 'results.json'}[/]   report: [bold]{out / 'report.html'}[/]")
 
 

@@ -12,6 +12,7 @@ from experiments.evaluation.load import Section
 from experiments.reports.evaluation.benchmark import benchmark_part
 from experiments.reports.evaluation.cells import AVERAGE
 from experiments.reports.evaluation.cost import cost_part
+from experiments.reports.evaluation.decomposition import decomposition_part
 from experiments.reports.evaluation.main_table import main_table
 from experiments.reports.html import card, page
 
@@ -25,6 +26,7 @@ def write_page(out: Path, values: Mapping[str, Any], sections: Sequence[Section]
         partial_note(values),
         f'<div class="cards even">{"".join(cards(values))}</div>',
         *main_table(values),
+        *decomposition_part(values),
         *(part for section in sections for part in benchmark_part(values, section, count)),
         *cost_part(values),
     ]
