@@ -7,7 +7,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from common.errors import BadInput, MissingFile
 from common.files import read_json, write_text
@@ -134,7 +133,7 @@ def test_which_part_is_run_does_not_define_a_run_but_another_job_does(tiny_vlm_p
     part = config(given, "stages=[before]", "objective=decomposition.after.goal")
     assert run_hash(identity(config(given))) == run_hash(identity(part))
     assert run_hash(identity(config(given, f"job=[{MAIN_JOB[0]}]"))) != run_hash(identity(part))
-    assert OmegaConf.structured(part).stages == ["before"]
+    assert part.stages == ["before"]
 
 
 def test_a_stage_that_comes_too_early_says_what_is_missing(tmp_path: Path) -> None:
