@@ -94,7 +94,7 @@ def test_a_run_leaves_everything_and_says_where(once: tuple[Path, Ended]) -> Non
 def test_the_same_command_again_shows_the_finished_run(once: tuple[Path, Ended], tiny_vlm_path: Path) -> None:
     folder, _ = once
     before = (the_run(folder) / "metrics.jsonl").stat().st_mtime_ns
-    again = command(RUN, arguments(tiny_vlm_path, "tracker.project=other"), folder)
+    again = command(RUN, arguments(tiny_vlm_path, "verbose=true"), folder)
     assert again.code == 0 and "is finished" in again.text and "team after RL" in again.text
     assert (the_run(folder) / "metrics.jsonl").stat().st_mtime_ns == before
 

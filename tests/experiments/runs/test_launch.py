@@ -64,7 +64,7 @@ def tools(c: RunConfig) -> TextTools:
     return TextTools(
         load=lambda: make_vlm(c.decomposer, c.engine),
         engine=partial(make_engine, c.engine),
-        sharded=c.engine.stage == 3,
+        sharded=not c.engine.whole_weights,
         backend=HFBackend,
         sample=nothing,
         to_request=nothing,
