@@ -102,6 +102,10 @@ def to_object(cfg: DictConfig) -> Any:
     assert isinstance(root, type)
     for group in part_groups(root):
         complete(cfg, group)
+        node = cfg.get(group)
+        if not getattr(root, "keys_of_a_run", False) and isinstance(node, DictConfig) and node and TARGET not in node:
+            key = f"{group}.{next(iter(node))}"
+            raise BadInput(f"{key} is given, but no {group} is chosen; add {group}=<name> (--help lists the choices)")
     try:
         config: Any = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -15,6 +15,8 @@ from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig
 class EvaluateConfig:
     """`python -m experiments.evaluate`: arms and judges on any benchmark, or a finished run's decompositions. With a run the
     parts come from it, and what is given here replaces them."""
+
+    keys_of_a_run: ClassVar[bool] = True  # keys of a group that is not chosen change the run's own part
 
     run: str = "none"  # the run's folder; none: the configured decomposer as it is, with scale, editor, ... from here
     out: str = MISSING  # folder; further benchmarks, judges and arms with the same out are added to its table

@@ -34,7 +34,12 @@ def requests(folder: Path, n: int = 30) -> Path:
 
 
 def words(data: Path, server: ChatServer, *more: str) -> list[str]:
-    judge = ["judge.name=test", "judge.kind=chat", "judge.model=m-1", f"judge.base_url={server.url}"]
+    judge = [
+        "judge.name=test",
+        "judge._target_=experiments.build.judges.ChatJudge",
+        "judge.model=m-1",
+        f"judge.base_url={server.url}",
+    ]
     prices = ["judge.price_in=1", "judge.price_out=2", "judge.concurrency=4"]
     return [
         "out=set",

@@ -250,8 +250,16 @@ def test_a_missing_key_is_said_before_anything_is_asked(tmp_path: Path, monkeypa
 
 def test_a_folder_with_other_verdicts_is_refused(tmp_path: Path) -> None:
     run("data=sandbox", "samples=5", f"out={tmp_path}")
-    with pytest.raises(BadInput, match="another sampling|another source|another judge"):
-        run("data=sandbox", "samples=5", f"out={tmp_path}", "judge.seed=4")
+    with pytest.raises(BadInput, match="verdicts under another"):
+        run(
+            "data=sandbox",
+            "samples=5",
+            f"out={tmp_path}",
+            "judge._target_=experiments.build.judges.ChatJudge",
+            "judge.name=other",
+            "judge.model=m",
+            "judge.base_url=http://localhost:1/v1",
+        )
     with pytest.raises(MissingFile, match="path"):
         run("data=csv", f"out={tmp_path}")
 

@@ -23,6 +23,7 @@ from benchmarks.prepared import PreparedBenchmark
 from common.errors import BadData, BadInput, MissingFile, RunFailed
 from conf.schema import PrepareConfig
 from experiments.build.benchmarks import held_out_samples, train_samples
+from experiments.build.judges import SandboxJudge
 from experiments.prepare import main
 from experiments.runs.cli import compose, typed
 from experiments.training_data.checks import check
@@ -40,7 +41,12 @@ def csv(file: Path, rows: list[tuple[str, str]], head: str = "id,instruction") -
 
 def config(tmp_path: Path, *more: str, source: str = "requests", file: Path | None = None) -> PrepareConfig:
     path = file or csv(tmp_path / "requests.csv", REQUESTS)
-    judge = ["judge.name=test", "judge.kind=chat", "judge.model=careful-1", "judge.base_url=http://localhost:1/v1"]
+    judge = [
+        "judge.name=test",
+        "judge._target_=experiments.build.judges.ChatJudge",
+        "judge.model=careful-1",
+        "judge.base_url=http://localhost:1/v1",
+    ]
     if not any(word.startswith("avoid=") for word in more):
         more = (*more, "avoid=[none]")
     words = [f"out={tmp_path / 'set'}", f"sources=[{source}]", f"{source}.path={path}", "near=0.99", *judge, *more]
@@ -191,7 +197,7 @@ def test_mistakes_are_named_before_anything_is_read(tmp_path: Path, monkeypatch:
     for change, says in (
         ({"sources": []}, "sources="),
         ({"sources": ["prs"]}, "no 'prs'"),
-        ({"judge": replace(good.judge, name="")}, "carry no labels"),
+        ({"judge": None}, "carry no labels"),
         ({"pictures": "all"}, "none, keep or send"),
         ({"near": 0.0}, "near="),
         ({"avoid": []}, "name what is evaluated"),
@@ -207,8 +213,10 @@ def test_mistakes_are_named_before_anything_is_read(tmp_path: Path, monkeypatch:
     for avoid in (["realedit", "psr:there"], ["held_out.csv"], ["none"]):
         check(replace(good, sources=["psr"], avoid=avoid))
     check(replace(good, sources=["mice"], avoid=[]))  # its own published test is always kept apart
-    with pytest.raises(BadInput, match="judge.kind=sandbox asks no model"):
-        main(config(tmp_path, "judge.kind=sandbox"))
+    with pytest.raises(BadInput, match="judge=sandbox asks no model"):
+        main(replace(good, judge=SandboxJudge()))
+    with pytest.raises(BadInput, match="judge.name is given, but no judge is chosen"):
+        typed(compose("prepare", [f"out={tmp_path}", "sources=[mice]", "judge.name=test"]))
 
 
 def test_a_folder_holds_one_set(tmp_path: Path) -> None:
@@ -302,7 +310,12 @@ def test_complex_edit_carries_labels_where_they_can_be_read(tmp_path: Path, monk
     assert sizes["complex_edit-real/0001/c1"] == (6, 7) and len(sizes) == 3
 
     client = Labeller({"Add a bright red moon.": ['{"actions":["Add"],"subjects":["bright red moon"],"goals":[null]}']})
-    judge = ["judge.name=test", "judge.kind=chat", "judge.model=careful-1", f"out={tmp_path / 'labelled'}"]
+    judge = [
+        "judge.name=test",
+        "judge._target_=experiments.build.judges.ChatJudge",
+        "judge.model=careful-1",
+        f"out={tmp_path / 'labelled'}",
+    ]
     assert work(typed(compose("prepare", [*words[1:], *judge])), client)["by_label"] == {"data": 3, "model": 1}
     assert client.usage.calls == 1
 

@@ -65,7 +65,7 @@ def test_the_same_command_again_does_nothing_and_pictures_from_elsewhere_are_ano
     command(*words, "arms=editor")
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and ".shards" not in p.parts}
     with monkeypatch.context() as nothing:
-        nothing.setattr("experiments.evaluation.evaluator.TeamParts", None)
+        nothing.setattr("experiments.runs.team.TeamParts", None)
         nothing.setattr("experiments.evaluation.evaluator.judge_for", None)
         nothing.setattr(
             "experiments.evaluation.evaluator.Evaluator.work", None
@@ -112,7 +112,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
         (["arms=editor", "editor=qwen", f"paths.assets={tmp_path}"], "cannot start here"),
         (["arms=editor", "label=a/b"], "no / in it"),
         (["arms=editor", "gallery=-1"], "gallery=-1 cannot be used"),
-        (["arms=editor", "judge=gpt4o", "judge.keys=[]", "judge.rubric=nope"], "unknown rubric 'nope'"),
+        (["arms=editor", "judge=gpt4o", "judge.keys=[]", "judge.rubric=nope"], "there is no judge/rubric=nope"),
     ):
         with pytest.raises(SystemExit) as stop:
             command(*BASE[:4], f"out={out}", *words)

@@ -73,6 +73,7 @@ def test_local_processes_stop_together_and_go_on_in_another_number(tiny_vlm_path
 def test_what_was_asked_reaches_a_worker_as_it_was_with_its_part(tmp_path: Path) -> None:
     words = [
         "run=none",
+        "arms=editor",
         "benchmark=sandbox",
         "editor=sandbox",
         "launcher=torchrun",
