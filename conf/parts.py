@@ -104,7 +104,7 @@ def to_object(cfg: DictConfig) -> Any:
         complete(cfg, group)
         node = cfg.get(group)
         if not getattr(root, "keys_of_a_run", False) and isinstance(node, DictConfig) and node and TARGET not in node:
-            key = f"{group}.{next(iter(node))}"
+            key = f"{group}.{next(iter(node))!s}"
             raise BadInput(f"{key} is given, but no {group} is chosen; add {group}=<name> (--help lists the choices)")
     try:
         config: Any = OmegaConf.to_object(cfg)
