@@ -36,7 +36,7 @@ class Seen:
 
 def seen(section: Section) -> list[Seen]:
     """Every item with at least one score, in the benchmark's order."""
-    found = []
+    seen = []
     for item in section.listing.items:
         scores = tuple(
             tuple(
@@ -46,8 +46,8 @@ def seen(section: Section) -> list[Seen]:
             for arm in section.arms
         )
         if any(x is not None for arm in scores for x in arm):
-            found.append(Seen(item.key, scores))
-    return found
+            seen.append(Seen(item.key, scores))
+    return seen
 
 
 def groups(section: Section, count: int) -> dict[str, list[Seen]]:

@@ -42,13 +42,13 @@ def missing_checkpoint(config: DiffusionEditor) -> Iterator[str]:
         yield f"{of}: {error}"
         return
     try:
-        found = check_pipeline(folder, config.kind)
+        pipeline = check_pipeline(folder, config.kind)
     except ImageEditError as error:
         yield f"{of}: {error}{how}"
         return
-    if config.pipeline and found != config.pipeline:
+    if config.pipeline and pipeline != config.pipeline:
         yield (
-            f"{of}: {folder} holds a {found} and editor.pipeline={config.pipeline} was expected; "
+            f"{of}: {folder} holds a {pipeline} and editor.pipeline={config.pipeline} was expected; "
             "set editor.checkpoint or editor.pipeline"
         )
     yield from wrong_guidance(config, folder)

@@ -55,8 +55,8 @@ def free_memory() -> int:
 def free_disk(place: str | Path) -> tuple[Path, int]:
     """The nearest folder of `place` that exists, and the bytes free there."""
     path = Path(place).absolute()
-    found = next(p for p in (path, *path.parents) if p.exists())
-    return found, shutil.disk_usage(found).free
+    existing = next(p for p in (path, *path.parents) if p.exists())
+    return existing, shutil.disk_usage(existing).free
 
 
 def has_package(name: str) -> bool:

@@ -119,8 +119,8 @@ def hide_texts(argv: Sequence[str], keys: Sequence[str], texts: list[str]) -> li
     """`instruction=anything at all` -> `instruction=${raw:0}`, the text itself appended to `texts`."""
     hidden = []
     for word in argv:
-        key, found, value = word.partition("=")
-        if found and key in keys and value:
+        key, equals, value = word.partition("=")
+        if equals and key in keys and value:
             if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
                 value = value[1:-1]
             texts.append(value)

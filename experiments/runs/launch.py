@@ -134,7 +134,7 @@ def new_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
     """Each `next` gives the whole rows that were appended since the last one; a file that was cut is read anew."""
     at = 0
     while True:
-        found: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         if path.exists():
             if path.stat().st_size < at:
                 at = 0
@@ -144,8 +144,8 @@ def new_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
                     if not line.endswith(b"\n"):
                         break
                     at += len(line)
-                    found.append(json.loads(line))
-        yield found
+                    rows.append(json.loads(line))
+        yield rows
 
 
 def _forward(rows: list[dict[str, Any]], seen: int, steps: int, log: Log, show: Show) -> int:

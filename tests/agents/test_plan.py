@@ -30,16 +30,16 @@ decompositions = st.builds(
 
 
 def test_reads_what_the_docstring_shows():
-    found = parse_decomposition(GOOD)
-    assert found.edits == (Edit("recolor", "red star", "green"), Edit("remove", "moon"))
-    assert found.think == "two"
+    result = parse_decomposition(GOOD)
+    assert result.edits == (Edit("recolor", "red star", "green"), Edit("remove", "moon"))
+    assert result.think == "two"
 
 
 def test_white_space_may_stand_between_and_around():
-    found = parse_decomposition(
+    result = parse_decomposition(
         "\n <think></think>\n<action> add </action>\t<subject>\nstar</subject><goal>none </goal>\n"
     )
-    assert found.edits == (Edit("add", "star"),)
+    assert result.edits == (Edit("add", "star"),)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_says_what_is_wrong(text, says):
 
 
 def test_counts_may_differ_and_are_then_not_linked():
-    found = parse_decomposition("<think></think><action>a; b</action><subject>c</subject><goal></goal>")
-    assert (found.actions, found.subjects, found.goals, found.edits) == (("a", "b"), ("c",), (), None)
+    result = parse_decomposition("<think></think><action>a; b</action><subject>c</subject><goal></goal>")
+    assert (result.actions, result.subjects, result.goals, result.edits) == (("a", "b"), ("c",), (), None)
 
 
 @given(decompositions)
@@ -83,12 +83,12 @@ def test_what_is_written_is_read_back_exactly(decomposition):
 @settings(max_examples=400)
 def test_any_string_is_read_or_refused(text):
     try:
-        found = parse_decomposition(text)
+        result = parse_decomposition(text)
     except MalformedDecomposition as error:
         assert str(error)
         return
-    assert found.actions and found.subjects
-    assert parse_decomposition(write_decomposition(found)) == found
+    assert result.actions and result.subjects
+    assert parse_decomposition(write_decomposition(result)) == result
 
 
 @given(st.integers(0, len(GOOD) - 1), st.text(max_size=3))

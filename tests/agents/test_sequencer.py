@@ -161,10 +161,10 @@ anything = st.lists(st.builds(Edit, st.sampled_from([*ACTIONS, "sharpen"]), name
 
 @given(anything, st.sampled_from(["single", "multi"]))
 def test_any_decomposition_has_a_plan_in_which_nothing_is_split_or_lost(edits, execution):
-    found = RULES.plan(Decomposition.of(edits), execution)
-    lines = [line for call in found for line in call.split("; ")]
+    result = RULES.plan(Decomposition.of(edits), execution)
+    lines = [line for call in result for line in call.split("; ")]
     assert 1 <= len(lines) <= len(edits) and all(lines)
-    assert found == RULES.plan(Decomposition.of(edits), execution)
+    assert result == RULES.plan(Decomposition.of(edits), execution)
     kinds = {e.action for e in edits}
     for action, word in (("move", "move"), ("replace", "replace"), ("zoom", "zoom")):
         assert any(line.startswith(word) for line in lines) == (action in kinds) or action == "replace"
@@ -174,8 +174,8 @@ def test_any_decomposition_has_a_plan_in_which_nothing_is_split_or_lost(edits, e
 
 def test_without_a_decomposition_the_request_itself_is_used():
     differ = Decomposition(("a", "b"), ("c",), ())
-    for found, why in ((None, "malformed"), (differ, "differ in length")):
-        plan_ = RULES.sequence([SAMPLE], [found], "single")[0]
+    for result, why in ((None, "malformed"), (differ, "differ in length")):
+        plan_ = RULES.sequence([SAMPLE], [result], "single")[0]
         assert plan_.sub_requests == ("do it",) and plan_.source == "request" and why in plan_.notes[0]
     with pytest.raises(BadInput, match="differ in length"):
         RULES.plan(differ)
@@ -195,8 +195,8 @@ class Scripted:
 def test_the_model_orders_and_the_rules_stand_in():
     backend = Scripted("1. remove the x\n2) make the image sepia\n", "Sure! 1. remove the x")
     sequencer = VLMSequencer(backend, load_prompt("sequence"), Sampling(64, temperature=0.0))
-    found = Decomposition.of([Edit("tone", "image", "sepia"), Edit("remove", "x<|im_end|>")])
-    good, none, bad = sequencer.sequence([SAMPLE] * 3, [found, None, found], "multi")
+    result = Decomposition.of([Edit("tone", "image", "sepia"), Edit("remove", "x<|im_end|>")])
+    good, none, bad = sequencer.sequence([SAMPLE] * 3, [result, None, result], "multi")
     assert good.source == "vlm" and good.sub_requests == ("remove the x", "make the image sepia")
     assert none.source == "request"
     assert bad.source == "rules" and "could not be read" in bad.notes[0] and len(bad.sub_requests) == 2

@@ -72,7 +72,7 @@ def test_greedy_decoding_is_that_of_the_reference_before_and_after_a_sync(backen
     """The prompts and pictures are the same both times, so nothing computed with the old weights may be left."""
     assert isinstance(backend, Backend)
     greedy = Sampling(16, temperature=0.0)
-    found = []
+    results = []
     for vlm in (load_vlm(path), moved(path)):
         report = backend.sync(vlm.model.named_parameters())
         assert report == fingerprint(vlm.model.named_parameters())
@@ -81,8 +81,8 @@ def test_greedy_decoding_is_that_of_the_reference_before_and_after_a_sync(backen
             assert [c.token_ids for c in mine] == [c.token_ids for c in theirs]
             assert [(c.text, c.finish_reason) for c in mine] == [(c.text, c.finish_reason) for c in theirs]
             assert torch.tensor(mine[0].logprobs) == pytest.approx(torch.tensor(theirs[0].logprobs), abs=1e-4)
-        found.append(ours)
-    assert found[0] != found[1]
+        results.append(ours)
+    assert results[0] != results[1]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])

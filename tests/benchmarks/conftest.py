@@ -72,8 +72,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Hub:
 
     def list_repo_files(self: Any, repo_id: str, *, repo_type: str, revision: str) -> list[str]:
         assert (repo_type, revision) == ("dataset", COMMIT)
-        found = [str(f.relative_to(world.sets[repo_id])) for f in world.sets[repo_id].rglob("*") if f.is_file()]
-        return [".gitattributes", "README.md", *found]
+        results = [str(f.relative_to(world.sets[repo_id])) for f in world.sets[repo_id].rglob("*") if f.is_file()]
+        return [".gitattributes", "README.md", *results]
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)

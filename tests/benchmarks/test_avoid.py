@@ -76,9 +76,9 @@ def test_training_requests_near_to_the_sets_own_held_out_ones_go() -> None:
 def test_files(tmp_path: Path) -> None:
     csv = tmp_path / "held.csv"
     csv.write_text("id,instruction,simplified_instruction\nq1,Take him out,remove man\n7,Add a hat,\n")
-    found = load_avoided(str(csv))
-    assert found.texts == ("Add a hat", "Take him out", "remove man") and found.anywhere
-    assert found.ids == {"q1"}  # 7 only counts rows
+    result = load_avoided(str(csv))
+    assert result.texts == ("Add a hat", "Take him out", "remove man") and result.anywhere
+    assert result.ids == {"q1"}  # 7 only counts rows
     jsonl = tmp_path / "turns.jsonl"
     jsonl.write_text(json.dumps({"instruction": ["Add a hat", "Make it red"], "post_id": "xy"}) + "\n")
     assert load_avoided(str(jsonl)).texts == ("Add a hat", "Add a hat Make it red")
@@ -126,9 +126,9 @@ def test_a_later_turn_of_an_evaluated_session_is_kept_away_from_by_itself_too(tm
         {"id": f"t{k}", "image": "a.png", "instruction": said, "session": "s", "turn": k}
         for k, said in enumerate(["Add a wooden bench", "Cover the pond with pink lilies"])
     ]
-    found = load_avoided(f"folder:{write_requests(tmp_path / 'held', rows)}")
+    result = load_avoided(f"folder:{write_requests(tmp_path / 'held', rows)}")
     leak, other = candidate("a", "cover the pond with pink lilies!"), candidate("b", "give him a haircut")
-    kept, (dropped,) = drop([leak, other], [found], 0.7)
+    kept, (dropped,) = drop([leak, other], [result], 0.7)
     assert kept == [other] and dropped.id == leak.id
 
 

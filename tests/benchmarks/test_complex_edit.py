@@ -15,8 +15,8 @@ from common.errors import BadData, BadInput, MissingFile
 
 def edit(k: int, sequence: bool = True) -> dict:
     atoms = [f"atom {c} of {k}" for c in range(1, 9)]
-    found = {"compound": [{"compound_instruction": f"picture {k}: {'; '.join(atoms[:c])}"} for c in range(1, 9)]}
-    return found | ({"sequence": [{"instruction": a} for a in atoms]} if sequence else {})
+    result = {"compound": [{"compound_instruction": f"picture {k}: {'; '.join(atoms[:c])}"} for c in range(1, 9)]}
+    return result | ({"sequence": [{"instruction": a} for a in atoms]} if sequence else {})
 
 
 def save(tmp_path, rows: list[dict], split: str = "test_real") -> str:

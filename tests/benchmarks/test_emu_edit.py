@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_rows_in_their_order_with_task_and_captions(tmp_path: Path, opened: list[str]) -> None:
-    found = load("emu_edit", path=str(published.write_emu_edit(tmp_path, rows=5)))
-    items = [found.unit(i)[0] for i in range(5)]
+    result = load("emu_edit", path=str(published.write_emu_edit(tmp_path, rows=5)))
+    items = [result.unit(i)[0] for i in range(5)]
     assert opened == []
     assert [i.kind for i in items] == ["add", "remove", "local", "text", "add"]
     assert items[3].id == "emu_edit-test-00003" and items[3].request == "edit 3"
@@ -31,8 +31,8 @@ def test_rows_whose_captions_are_the_same_are_counted(tmp_path: Path) -> None:
 
 def test_samples_and_schema(tmp_path: Path) -> None:
     path = str(published.write_emu_edit(tmp_path / "a", rows=9))
-    found = load("emu_edit", path=path, samples=4, seed=2)
-    assert [int(found.unit(i)[0].request.split()[1]) == found.unit(i)[0].facts["row"] for i in range(4)] == [True] * 4
+    result = load("emu_edit", path=path, samples=4, seed=2)
+    assert [int(result.unit(i)[0].request.split()[1]) == result.unit(i)[0].facts["row"] for i in range(4)] == [True] * 4
     features = published.Features({k: f for k, f in published.EMU_EDIT.items() if k != "task"})
     rows = [{k: None for k in features}]
     with pytest.raises(BadData, match="no column 'task'"):

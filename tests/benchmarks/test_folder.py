@@ -17,12 +17,12 @@ def test_a_csv_with_the_two_columns_that_are_needed(tmp_path: Path, opened: list
     published.picture(1).save(tmp_path / "a b.png")
     text = '﻿image,instruction\r\na b.png,"remove the cup,\r\nthen the plate"\r\na b.png,brighten it\r\n'
     (tmp_path / "wishes.csv").write_bytes(text.encode())
-    found = load("folder", path=str(tmp_path))
-    items = [found.unit(i)[0] for i in range(len(found))]
+    result = load("folder", path=str(tmp_path))
+    items = [result.unit(i)[0] for i in range(len(result))]
     assert [i.request for i in items] == ["remove the cup,\r\nthen the plate", "brighten it"]
     assert [i.id for i in items] == ["wishes-00002", "wishes-00004"]  # by line: the first request spans two
     assert opened == [] and items[0].image is not None and published.shown(items[0].image)[0] == 1
-    assert found.card.source.endswith("wishes.csv") and found.card.size == "2 requests"
+    assert result.card.source.endswith("wishes.csv") and result.card.size == "2 requests"
 
 
 def test_every_column_is_used(tmp_path: Path) -> None:
@@ -33,22 +33,22 @@ def test_every_column_is_used(tmp_path: Path) -> None:
         {"image": "c.png", "instruction": "first", "session": "s", "turn": 0},
         {"instruction": "three", "session": "s", "turn": 2},
     ]
-    found = load("folder", path=str(published.write_requests(tmp_path, rows)))
-    alone, session = found.unit(0), found.unit(1)
+    result = load("folder", path=str(published.write_requests(tmp_path, rows)))
+    alone, session = result.unit(0), result.unit(1)
     assert (alone[0].id, alone[0].kind, alone[0].session) == ("x", "add", "")
     assert alone[0].reference is not None and published.shown(alone[0].reference()) == (0, "edited")
     assert alone[0].mask is not None and alone[0].mask().mode == "L"
     assert [i.request for i in session] == ["first", "two", "three"] and [i.turn for i in session] == [0, 1, 2]
     assert [i.id for i in session] == ["s-1", "s-2", "s-3"] and session[2].history == ("first", "two")
     assert [published.shown(i.image)[0] for i in session if i.image] == [2, 1, 2]  # the third goes on from the first
-    assert len(found) == 2
+    assert len(result) == 2
 
 
 def test_turns_without_numbers_come_as_they_stand_and_samples_are_units(tmp_path: Path) -> None:
     rows = [{"image": "a.png", "instruction": f"{s} {k}", "session": s} for k in range(2) for s in "abc"]
     path = str(published.write_requests(tmp_path, rows))
-    found = load("folder", path=path)
-    assert [[i.request for i in found.unit(u)] for u in range(3)] == [[f"{s} 0", f"{s} 1"] for s in "abc"]
+    result = load("folder", path=path)
+    assert [[i.request for i in result.unit(u)] for u in range(3)] == [[f"{s} 0", f"{s} 1"] for s in "abc"]
     some = load("folder", path=path, samples=2, seed=0)
     assert len(some) == 2 and "2 of 3 units" in some.card.sampling
 

@@ -16,11 +16,11 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_in_the_single_protocol_every_turn_has_its_own_source(tmp_path: Path, opened: list[str]) -> None:
-    found = load("magicbrush", path=str(published.write_magicbrush(tmp_path, turns=(3, 1, 2))))
-    units = [found.unit(i) for i in range(len(found))]
+    result = load("magicbrush", path=str(published.write_magicbrush(tmp_path, turns=(3, 1, 2))))
+    units = [result.unit(i) for i in range(len(result))]
     assert opened == [] and [len(u) for u in units] == [1] * 6
     assert [u[0].id for u in units] == [f"magicbrush-{p}-{t}" for p, t in [(1000, 1), (1000, 2), (1000, 3), (1001, 1), (1002, 1), (1002, 2)]]  # fmt: skip # noqa: E501
-    assert found.card.mean == "micro" and units[0][0].cluster == units[2][0].cluster != units[3][0].cluster
+    assert result.card.mean == "micro" and units[0][0].cluster == units[2][0].cluster != units[3][0].cluster
     third = units[2][0]
     assert (third.request, third.history, third.session, third.turn) == ("turn 3 of 0", (), "", 0)
     assert third.image is not None and published.shown(third.image) == (3, "source")
@@ -29,11 +29,11 @@ def test_in_the_single_protocol_every_turn_has_its_own_source(tmp_path: Path, op
 
 @pytest.mark.parametrize("form", ["parquet", "disk"])
 def test_in_the_multi_protocol_a_session_starts_from_its_first_picture(form: str, tmp_path: Path) -> None:
-    found = load(
+    result = load(
         "magicbrush", path=str(published.write_magicbrush(tmp_path, turns=(3, 1, 2), form=form)), protocol="multi"
     )
-    units = [found.unit(i) for i in range(len(found))]
-    assert [len(u) for u in units] == [3, 1, 2] and found.card.mean == "final"  # scored at the final turn
+    units = [result.unit(i) for i in range(len(result))]
+    assert [len(u) for u in units] == [3, 1, 2] and result.card.mean == "final"  # scored at the final turn
     session = units[0]
     assert [i.turn for i in session] == [0, 1, 2] and {i.session for i in session} == {"magicbrush-1000"}
     assert session[2].history == ("turn 1 of 0", "turn 2 of 0")
@@ -64,10 +64,10 @@ def test_turns_are_ordered_by_their_index_and_a_double_one_is_said(tmp_path: Pat
         }
         for t in (2, 1)
     ]
-    found = load(
+    result = load(
         "magicbrush", path=str(published.write(tmp_path / "a", rows, published.MAGICBRUSH, "dev")), protocol="multi"
     )
-    assert [i.request for i in found.unit(0)] == ["turn 1", "turn 2"]
+    assert [i.request for i in result.unit(0)] == ["turn 1", "turn 2"]
     rows[1]["turn_index"] = 2
     with pytest.raises(BadData, match="turn 2 of picture 7 is in row 0 and in row 1"):
         load("magicbrush", path=str(published.write(tmp_path / "b", rows, published.MAGICBRUSH, "dev")))

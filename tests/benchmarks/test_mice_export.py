@@ -36,13 +36,13 @@ def sessions(count: int, split: str = "test"):
 
 
 def test_every_turn_reads_back_to_the_sandbox_gold():
-    found = set()
+    result = set()
     for session in sessions(60):
         row = record(session)
         for sample, task, text in zip(session.turns, row["task_type"], row["formatted_instruction"], strict=True):
             assert (gold_edit(task, text),) == sample.gold
-            found.add(sample.gold[0].action)
-    assert found == {"add", "remove", "replace", "recolor", "material", "move", "count"}  # what sessions draw
+            result.add(sample.gold[0].action)
+    assert result == {"add", "remove", "replace", "recolor", "material", "move", "count"}  # what sessions draw
 
 
 def test_gold_and_the_rules_edit_lead_from_each_picture_to_the_next():

@@ -56,8 +56,8 @@ TEXTS = st.lists(st.sampled_from(WORDS), min_size=0, max_size=7).map(" ".join) |
     st.sampled_from([0.1, 0.3, 0.5, 0.6, 2 / 3, 0.7, 0.8, 0.9, 1.0]),
 )
 def test_the_index_finds_what_comparing_every_pair_finds(kept: list[str], asked: list[str], threshold: float) -> None:
-    found = NearIndex(kept, threshold).nearest(asked)
-    for text, near in zip(asked, found, strict=True):
+    result = NearIndex(kept, threshold).nearest(asked)
+    for text, near in zip(asked, result, strict=True):
         best = max((jaccard(text, k) for k in kept), default=0.0)
         if best < threshold:
             assert near is None
@@ -72,11 +72,11 @@ def test_many_texts_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(0)
     kept = [" ".join(rng.choices(WORDS, k=6)) for _ in range(60)]
     asked = [" ".join(rng.choices(WORDS, k=6)) for _ in range(80)]
-    found = NearIndex(kept, 0.6).nearest(asked)
-    for text, near in zip(asked, found, strict=True):
+    result = NearIndex(kept, 0.6).nearest(asked)
+    for text, near in zip(asked, result, strict=True):
         best = max(jaccard(text, k) for k in kept)
         assert (near is not None) == (best >= 0.6) and (near is None or near.similarity == pytest.approx(best))
-    assert any(found) and not all(found)
+    assert any(result) and not all(result)
 
 
 def test_the_order_of_what_is_kept_does_not_matter() -> None:

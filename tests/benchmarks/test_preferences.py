@@ -170,12 +170,12 @@ def editscore_row(n: int, dimension: str, task: str = "color_alter") -> dict[str
 
 
 def test_editscore_prefers_the_first_and_judges_an_edit_of_several_dimensions_once(tmp_path: Path) -> None:
-    found = [
+    results = [
         editscore_row(1, "overall"),
         editscore_row(1, "consistency"),
         editscore_row(2, "prompt_following", "style_change"),
     ]
-    save(found, EDITSCORE, tmp_path / "train-00000-of-00001.parquet")
+    save(results, EDITSCORE, tmp_path / "train-00000-of-00001.parquet")
     data = load("editscore", path=str(tmp_path))
     assert [(g.kind, g.aspect, g.comparisons[0].human) for g in data.groups] == [
         ("color_alter", "overall", "a"),

@@ -16,13 +16,13 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_the_csv_of_the_inference_script_is_read(tmp_path: Path, opened: list[str]) -> None:
-    found = load("realedit", path=str(published.write_realedit(tmp_path, rows=6)))
-    items = [found.unit(i)[0] for i in range(6)]
+    result = load("realedit", path=str(published.write_realedit(tmp_path, rows=6)))
+    items = [result.unit(i)[0] for i in range(6)]
     assert opened == []
     assert [i.request for i in items] == [f"Please, fix number {r}" for r in range(6)]
     assert [published.shown(i.image)[0] for i in items if i.image] == list(range(6))
     assert items[4].id == "realedit-00004" and items[4].reference is None
-    assert any("input_image = input_image_name" in n for n in found.card.notes)
+    assert any("input_image = input_image_name" in n for n in result.card.notes)
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_the_names_assumed_for_the_hub_are_accepted(text: str, source: str, targ
 
 def test_a_sample_keeps_the_row_in_the_id(tmp_path: Path) -> None:
     path = str(published.write_realedit(tmp_path, rows=30))
-    found = load("realedit", path=path, samples=8, seed=1)
+    result = load("realedit", path=path, samples=8, seed=1)
     again = load("realedit", path=path, samples=8, seed=1)
-    items = [found.unit(i)[0] for i in range(8)]
+    items = [result.unit(i)[0] for i in range(8)]
     assert [i.id for i in items] == [again.unit(i)[0].id for i in range(8)]
     assert all(i.request == f"Please, fix number {int(i.id[-5:])}" for i in items)
-    assert len(found) == 8 and "8 of 30 requests" in found.card.sampling
+    assert len(result) == 8 and "8 of 30 requests" in result.card.sampling
 
 
 def test_missing_pictures_columns_and_references_are_said(tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ def test_a_picture_is_upright_and_rgb_whatever_the_file(tmp_path: Path) -> None:
     Image.new("P", (5, 4)).save(tmp_path / "b.gif")
     (tmp_path / "test.jsonl").write_text('{"text": "a", "p": "a.jpg"}\n{"text": "b", "p": "b.gif"}\n')
     table = open_table(CARD, BenchmarkOptions(path=str(tmp_path)), {"text": TEXT, "p": PICTURE})
-    found = [table.needed(i, "p")() for i in range(2)]
-    assert [(f.mode, f.size) for f in found] == [("RGB", (10, 30)), ("RGB", (5, 4))]
+    results = [table.needed(i, "p")() for i in range(2)]
+    assert [(f.mode, f.size) for f in results] == [("RGB", (10, 30)), ("RGB", (5, 4))]
 
 
 def test_from_the_hub_text_is_read_first_and_only_the_pictures_of_the_rows_used(hub: Hub, tmp_path: Path) -> None:

@@ -217,8 +217,8 @@ def test_equal_arms_have_p_1_and_the_macro_difference_is_that_of_macro_means() -
 
 def test_p_values_are_uniform_where_nothing_differs() -> None:
     rng = np.random.default_rng(11)
-    found = [flip_p_value(rng.normal(size=25), seed=i, flips=500) for i in range(300)]
-    assert 0.02 <= np.mean(np.array(found) <= 0.05) <= 0.09 and 0.42 <= np.mean(found) <= 0.58
+    results = [flip_p_value(rng.normal(size=25), seed=i, flips=500) for i in range(300)]
+    assert 0.02 <= np.mean(np.array(results) <= 0.05) <= 0.09 and 0.42 <= np.mean(results) <= 0.58
 
 
 def test_holm_by_hand() -> None:

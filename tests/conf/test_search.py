@@ -26,6 +26,6 @@ def test_an_optuna_search_gets_the_value_that_a_run_returns(tmp_path: Path, monk
     monkeypatch.setattr(sys, "argv", ["experiments.run", *words])
     monkeypatch.chdir(tmp_path)
     cli.command("run", main)
-    (found,) = tmp_path.rglob("optimization_results.yaml")
-    best = OmegaConf.load(found)
+    (result,) = tmp_path.rglob("optimization_results.yaml")
+    best = OmegaConf.load(result)
     assert len(rates) == 3 and best.best_value == pytest.approx(min(abs(r - 2e-4) for r in rates))

@@ -42,9 +42,9 @@ def test_the_mice_experiment_and_its_evaluation(tiny_vlm_path: Path, tmp_path: P
     assert ended.code == 0, ended.text
     run = the_run(tmp_path)
     assert run.name.startswith("mice_text-")
-    found = json.loads((run / "results.json").read_text())
-    assert set(found["decomposition"]["by_category"]) == {"cm", "cu"}
-    assert found["arms"] == {"editor": {}, "agents": {}, "agents_rl": {}}
+    result = json.loads((run / "results.json").read_text())
+    assert set(result["decomposition"]["by_category"]) == {"cm", "cu"}
+    assert result["arms"] == {"editor": {}, "agents": {}, "agents_rl": {}}
     assert (run / "start").is_dir() and (run / "report.html").is_file()
 
     score = [

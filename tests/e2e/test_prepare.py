@@ -114,8 +114,8 @@ def test_a_run_trains_on_it(tiny_vlm_path: Path, tmp_path: Path) -> None:
     ended = command("experiments.run", [*arguments(tiny_vlm_path), *small], tmp_path)
     assert ended.code == 0, ended.text
     run = the_run(tmp_path)
-    found = json.loads((run / "results.json").read_text())
-    assert found["arms"] == {"editor": {}, "agents": {}, "agents_rl": {}}  # decompositions alone are scored
+    result = json.loads((run / "results.json").read_text())
+    assert result["arms"] == {"editor": {}, "agents": {}, "agents_rl": {}}  # decompositions alone are scored
     rows = [json.loads(line) for line in (run / "prepared/decompositions/after/0-of-1.jsonl").read_text().splitlines()]
     made = {r.id: r for r in read_records(tmp_path / "set")}
     assert rows and all(made[r["id"]].part == "test" for r in rows)

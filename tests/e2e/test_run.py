@@ -85,8 +85,8 @@ def test_a_run_leaves_everything_and_says_where(once: tuple[Path, Ended]) -> Non
     ):
         assert (run / name).exists(), name
     assert len(read_jsonl(run / "metrics.jsonl")) == 3
-    found = scores(folder)
-    assert found["arms"]["agents_rl"]["sandbox"]["n"] == 6
+    result = scores(folder)
+    assert result["arms"]["agents_rl"]["sandbox"]["n"] == 6
     assert "report.html" in ended.text and "team after RL" in ended.text and "GRPO" in ended.text
     assert (run / "report.html").read_text().count('class="strip"') == 2
 

@@ -52,7 +52,7 @@ def test_qwen_image_transformer(zero_cond_t: bool, side: int, text: int) -> None
             out_channels=4,
             zero_cond_t=zero_cond_t,
         )
-        found = counted(
+        result = counted(
             lambda: model(
                 hidden_states=torch.zeros(1, image, 16),
                 encoder_hidden_states=torch.zeros(1, text, 48),
@@ -62,7 +62,7 @@ def test_qwen_image_transformer(zero_cond_t: bool, side: int, text: int) -> None
             )
         )
     expected = transformer_flops("QwenImageTransformer2DModel", model.config, image, text)
-    assert expected == pytest.approx(found, rel=CLOSE)
+    assert expected == pytest.approx(result, rel=CLOSE)
 
 
 @pytest.mark.parametrize("guidance", [False, True])
@@ -80,7 +80,7 @@ def test_flux_transformer(guidance: bool, image: int, text: int) -> None:
             in_channels=16,
             guidance_embeds=guidance,
         )
-        found = counted(
+        result = counted(
             lambda: model(
                 hidden_states=torch.zeros(1, image, 16),
                 encoder_hidden_states=torch.zeros(1, text, 48),
@@ -93,7 +93,7 @@ def test_flux_transformer(guidance: bool, image: int, text: int) -> None:
             )
         )
     expected = transformer_flops("FluxTransformer2DModel", model.config, image, text)
-    assert expected == pytest.approx(found, rel=CLOSE)
+    assert expected == pytest.approx(result, rel=CLOSE)
 
 
 @pytest.mark.parametrize("logits", [1, 0])  # 0: transformers' way to say all
@@ -131,10 +131,10 @@ def test_qwen_vl(grid: tuple[int, int] | None, logits: int) -> None:
         pixels = torch.zeros(height * width, 3 * 2 * 14 * 14)
         kinds = (ids == 299).long()
         seen = {"pixel_values": pixels, "image_grid_thw": torch.tensor([[1, *grid]]), "mm_token_type_ids": kinds}
-    found = counted(lambda: model(input_ids=ids, attention_mask=torch.ones_like(ids), logits_to_keep=logits, **seen))
+    result = counted(lambda: model(input_ids=ids, attention_mask=torch.ones_like(ids), logits_to_keep=logits, **seen))
     kind, tokens = "Qwen2_5_VLForConditionalGeneration", ids.shape[1]
     expected = text_encoder_flops(kind, config.to_dict(), tokens, grid, logits or tokens)
-    assert expected == pytest.approx(found, rel=CLOSE)
+    assert expected == pytest.approx(result, rel=CLOSE)
 
 
 @pytest.mark.parametrize("projection", ["relu", "gated-gelu"])
@@ -142,8 +142,8 @@ def test_t5_encoder(projection: str) -> None:
     config = T5Config(
         d_model=64, d_ff=96, d_kv=8, num_heads=4, num_layers=3, vocab_size=99, feed_forward_proj=projection
     )
-    found = counted(lambda: T5EncoderModel(config)(torch.arange(30)[None]))
-    assert text_encoder_flops("T5EncoderModel", config.to_dict(), 30) == pytest.approx(found, rel=CLOSE)
+    result = counted(lambda: T5EncoderModel(config)(torch.arange(30)[None]))
+    assert text_encoder_flops("T5EncoderModel", config.to_dict(), 30) == pytest.approx(result, rel=CLOSE)
 
 
 def test_clip_text_encoder() -> None:
@@ -157,8 +157,8 @@ def test_clip_text_encoder() -> None:
         eos_token_id=98,
     )
     model = CLIPTextModel._from_config(config, attn_implementation="eager")
-    found = counted(lambda: model(torch.arange(30)[None]))
-    assert text_encoder_flops("CLIPTextModel", config.to_dict(), 30) == pytest.approx(found, rel=CLOSE)
+    result = counted(lambda: model(torch.arange(30)[None]))
+    assert text_encoder_flops("CLIPTextModel", config.to_dict(), 30) == pytest.approx(result, rel=CLOSE)
 
 
 def test_qwen_vae_as_it_is_and_on_single_frames() -> None:
@@ -176,9 +176,9 @@ def test_qwen_vae_as_it_is_and_on_single_frames() -> None:
         plain = counted(lambda: vae.encode(pixels)), counted(lambda: vae.decode(latents))
         with single_frame(vae):
             short = counted(lambda: vae.encode(pixels)), counted(lambda: vae.decode(latents))
-    for flat, found in ((False, plain), (True, short)):
+    for flat, result in ((False, plain), (True, short)):
         layers = [f("AutoencoderKLQwenImage", vae.config, 64, 48, flat) for f in (encoder_layers, decoder_layers)]
-        assert [vae_flops(part) for part in layers] == pytest.approx(found, rel=CLOSE)
+        assert [vae_flops(part) for part in layers] == pytest.approx(result, rel=CLOSE)
     assert shrinks_by("AutoencoderKLQwenImage", vae.config) == 4
 
 
@@ -195,12 +195,12 @@ def test_flux_vae(quant: bool) -> None:
             use_quant_conv=quant,
             use_post_quant_conv=quant,
         )
-        found = (
+        result = (
             counted(lambda: vae.encode(torch.zeros(1, 3, 64, 48))),
             counted(lambda: vae.decode(torch.zeros(1, 4, 16, 12))),
         )
     layers = [f("AutoencoderKL", vae.config, 64, 48) for f in (encoder_layers, decoder_layers)]
-    assert [vae_flops(part) for part in layers] == pytest.approx(found, rel=CLOSE)
+    assert [vae_flops(part) for part in layers] == pytest.approx(result, rel=CLOSE)
 
 
 def test_classes_without_a_formula_are_named() -> None:

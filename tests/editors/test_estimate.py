@@ -135,16 +135,18 @@ def test_transformers_keep_at_most_what_was_estimated(dtype: torch.dtype, text: 
     tokens = {"hidden_states": torch.zeros(1, image, 16, dtype=dtype), "timestep": torch.ones(1, dtype=dtype)}
     tokens["encoder_hidden_states"] = torch.zeros(1, text, 48, dtype=dtype)
     qwen = QwenImageTransformer2DModel(out_channels=4, **common).to(dtype)
-    found = allocated(lambda: qwen(img_shapes=[[(1, 16, 16), (1, 16, 16)]], return_dict=False, **tokens))
+    result = allocated(lambda: qwen(img_shapes=[[(1, 16, 16), (1, 16, 16)]], return_dict=False, **tokens))
     assert (
-        found
+        result
         <= transformer_activations("QwenImageTransformer2DModel", qwen.config, image, text, element)
-        <= 1.6 * found
+        <= 1.6 * result
     )
     flux = FluxTransformer2DModel(num_single_layers=2, pooled_projection_dim=24, **common).to(dtype)
     pooled, ids = torch.zeros(1, 24, dtype=dtype), {"img_ids": torch.zeros(image, 3), "txt_ids": torch.zeros(text, 3)}
-    found = allocated(lambda: flux(pooled_projections=pooled, return_dict=False, **ids, **tokens))
-    assert found <= transformer_activations("FluxTransformer2DModel", flux.config, image, text, element) <= 1.6 * found
+    result = allocated(lambda: flux(pooled_projections=pooled, return_dict=False, **ids, **tokens))
+    assert (
+        result <= transformer_activations("FluxTransformer2DModel", flux.config, image, text, element) <= 1.6 * result
+    )
 
 
 def test_autoencoders_keep_at_most_what_was_estimated() -> None:
@@ -172,7 +174,7 @@ def test_autoencoders_keep_at_most_what_was_estimated() -> None:
         ("AutoencoderKLQwenImage", qwen, pixels, torch.zeros(1, 4, 1, 16, 16, dtype=dtype)),
         ("AutoencoderKL", flux, pixels[:, :, 0], torch.zeros(1, 4, 16, 16, dtype=dtype)),
     ):
-        found = allocated(lambda v=vae, x=picture: v.encode(x)), allocated(lambda v=vae, z=latent: v.decode(z))
+        result = allocated(lambda v=vae, x=picture: v.encode(x)), allocated(lambda v=vae, z=latent: v.decode(z))
         layers = encoder_layers(kind, vae.config, 64, 64), decoder_layers(kind, vae.config, 64, 64)
-        for part, bytes_ in zip(layers, found, strict=True):
+        for part, bytes_ in zip(layers, result, strict=True):
             assert bytes_ <= vae_activations(part, 2) <= 2.2 * bytes_

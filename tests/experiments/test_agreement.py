@@ -68,11 +68,11 @@ def test_the_sandbox_judge_agrees_with_what_the_sandbox_editor_was_told(tmp_path
     path = edited_set(tmp_path / "votes", rows=12)
     out = tmp_path / "out"
     run("data=csv", f"path={path}", f"out={out}", "own=good")
-    found = read_json(out / "agreement.json")
-    cell = found["measures"]["accuracy_without_ties"]
+    result = read_json(out / "agreement.json")
+    cell = result["measures"]["accuracy_without_ties"]
     assert (cell["value"], cell["n"], cell["invalid"], cell["missing"]) == (1.0, 12, 0, 0) and cell["low"] > 0.7
-    assert found["ties"] is None and found["comparisons"]["tied_by_people"] == 0 and not found["partial"]
-    shares = {s["model"]: s for s in found["self_preference"]}
+    assert result["ties"] is None and result["comparisons"]["tied_by_people"] == 0 and not result["partial"]
+    shares = {s["model"]: s for s in result["self_preference"]}
     assert shares["good"]["judge"]["value"] == shares["good"]["people"]["value"] == 1.0
     page, text = (out / "agreement.html").read_text(), (out / "agreement.md").read_text()
     for words in ("100.0* [", "the judge&#x27;s own", "Self-preference", "exact interval"):
@@ -82,10 +82,10 @@ def test_the_sandbox_judge_agrees_with_what_the_sandbox_editor_was_told(tmp_path
 
 def test_ties_epsilon_and_the_half_it_was_chosen_on_are_in_the_report(tmp_path: Path) -> None:
     run("data=sandbox", "samples=20", f"out={tmp_path}")
-    found = read_json(tmp_path / "agreement.json")
-    assert found["comparisons"] == {"all": 20, "tied_by_people": 8, "tied_by_judge": 8, "invalid": 0, "missing": 0}
-    assert found["ties"]["epsilon"] is not None and "drawn with seed 0" in found["ties"]["epsilon_chosen_on"]
-    assert found["measures"]["tie_aware_accuracy"]["n"] == 10
+    result = read_json(tmp_path / "agreement.json")
+    assert result["comparisons"] == {"all": 20, "tied_by_people": 8, "tied_by_judge": 8, "invalid": 0, "missing": 0}
+    assert result["ties"]["epsilon"] is not None and "drawn with seed 0" in result["ties"]["epsilon_chosen_on"]
+    assert result["measures"]["tie_aware_accuracy"]["n"] == 10
     assert (
         "Epsilon" in (tmp_path / "agreement.html").read_text() and "Epsilon" in (tmp_path / "agreement.md").read_text()
     )
@@ -136,9 +136,9 @@ def test_a_spent_budget_leaves_partial_numbers_and_a_message(tmp_path: Path, mon
     monkeypatch.setattr(study, "make_judge", lambda config: Failing(8, BudgetSpent("1 of 1 dollars")))
     with pytest.raises(RunFailed, match="budget is spent.*partial"):
         run(*words)
-    found = read_json(tmp_path / "agreement.json")
-    cell = found["measures"]["pair_accuracy"]
-    assert found["partial"] and cell["partial"] and cell["n"] + cell["missing"] == 10 and cell["missing"] > 0
+    result = read_json(tmp_path / "agreement.json")
+    cell = result["measures"]["pair_accuracy"]
+    assert result["partial"] and cell["partial"] and cell["n"] + cell["missing"] == 10 and cell["missing"] > 0
     assert "partial (" in (tmp_path / "agreement.html").read_text() and len(verdicts(tmp_path)) == 8
     monkeypatch.undo()
     run(*words)
@@ -161,8 +161,8 @@ def test_too_many_invalid_verdicts_fail_the_run_unless_allowed(tmp_path: Path, m
     with pytest.raises(RunFailed, match="5 of 20 verdicts are invalid.*content filter"):
         run(*words)
     run(*words, "judge.max_invalid_share=0.3")
-    found = read_json(tmp_path / "agreement.json")
-    assert found["judge"]["invalid"] == 5 and found["comparisons"]["invalid"] >= 3
+    result = read_json(tmp_path / "agreement.json")
+    assert result["judge"]["invalid"] == 5 and result["comparisons"]["invalid"] >= 3
 
 
 def test_scores_that_a_csv_carries_need_no_judge(tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ def test_scores_that_a_csv_carries_need_no_judge(tmp_path: Path) -> None:
         "1,x,a,a,a,7,5\n2,x,b,b,tie,4,5\n3,x,tie,a,b,5,4.5\n4,x,a,a,a,,5\n"
     )
     run("data=csv", "scores=csv", f"path={file}", f"out={tmp_path / 'out'}")
-    found = read_json(tmp_path / "out" / "agreement.json")
-    cell = found["measures"]["pair_accuracy"]
+    result = read_json(tmp_path / "out" / "agreement.json")
+    cell = result["measures"]["pair_accuracy"]
     assert cell["value"] == pytest.approx(2 / 3) and (cell["n"], cell["invalid"]) == (3, 1)
     # raters: (a, a), (b, tie), (a, b), (a, a): agreement 2/4; both sides a 5 + 2, b 2 + 5, tie 1 + 1 of 16
     chance = 2 * (7 / 16) ** 2 + (2 / 16) ** 2
-    assert found["measures"]["fleiss_kappa_raters"]["value"] == pytest.approx((0.5 - chance) / (1 - chance))
-    assert found["judge"] == {"name": "scores of the file"}
+    assert result["measures"]["fleiss_kappa_raters"]["value"] == pytest.approx((0.5 - chance) / (1 - chance))
+    assert result["judge"] == {"name": "scores of the file"}
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def test_with_the_runs_own_parts_the_arms_come_out_as_in_the_run(
     command(monkeypatch, f"run={run}", "arms=all", f"out={tmp_path / 'again'}")
     assert rows(tmp_path / "again") == rows(run)
     mine, its = (read_json(f / "results.json") for f in (tmp_path / "again", run))
-    for found in mine["arms"].values():
-        assert found["sandbox"].pop("judges") == ["sandbox"]
+    for result in mine["arms"].values():
+        assert result["sandbox"].pop("judges") == ["sandbox"]
     assert mine["arms"] == its["arms"] and set(ARMS) <= set(mine["arms"])
     assert mine["decomposition"] == its["decomposition"]
     assert load_config(tmp_path / "again") == load_config(run)
@@ -92,10 +92,10 @@ def test_another_editor_is_evaluated_beside_the_run_and_its_folder_takes_no_thir
     assert (used.editor.name, used.editor.steps, used.execution.name) == ("flux_kontext", 1, "multi")
     assert used.scale == replace(its.scale, test_samples=2, editor_calls=2)
     assert replace(used, editor=its.editor, execution=its.execution, scale=its.scale) == its
-    found = read_json(out / "results.json")
-    assert found["editor"] == "flux_kontext" and found["editor_settings"]["steps"] == 1 and found["n"] == 2
-    assert found["arms"]["editor_best"]["sandbox"]["calls"] == 2
-    best, chance = (found["arms"][a]["sandbox"]["overall"] for a in ("editor_best", "editor_chance"))
+    result = read_json(out / "results.json")
+    assert result["editor"] == "flux_kontext" and result["editor_settings"]["steps"] == 1 and result["n"] == 2
+    assert result["arms"]["editor_best"]["sandbox"]["calls"] == 2
+    best, chance = (result["arms"][a]["sandbox"]["overall"] for a in ("editor_best", "editor_chance"))
     assert best >= chance
     report([str(run), str(out)])
     assert "flux_kontext" in capsys.readouterr().out
@@ -121,8 +121,10 @@ def test_arms_named_one_by_one_and_judged_from_their_files_score_as_in_the_run(
     command(monkeypatch, f"run={run}", "arms=editor,agents_rl", "chunk=2", f"out={out}")
     mine = read_json(out / "results.json")
     assert set(mine["arms"]) == {"editor", "agents_rl"} and not mine["partial"]
-    for arm, found in mine["arms"].items():
-        assert found["sandbox"].pop("judges") == ["sandbox"] and found["sandbox"] == pytest.approx(its[arm]["sandbox"])
+    for arm, result in mine["arms"].items():
+        assert result["sandbox"].pop("judges") == ["sandbox"] and result["sandbox"] == pytest.approx(
+            its[arm]["sandbox"]
+        )
     command(monkeypatch, f"run={run}", "arms=agents", "judge=none", "label=unjudged", "chunk=2", f"out={out}")
     again = read_json(out / "results.json")
     assert again["arms"]["unjudged/agents"] == {} and again["partial"]  # pictures without verdicts are no result

@@ -30,8 +30,8 @@ def plan(*overrides: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_editors(name: str) -> None:
     """Sizes as their files have them; the compute of one forward by 24 n d² + 4 n² d in each block."""
-    found = plan("scale=paper", f"editor={name}")
-    editor = found["editor"]
+    result = plan("scale=paper", f"editor={name}")
+    editor = result["editor"]
     weights = sum(part["bytes"] for part in editor["components"].values()) / GIB
     known = {
         "qwen": (38.1, 53.7, 198, 100),
@@ -45,7 +45,7 @@ def test_published_editors(name: str) -> None:
     assert editor["steps"] * editor["branches"] == known[3]
     assert editor["flops"]["denoising"] == pytest.approx(known[3] * editor["flops"]["forward"], rel=0.01)
     assert editor["tokens"]["result"] == editor["tokens"]["reference"] == 4096
-    json.dumps(found, allow_nan=False)
+    json.dumps(result, allow_nan=False)
 
 
 def test_the_decomposers_training_by_hand() -> None:

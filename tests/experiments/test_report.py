@@ -111,8 +111,8 @@ def test_categories_are_reported_apart(finished_run: Path) -> None:
     items = [r | {"kind": ("cm", "cu")[r["unit"] % 2]} for r in read_jsonl(path)]
     path.unlink()
     Journal(path).append(items)
-    found = results(finished_run, load_config(finished_run))["decomposition"]
-    assert set(found["by_category"]) == {"cm", "cu"} and set(found["by_category"]["cm"]) == set(COMPONENTS)
+    result = results(finished_run, load_config(finished_run))["decomposition"]
+    assert set(result["by_category"]) == {"cm", "cu"} and set(result["by_category"]["cm"]) == set(COMPONENTS)
 
 
 def test_the_editors_equal_calls_stand_beside_the_arms(finished_run: Path, capsys: pytest.CaptureFixture) -> None:
@@ -120,12 +120,12 @@ def test_the_editors_equal_calls_stand_beside_the_arms(finished_run: Path, capsy
     low = {"scores": {a: 1.0 for a in ("overall", "fulfilment")}, "valid": True, "reason": ""}
     high = {"scores": {a: 4.0 for a in ("overall", "fulfilment")}, "valid": True, "reason": ""}
     add_variants(finished_run, [[low, high | {"valid": i != 3}] for i in range(40)])
-    found = results(finished_run, load_config(finished_run))["arms"]
-    assert found["editor_best"]["sandbox"] == {
+    result = results(finished_run, load_config(finished_run))["arms"]
+    assert result["editor_best"]["sandbox"] == {
         "overall": pytest.approx((39 * 4 + 1) / 40), "fulfilment": pytest.approx((39 * 4 + 1) / 40),
         "n": 40, "invalid": 0, "calls": 2.0,
     }  # fmt: skip
-    assert found["editor_chance"]["sandbox"]["overall"] == pytest.approx((39 * 2.5 + 1) / 40)
+    assert result["editor_chance"]["sandbox"]["overall"] == pytest.approx((39 * 2.5 + 1) / 40)
     text = write_report(finished_run).read_text(encoding="utf-8")
     page = Balanced()
     page.feed(text)

@@ -31,8 +31,8 @@ SCHEMA = {
 
 def read(text: str) -> Mapping[str, Any]:
     """The outermost braces of the reply, as JSON."""
-    found = json.loads(text[text.index("{") : text.rindex("}") + 1])
-    pair = found["score"]
+    result = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    pair = result["score"]
     if len(pair) != 2 or not all(isinstance(v, int) and 0 <= v <= 10 for v in pair):
         raise Unreadable(f"score is {pair}, not two integers from 0 to 10")
     return {"score": pair}

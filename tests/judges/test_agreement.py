@@ -114,10 +114,10 @@ def test_random_rankings_reach_the_published_chance_level_of_k_factorial() -> No
 
 def test_strict_accuracy_by_hand() -> None:
     """Task x: higher, equal, lower, higher: 2 of 4. Task y: higher: 1 of 1. Unweighted: 3/4, not 3/5."""
-    found = rows(("a", 2.0), ("a", 0.0), ("b", 1.0), ("b", -1.0), kind="x") + [
+    result = rows(("a", 2.0), ("a", 0.0), ("b", 1.0), ("b", -1.0), kind="x") + [
         JudgedPair("y", "a", 0.1, kind="y", cluster="y")
     ]
-    cell = agreement.strict_accuracy(found)
+    cell = agreement.strict_accuracy(result)
     assert (cell.value, cell.n) == (0.75, 5)
 
 
@@ -125,21 +125,21 @@ def test_four_way_accuracy_by_hand() -> None:
     said = ["a", "b", "tie_good", "tie_bad", "tie", "tie", "a", "tie_good"]
     human = ["a", "a", "tie_good", "tie_good", "tie_good", "tie_bad", "tie_bad", "b"]
     sign = {"a": 1.0, "b": -1.0}
-    found = [
+    results = [
         JudgedPair(str(i), h, sign.get(s, 0.0), s, cluster=str(i))
         for i, (s, h) in enumerate(zip(said, human, strict=True))
     ]
     # right: a for a, tie_good for tie_good, and the tie without saying which for either
-    assert agreement.four_way_accuracy(found).value == 4 / 8
+    assert agreement.four_way_accuracy(results).value == 4 / 8
     scored = rows(("a", 2.0), ("b", 2.0), ("tie_good", 0.0), ("tie_bad", 0.0), ("tie_bad", 0.3))
     assert agreement.four_way_accuracy(scored).value == 3 / 5
     assert agreement.four_way_accuracy(scored, epsilon=0.5).value == 4 / 5
 
 
 def test_accuracy_with_and_without_ties_by_hand() -> None:
-    found = rows(("a", 1.0), ("a", 0.0), ("b", 1.0), ("tie", 0.0), ("tie", 2.0), ("b", None))
-    assert agreement.pair_accuracy(found).value == 2 / 5 and agreement.pair_accuracy(found).invalid == 1
-    assert agreement.accuracy_without_ties(found).value == 1 / 3
+    result = rows(("a", 1.0), ("a", 0.0), ("b", 1.0), ("tie", 0.0), ("tie", 2.0), ("b", None))
+    assert agreement.pair_accuracy(result).value == 2 / 5 and agreement.pair_accuracy(result).invalid == 1
+    assert agreement.accuracy_without_ties(result).value == 1 / 3
 
 
 # ------------------------------------------------------------------------------------------------------- invariances
@@ -212,11 +212,11 @@ def test_kappa_over_both_sides_by_hand() -> None:
 
 def test_raters_agree_by_hand_and_relabelling_them_changes_nothing() -> None:
     """Votes (a, a) and (a, b): both sides: aa, bb, ab, ba. Agreement 1/2; each label half: chance 1/2; kappa 0."""
-    found = [
+    results = [
         JudgedPair("1", "a", 1.0, votes=("a", "a"), cluster="1"),
         JudgedPair("2", "tie", 1.0, votes=("a", "b"), cluster="2"),
     ]
-    assert agreement.rater_kappa(found).value == pytest.approx(0.0)
+    assert agreement.rater_kappa(results).value == pytest.approx(0.0)
     rng = np.random.default_rng(2)
     many = [
         JudgedPair(str(i), "a", 0.0, votes=tuple(rng.choice(["a", "b", "tie"], 4)), cluster=str(i)) for i in range(30)
@@ -295,14 +295,14 @@ def test_the_human_overall_by_hand() -> None:
 
 def test_correlations_per_model_and_their_fisher_average() -> None:
     data = rated_set()
-    found = ratings.correlation_by_model(ratings.rated(data, own_scores(data)))
+    result = ratings.correlation_by_model(ratings.rated(data, own_scores(data)))
     each = []
     for m in range(3):
         edits = [g.candidates[m] for g in data.groups]
         people = [np.mean([math.sqrt(a * b) for a, b in e.ratings]) for e in edits]
         each.append(spearman([e.score for e in edits], people))  # type: ignore[arg-type]
-        assert found[f"m{m}"].value == pytest.approx(each[-1]) and found[f"m{m}"].n == 40
-    average = found["average"]
+        assert result[f"m{m}"].value == pytest.approx(each[-1]) and result[f"m{m}"].n == 40
+    average = result["average"]
     assert average.value == pytest.approx(fisher_mean(each)) and average.n == 120
     assert average.low < average.value < average.high  # type: ignore[operator]
 
@@ -310,9 +310,9 @@ def test_correlations_per_model_and_their_fisher_average() -> None:
 def test_a_model_on_which_a_side_never_varies_is_left_out_and_named() -> None:
     data = rated_set()
     scores = own_scores(data) | {f"{i}/1": {"overall": 3.0} for i in range(40)}
-    found = ratings.correlation_by_model(ratings.rated(data, scores))
-    assert found["m1"].value is None and "m1" in found["average"].note
-    assert found["average"].value == pytest.approx(fisher_mean([found["m0"].value, found["m2"].value]))
+    result = ratings.correlation_by_model(ratings.rated(data, scores))
+    assert result["m1"].value is None and "m1" in result["average"].note
+    assert result["average"].value == pytest.approx(fisher_mean([result["m0"].value, result["m2"].value]))
 
 
 def test_people_among_themselves() -> None:
@@ -332,14 +332,14 @@ def test_findings_of_a_set_with_groups_and_ties() -> None:
         people = [round(v) for v in level] if i % 3 == 0 else list(np.argsort(np.argsort(level)))
         groups.append(ranked(f"g{i:02d}", list(level + rng.normal(size=len(level)) * 0.2), [-int(p) for p in people]))
     data = PreferenceSet(CARD, tuple(groups), "groups")
-    found = findings_from_scores(data, own_scores(data))
-    values = {m.name: m.cell for m in found.measures}
-    assert found.measures[0].name == "group_accuracy" and found.ties is not None and found.ties.epsilon is not None
-    assert values["tie_aware_accuracy"].n + found.ties.n_calibration == found.comparisons["all"]
+    result = findings_from_scores(data, own_scores(data))
+    values = {m.name: m.cell for m in result.measures}
+    assert result.measures[0].name == "group_accuracy" and result.ties is not None and result.ties.epsilon is not None
+    assert values["tie_aware_accuracy"].n + result.ties.n_calibration == result.comparisons["all"]
     assert values["kendall"].value < values["spearman"].value  # type: ignore[operator]
-    written = json.dumps(found.as_dict(), allow_nan=False)
-    assert '"epsilon_chosen_on": "half of the requests, drawn with seed 0' in written and not found.partial
-    assert findings_from_scores(data, own_scores(data)) == found
+    written = json.dumps(result.as_dict(), allow_nan=False)
+    assert '"epsilon_chosen_on": "half of the requests, drawn with seed 0' in written and not result.partial
+    assert findings_from_scores(data, own_scores(data)) == result
     some = {k: v for i, (k, v) in enumerate(own_scores(data).items()) if i < 90}
     part = findings_from_scores(data, some)
     assert part.partial and part.measures[0].text().startswith("partial (") and part.as_dict()["partial"] is True
@@ -349,9 +349,9 @@ def test_findings_of_a_judge_that_compares_need_no_epsilon() -> None:
     data = PreferenceSet(CARD, tuple(ranked(f"g{i}", [0, 0], [1, 1 + i % 2]) for i in range(20)), "four_way")
     votes: dict[tuple[str, int, int], str | None] = {(f"g{i}", 0, 1): "a" if i % 2 else "tie" for i in range(20)}
     votes["g3", 0, 1] = None
-    found = findings_from_votes(data, votes)
-    assert found.ties is None and found.measures[0].cell.value == 1.0 and found.measures[0].cell.invalid == 1
-    assert found.measures[0].cell.low == pytest.approx(0.025 ** (1 / 19))
+    result = findings_from_votes(data, votes)
+    assert result.ties is None and result.measures[0].cell.value == 1.0 and result.measures[0].cell.invalid == 1
+    assert result.measures[0].cell.low == pytest.approx(0.025 ** (1 / 19))
     assert [r.label for r in answers_from_votes(data, {})] == [""] * 20
 
 

@@ -73,9 +73,9 @@ def test_a_flipped_bit_never_gives_another_reply(data, tmp_path_factory):
     place = data.draw(st.integers(0, len(raw) - 1))
     raw[place] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(bytes(raw))
-    found = [ReplyCache(folder).get(key(k)) for k in range(3)]
-    assert all(f is None or f["n"] == k for k, f in enumerate(found))
-    assert sum(f is not None for f in found) >= 1  # at most the line itself and the one after a lost line break
+    results = [ReplyCache(folder).get(key(k)) for k in range(3)]
+    assert all(f is None or f["n"] == k for k, f in enumerate(results))
+    assert sum(f is not None for f in results) >= 1  # at most the line itself and the one after a lost line break
 
 
 def test_half_a_line_and_damage_are_said_and_mended(tmp_path, caplog):
@@ -94,8 +94,8 @@ def test_threads_share_one_file(tmp_path):
     cache = ReplyCache(tmp_path)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda k: cache.put(key(k), {"n": k, "text": "x" * (k * 37 % 900)}), range(400)))
-        found = list(pool.map(lambda k: cache.get(key(k)), range(400)))
-    assert [f["n"] for f in found] == list(range(400)) and len(list(tmp_path.iterdir())) == 1
+        result = list(pool.map(lambda k: cache.get(key(k)), range(400)))
+    assert [f["n"] for f in result] == list(range(400)) and len(list(tmp_path.iterdir())) == 1
     assert sorted(r["n"] for r in ReplyCache(tmp_path).replies()) == list(range(400))
 
 

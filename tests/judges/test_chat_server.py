@@ -33,5 +33,5 @@ def test_as_a_process_of_its_own_it_answers_everything_and_counts():
 
 
 def test_it_answers_as_the_schema_says():
-    found = {json.dumps(instance(SCHEMA, str(k))) for k in range(20)}
-    assert len(found) > 10 and all(len(read(text)["score"]) == 2 for text in found)
+    result = {json.dumps(instance(SCHEMA, str(k))) for k in range(20)}
+    assert len(result) > 10 and all(len(read(text)["score"]) == 2 for text in result)

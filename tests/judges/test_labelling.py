@@ -97,8 +97,8 @@ def test_asked_once_more_then_left_out(
     replies: list, edits: tuple[Edit, ...] | None, reason: str, final: bool, asks: int
 ) -> None:
     client = Labeller({DOG: replies})
-    found = label(client, DOG)
-    assert (found.edits, found.reason, found.final) == (edits, reason, final)
+    result = label(client, DOG)
+    assert (result.edits, result.reason, result.final) == (edits, reason, final)
     assert client.asked[DOG] == asks
     if all(isinstance(r, str) for r in replies):
-        assert found.usage.calls == asks and found.usage.dollars == pytest.approx(0.01 * asks)
+        assert result.usage.calls == asks and result.usage.dollars == pytest.approx(0.01 * asks)

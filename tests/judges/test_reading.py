@@ -61,9 +61,9 @@ def either(read: Any, text: str) -> Any:
 @settings(max_examples=400, deadline=None)
 @given(anything)
 def test_no_reply_raises_anything_but_unreadable(text: str) -> None:
-    found = either(FORM.read, text)
-    if found is not None:
-        assert len(found["score"]) == 2 and all(0 <= n <= 10 for n in found["score"])
+    result = either(FORM.read, text)
+    if result is not None:
+        assert len(result["score"]) == 2 and all(0 <= n <= 10 for n in result["score"])
     lines = either(lambda t: the_lines(t, NAMES, 1, 5), text)
     if lines is not None:
         assert set(lines) == set(NAMES) and all(n in (1, 2, 3, 4, 5) for n in lines.values())

@@ -193,9 +193,9 @@ BOUNDS = {  # mean over samples of the corrupted exact target: (fulfilled, prese
 @pytest.mark.parametrize("name", BOUNDS)
 def test_spoilt_pictures_lose_where_they_should(name: str) -> None:
     spoil, bounds = BOUNDS[name]
-    found = np.array([scores(JUDGE.judge(s.image, spoil(s.target), s.gold))[:3] for s in samples(24)]).mean(0)
-    for value, (low, high) in zip(found, bounds, strict=True):
-        assert low <= value <= high, (name, found.round(2))
+    result = np.array([scores(JUDGE.judge(s.image, spoil(s.target), s.gold))[:3] for s in samples(24)]).mean(0)
+    for value, (low, high) in zip(result, bounds, strict=True):
+        assert low <= value <= high, (name, result.round(2))
 
 
 # ------------------------------------------------------------------------------------------ monotone

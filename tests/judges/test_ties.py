@@ -54,12 +54,12 @@ def test_epsilon_is_chosen_on_one_half_and_applied_to_the_other() -> None:
     first = halves(clusters, seed=3)
     human = ["tie" if i % 2 else "a" for i in range(40)]
     margins = [(1.0 if mine else 5.0) if i % 2 else 3.0 for i, mine in enumerate(first)]
-    found = tie_aware_accuracy(human, margins, clusters, seed=3)
-    assert (found.epsilon, found.calibration, found.n_calibration) == (1.0, 1.0, 20)
+    result = tie_aware_accuracy(human, margins, clusters, seed=3)
+    assert (result.epsilon, result.calibration, result.n_calibration) == (1.0, 1.0, 20)
     others = [i for i in range(40) if not first[i]]
-    assert found.test.n == 20 and found.test.value == pytest.approx(np.mean([human[i] == "a" for i in others]))
+    assert result.test.n == 20 and result.test.value == pytest.approx(np.mean([human[i] == "a" for i in others]))
     # an epsilon chosen on everything would have been 1 too, and would be shown with the calibration half's luck in it
-    assert found.in_sample == pytest.approx((20 + sum(human[i] == "a" for i in others)) / 40)
+    assert result.in_sample == pytest.approx((20 + sum(human[i] == "a" for i in others)) / 40)
 
 
 def test_changing_the_test_half_never_changes_epsilon() -> None:
@@ -77,8 +77,8 @@ def test_choosing_on_the_test_set_flatters_a_judge_that_knows_nothing() -> None:
     rng, gap = np.random.default_rng(1), []
     for _ in range(200):
         human = list(rng.choice(["a", "b", "tie"], 40))
-        found = tie_aware_accuracy(human, list(rng.normal(size=40)), range(40), seed=0)
-        gap.append(found.in_sample - found.test.value)  # type: ignore[operator]
+        result = tie_aware_accuracy(human, list(rng.normal(size=40)), range(40), seed=0)
+        gap.append(result.in_sample - result.test.value)  # type: ignore[operator]
     assert np.mean(gap) > 0.03
 
 
@@ -95,10 +95,10 @@ def test_invalid_and_missing_verdicts() -> None:
     first = halves(clusters)
     other = [i for i in range(20) if not first[i]]
     some: list[float | None] = [None if i in other[:3] else 1.0 for i in range(20)]
-    found = tie_aware_accuracy(human, some, clusters)
-    assert (found.test.n, found.test.invalid, found.test.missing) == (7, 3, 0)
-    found = tie_aware_accuracy(human, some, clusters, missing=[m is None for m in some])
-    assert (found.test.n, found.test.invalid, found.test.missing) == (7, 0, 3) and found.test.partial
+    result = tie_aware_accuracy(human, some, clusters)
+    assert (result.test.n, result.test.invalid, result.test.missing) == (7, 3, 0)
+    result = tie_aware_accuracy(human, some, clusters, missing=[m is None for m in some])
+    assert (result.test.n, result.test.invalid, result.test.missing) == (7, 0, 3) and result.test.partial
     nothing = tie_aware_accuracy(human, [None] * 20, clusters)
     assert nothing.epsilon is None and nothing.test.value is None and nothing.test.invalid == 10
     with pytest.raises(BadInput, match="two requests"):

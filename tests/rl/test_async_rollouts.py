@@ -34,11 +34,11 @@ class Slow:
 
 @pytest.fixture(scope="module")
 def whole(tiny_vlm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list]:
-    found = {}
+    result = {}
     for lag in (1, 2):
         out = tmp_path_factory.mktemp(f"lag{lag}")
-        found[lag] = outcome(run(tiny_vlm_path, out, lagging(lag)), out)
-    return found
+        result[lag] = outcome(run(tiny_vlm_path, out, lagging(lag)), out)
+    return result
 
 
 @pytest.mark.parametrize("lag", [1, 2])

@@ -25,8 +25,8 @@ def test_round_trip_keeps_the_newest(tmp_path: Path) -> None:
     for k in (1, 2, 30):
         held.save(k, state(k))
     assert held.steps() == [2, 30]
-    step, found = held.latest()
-    assert step == found["k"] == 30 and torch.equal(found["x"], state(30)["x"])
+    step, result = held.latest()
+    assert step == result["k"] == 30 and torch.equal(result["x"], state(30)["x"])
     held.save(30, state(30))  # saving a step again is no error
     assert held.steps() == [2, 30]
 

@@ -40,27 +40,27 @@ def played(
 
 
 def test_every_stage_makes_torchs_updates(played: tuple[int, Path, dict[str, Any]]) -> None:
-    found = played[2]["equivalence"]
-    assert {f"plain {s}" for s in range(4)} < found.keys()
-    for name, off in found.items():
+    result = played[2]["equivalence"]
+    assert {f"plain {s}" for s in range(4)} < result.keys()
+    for name, off in result.items():
         assert off["moved"] > 1e-3, name
         assert off["weights"] < 1e-5 and off["norms"] < 1e-5, (name, off)
 
 
 def test_a_sharded_model_is_whole_only_bucket_by_bucket(played: tuple[int, Path, dict[str, Any]]) -> None:
-    ranks, _, found = played
-    seen = found["gathering"]
+    ranks, _, result = played
+    seen = result["gathering"]
     assert seen["once"]
     assert seen["most"] <= 30_000 + seen["biggest"] < seen["all"] / 3
 
 
 def test_bf16_stages_agree_and_go_on_in_each_other(played: tuple[int, Path, dict[str, Any]]) -> None:
     """bf16 has 8 bits: after four updates of at most 2e-3 stages may be a few of its steps apart, not more."""
-    found = played[2]["precision"]
+    result = played[2]["precision"]
     for stage in "123":
-        assert found[stage]["norms"] == pytest.approx(found["1"]["norms"], rel=2e-2)
-        assert found[stage]["fp32"]
-        assert max(found[stage]["apart"], found[stage]["resumed"]) < 1e-2, found
+        assert result[stage]["norms"] == pytest.approx(result["1"]["norms"], rel=2e-2)
+        assert result[stage]["fp32"]
+        assert max(result[stage]["apart"], result[stage]["resumed"]) < 1e-2, result
 
 
 def test_a_gradient_that_is_no_number_is_skipped_by_all(played: tuple[int, Path, dict[str, Any]]) -> None:
@@ -76,9 +76,9 @@ def test_a_run_goes_on_in_another_engine(played: tuple[int, Path, dict[str, Any]
     """Half with torch, the rest sharded; and half sharded, the rest with torch in this process."""
     from tests.rl import zero_ranks as Z
 
-    _, out, found = played
-    assert found["checkpoints"].keys() == {f"torch to {s}" for s in range(4)}
-    assert max(found["checkpoints"].values()) < 1e-5, found["checkpoints"]
+    _, out, result = played
+    assert result["checkpoints"].keys() == {f"torch to {s}" for s in range(4)}
+    assert max(result["checkpoints"].values()) < 1e-5, result["checkpoints"]
     whole = Checkpoints(out / "checkpoints" / "whole" / "checkpoints").latest()
     assert whole is not None and whole[0] == Z.RUN.steps
     for stage in (0, 2, 3):

@@ -49,9 +49,9 @@ def test_estimators_by_hand() -> None:
         return LogProbs(logp, torch.tensor([[True, True], [True, False]]))
 
     sums = drift_sums([r for (r,) in g.rollouts], reference)
-    found = drift_metrics([sums, {}], "k2")
-    assert found["kl/k1"] == pytest.approx(0.25 / 3)
-    assert found["kl/k2"] == pytest.approx((0.125 + 0.03125) / 3)
-    assert found["kl/k3"] == pytest.approx(((math.exp(-0.5) - 1 + 0.5) + (math.exp(0.25) - 1 - 0.25)) / 3)
-    assert found["kl/mean"] == found["kl/k2"]
+    result = drift_metrics([sums, {}], "k2")
+    assert result["kl/k1"] == pytest.approx(0.25 / 3)
+    assert result["kl/k2"] == pytest.approx((0.125 + 0.03125) / 3)
+    assert result["kl/k3"] == pytest.approx(((math.exp(-0.5) - 1 + 0.5) + (math.exp(0.25) - 1 - 0.25)) / 3)
+    assert result["kl/mean"] == result["kl/k2"]
     assert drift_metrics([{}], "k3") == {} and drift_sums([], reference) == {}

@@ -108,14 +108,14 @@ def test_log_probs_and_gradients_equal_the_unshared_path(tiny_vlm_path, groups: 
 
 
 def test_the_split_into_micro_batches_changes_nothing(tiny_vlm_path) -> None:
-    found = []
+    results = []
     for cuts in ([[0, 1, 2]], [[0], [1], [2]]):
         policy = TextPolicy(load_vlm(tiny_vlm_path), frozen_vision=True)
         total = sum(len(c) for i in ANSWERS for c in ANSWERS[i])
         for groups in cuts:
             (policy(TextBatch(*batch(policy, groups))).logp_BT.sum() / total).backward()
-        found.append(gradients(policy))
-    assert max((found[0][n] - found[1][n]).abs().max() for n in found[0]) < 1e-5
+        results.append(gradients(policy))
+    assert max((results[0][n] - results[1][n]).abs().max() for n in results[0]) < 1e-5
 
 
 def test_rows_may_come_in_any_order(tiny_vlm: VLM) -> None:

@@ -75,7 +75,7 @@ def apart(a: Weights, b: Weights) -> float:
 
 def equivalence(model: Path, out: Path) -> dict[str, Any]:
     """Per kind of policy and stage: how far norms (relatively) and weights are from plain torch on the whole batch."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     arms = [(s, 1 + s % 3, "plain", {}, {}) for s in range(4)]
     arms += [(3, 3, "checkpointed", {"gradient_checkpointing": True, "shared_prefix": False}, {})]
     arms += [(s, 2, "frozen", {"frozen_vision": True}, {}) for s in (2, 3)]
@@ -89,8 +89,8 @@ def equivalence(model: Path, out: Path) -> dict[str, Any]:
         their_norms, their_weights = updates(there, size)
         relative = max(abs(a - b) / a for a, b in zip(norms, their_norms, strict=True))
         moved = apart(start, weights)
-        found[f"{name} {stage}"] = {"norms": relative, "weights": apart(weights, their_weights), "moved": moved}
-    return found
+        result[f"{name} {stage}"] = {"norms": relative, "weights": apart(weights, their_weights), "moved": moved}
+    return result
 
 
 def gathering(model: Path, out: Path) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def gathering(model: Path, out: Path) -> dict[str, Any]:
 def precision(model: Path, out: Path) -> dict[str, Any]:
     """bf16 weights with fp32 master copies: how far each stage is from stage 1, and from itself when it goes on in a fresh
     engine of the next stage."""
-    make, reached, found = maker(model, "bfloat16"), {}, {}
+    make, reached, result = maker(model, "bfloat16"), {}, {}
     for stage in (1, 2, 3):
         engine = DeepSpeedEngine(make, NUMBERS, SCHEDULE, stage)
         norms, _ = updates(engine, 1, 2)
@@ -117,18 +117,18 @@ def precision(model: Path, out: Path) -> dict[str, Any]:
         again = DeepSpeedEngine(make, NUMBERS, SCHEDULE, stage % 3 + 1)
         again.load_state_dict(state)
         reached[stage] = updates(engine, 1, 2)[1]
-        found[str(stage)] = {
+        result[str(stage)] = {
             "norms": norms,
             "apart": apart(reached[1], reached[stage]),
             "resumed": apart(reached[stage], updates(again, 1, 2)[1]),
             "fp32": all(w.dtype == torch.float32 for w in state["weights"].values()),
         }
-    return found
+    return result
 
 
 def nonfinite(model: Path, out: Path) -> dict[str, Any]:
     """A gradient that is not a number changes no weight, on any rank; the next update works."""
-    found = {}
+    result = {}
     for stage in range(4):
         engine = DeepSpeedEngine(maker(model), NUMBERS, SCHEDULE, stage)
         before, prompt = weights_of(engine), engine.policy.encode(REQUESTS[1:2])
@@ -140,8 +140,8 @@ def nonfinite(model: Path, out: Path) -> dict[str, Any]:
         engine.backward(engine.forward(TextBatch(prompt, COMPLETIONS[1:2])).logp_BT.sum())
         after = engine.step()
         moved = apart(before, weights_of(engine)) > 0
-        found[str(stage)] = [info.skipped, same, not after.skipped, moved]
-    return found
+        result[str(stage)] = [info.skipped, same, not after.skipped, moved]
+    return result
 
 
 def grpo(model: Path, out: Path, engine: Any, config: GRPOConfig = RUN) -> Weights:
@@ -153,7 +153,7 @@ def grpo(model: Path, out: Path, engine: Any, config: GRPOConfig = RUN) -> Weigh
 
 def loop(model: Path, out: Path) -> dict[str, Any]:
     """The GRPO loop against one process of plain torch, per stage: weights and logged numbers."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     first = dist.get_rank() == 0
     if first:
         reference = grpo(model, out / "torch", TorchEngine(maker(model)(), RUN, RUN.schedule()))
@@ -165,8 +165,8 @@ def loop(model: Path, out: Path) -> dict[str, Any]:
             theirs = read_jsonl(out / f"zero-{stage}" / "metrics.jsonl")
             keys = ("reward/mean", "grad_norm", "ratio/mean", "kl_old/mean", "entropy/mean", "update/sequences", "lr")
             off = max(abs(a[k] - b[k]) for a, b in zip(rows, theirs, strict=True) for k in keys)
-            found[str(stage)] = {"weights": apart(reference, weights), "metrics": off}
-    return found
+            result[str(stage)] = {"weights": apart(reference, weights), "metrics": off}
+    return result
 
 
 def checkpoints(model: Path, out: Path) -> dict[str, Any]:
@@ -180,12 +180,12 @@ def checkpoints(model: Path, out: Path) -> dict[str, Any]:
         for stage in (1, 2, 3):
             shutil.copytree(out / "to-0", out / f"to-{stage}")
     dist.barrier()  # the halves are there
-    found = {}
+    result = {}
     for stage in range(4):
         weights = grpo(model, out / f"to-{stage}", DeepSpeedEngine(maker(model), RUN, RUN.schedule(), stage))
         if first:
-            found[f"torch to {stage}"] = apart(whole, weights)
-    return found
+            result[f"torch to {stage}"] = apart(whole, weights)
+    return result
 
 
 SCENES = {f.__name__: f for f in (equivalence, gathering, precision, nonfinite, loop, checkpoints)}
@@ -194,13 +194,13 @@ SCENES = {f.__name__: f for f in (equivalence, gathering, precision, nonfinite, 
 def main(model: Path, out: Path, names: Sequence[str]) -> None:
     torch.set_num_threads(1)
     join("cpu", 600)
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name in names:
         began = time.monotonic()
-        found[name] = SCENES[name](model, out / name)
+        result[name] = SCENES[name](model, out / name)
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     if dist.get_rank() == 0:
-        (out / "result.json").write_text(json.dumps(found))
+        (out / "result.json").write_text(json.dumps(result))
     dist.barrier()
     leave()
 

@@ -71,9 +71,9 @@ def write_settings(shape: Shape, checkpoint: Path, folder: Path, weights: str = 
     model = roomy_checkpoint(checkpoint, shape.side, folder / "model")
     if weights == "random":
         save_vlm(tiny_random(checkpoint, 256, shape.side), model)
-    found = samples(shape, shape.prompts * BATCHES)
+    chosen = samples(shape, shape.prompts * BATCHES)
     rows = []
-    for n, (sample, request) in enumerate(zip(found, requests(found), strict=True)):
+    for n, (sample, request) in enumerate(zip(chosen, requests(chosen), strict=True)):
         picture = folder.absolute() / f"{n:03}.png"
         request.images[0].convert("RGB").save(picture)
         rows.append({"id": sample.id, "text": request.text, "image": str(picture)})

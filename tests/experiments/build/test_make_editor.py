@@ -41,15 +41,15 @@ def test_a_diffusion_editor_edits_with_the_configured_settings(
     )
     editor = make_editor(editor_config(f"editor={family}", f"editor.checkpoint={folder}", *settings), CPU)
     assert isinstance(editor, FlowEditor) and not editor.reward_path
-    found = editor.model.settings
-    assert (found.steps, found.true_cfg, found.batch_size, found.area, found.max_sequence_length) == (
+    result = editor.model.settings
+    assert (result.steps, result.true_cfg, result.batch_size, result.area, result.max_sequence_length) == (
         2,
         3.0,
         2,
         1024,
         16,
     )
-    assert found.guided and found.negative_prompt == " "
+    assert result.guided and result.negative_prompt == " "
     pictures = [Image.new("RGB", size, "teal") for size in ((64, 64), (50, 40), (64, 64))]
     first = editor.edit(pictures, ["make it red", "make it blue", "make it red"], [1, 2, 3])
     assert [p.size for p in first] == [p.size for p in pictures]

@@ -28,18 +28,18 @@ def command(tiny_vlm_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: igno
 
 def contents(out: Path) -> dict[str, object]:
     """Everything that an evaluation decided: pictures, edits, verdicts, numbers. Not who did it and how long it took."""
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     for kind in ("edits", "verdicts/sandbox"):
         for arm in ("editor", "agents"):
             rows = read_rows(out / "sandbox" / kind / arm)
-            found[f"{kind} {arm}"] = [{k: v for k, v in r.items() if k != "seconds"} for r in rows.values()]
+            result[f"{kind} {arm}"] = [{k: v for k, v in r.items() if k != "seconds"} for r in rows.values()]
             lines = [
                 line for f in (out / "sandbox" / kind / arm).glob("*.jsonl") for line in f.read_text().splitlines()
             ]
             assert len(lines) == len(rows) == 5
-    found |= {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.glob("sandbox/pictures/*/*.png"))}
+    result |= {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.glob("sandbox/pictures/*/*.png"))}
     results = read_json(out / "results.json")
-    return found | {k: results[k] for k in ("arms", "table", "partial")}
+    return result | {k: results[k] for k in ("arms", "table", "partial")}
 
 
 def test_any_number_of_shards_ends_in_the_same_evaluation(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -79,8 +79,8 @@ def test_the_same_command_again_does_nothing_and_pictures_from_elsewhere_are_ano
         command(*words, f"pictures={mine}")
     assert "1 of 5 verdicts are invalid" in capsys.readouterr().err.replace("\n", " ")
     command(*words, f"pictures={mine}", "judge.max_invalid_share=0.5")
-    found = read_json(out / "results.json")["arms"]
-    assert found["my_editor"]["sandbox"]["invalid"] == 1 and found["my_editor"]["sandbox"]["n"] == 5
+    result = read_json(out / "results.json")["arms"]
+    assert result["my_editor"]["sandbox"]["invalid"] == 1 and result["my_editor"]["sandbox"]["n"] == 5
 
 
 def test_a_label_and_a_second_benchmark_extend_the_table(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -88,11 +88,11 @@ def test_a_label_and_a_second_benchmark_extend_the_table(command, tmp_path: Path
     words = [*BASE[:-1], f"out={out}", "arms=editor"]
     command(*words)
     command(*words, "label=again", "execution=multi", "metrics=basic")
-    found = read_json(out / "results.json")
-    assert list(found["arms"]) == ["again/editor", "editor"] or list(found["arms"]) == ["editor", "again/editor"]
-    assert found["arms"]["editor"]["sandbox"] == found["arms"]["again/editor"]["sandbox"]
-    assert found["metrics"]["sandbox"]["arms"]["editor"]["l1@source"]["n"] == 5
-    assert found["metrics"]["sandbox"]["drift"]["again/editor"]["n"] == 5
+    result = read_json(out / "results.json")
+    assert list(result["arms"]) == ["again/editor", "editor"] or list(result["arms"]) == ["editor", "again/editor"]
+    assert result["arms"]["editor"]["sandbox"] == result["arms"]["again/editor"]["sandbox"]
+    assert result["metrics"]["sandbox"]["arms"]["editor"]["l1@source"]["n"] == 5
+    assert result["metrics"]["sandbox"]["drift"]["again/editor"]["n"] == 5
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "again: editor alone" in page and "Metrics without a judge" in page
 

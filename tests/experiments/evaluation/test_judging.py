@@ -56,11 +56,11 @@ def test_every_picture_is_judged_once_against_what_was_given(tmp_path: Path) -> 
     layout = ready(tmp_path, benchmark)
     judge = Grader(invalid=frozenset({"item-5-0"}))
     assert judged(layout, "grader", benchmark, judge, ARMS)
-    found = verdicts(layout)
-    assert len(found) == 9 + 8 and judge.calls == 17  # the edit that failed has no picture to judge
-    assert found["editor", 0] == (True, {"overall": 1.0, "kept": 5.0}, "")
-    assert found["agents", 8] == (True, {"overall": 2.0, "kept": 5.0}, "")
-    assert found["editor", 5] == (False, {}, "content filter")
+    result = verdicts(layout)
+    assert len(result) == 9 + 8 and judge.calls == 17  # the edit that failed has no picture to judge
+    assert result["editor", 0] == (True, {"overall": 1.0, "kept": 5.0}, "")
+    assert result["agents", 8] == (True, {"overall": 2.0, "kept": 5.0}, "")
+    assert result["editor", 5] == (False, {}, "content filter")
     assert judged(layout, "grader", benchmark, judge, ARMS) and judge.calls == 17  # nothing is asked twice
     words = dict(words_of(layout.verdicts("grader", "editor"), {(3, 0), (5, 0)}))
     assert words == {(3, 0): {"said": "about item-3-0"}, (5, 0): "no"}

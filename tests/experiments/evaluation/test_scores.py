@@ -22,18 +22,18 @@ from tests.experiments.evaluation.little import ARMS, CARD, Brighter, Grader, Li
 
 def test_means_by_hand(tmp_path: Path) -> None:
     evaluated(tmp_path, most=0.5)
-    found = scores(load(tmp_path))
+    result = scores(load(tmp_path))
     # editor: 1.0 on five items, item 5 invalid. team: 2.0 on items 0, 1, 3, 4; item 2 has no picture, item 5 is invalid
-    editor, team = found["arms"]["editor"]["little"], found["arms"]["agents"]["little"]
+    editor, team = result["arms"]["editor"]["little"], result["arms"]["agents"]["little"]
     assert editor == {"overall": 1.0, "kept": 5.0, "n": 6, "invalid": 1, "judges": ["grader"]}
     assert team == {"overall": 2.0, "kept": 5.0, "n": 6, "invalid": 2, "judges": ["grader"]}
-    (gap,) = found["judges"]["little"]["grader"]["differences"]
+    (gap,) = result["judges"]["little"]["grader"]["differences"]
     assert (gap["first"], gap["second"], gap["value"], gap["n"]) == ("editor", "agents", 1.0, 4)
     assert gap["p"] == pytest.approx(2 / 2**4)  # all 16 patterns of signs: +1 on each of four items is one end of two
-    kinds = found["judges"]["little"]["grader"]["arms"]["agents"]["by_kind"]
+    kinds = result["judges"]["little"]["grader"]["arms"]["agents"]["by_kind"]
     assert [kinds[k]["n"] for k in ("kind0", "kind1")] == [2, 2]
-    assert found["benchmarks"]["little"]["ids"] == [f"item-{i}-0" for i in range(6)]
-    assert found["table"]["rows"][0]["average"] == 1.0 and not found["partial"]
+    assert result["benchmarks"]["little"]["ids"] == [f"item-{i}-0" for i in range(6)]
+    assert result["table"]["rows"][0]["average"] == 1.0 and not result["partial"]
 
 
 def item(unit: int, kind: str, turn: int = 0, session: str = "") -> Listed:
@@ -49,8 +49,8 @@ def test_micro_macro_and_final_means_by_hand() -> None:
     rows = {i.key: {"valid": True, "scores": {"overall": float(10 * i.key[0] + i.key[1])}} for i in turns}
     assert cell(turns, rows, "overall", "final").value == 6.5  # last turns: 1 and 12
     del rows[1, 2]
-    found = cell(turns, rows, "overall", "final")
-    assert (found.n, found.missing) == (1, 1) and found.partial  # an earlier turn does not stand in for the last one
+    result = cell(turns, rows, "overall", "final")
+    assert (result.n, result.missing) == (1, 1) and result.partial  # an earlier turn does not stand in for the last one
 
 
 def test_a_benchmarks_own_rubric_and_mean_by_hand() -> None:
@@ -91,8 +91,8 @@ def test_scores_that_some_items_lack_are_all_reported() -> None:
     column = Column("mice", {}, {"editor": rows}, {})
     assert column.aspects() == ["overall", "if", "cc", "ga"]
     items = [item(i, "a") for i in range(3)]
-    found = cell(items, rows, "cc")
-    assert (found.value, found.n, found.invalid) == (9.0, 1, 1)  # item 0 has no such score, item 1 has no verdict
+    result = cell(items, rows, "cc")
+    assert (result.value, result.n, result.invalid) == (9.0, 1, 1)  # item 0 has no such score, item 1 has no verdict
 
 
 def test_requests_on_one_picture_are_drawn_together() -> None:
@@ -118,9 +118,9 @@ def test_metrics_go_by_the_benchmarks_own_mean_and_count_edits_without_a_picture
                 {"unit": u, "turn": t, "id": "", "names": names, "values": {"l1": v, "bg_l1": None}}
                 for (u, t), v in values.items()
             )
-        found = scores(load(out))["metrics"]["little"]
-        cells = found["arms"]["editor"]
-        assert found["mean"] == mean and (cells["l1"]["value"], cells["l1"]["n"], cells["l1"]["invalid"]) == (
+        result = scores(load(out))["metrics"]["little"]
+        cells = result["arms"]["editor"]
+        assert result["mean"] == mean and (cells["l1"]["value"], cells["l1"]["n"], cells["l1"]["invalid"]) == (
             value,
             n,
             1,
@@ -142,11 +142,11 @@ def test_every_score_is_split_by_kind_turn_and_part_each_part_by_both_means(tmp_
     listing = Listing(replace(CARD, mean="macro"), tuple(items), {})
     column = Column("grader", {}, {"editor": rows}, {})
     section = Section(Layout(tmp_path, "little"), listing, ("editor",), {}, {"editor": {}}, (column,), {})
-    found = column_scores(section, column)["arms"]["editor"]
-    assert found["subsets"]["en"]["value"] == 5.0  # ((1 + 3) / 2 + 8) / 2
-    assert found["subsets_micro"]["en"]["value"] == 4.0  # (1 + 3 + 8) / 3
-    assert found["aspects_by"]["sc"]["subsets"]["en"]["value"] == 2.5
-    assert [found["aspects_by"]["sc"]["by_kind"][k]["value"] for k in "ab"] == [
+    result = column_scores(section, column)["arms"]["editor"]
+    assert result["subsets"]["en"]["value"] == 5.0  # ((1 + 3) / 2 + 8) / 2
+    assert result["subsets_micro"]["en"]["value"] == 4.0  # (1 + 3 + 8) / 3
+    assert result["aspects_by"]["sc"]["subsets"]["en"]["value"] == 2.5
+    assert [result["aspects_by"]["sc"]["by_kind"][k]["value"] for k in "ab"] == [
         1.0,
         27.0,
     ]  # (0.5 + 1.5) / 2, (4 + 50) / 2

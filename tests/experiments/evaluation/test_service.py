@@ -85,18 +85,18 @@ def test_every_item_ends_scored_or_invalid_with_its_reason_and_the_key_is_nowher
         assert set(invalid) == {"refuse this", "cut it short"} and all(invalid.values())
         command(server, *words)
         assert len(server.calls) == asked  # what is there is not asked again
-        found = read_json(out / "results.json")
-        (cell,) = found["table"]["rows"][0]["cells"]
-        assert (cell["n"], cell["invalid"], found["partial"]) == (6, 2, False)
+        result = read_json(out / "results.json")
+        (cell,) = result["table"]["rows"][0]["cells"]
+        assert (cell["n"], cell["invalid"], result["partial"]) == (6, 2, False)
         command(
             server, "judge=gemini", "judge.rubric=viescore", "judge.max_invalid_share=0.3"
         )  # the pictures are there
-        found = read_json(out / "results.json")
-        assert [c["title"] for c in found["table"]["columns"]] == ["gemini (viescore)", "gpt4o (paper)"]
+        result = read_json(out / "results.json")
+        assert [c["title"] for c in result["table"]["columns"]] == ["gemini (viescore)", "gpt4o (paper)"]
         with pytest.raises(SystemExit):
             command(server, "judge=gpt4o", "judge.seed=1", "judge.max_invalid_share=0.3")
         assert "other seed" in capsys.readouterr().err.replace("\n", " ")
-    judged = {c["judge"]["rubric"]: c["judge"] for c in found["judges"]["folder"].values()}
+    judged = {c["judge"]["rubric"]: c["judge"] for c in result["judges"]["folder"].values()}
     # what was left to the protocol is recorded as the protocol has it: VIEScore sends no temperature
     assert (judged["paper"]["temperature"], judged["paper"]["repeats"], judged["viescore"]["temperature"]) == (
         0,
@@ -120,9 +120,9 @@ def test_a_budget_stops_with_a_report_that_says_partial_and_a_larger_one_goes_on
             command(server, *words, "budget=1.7")
         said = capsys.readouterr().err.replace("\n", " ")
         assert stop.value.code == 2 and "budget=1.7 is spent" in said and "larger budget=" in said
-        found = read_json(out / "results.json")
-        done = found["table"]["rows"][0]["cells"][0]["n"]
-        assert found["partial"] and done == 4 and found["arms"]["mine"] == {}
+        result = read_json(out / "results.json")
+        done = result["table"]["rows"][0]["cells"][0]["n"]
+        assert result["partial"] and done == 4 and result["arms"]["mine"] == {}
         assert "partial" in (out / "table.md").read_text()
         assert len(server.calls) == 4
         with pytest.raises(SystemExit):  # what was spent before counts: nothing is left of it
@@ -132,10 +132,10 @@ def test_a_budget_stops_with_a_report_that_says_partial_and_a_larger_one_goes_on
             command(server, *words, "budget=2.5")
         assert len(server.calls) == 6
         command(server, *words, "budget=10")
-        found = read_json(out / "results.json")
-        assert not found["partial"] and found["arms"]["mine"]["folder"]["n"] == 8
+        result = read_json(out / "results.json")
+        assert not result["partial"] and result["arms"]["mine"]["folder"]["n"] == 8
         assert len(server.calls) == 8
-        assert found["cost"]["folder"]["judges"]["gpt4o-paper"]["dollars"] == pytest.approx(3.2)
+        assert result["cost"]["folder"]["judges"]["gpt4o-paper"]["dollars"] == pytest.approx(3.2)
     assert json.loads((out / "results.json").read_text())["benchmarks"]["folder"]["ids"] == [f"p{i}" for i in range(8)]
 
 

@@ -165,8 +165,8 @@ def test_a_batch_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_a_gpu_memory_counts_and_offloading_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = memory_lines([], 64, monkeypatch)
-    assert len(found) == 2 and "editor.offload=none" in found[0] and "64 GiB are free" in found[1]
+    result = memory_lines([], 64, monkeypatch)
+    assert len(result) == 2 and "editor.offload=none" in result[0] and "64 GiB are free" in result[1]
     assert memory_lines([], 256, monkeypatch, "editor.offload=none") == []
     assert memory_lines([79], 256, monkeypatch, "editor.offload=none", "engine.device=cpu") == []  # not asked for
 

@@ -131,8 +131,8 @@ def test_agrees_with_scikit_image(name: str) -> None:
     picture = photograph(name)
     edited = shifted(picture, 4.3, -7.8)
     ours = drift(picture, edited).motion
-    found, _, _ = phase_cross_correlation(grey(picture), grey(edited), upsample_factor=100, normalization=None)
-    assert (ours.ty, ours.tx) == pytest.approx(tuple(-found), abs=0.05)
+    result, _, _ = phase_cross_correlation(grey(picture), grey(edited), upsample_factor=100, normalization=None)
+    assert (ours.ty, ours.tx) == pytest.approx(tuple(-result), abs=0.05)
 
 
 def test_backwards_is_the_opposite() -> None:
@@ -205,9 +205,9 @@ def test_the_parabola_is_exact_for_a_pure_shift() -> None:
     texture = np.random.default_rng(1).normal(128, 40, (96, 96))
     ramp = np.fft.fftfreq(96)[None, :] * 0.3
     after = np.fft.ifft2(np.fft.fft2(texture) * np.exp(-2j * np.pi * ramp)).real
-    found = shifts(texture[None, 16:80, 16:80], after[None, 16:80, 16:80])
-    assert found.dx[0] == pytest.approx(0.3, abs=0.02)
-    assert found.dy[0] == pytest.approx(0, abs=0.02)
+    result = shifts(texture[None, 16:80, 16:80], after[None, 16:80, 16:80])
+    assert result.dx[0] == pytest.approx(0.3, abs=0.02)
+    assert result.dy[0] == pytest.approx(0, abs=0.02)
 
 
 @settings(max_examples=50, deadline=None)
@@ -222,8 +222,8 @@ def test_a_third_of_wrong_tiles_does_not_move_the_fit(truth: tuple[float, ...], 
     wrong = rng.permutation(36)[:12]
     u[wrong] += rng.uniform(5, 30, 12) * rng.choice([-1, 1], 12)
     v[wrong] += rng.uniform(-30, 30, 12)
-    found = fit(x, y, u, v, np.ones(36), 0.5)
-    assert vars(found) == pytest.approx(vars(motion), abs=1e-6)
+    result = fit(x, y, u, v, np.ones(36), 0.5)
+    assert vars(result) == pytest.approx(vars(motion), abs=1e-6)
 
 
 def test_scale_and_rotation_of_a_motion_by_hand() -> None:

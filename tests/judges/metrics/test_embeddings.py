@@ -53,14 +53,14 @@ def by_hand(clip: Path) -> dict[str, torch.Tensor]:
     model = CLIPModel.from_pretrained(clip).eval()
     mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]  # CLIP's
     tokenizer = CLIPTokenizer.from_pretrained(clip)
-    found = {}
+    result = {}
     for i, photo in enumerate(PHOTOS):
         pixels = prepared(photo, SIDE, SIDE, mean, std)
-        found[str(i)] = unit(model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output))[0]
+        result[str(i)] = unit(model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output))[0]
     for text in (FROM, TO):
         tokens = tokenizer(text, return_tensors="pt")["input_ids"]
-        found[text] = unit(model.text_projection(model.text_model(input_ids=tokens).pooler_output))[0]
-    return found
+        result[text] = unit(model.text_projection(model.text_model(input_ids=tokens).pooler_output))[0]
+    return result
 
 
 def test_clip_by_hand(clip: Path, by_hand: dict[str, torch.Tensor]) -> None:

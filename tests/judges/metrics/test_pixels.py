@@ -181,10 +181,10 @@ def test_psnr_and_ssim_agree_with_scikit_image(name: str) -> None:
     assert value("psnr", case) == pytest.approx(peak_signal_noise_ratio(b, a, data_range=1), abs=1e-5)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
     mean, full = structural_similarity(a, b, channel_axis=2, full=True, **options)
-    found = ssim_map(tensor(edited), tensor(picture)).numpy()
-    assert np.abs(found - full.mean(2))[5:-5, 5:-5].max() < 1e-9
-    assert found[5:-5, 5:-5].mean() == pytest.approx(mean, abs=1e-9)
-    assert value("ssim", case) == pytest.approx(found.mean(), abs=1e-4)
+    result = ssim_map(tensor(edited), tensor(picture)).numpy()
+    assert np.abs(result - full.mean(2))[5:-5, 5:-5].max() < 1e-9
+    assert result[5:-5, 5:-5].mean() == pytest.approx(mean, abs=1e-9)
+    assert value("ssim", case) == pytest.approx(result.mean(), abs=1e-4)
     assert value("ssim", case) == pytest.approx(mean, abs=1e-2)
 
 

@@ -18,11 +18,11 @@ from tests.experiments.evaluation.little import evaluated
 
 def test_a_second_judge_is_a_column_and_the_average_is_over_both(tmp_path: Path) -> None:
     layout = evaluated(tmp_path, ("grader", "other"), most=0.5)
-    found = scores(load(tmp_path))
-    page = write_page(tmp_path, found, load(tmp_path), 2).read_text(encoding="utf-8")
+    result = scores(load(tmp_path))
+    page = write_page(tmp_path, result, load(tmp_path), 2).read_text(encoding="utf-8")
     assert 'other (paper) <span class="score">1.0</span>' in page and "&lt;" not in page
-    assert [c["judge"] for c in found["table"]["columns"]] == ["grader", "other"]
-    assert [r["average"] for r in found["table"]["rows"]] == [1.0, 2.0]
+    assert [c["judge"] for c in result["table"]["columns"]] == ["grader", "other"]
+    assert [r["average"] for r in result["table"]["rows"]] == [1.0, 2.0]
     next(layout.verdicts("other", "agents").glob("*.jsonl")).unlink()
     again = scores(load(tmp_path))
     assert [r["average"] for r in again["table"]["rows"]] == [1.0, None]  # never over other columns than the row above
@@ -32,10 +32,10 @@ def test_a_second_judge_is_a_column_and_the_average_is_over_both(tmp_path: Path)
 def test_the_gallery_shows_best_worst_and_disputed_once_each(tmp_path: Path) -> None:
     layout = evaluated(tmp_path, most=0.5)
     (section,) = load(tmp_path)
-    found = groups(section, 1)
+    result = groups(section, 1)
     # arms differ by 1.0 on items 0, 1, 3, 4 (the first is shown); item 2 has the editor's 1.0 alone, so the lowest mean
-    assert [s.key for s in found[DISPUTED]] == [(0, 0)] and [s.key for s in found[WORST]] == [(2, 0)]
-    assert [s.key for s in found[BEST]] == [(1, 0)]
+    assert [s.key for s in result[DISPUTED]] == [(0, 0)] and [s.key for s in result[WORST]] == [(2, 0)]
+    assert [s.key for s in result[BEST]] == [(1, 0)]
     page = write_page(tmp_path, scores([section]), [section], 1).read_text(encoding="utf-8")
     assert page.count('class="strip"') == 3 and "no picture: refused" in page and "about item-0-0" in page
     assert layout.source((0, 0)).is_file() and not re.search(r'(src|href)="(https?:)?//', page)
@@ -43,11 +43,11 @@ def test_the_gallery_shows_best_worst_and_disputed_once_each(tmp_path: Path) -> 
 
 def test_too_many_invalid_verdicts_give_no_mean_and_no_difference_anywhere(tmp_path: Path) -> None:
     evaluated(tmp_path, most=0.2)
-    found = scores(load(tmp_path))
-    assert "little" in found["arms"]["editor"] and found["arms"]["agents"] == {}
-    (gap,) = found["judges"]["little"]["grader"]["differences"]
+    result = scores(load(tmp_path))
+    assert "little" in result["arms"]["editor"] and result["arms"]["agents"] == {}
+    (gap,) = result["judges"]["little"]["grader"]["differences"]
     assert gap["too_many_invalid"] and state(gap) == "too many invalid"
-    page = write_page(tmp_path, found, load(tmp_path), 2).read_text(encoding="utf-8")
+    page = write_page(tmp_path, result, load(tmp_path), 2).read_text(encoding="utf-8")
     assert "– (too many invalid verdicts)" in page and "max_invalid_share allows" in page
 
 

@@ -23,19 +23,19 @@ from tests.experiments.evaluation.little import ARMS, Brighter, Little, edited, 
 
 def test_partial_results_say_so_everywhere(tmp_path: Path) -> None:
     evaluated(tmp_path, budget=5)  # of eleven verdicts
-    found = scores(load(tmp_path))
-    assert found["partial"] and found["arms"] == {"editor": {}, "agents": {}}
-    cells = [row["cells"][0] for row in found["table"]["rows"]]
-    assert [state(c) for c in cells] == ["partial", "partial"] and [r["average"] for r in found["table"]["rows"]] == [
+    result = scores(load(tmp_path))
+    assert result["partial"] and result["arms"] == {"editor": {}, "agents": {}}
+    cells = [row["cells"][0] for row in result["table"]["rows"]]
+    assert [state(c) for c in cells] == ["partial", "partial"] and [r["average"] for r in result["table"]["rows"]] == [
         None
     ] * 2
     # judged so far: units first, arms within them, so items 0, 1, 2 of the editor and 0, 1 of the team, which has no picture
     # of item 2 (invalid, and known)
     assert [(c["n"], c["invalid"], c["missing"]) for c in cells] == [(3, 0, 3), (2, 1, 3)]
-    for text in (as_markdown(found["table"]), as_latex(found["table"])):
+    for text in (as_markdown(result["table"]), as_latex(result["table"])):
         assert "partial (3 of 6)" in text and "1.00" not in text and "2.00" not in text
-    assert {line["value"] for line in csv.DictReader(io.StringIO(as_csv(found["table"])))} == {""}
-    page = write_page(tmp_path, found, load(tmp_path), 2).read_text(encoding="utf-8")
+    assert {line["value"] for line in csv.DictReader(io.StringIO(as_csv(result["table"])))} == {""}
+    page = write_page(tmp_path, result, load(tmp_path), 2).read_text(encoding="utf-8")
     assert "<b>Partial.</b>" in page and "average, " not in page
 
 
@@ -49,30 +49,30 @@ def test_too_many_invalid_verdicts_are_no_result(tmp_path: Path) -> None:
 
 def test_exports_say_the_same_numbers(tmp_path: Path) -> None:
     evaluated(tmp_path, ("grader", "other_one"), most=0.5)
-    found = scores(load(tmp_path))
-    lines = list(csv.DictReader(io.StringIO(as_csv(found["table"]))))
+    result = scores(load(tmp_path))
+    lines = list(csv.DictReader(io.StringIO(as_csv(result["table"]))))
     by_arm: dict[str, list[float]] = {}
     for line in lines:
         assert line["state"] == "complete"
         by_arm.setdefault(line["name"], []).append(float(line["value"]))
-    for text, split in ((as_markdown(found["table"]), " | "), (as_latex(found["table"]), " & ")):
+    for text, split in ((as_markdown(result["table"]), " | "), (as_latex(result["table"]), " & ")):
         for name, numbers in by_arm.items():
             (row,) = [r for r in text.splitlines() if name in r]
             shown = [float(re.findall(r"\d+\.\d\d", c)[0]) for c in row.strip("| ").split(split)[1:]]
             assert shown == [round(n, 2) for n in numbers]
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    tex = as_latex(found["table"])
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    tex = as_latex(result["table"])
     assert r"other\_one" in tex and tex.count(r"\toprule") == 1 == tex.count(r"\bottomrule")
     assert r"\multicolumn{2}{c}{little}" in tex and r"\cmidrule(lr){2-3}" in tex
 
 
 def test_every_cell_of_the_exports_says_how_many_items_it_has(tmp_path: Path) -> None:
     evaluated(tmp_path, most=0.5)
-    found = scores(load(tmp_path))["table"]
+    result = scores(load(tmp_path))["table"]
     # as in the means by hand: five items of the editor and four of the team, one and two verdicts invalid
-    for text in (as_markdown(found), as_latex(found)):
+    for text in (as_markdown(result), as_latex(result)):
         assert "(n 5, 1 invalid)" in text and "(n 4, 2 invalid)" in text
-    assert [shown(r["cells"][0]) for r in found["rows"]] == [
+    assert [shown(r["cells"][0]) for r in result["rows"]] == [
         "1.00 [1.00, 1.00] (1 invalid)",
         "2.00 [2.00, 2.00] (2 invalid)",
     ]

@@ -137,14 +137,14 @@ def test_the_interval_over_both_is_wide_where_seeds_scatter_and_like_that_over_s
 
 def test_the_interval_over_both_leaves_out_what_no_drawn_seed_has() -> None:
     table = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, 3.0]])
-    found = over_both(table)
-    assert found.n == 2 and found.value == pytest.approx(2.0) and 1.0 <= found.low <= found.high <= 3.0
+    result = over_both(table)
+    assert result.n == 2 and result.value == pytest.approx(2.0) and 1.0 <= result.low <= result.high <= 3.0
 
 
 def test_within_a_configuration_rl_is_compared_with_no_rl_and_with_the_raw_editor() -> None:
-    found = within("as configured", [(0, run()), (1, run(shift=0.5))])
-    by = answers(found)
-    assert [c.kind for c in found] == [RL, RL, RAW_EDITOR]
+    result = within("as configured", [(0, run()), (1, run(shift=0.5))])
+    by = answers(result)
+    assert [c.kind for c in result] == [RL, RL, RAW_EDITOR]
     assert by["team after RL − team before RL"].samples.value == pytest.approx(1.0)
     assert by["mean F1, after − before RL"].samples.value == pytest.approx(0.1)
     assert by["team after RL − editor alone"].seeds == {0: pytest.approx(4.0), 1: pytest.approx(4.0 + 0.5 / 3)}
@@ -166,16 +166,16 @@ def test_every_pair_that_differs_in_one_choice_is_compared_whatever_the_order_of
         ("single", "f1"): [(1, run()), (0, run())],
         ("single", "f1_goal"): [(0, run(0.9))],
     }
-    found = compare(["execution", "reward"], groups)
-    pairs = list(dict.fromkeys(c.where for c in found if c.kind == CHOICE))
+    result = compare(["execution", "reward"], groups)
+    pairs = list(dict.fromkeys(c.where for c in result if c.kind == CHOICE))
     assert pairs == ["reward: f1 → f1_goal (execution single)", "execution: single → multi (reward f1)"]
-    team = [c.difference for c in found if c.where == pairs[1] and c.question == "team after RL"][0]
+    team = [c.difference for c in result if c.where == pairs[1] and c.question == "team after RL"][0]
     assert team is not None and team.seeds == {0: pytest.approx(0.1), 1: pytest.approx(0.2)}
-    assert [c.question for c in found if c.where == pairs[0]] == [
+    assert [c.question for c in result if c.where == pairs[0]] == [
         "team after RL", "team before RL", "editor alone", "mean F1 after RL",
     ]  # fmt: skip
     turned: dict[tuple[str, ...], Replicates] = {key: group[::-1] for key, group in reversed(groups.items())}
-    assert compare(["execution", "reward"], turned) == found
+    assert compare(["execution", "reward"], turned) == result
 
 
 def test_numbers_are_compared_from_the_smaller_to_the_greater() -> None:
@@ -212,7 +212,7 @@ def test_a_file_that_lacks_rows_does_not_change_what_the_samples_are() -> None:
 
 
 def test_a_plot_per_scale_with_the_raw_editor_apart() -> None:
-    found = within("as <configured>", [(0, run()), (1, run(0.5))])
-    plots = forests(found)
+    result = within("as <configured>", [(0, run()), (1, run(0.5))])
+    plots = forests(result)
     assert len(plots) == 3 and all(p.startswith("<svg") and "as &lt;configured&gt;" in p for p in plots)
     assert forests([]) == [] == forests(within("x", [(0, run()), (0, run())]))

@@ -98,9 +98,9 @@ def test_everything_printed_holds_80_columns(sweep: Sweep) -> None:
 
 def test_markdown_tables_are_well_formed_and_hold_the_numbers(sweep: Sweep) -> None:
     arms, comparisons = tables_of(markdown(sweep))
-    for found in (arms, comparisons):
-        assert len({len(row) for row in found}) == 1
-        assert all(re.fullmatch(r" (:--|--:) ", cell) for cell in found[1])
+    for result in (arms, comparisons):
+        assert len({len(row) for row in result}) == 1
+        assert all(re.fullmatch(r" (:--|--:) ", cell) for cell in result[1])
     assert [c.strip() for c in arms[0][:3]] == ["reward", "seeds", "F1 before"] and len(arms) == 2 + 2
     assert len(comparisons) == 2 + len(sweep.comparisons) == 2 + 2 * 3 + 4
     first = sweep.comparisons[0]
