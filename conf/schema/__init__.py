@@ -7,6 +7,8 @@ wrong type is refused when the configuration is composed. Nothing heavy is impor
 
 from __future__ import annotations
 
+from functools import cache
+
 from hydra.core.config_store import ConfigStore
 
 from conf.parts import loose, part_groups
@@ -36,6 +38,7 @@ ROOTS: dict[str, type] = {
 }
 
 
+@cache
 def register() -> None:
     """Put the roots into Hydra's store, where conf/<command>.yaml refers to them as `schema_<command>`."""
     store = ConfigStore.instance()

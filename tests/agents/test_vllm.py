@@ -271,6 +271,7 @@ def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path:
         assert abs(row["ratio/max"] - 1) < 1e-6  # old log-probs are the trainer's own
 
 
+@pytest.mark.slow
 def test_a_killed_engine_is_started_again_and_the_answers_are_the_same(
     path: Path, started: VLLMBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -321,6 +322,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_joining_and_leaving_a_process_group_end_the_engines_before_without_noise(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEAVING, str(path)], capture_output=True, text=True, timeout=300, cwd=ROOT

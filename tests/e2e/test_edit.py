@@ -44,6 +44,7 @@ def pictures(folder: Path) -> dict[str, Image.Image]:
     return {**named, "rotated.jpg": Image.new("RGB", (40, 64))}
 
 
+@pytest.mark.slow
 def test_any_picture_gives_one_of_its_own_size(tiny_vlm_path: Path, tmp_path: Path) -> None:
     for name, image in pictures(tmp_path).items():
         out = f"{Path(name).stem}_out.png"

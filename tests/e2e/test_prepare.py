@@ -58,7 +58,7 @@ def service() -> ChatServer:
     return ChatServer(script=ODD, reply=lambda call: label_of(request_of(call.text)))
 
 
-@pytest.mark.parametrize("kill_at", [17, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 33))])
+@pytest.mark.parametrize("kill_at", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 7))])
 def test_killed_and_started_again_it_is_the_same_set(kill_at: int, tmp_path: Path) -> None:
     data = requests(tmp_path / "data")
     (tmp_path / "whole").mkdir()
@@ -105,6 +105,7 @@ def test_budget_dry_run_and_mistakes_from_the_command_line(tmp_path: Path) -> No
         assert ended.code == 2 and "no 'request'" in ended.text and "Traceback" not in ended.text
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_it(tiny_vlm_path: Path, tmp_path: Path) -> None:
     data = requests(tmp_path / "data")
     with service() as server:

@@ -36,6 +36,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_is_the_same_editor(tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     whole.mkdir()

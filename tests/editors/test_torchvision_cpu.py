@@ -10,6 +10,7 @@ import torch
 from editors import torchvision_cpu
 
 
+@pytest.mark.slow
 def test_the_packages_that_import_transformers_declare_the_operators_first() -> None:
     """In a fresh Python, where nothing has imported torchvision yet."""
     if find_spec("torchvision") is None:

@@ -142,6 +142,7 @@ def test_the_command_prints_and_writes_the_same_numbers(tmp_path: Path, capsys: 
     assert "22.2 GiB" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_it_needs_no_network_and_little_memory(tmp_path: Path) -> None:
     """The whole command as a user runs it; the limit counts everything that the process ever had resident (VmHWM: what
     getrusage says counts the process that started it, too)."""

@@ -21,6 +21,7 @@ from judges.rubrics import make_rubric  # noqa: E402
 TINY = Path(__file__).parents[2] / "assets" / "tiny" / "decomposer"
 
 
+@pytest.mark.slow
 def test_a_decomposer_is_no_judge_and_says_so_for_every_edit() -> None:
     """The tiny model answers with a decomposition. In a process of its own, so that no engine is left in this one."""
 

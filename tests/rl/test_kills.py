@@ -12,7 +12,10 @@ from tests.rl.kills import CASES, KILLS, TRIES
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("grpo", "sft")  # the others take half a minute each
+
+
+@pytest.mark.parametrize("case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
 def test_kills_at_random_points_change_nothing(case: str, tiny_vlm_path: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.rl.kills", case, str(tiny_vlm_path), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)

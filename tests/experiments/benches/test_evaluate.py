@@ -12,6 +12,7 @@ from experiments.benches.evaluate.__main__ import main
 from experiments.benches.evaluate.measured import Measured, seconds_in
 
 
+@pytest.mark.slow
 def test_it_judges_everything_once_and_nothing_again(tmp_path: Path) -> None:
     main(["items=6", "arms=2", "latency_ms=20", "concurrency=4", "side=16", f"out={tmp_path}"])
     table = json.loads((tmp_path / "evaluate.json").read_text())
