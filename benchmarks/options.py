@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.parts import Part, incidental
@@ -11,29 +11,10 @@ if TYPE_CHECKING:
     from benchmarks.item import Benchmark, Card
 
 
-@dataclass(frozen=True)
+@dataclass
 class BenchmarkOptions:
     """An empty field means the benchmark's own default."""
 
-    path: str | None = None  # folder or file with the data; None: the Hub, or what was kept of it
-    hub: str = ""  # Hub id
-    revision: str | None = None  # commit of the Hub data set
-    split: str = ""
-    config: str = ""  # configuration of the Hub data set, where it has several
-    samples: int | None = None  # units taken from the whole, by the seed; None: all
-    seed: int = 0
-    protocol: str = ""  # of those with several, e.g. single | multi
-    language: str = "all"  # gedit: en | cn | all
-    text: str = ""  # psr: original | simplified
-    complexity: tuple[int, ...] = ()  # complex_edit: of 1 to 8; empty: all
-
-
-@dataclass
-class PublicBenchmark(Part):
-    """A benchmark as a yaml names it: its card, and what may be chosen of it. `open` reads text, but no picture; it raises
-    BadInput, MissingFile (no data, and how to get it), BadData."""
-
-    name: str
     path: str | None = incidental(None)  # folder or file with the data; null: the Hub, or its cache
     hub: str = ""  # Hub id
     revision: str | None = None  # commit of the Hub data set
@@ -45,6 +26,14 @@ class PublicBenchmark(Part):
     language: str = "all"  # gedit: en | cn | all
     text: str = ""  # psr: original | simplified
     complexity: list[int] = field(default_factory=list)  # complex_edit: of 1 to 8; empty: all
+
+
+@dataclass
+class PublicBenchmark(BenchmarkOptions, Part):
+    """A benchmark as a yaml names it: its card, and what may be chosen of it. `open` reads text, but no picture; it raises
+    BadInput, MissingFile (no data, and how to get it), BadData."""
+
+    name: str = field(kw_only=True)
 
     card: ClassVar[Card]
 
@@ -58,10 +47,8 @@ class PublicBenchmark(Part):
         raise NotImplementedError
 
     def build(self, tools: Any = None) -> Benchmark:
-        values = {f.name: getattr(self, f.name) for f in fields(BenchmarkOptions)}
-        if (samples := getattr(tools, "samples", None)) is not None:
-            values["samples"] = samples
-        return self.open(BenchmarkOptions(**values | {"complexity": tuple(self.complexity)}))
+        samples = getattr(tools, "samples", None)
+        return self.open(self if samples is None else replace(self, samples=samples))
 
 
 __all__ = ["BenchmarkOptions", "PublicBenchmark"]

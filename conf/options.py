@@ -5,10 +5,7 @@ The same for the classes of this repository and for a user's.
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
-import os
 import sys
 import types
 from collections.abc import Iterator, Sequence
@@ -20,7 +17,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
 
-from common.errors import BadInput, ImageEditError
+from common.dotted import load_dotted
+from common.errors import BadInput
 from common.parts import Part
 
 TARGET = "_target_"
@@ -55,35 +53,12 @@ def construct(part: Any) -> Any:
 
 
 def class_at(path: str, group: str) -> type:
-    """The class at `package.module.Class`; the current folder counts as importable. Raises BadInput saying what is wrong."""
+    """The class at `package.module.Class`. Raises BadInput saying what is wrong."""
     given = f"{group}.{TARGET}={path}"
-    module_name, _, name = str(path).rpartition(".")
-    if not module_name:
-        raise BadInput(f"{given} names no class: write package.module.Class")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    module = _module(module_name, given)
-    cls = getattr(module, name, None)
-    if cls is None:
-        classes = [n for n, value in vars(module).items() if isinstance(value, type)]
-        raise BadInput(f"{given}: {module_name} has no {name}{nearest(name, classes)}")
+    cls = load_dotted(path, given)
     if not isinstance(cls, type):
         raise BadInput(f"{given} is no class")
     return cls
-
-
-def _module(name: str, given: str) -> types.ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        lacking = error.name or name
-        if name == lacking or name.startswith(lacking + "."):
-            raise BadInput(f"{given}: there is no module {lacking} in the current folder or on PYTHONPATH") from None
-        raise BadInput(f"{given}: {name} needs the package {lacking}, which is not installed") from error
-    except ImageEditError:
-        raise
-    except Exception as error:  # a user's own code
-        raise BadInput(f"{given}: importing {name} failed with {type(error).__name__}: {error}") from error
 
 
 def class_of(part: Any) -> type:
@@ -207,14 +182,6 @@ def dataclass_in(annotation: Any) -> type | None:
     return next((a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and is_dataclass(a)), None)
 
 
-def nearest(word: str, known: Sequence[str], prefix: str = "", all_of_them: bool = False) -> str:
-    """'; the nearest one is …' with, where they are few, all of them."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
-    if not near:
-        return ""
-    return f"; the nearest one is '{prefix}{near[0]}'" + (f" (there are: {', '.join(known)})" if all_of_them else "")
-
-
 __all__ = [
     "TARGET",
     "Options",
@@ -225,7 +192,6 @@ __all__ = [
     "hints_of",
     "is_direct",
     "keys_of",
-    "nearest",
     "options_of",
     "parameters",
     "path_of",

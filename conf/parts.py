@@ -18,6 +18,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+from common.dotted import nearest
 from common.errors import BadInput, ImageEditError
 from common.parts import DEFINES, Part
 from conf.options import (
@@ -30,7 +31,6 @@ from conf.options import (
     hints_of,
     is_direct,
     keys_of,
-    nearest,
     options_of,
     path_of,
 )

@@ -8,12 +8,12 @@ is None ("missing"), and so is then every total that needs it: it must carry no 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.base import Decomposition, Edit, EditSample
+from common.dotted import nearest
 from common.errors import BadInput
 from rewards.format import read
 from rewards.set_f1 import exact_match, linked_f1, set_f1, soft_set_f1
@@ -57,7 +57,7 @@ class RewardSpec:
         checked: dict[str, float] = {}
         for name, weight in weights.items():
             if name not in COMPONENTS:
-                raise BadInput(f"unknown reward component {name!r}{_nearest(name, COMPONENTS)}")
+                raise BadInput(f"unknown reward component {name!r}{nearest(name, COMPONENTS, all_of_them=True)}")
             if isinstance(weight, bool) or not isinstance(weight, int | float):
                 raise BadInput(f"the reward weight {name}={weight!r} is not a number; give one of 0 or more")
             if not math.isfinite(weight) or weight < 0:
@@ -74,7 +74,7 @@ class RewardSpec:
     def named(cls, variant: str) -> RewardSpec:
         """One of `VARIANTS`."""
         if variant not in VARIANTS:
-            raise BadInput(f"unknown reward {variant!r}{_nearest(variant, tuple(VARIANTS))}")
+            raise BadInput(f"unknown reward {variant!r}{nearest(variant, tuple(VARIANTS), all_of_them=True)}")
         return cls.from_weights(VARIANTS[variant])
 
     @property
@@ -138,11 +138,6 @@ def components(
 def score(spec: RewardSpec, text: str, gold: Sequence[Edit], outcome: float | None = None) -> Reward:
     """`spec.score` as a function."""
     return spec.score(text, gold, outcome)
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)
-    return f"; the nearest one is {near[0]!r} (all: {', '.join(names)})"
 
 
 __all__ = ["COMPONENTS", "TEXT_COMPONENTS", "VARIANTS", "Outcome", "Reward", "RewardSpec", "components", "score"]

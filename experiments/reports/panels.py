@@ -6,12 +6,12 @@ contribute to the sentence under the page's title, to the row of cards, and a se
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from common.dotted import load_dotted
 from common.errors import BadInput
 from common.files import read_json
 from common.jsonl import read_jsonl
@@ -63,13 +63,7 @@ def load_panels(paths: Iterable[str]) -> list[Panel]:
 
 
 def load_panel(path: str) -> Panel:
-    module, _, name = path.rpartition(".")
-    try:
-        panel = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"the report panel {path!r} cannot be imported: {error}; name it as package.module.NAME"
-        ) from error
+    panel = load_dotted(path, f"the report panel {path}")
     if not isinstance(panel, Panel):
         raise BadInput(f"{path!r} is no report panel but a {type(panel).__name__}; it must be a {__name__}.Panel")
     return panel

@@ -29,8 +29,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import conf
+from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
-from conf.options import TARGET, keys_of, nearest
+from conf.options import TARGET, keys_of
 from conf.parts import complete, part_groups, said, to_object
 from conf.schema import BY_CLASS, NESTED, ROOTS, register
 

@@ -6,12 +6,11 @@ as ours do. `stages=[a,b]` runs a part of the list.
 
 from __future__ import annotations
 
-import difflib
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from common.dotted import load_dotted, nearest
 from common.errors import BadInput
 from experiments.runs.launch import Log, Show
 
@@ -68,13 +67,7 @@ def load_stages(paths: Sequence[str]) -> list[Stage]:
 
 
 def _load(path: str) -> Stage:
-    module, _, name = path.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"job: there is no stage {path} ({error}); give the path of a class, package.module.Class"
-        ) from error
+    kind = load_dotted(path, f"job: {path}")
     if not (isinstance(kind, type) and isinstance(getattr(kind, "name", None), str) and hasattr(kind, "done")):
         raise BadInput(
             f"job: {path} is no stage: it needs a name, done(run) and run(run), as experiments.runs.stages.Stage"
@@ -90,10 +83,7 @@ def selected(stages: Sequence[Stage], names: Sequence[str] | None) -> list[Stage
     existing = [s.name for s in stages]
     for name in names:
         if name not in existing:
-            (near,) = difflib.get_close_matches(name, existing, n=1, cutoff=0.0)
-            raise BadInput(
-                f"stages: there is no stage '{name}'; the nearest one is '{near}' (there are: {', '.join(existing)})"
-            )
+            raise BadInput(f"stages: there is no stage '{name}'{nearest(name, existing, all_of_them=True)}")
     return [s for s in stages if s.name in names]
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from common.atomic import atomic_folder
 from common.errors import BadInput
 from common.progress import bar, console
 from conf.schema import AutoencoderConfig, FlowMatchingConfig, PretrainConfig
@@ -115,21 +115,17 @@ def _checksum(module: torch.nn.Module) -> float:
 
 def save_editor(pipe: Any, out: Path, decomposer: Path | None) -> None:
     """Write the pipeline's folder in 16 bits. Weights that are in the decomposer's folder already become a link to it."""
-    draft = out.with_name(out.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
     parts = [p for p in pipe.components.values() if _is_module(p)]
-    for part in parts:
-        part.half()
-    pipe.save_pretrained(draft)
-    for part in parts:
-        part.float()
-    if decomposer is not None:
-        for name in SHARED:
-            target = decomposer / Path(name).name
-            (draft / name).unlink()
-            os.symlink(os.path.relpath(target, out / Path(name).parent), draft / name)
-    shutil.rmtree(out, ignore_errors=True)
-    os.replace(draft, out)
+    with atomic_folder(out) as draft:
+        for part in parts:
+            part.half()
+        pipe.save_pretrained(draft)
+        for part in parts:
+            part.float()
+        if decomposer is not None:
+            for name in SHARED:
+                (draft / name).unlink()
+                os.symlink(os.path.relpath(decomposer / Path(name).name, out / Path(name).parent), draft / name)
 
 
 __all__ = ["pretrain_editor", "save_editor", "train_autoencoder", "train_flow"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -17,8 +17,7 @@ from experiments.runs.cli import CONF
 def read_source(name: str, config: SourceConfig) -> Read:
     """The requests of one source."""
     names = {f.name for f in fields(BenchmarkOptions)}
-    options = BenchmarkOptions(**{k: v for k, v in asdict(config).items() if k in names and k != "complexity"})
-    options = replace(options, complexity=tuple(config.complexity))
+    options = BenchmarkOptions(**{k: v for k, v in asdict(config).items() if k in names})
     match name:
         case "psr":
             return read_requests(PSR, options, config.licence)

@@ -115,8 +115,8 @@ def test_unknown_stages_and_classes_that_are_none_are_named(package: str) -> Non
         selected(stages, ["grpo", "arm"])
     assert [s.name for s in selected(stages, ["arms", "before"])] == ["before", "arms"]  # in the order of the job
     for path, needle in (
-        ("experiments.runs.training.Grpo", "no stage experiments.runs.training.Grpo"),
-        ("nowhere.Stage", "no stage nowhere.Stage"),
+        ("experiments.runs.training.Grpo", "has no Grpo; the nearest one is 'GRPO"),
+        ("nowhere.Stage", "nowhere.Stage: there is no module nowhere"),
         ("Stage", "package.module.Class"),
         (f"{package}.NoStage", "is no stage"),
     ):
