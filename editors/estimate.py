@@ -13,7 +13,7 @@ from editors.costs import (
     transformer_flops,
 )
 from editors.geometry import plan_fit
-from editors.published import Part
+from editors.published import PublishedModel
 from editors.vae_costs import decoder_layers, encoder_layers, shrinks_by, vae_activations, vae_flops
 
 # Tokens of the prompt around picture and instruction: those before them, which the pipeline cuts off, and those it keeps.
@@ -59,7 +59,7 @@ class Shapes:
         return self.result + self.reference
 
 
-def shapes(work: Workload, parts: Mapping[str, Part]) -> Shapes:
+def shapes(work: Workload, parts: Mapping[str, PublishedModel]) -> Shapes:
     """Raises BadInput for an unknown pipeline or an area without room."""
     vae = parts["vae"]
     token = 2 * shrinks_by(vae.kind, vae.config)  # pixels along a side of one token: latents are packed two by two
@@ -89,17 +89,17 @@ def shapes(work: Workload, parts: Mapping[str, Part]) -> Shapes:
     return Shapes(grid, tokens, tokens, kept, {name: tuple(before + n for n in kept)}, patches)
 
 
-def texts(parts: Mapping[str, Part]) -> list[tuple[str, Part]]:
+def texts(parts: Mapping[str, PublishedModel]) -> list[tuple[str, PublishedModel]]:
     return [(name, part) for name, part in parts.items() if name.startswith("text_encoder")]
 
 
-def forward_flops(parts: Mapping[str, Part], s: Shapes) -> float:
+def forward_flops(parts: Mapping[str, PublishedModel], s: Shapes) -> float:
     """One forward of the denoiser for one picture, the instruction's branch."""
     denoiser = parts["transformer"]
     return transformer_flops(denoiser.kind, denoiser.config, s.image, s.text[0])
 
 
-def edit_flops(work: Workload, parts: Mapping[str, Part], s: Shapes) -> dict[str, float]:
+def edit_flops(work: Workload, parts: Mapping[str, PublishedModel], s: Shapes) -> dict[str, float]:
     """FLOPs of one edit by phase, in the order in which they happen."""
     denoiser, vae = parts["transformer"], parts["vae"]
     width, height = s.grid
@@ -115,7 +115,7 @@ def edit_flops(work: Workload, parts: Mapping[str, Part], s: Shapes) -> dict[str
     }
 
 
-def activation_bytes(work: Workload, parts: Mapping[str, Part], s: Shapes, element: int) -> dict[str, float]:
+def activation_bytes(work: Workload, parts: Mapping[str, PublishedModel], s: Shapes, element: int) -> dict[str, float]:
     """Bytes besides the weights at the worst moment of each phase, for a batch; the phases do not overlap."""
     denoiser, vae = parts["transformer"], parts["vae"]
     width, height = s.grid

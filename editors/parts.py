@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import BadData, MissingFile
-from editors.published import PUBLISHED, Part
+from editors.published import PUBLISHED, PublishedModel
 
 PIPELINE, MODEL = "model_index.json", "config.json"
 
 
-def parts_of(checkpoint: str | Path) -> dict[str, Part]:
+def parts_of(checkpoint: str | Path) -> dict[str, PublishedModel]:
     """The models of a pipeline's folder, of a model's folder (as "model"), or of a published repository that this project
     knows. A folder that does not exist yet counts as the published repository whose name it has.
 
@@ -54,14 +54,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadData(f"{path} cannot be read as JSON ({error}); get the checkpoint again") from error
 
 
-def _part(path: Path, kind: str | None) -> Part:
+def _part(path: Path, kind: str | None) -> PublishedModel:
     config = _read(path)
     kind = kind or str(config.get("_class_name") or next(iter(config.get("architectures") or ["?"])))
     if (
         kind.startswith("Qwen2_5_VL") and "text_config" not in config
     ):  # the form of transformers 4: text keys at the top
         config["text_config"] = {k: v for k, v in config.items() if k not in ("vision_config", "architectures")}
-    return Part(kind, config)
+    return PublishedModel(kind, config)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Size:
     largest_module: int  # parameters of the largest single layer, such as the word embeddings
 
 
-def count_parameters(part: Part) -> Size:
+def count_parameters(part: PublishedModel) -> Size:
     """The number of parameters, counted on torch's meta device without memory or weights. Raises BadData where the class is unknown
     or refuses the configuration."""
     return _count(part.kind, json.dumps(dict(part.config), sort_keys=True))

@@ -12,14 +12,14 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Part:
+class PublishedModel:
     """A model of a pipeline: its class in diffusers or transformers, and its configuration."""
 
     kind: str
     config: Mapping[str, Any]
 
 
-QWEN2_5_VL_7B = Part(  # Qwen/Qwen2.5-VL-7B-Instruct, config.json; arXiv 2502.13923, table 1
+QWEN2_5_VL_7B = PublishedModel(  # Qwen/Qwen2.5-VL-7B-Instruct, config.json; arXiv 2502.13923, table 1
     "Qwen2_5_VLForConditionalGeneration",
     {
         "text_config": {
@@ -48,7 +48,7 @@ QWEN2_5_VL_7B = Part(  # Qwen/Qwen2.5-VL-7B-Instruct, config.json; arXiv 2502.13
     },
 )
 
-QWEN_IMAGE_TRANSFORMER = Part(  # transformer/config.json; arXiv 2508.02324, table 1
+QWEN_IMAGE_TRANSFORMER = PublishedModel(  # transformer/config.json; arXiv 2508.02324, table 1
     "QwenImageTransformer2DModel",
     {
         "patch_size": 2,
@@ -63,7 +63,7 @@ QWEN_IMAGE_TRANSFORMER = Part(  # transformer/config.json; arXiv 2508.02324, tab
     },
 )
 
-QWEN_IMAGE_VAE = Part(  # vae/config.json
+QWEN_IMAGE_VAE = PublishedModel(  # vae/config.json
     "AutoencoderKLQwenImage",
     {
         "base_dim": 96,
@@ -76,13 +76,13 @@ QWEN_IMAGE_VAE = Part(  # vae/config.json
 )
 
 
-def _qwen(**transformer: Any) -> dict[str, Part]:
-    changed = Part(QWEN_IMAGE_TRANSFORMER.kind, {**QWEN_IMAGE_TRANSFORMER.config, **transformer})
+def _qwen(**transformer: Any) -> dict[str, PublishedModel]:
+    changed = PublishedModel(QWEN_IMAGE_TRANSFORMER.kind, {**QWEN_IMAGE_TRANSFORMER.config, **transformer})
     return {"transformer": changed, "text_encoder": QWEN2_5_VL_7B, "vae": QWEN_IMAGE_VAE}
 
 
 FLUX_KONTEXT = {
-    "transformer": Part(  # transformer/config.json; arXiv 2506.15742, section 3
+    "transformer": PublishedModel(  # transformer/config.json; arXiv 2506.15742, section 3
         "FluxTransformer2DModel",
         {
             "patch_size": 1,
@@ -97,7 +97,7 @@ FLUX_KONTEXT = {
             "axes_dims_rope": [16, 56, 56],
         },
     ),
-    "text_encoder_2": Part(  # T5 v1.1 XXL, the encoder: google/t5-v1_1-xxl, config.json
+    "text_encoder_2": PublishedModel(  # T5 v1.1 XXL, the encoder: google/t5-v1_1-xxl, config.json
         "T5EncoderModel",
         {
             "d_model": 4096,
@@ -109,7 +109,7 @@ FLUX_KONTEXT = {
             "feed_forward_proj": "gated-gelu",
         },
     ),
-    "text_encoder": Part(  # CLIP ViT-L/14, the text half: openai/clip-vit-large-patch14, config.json
+    "text_encoder": PublishedModel(  # CLIP ViT-L/14, the text half: openai/clip-vit-large-patch14, config.json
         "CLIPTextModel",
         {
             "hidden_size": 768,
@@ -121,7 +121,7 @@ FLUX_KONTEXT = {
             "vocab_size": 49408,
         },
     ),
-    "vae": Part(  # vae/config.json
+    "vae": PublishedModel(  # vae/config.json
         "AutoencoderKL",
         {
             "in_channels": 3,
@@ -139,7 +139,7 @@ FLUX_KONTEXT = {
     ),
 }
 
-PUBLISHED: dict[str, dict[str, Part]] = {
+PUBLISHED: dict[str, dict[str, PublishedModel]] = {
     "Qwen/Qwen-Image-Edit": _qwen(),
     "Qwen/Qwen-Image-Edit-2509": _qwen(),
     "Qwen/Qwen-Image-Edit-2511": _qwen(zero_cond_t=True),
@@ -148,4 +148,4 @@ PUBLISHED: dict[str, dict[str, Part]] = {
 }
 
 
-__all__ = ["PUBLISHED", "Part"]
+__all__ = ["PUBLISHED", "PublishedModel"]

@@ -16,7 +16,7 @@ from common.http import HttpSettings, JsonClient
 from judges.cache import ReplyCache
 from judges.client import CachingClient, cut_reply
 from judges.completions import ReplyReader, check_extra, request_body, request_head
-from judges.question import Question, Reply, Sampling, Usage
+from judges.question import JudgeSampling, Question, Reply, Usage
 from judges.rate import RateLimiter
 from judges.spending import Ledger, Prices
 
@@ -68,14 +68,14 @@ class ChatClient(CachingClient):
         """Close idle connections; the client stays usable."""
         self._http.close()
 
-    def _head(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+    def _head(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
         s = self.settings
         return request_head(s.model, question, sampling, repeat, s.structured, s.extra)
 
-    def _settings(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+    def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
         return self._service + self._head(question, sampling, repeat)
 
-    def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
+    def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
         texts = [part for part in question.parts if isinstance(part, str)]
         pictures = len(question.parts) - len(texts)
         given = (len(question.system) + sum(map(len, texts))) // CHARS_PER_TOKEN + pictures * PICTURE_TOKENS

@@ -14,7 +14,7 @@ from PIL import Image
 from common.errors import BadData, BadInput
 from judges.cache import ReplyCache, new_key
 from judges.encoding import Pictures
-from judges.question import Question, Reply, Sampling, Usage
+from judges.question import JudgeSampling, Question, Reply, Usage
 
 FROM_CACHE = Usage(cached=1)
 STARTS = 1000  # of keys; more are only made by a rubric that writes a system prompt or a schema per item
@@ -45,7 +45,7 @@ class CachingClient(ABC):
         with self._lock:
             return replace(self._spent, cached=self._cached)
 
-    def ask(self, question: Question, sampling: Sampling, repeat: int = 0) -> Reply:
+    def ask(self, question: Question, sampling: JudgeSampling, repeat: int = 0) -> Reply:
         """The reply, from the cache where it is kept. A `repeat` above 0 also moves the seed on by as much, so that repeats
         are different draws. A picture that cannot be decoded is a reply with its reason.
 
@@ -84,14 +84,14 @@ class CachingClient(ABC):
                 del self._under_way[key]
 
     @abstractmethod
-    def _settings(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+    def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
         """What determines the reply besides the repeat, texts and pictures: service, model, request fields."""
 
     @abstractmethod
-    def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
+    def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
         """The model's reply, and further facts to keep with it (plain JSON, nothing secret)."""
 
-    def _key(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+    def _key(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
         """Of everything that determines the reply. Pictures count by their pixels and how they are encoded, not by their
         encoded files: encoding costs far more than all the rest of a kept reply. Raises BadData for an unreadable one."""
         key = self._start(question, sampling, repeat).copy()
@@ -102,7 +102,7 @@ class CachingClient(ABC):
                 key.update(b"\0text " + part.encode("utf-8", "surrogatepass"))
         return key.digest()
 
-    def _start(self, question: Question, sampling: Sampling, repeat: int) -> hashlib.blake2b:
+    def _start(self, question: Question, sampling: JudgeSampling, repeat: int) -> hashlib.blake2b:
         """What the keys of a rubric's question have in common over all items. A schema is told apart by identity and kept
         alive here."""
         name = (question.name, question.system, id(question.schema), question.encoding, sampling, repeat)
@@ -124,7 +124,7 @@ class CachingClient(ABC):
             self._cached += 1
         return Reply(entry["text"], entry["reason"], entry["refused"], entry["cut"], FROM_CACHE)
 
-    def _call_and_cache(self, key: bytes, question: Question, sampling: Sampling, repeat: int) -> Reply:
+    def _call_and_cache(self, key: bytes, question: Question, sampling: JudgeSampling, repeat: int) -> Reply:
         if self._cache is not None:
             self._cache.check_writable()
         reply, facts = self._call(question, sampling, repeat)

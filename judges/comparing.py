@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks.base import EditSample
 from common.errors import BadInput
-from judges.question import Client, Question, Sampling, Unreadable, Usage
+from judges.question import Client, JudgeSampling, Question, Unreadable, Usage
 from judges.rubrics.pairwise import FIRST, SECOND, PairRubric, PairVerdict
 
 ASKS = 2  # of a question whose reply cannot be read
@@ -40,7 +40,7 @@ class LLMComparison:
     is where the service refuses one of the orders. Raises BadInput for what concerns all pairs alike, BudgetSpent."""
 
     def __init__(
-        self, client: Client, rubric: PairRubric, sampling: Sampling | None = None, repeats: int | None = None
+        self, client: Client, rubric: PairRubric, sampling: JudgeSampling | None = None, repeats: int | None = None
     ) -> None:
         self.client, self.rubric = client, rubric
         self.sampling = rubric.sampling if sampling is None else sampling

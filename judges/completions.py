@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import BadInput
 from common.replies import AllRejected, Refused, Unusable
-from judges.question import Question, Sampling
+from judges.question import JudgeSampling, Question
 
 OWN_FIELDS = ("model", "messages", "stream", "n", "response_format")  # never set by `extra`
 FILTERED = ("content_filter", "safety", "prohibited_content", "blocklist", "spii")  # a choice's finish_reason
@@ -51,7 +51,7 @@ def check_extra(extra: Mapping[str, Any]) -> None:
 
 
 def request_head(
-    model: str, question: Question, sampling: Sampling, repeat: int, structured: bool, extra: Mapping[str, Any]
+    model: str, question: Question, sampling: JudgeSampling, repeat: int, structured: bool, extra: Mapping[str, Any]
 ) -> bytes:
     """JSON of a request without its messages: an object to which `request_body` adds them. `extra` comes last: it replaces
     fields, and a null in it takes one out. `top_k` is no field of the protocol; servers that know it get it in `extra`."""

@@ -18,10 +18,10 @@ from benchmarks.base import Edit
 from benchmarks.labels import PSR_ACTIONS, check_writable, psr_action
 from common.errors import BadInput
 from judges.prompt import load_prompt, version_of
-from judges.question import Client, Encoding, Question, Reply, Sampling, Unreadable, Usage
+from judges.question import Client, Encoding, JudgeSampling, Question, Reply, Unreadable, Usage
 from judges.reading import the_object
 
-SAMPLING = Sampling(temperature=0.0, max_tokens=512)
+SAMPLING = JudgeSampling(temperature=0.0, max_tokens=512)
 ASKS = 2  # of a request whose reply cannot be read
 KEYS = ("actions", "subjects", "goals")
 MOST = 32  # edits in one request; more are a model that repeats itself
@@ -109,7 +109,9 @@ def _edit(action: Any, subject: Any, goal: Any) -> Edit:
     return edit
 
 
-def label(client: Client, request: str, picture: Image.Image | None = None, sampling: Sampling = SAMPLING) -> Label:
+def label(
+    client: Client, request: str, picture: Image.Image | None = None, sampling: JudgeSampling = SAMPLING
+) -> Label:
     """Ask, and once more where the reply cannot be read. Raises BadInput, BudgetSpent as the client does."""
     edits_question = question(request, picture)
     usage, why = Usage(), ""

@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.base import Edit, EditSample
 from common.errors import BadInput
 from judges.base import OVERALL, Verdict
-from judges.question import Client, Question, Reply, Rubric, Sampling, Usage
+from judges.question import Client, JudgeSampling, Question, Reply, Rubric, Usage
 
 ASKS = 2  # of a question whose reply cannot be read
 RETRIES = 1000  # where the repeat numbers of retries begin, and how many a pass has of them
@@ -52,7 +52,7 @@ class LLMJudge:
         self,
         client: Client,
         rubric: Rubric,
-        sampling: Sampling | None = None,
+        sampling: JudgeSampling | None = None,
         repeats: int | None = None,
         retry: bool = False,
     ) -> None:

@@ -22,7 +22,7 @@ from common.errors import BadInput, ImageEditError
 from judges.cache import ReplyCache
 from judges.client import CachingClient, cut_reply
 from judges.encoding import prepare
-from judges.question import Question, Reply, Sampling, Usage
+from judges.question import JudgeSampling, Question, Reply, Usage
 
 ROWS = 256  # of a backend's draws; a question's row depends on its text, never on who else is in the batch
 VERSION = 1  # raised when the same question comes to be shown otherwise
@@ -71,10 +71,10 @@ class LocalClient(CachingClient):
             self._jobs.put(None)
             worker.join()
 
-    def _settings(self, question: Question, sampling: Sampling, repeat: int) -> bytes:
+    def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
         return self._identity + repr(astuple(sampling)).encode()
 
-    def _call(self, question: Question, sampling: Sampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
+    def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
         parts = tuple(
             prepare(part, question.encoding) if isinstance(part, Image.Image) else harmless(part)
             for part in question.parts

@@ -27,7 +27,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class JudgeSampling:
     """How a model answers. None leaves a setting to the service, which is recorded as such."""
 
     temperature: float | None = 0.0
@@ -85,7 +85,7 @@ class Client(Protocol):
     concurrency: int
     model: str  # pinned name, shown in reports
 
-    def ask(self, question: Question, sampling: Sampling, repeat: int = 0) -> Reply:
+    def ask(self, question: Question, sampling: JudgeSampling, repeat: int = 0) -> Reply:
         """The reply. `repeat` tells equal questions apart (k repeats, asking again), also in the cache.
 
         Raises BadInput for what concerns all questions alike (no key, key rejected), BudgetSpent.
@@ -104,7 +104,7 @@ class Rubric(Protocol):
     name: str
     scores: tuple[str, ...]  # keys of a verdict's scores; "overall" (0 to 10) is always there, others where they apply
     scales: Mapping[str, float]  # highest value of each score (10, or 5 where the protocol says so)
-    sampling: Sampling  # the protocol's own
+    sampling: JudgeSampling  # the protocol's own
     repeats: int  # the protocol's own number of passes over all questions
     version: str  # changes with any word of its prompts; shown in reports beside the scores
 
@@ -121,4 +121,4 @@ class Rubric(Protocol):
         ...
 
 
-__all__ = ["BudgetSpent", "Client", "Encoding", "Question", "Reply", "Rubric", "Sampling", "Unreadable", "Usage"]
+__all__ = ["BudgetSpent", "Client", "Encoding", "Question", "Reply", "Rubric", "JudgeSampling", "Unreadable", "Usage"]

@@ -15,7 +15,7 @@ from rl.text_rollouts import TextGroup, TextRollout, text_rows
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
+class CreditedRollout:
     """A rollout with its advantage; `present`: its reward could be computed."""
 
     rollout: TextRollout
@@ -31,20 +31,20 @@ class Item:
         return self.rollout.token_ids
 
 
-def credit(groups: Sequence[TextGroup], ranks: Ranks, scale: str, clip: float | None) -> list[Item]:
+def credit(groups: Sequence[TextGroup], ranks: Ranks, scale: str, clip: float | None) -> list[CreditedRollout]:
     """The groups' rollouts in order. Under scale="batch" the deviation is that of all ranks' rewards."""
     reward_PG = torch.stack([group.reward_GK[:, 0] for group in groups])
     parts = ranks.all_gather(reward_PG) if scale == "batch" else [reward_PG]
     first = sum(map(len, parts[: ranks.rank])) if scale == "batch" else 0
     a = group_advantages(torch.cat(parts), scale, clip=clip)
     return [
-        Item(rollout, float(a.advantage_PG[p, g]), bool(a.present_PG[p, g]))
+        CreditedRollout(rollout, float(a.advantage_PG[p, g]), bool(a.present_PG[p, g]))
         for p, group in enumerate(groups, first)
         for g, (rollout,) in enumerate(group.rollouts)
     ]
 
 
-def credited_rows(drawn: Sequence[TextGroup], items: Sequence[Item], step: int) -> list[dict[str, Any]]:
+def credited_rows(drawn: Sequence[TextGroup], items: Sequence[CreditedRollout], step: int) -> list[dict[str, Any]]:
     """The rows of all rollouts that were drawn; those that were left out had equal rewards, so their advantage is 0."""
     advantages = {id(item.rollout): item.advantage for item in items}
     return [
@@ -54,4 +54,4 @@ def credited_rows(drawn: Sequence[TextGroup], items: Sequence[Item], step: int) 
     ]
 
 
-__all__ = ["Item", "credit", "credited_rows"]
+__all__ = ["CreditedRollout", "credit", "credited_rows"]

@@ -19,7 +19,7 @@ from common.errors import BadInput
 from rl.async_rollouts import AsyncRollouts, Pending, SyncRollouts
 from rl.clock import Clock
 from rl.config import GRPOConfig
-from rl.credit import Item, credit, credited_rows
+from rl.credit import CreditedRollout, credit, credited_rows
 from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine
 from rl.loop import Log, LoopState, Progress, StepResult, run_loop
@@ -82,16 +82,16 @@ class GRPO:
         metrics |= clock.read(sum(row["tokens"] for row in rows), batch.seconds)
         return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
 
-    def counts(self, item: Item) -> bool:
+    def counts(self, item: CreditedRollout) -> bool:
         """Whether a completion belongs to the loss: its reward is there, and it was not cut off where that disqualifies."""
         cut = self.config.mask_truncated and item.rollout.completion.finish_reason == "length"
         return item.present and not cut
 
-    def has_gradient(self, item: Item) -> bool:
+    def has_gradient(self, item: CreditedRollout) -> bool:
         """Without a KL term an advantage of 0 has no gradient, and its forward is saved."""
         return self.counts(item) and (self.config.kl_coef > 0 or item.advantage != 0)
 
-    def _update(self, items: Sequence[Item], clock: Clock) -> dict[str, float]:
+    def _update(self, items: Sequence[CreditedRollout], clock: Clock) -> dict[str, float]:
         config, engine = self.config, self.engine
         lengths = [len(item.token_ids) for item in items if self.counts(item)]
         info, outputs = update(
@@ -113,7 +113,7 @@ class GRPO:
             metrics["sync/parameters"] = report.names
         return metrics
 
-    def _loss(self, items: Sequence[Item], batch: MicroBatch) -> LossOutputs:
+    def _loss(self, items: Sequence[CreditedRollout], batch: MicroBatch) -> LossOutputs:
         old, mask = batch.old_logp_BT, batch.now.mask_BT
         reported = old.new_tensor([x for item in items for x in item.rollout.completion.logprobs])
         return policy_loss(

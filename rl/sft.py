@@ -32,7 +32,7 @@ class SFTExample:
 
 
 @dataclass(frozen=True, eq=False)
-class Item:
+class TokenizedExample:
     """An example in tokens, with the end token."""
 
     prompt: EncodedPrompt
@@ -60,7 +60,7 @@ class SFT:
         start = time.perf_counter()
         batch = self.examples(k)
         prompts = self.vlm.encode([e.request for e in batch])
-        items = [Item(p, answer_ids(self.vlm, e.answer)) for p, e in zip(prompts, batch, strict=True)]
+        items = [TokenizedExample(p, answer_ids(self.vlm, e.answer)) for p, e in zip(prompts, batch, strict=True)]
         tokens = sum(len(item.token_ids) for item in items)
         info, outputs = update(
             self.engine,
@@ -94,7 +94,7 @@ def answer_ids(vlm: VLM, answer: str) -> list[int]:
     return [*vlm.tokenizer(answer, add_special_tokens=False)["input_ids"], vlm.eos_id]
 
 
-def answer_loss(items: Sequence[Item], batch: MicroBatch) -> LossOutputs:
+def answer_loss(items: Sequence[TokenizedExample], batch: MicroBatch) -> LossOutputs:
     """Summed cross-entropy over the whole batch's tokens; `right` counts tokens that are the most likely ones."""
     loss = -batch.now.logp_BT.sum()
     right = 0 if batch.now.greedy_BT is None else int(batch.now.greedy_BT.sum())

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from judges.question import BudgetSpent, Question, Reply, Sampling, Usage
+from judges.question import BudgetSpent, JudgeSampling, Question, Reply, Usage
 
 
 def request_of(text: str) -> str:
@@ -39,7 +39,7 @@ class Labeller:
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
 
-    def ask(self, question: Question, sampling: Sampling, repeat: int = 0) -> Reply:
+    def ask(self, question: Question, sampling: JudgeSampling, repeat: int = 0) -> Reply:
         request = request_of("".join(p for p in question.parts if isinstance(p, str)))
         with self.lock:
             if self.budget is not None and self.usage.dollars + 0.01 > self.budget + 1e-9:

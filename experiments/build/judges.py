@@ -13,7 +13,7 @@ from conf.parts import build, part_field
 from experiments.build.device import device_of
 from experiments.build.rollouts import AutoRollouts, make_backend
 from judges.base import Judge, Verdict
-from judges.question import Client, Rubric, Sampling, Usage
+from judges.question import Client, JudgeSampling, Rubric, Usage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -84,7 +84,7 @@ class AskingJudge(Part):
         if self.concurrency < 1:
             raise BadInput(f"judge.concurrency={self.concurrency} cannot be used; give 1 or more")
 
-    def sampling(self, own: Sampling) -> Sampling:
+    def sampling(self, own: JudgeSampling) -> JudgeSampling:
         """The protocol's own, with what the configuration sets."""
         given = {key: getattr(self, key) for key in ("temperature", "top_p", "max_tokens")}
         return replace(own, seed=self.seed, **{k: v for k, v in given.items() if v is not None})

@@ -16,7 +16,7 @@ from experiments.evaluation.layout import Layout
 from experiments.evaluation.pictures import open_picture
 from experiments.evaluation.rows import fine, read_rows
 from experiments.evaluation.shares import Share
-from experiments.evaluation.verdict_files import Task, VerdictFiles
+from experiments.evaluation.verdict_files import JudgeTask, VerdictFiles
 from judges.base import Judge, Verdict
 from judges.question import BudgetSpent, Usage
 
@@ -41,7 +41,7 @@ class Judging:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_given", LastPictures(max(1, self.judge.concurrency)))
 
-    def run(self, tasks: Iterable[Task], on_progress: Callable[[int, Usage], object] | None = None) -> bool:
+    def run(self, tasks: Iterable[JudgeTask], on_progress: Callable[[int, Usage], object] | None = None) -> bool:
         """Returns whether all tasks were done; False where the budget was spent. Raises KeyboardInterrupt where somebody
         stopped it, what the judge raised for all items alike, SaveFailed. What was judged until then is kept in every case."""
         tell = None if on_progress is None else (lambda done: on_progress(done, self.judge.usage))
@@ -58,7 +58,7 @@ class Judging:
             )
         return spent is None
 
-    def _judge(self, task: Task) -> tuple[Item, Verdict]:
+    def _judge(self, task: JudgeTask) -> tuple[Item, Verdict]:
         unit, turn = task.key
         turns = self.benchmark.unit(unit)
         item = turns[turn]
@@ -95,15 +95,17 @@ class LastPictures:
             return held[0]
 
 
-def open_tasks(layout: Layout, label: str, arms: Sequence[str], share: Share, chunk: int, retry: bool) -> list[Task]:
+def open_tasks(
+    layout: Layout, label: str, arms: Sequence[str], share: Share, chunk: int, retry: bool
+) -> list[JudgeTask]:
     """This share's pictures without a verdict; with `retry` those with an invalid one too. Units first, arms within them, so
     that an evaluation that is stopped has judged the same items in every arm."""
-    tasks: list[Task] = []
+    tasks: list[JudgeTask] = []
     for arm in arms:
         judged = read_rows(layout.verdicts(label, arm))
         done = {k for k, row in judged.items() if fine(row) or not retry}
         edits = read_rows(layout.edits(arm))
-        tasks += [Task(arm, k) for k, r in edits.items() if fine(r) and k not in done and share.has(k[0], chunk)]
+        tasks += [JudgeTask(arm, k) for k, r in edits.items() if fine(r) and k not in done and share.has(k[0], chunk)]
     order = {arm: i for i, arm in enumerate(arms)}
     return sorted(tasks, key=lambda t: (t.key, order[t.arm]))
 

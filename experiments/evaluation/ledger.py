@@ -13,7 +13,7 @@ from judges.question import Usage
 NOTE_EVERY_S = 10.0
 
 
-class Ledger:
+class UsageLog:
     """Appends what was spent since the last note to `usage-<share>.jsonl`; the file is opened when there is something to note."""
 
     def __init__(self, folder: Path, share: Share, usage: Usage) -> None:
@@ -67,4 +67,4 @@ def budget_left(budget: float, folder: Path, share: Share) -> float:
     return max(0.0, (budget - others) / share.shards - mine)
 
 
-__all__ = ["Ledger", "budget_left", "usage_of"]
+__all__ = ["UsageLog", "budget_left", "usage_of"]

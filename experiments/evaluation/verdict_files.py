@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.item import Item
 from experiments.evaluation.layout import Key, Layout
-from experiments.evaluation.ledger import Ledger
+from experiments.evaluation.ledger import UsageLog
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.shares import Share
 from judges.base import Judge, Verdict
@@ -20,14 +20,14 @@ WORDS = "words"  # beside the rows: what a judge replied, read for the gallery a
 
 
 @dataclass(frozen=True)
-class Task:
+class JudgeTask:
     """One picture to judge."""
 
     arm: str
     key: Key
 
 
-Judged = tuple[Task, tuple[Item, Verdict]]
+Judged = tuple[JudgeTask, tuple[Item, Verdict]]
 
 
 class VerdictFiles:
@@ -37,7 +37,7 @@ class VerdictFiles:
     def __init__(self, layout: Layout, label: str, share: Share, judge: Judge, stack: ExitStack) -> None:
         self.layout, self.label, self.share, self.judge, self.stack = layout, label, share, judge, stack
         self.files: dict[str, tuple[RowFile, RowFile]] = {}
-        self.ledger = Ledger(layout.judge(label), share, judge.usage)
+        self.ledger = UsageLog(layout.judge(label), share, judge.usage)
         stack.callback(lambda: self.ledger.close(judge.usage))
 
     def write(self, results: Sequence[Judged]) -> None:
@@ -64,7 +64,7 @@ class VerdictFiles:
         return self.files[arm]
 
 
-def _row(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
+def _row(task: JudgeTask, values: Mapping[str, Any]) -> dict[str, Any]:
     return {"unit": task.key[0], "turn": task.key[1], **values}
 
 
@@ -80,4 +80,4 @@ def words_of(folder: Path, keys: set[Key]) -> Iterator[tuple[Key, Any]]:
                     yield key, json.loads(line)["words"]
 
 
-__all__ = ["Judged", "Task", "VerdictFiles", "words_of"]
+__all__ = ["Judged", "JudgeTask", "VerdictFiles", "words_of"]

@@ -18,7 +18,7 @@ from editors.costs import (
 )
 from editors.estimate import Workload, activation_bytes, edit_flops, forward_flops, shapes, texts
 from editors.parts import Size, count_parameters, parts_of, pipeline_class
-from editors.published import Part
+from editors.published import PublishedModel
 from experiments.preflight.gpus import GIB, GPU, gpu_named
 
 RESERVE = 1.5 * GIB  # CUDA's context, the libraries' workspaces and what fragmentation wastes: assumed
@@ -48,7 +48,7 @@ def workload(config: Any, ratio: float = 1.0, instruction_tokens: int = 30, exac
     )
 
 
-def known_parts(name: str, checkpoint: str, source: str) -> dict[str, Part]:
+def known_parts(name: str, checkpoint: str, source: str) -> dict[str, PublishedModel]:
     """The models of a folder, of a published repository, or of one in the local Hub cache."""
     from editors.checkpoint import find_folder
 
@@ -182,7 +182,7 @@ def residence(
 
 
 # --------------------------------------------------------------------------------------------------------- decomposer
-def decomposer_part(config: Any) -> Part:
+def decomposer_part(config: Any) -> PublishedModel:
     parts = known_parts(f"decomposer={config.name}", config.checkpoint, config.source)
     if "model" not in parts or "text_config" not in parts["model"].config:
         raise BadInput(f"{config.checkpoint} is no Qwen2.5-VL, whose sizes this plan knows")

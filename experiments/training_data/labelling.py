@@ -20,7 +20,7 @@ from common.work import run_tasks
 from judges.chat import CHARS_PER_TOKEN, PICTURE_TOKENS
 from judges.invalid import too_many_invalid
 from judges.labelling import Label, label, prompt_version, question
-from judges.question import BudgetSpent, Client, Sampling, Usage
+from judges.question import BudgetSpent, Client, JudgeSampling, Usage
 from judges.spending import Prices
 
 JOURNAL = "work/labels.journal"  # within the set's folder
@@ -29,7 +29,7 @@ BAD_PICTURE = "its picture cannot be read"
 
 
 @dataclass(frozen=True)
-class Task:
+class LabelTask:
     """One distinct question. `key` names everything that determines its label."""
 
     key: str
@@ -61,25 +61,25 @@ class Estimate:
 def tasks_of(
     candidates: Iterable[TrainingRequest],
     model: str,
-    sampling: Sampling,
+    sampling: JudgeSampling,
     picture: Callable[[TrainingRequest], Path | None],
-) -> dict[str, Task]:
+) -> dict[str, LabelTask]:
     """Candidate's id -> its question. Equal questions share a key, and are asked once."""
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, LabelTask] = {}
     for c in candidates:
         path, opens = picture(c), None
         digest = hashlib.sha256(repr((model, sampling, prompt_version(), c.request)).encode("utf-8", "surrogatepass"))
         if path is not None:
             digest.update(hashlib.sha256(read(path, c.id)).digest())
             opens = PictureFile(path, c.id)
-        tasks[c.id] = Task(digest.hexdigest()[:32], c.request, opens)
+        tasks[c.id] = LabelTask(digest.hexdigest()[:32], c.request, opens)
     return tasks
 
 
 class Labels:
     """The labels of a folder: a journal that a kill leaves whole but for its last line."""
 
-    def __init__(self, folder: Path, sampling: Sampling, write: bool = True) -> None:
+    def __init__(self, folder: Path, sampling: JudgeSampling, write: bool = True) -> None:
         self.journal, self.sampling = Journal(folder / JOURNAL), sampling
         if write:
             self.journal.cut_after(0)  # a line that a kill tore; labels carry no step and stay
@@ -98,7 +98,7 @@ class Labels:
         """Of all labels of this folder, whichever process paid for them."""
         return sum((Usage(**row["usage"]) for row in self.rows.values()), Usage())
 
-    def estimate(self, tasks: Sequence[Task], prices: Prices, pictures: bool) -> Estimate:
+    def estimate(self, tasks: Sequence[LabelTask], prices: Prices, pictures: bool) -> Estimate:
         """Of the tasks that have no label yet."""
         missing = list({t.key: t for t in tasks if t.key not in self.rows}.values())
         usages = [r["usage"] for r in self.rows.values() if r["usage"]["output_tokens"]]
@@ -109,7 +109,7 @@ class Labels:
         dollars = prices.dollars(tokens_in, tokens_out)
         return Estimate(len(missing), tokens_in, tokens_out, dollars, prices != Prices())
 
-    def fill(self, tasks: Sequence[Task], client: Client, max_unanswered: float) -> dict[str, Label]:
+    def fill(self, tasks: Sequence[LabelTask], client: Client, max_unanswered: float) -> dict[str, Label]:
         """Ask for what is missing; returns what was not answered and so is not kept, by key.
 
         Raises RunFailed where the budget is spent, or where more than `max_unanswered` of the tasks got no reply (a
@@ -121,7 +121,7 @@ class Labels:
         total = len({t.key for t in tasks})
         done = total - len(missing)
 
-        def keep(results: Sequence[tuple[Task, Label]]) -> None:
+        def keep(results: Sequence[tuple[LabelTask, Label]]) -> None:
             nonlocal done
             done += len(results)
             self._keep([(task.key, answer) for task, answer in results if answer.final])
@@ -153,7 +153,7 @@ class Labels:
             say(f"  {len(unanswered)} requests got no reply and are left out; the same command asks for them again")
         return unanswered
 
-    def _ask(self, client: Client, task: Task) -> Label:
+    def _ask(self, client: Client, task: LabelTask) -> Label:
         try:
             picture = None if task.picture is None else task.picture()
         except BadData as error:  # one damaged file is no reason to stop
@@ -171,4 +171,4 @@ def _row(key: str, answer: Label) -> dict[str, Any]:
     return {"key": key, "edits": edits, "reason": answer.reason, "detail": answer.detail, "usage": vars(answer.usage)}
 
 
-__all__ = ["JOURNAL", "Estimate", "Labels", "Task", "tasks_of"]
+__all__ = ["JOURNAL", "Estimate", "Labels", "LabelTask", "tasks_of"]

@@ -21,7 +21,7 @@ from experiments.training_data.manifest import LeftOut, TrainingSet
 from experiments.training_data.pictures import copy_pictures
 from experiments.training_data.sources import evaluated_samples, given_options, read_source
 from judges.labelling import SAMPLING, Label, prompt_version
-from judges.question import Client, Sampling, Usage
+from judges.question import Client, JudgeSampling, Usage
 from judges.spending import Prices
 
 SETTINGS = "prepare.json"  # what the folder was begun with
@@ -37,7 +37,7 @@ def labeller(config: PrepareConfig) -> Client:
     return make_client(config.judge, config.engine, cache_of(config.judge, config.paths.outputs), left)
 
 
-def sampling(config: PrepareConfig) -> Sampling:
+def sampling(config: PrepareConfig) -> JudgeSampling:
     """The labeller's own settings, with what the judge's configuration names in their place."""
     return config.judge.sampling(SAMPLING)
 

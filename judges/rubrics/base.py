@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from common.errors import BadInput
 from judges.prompt import load_prompt, version_of
-from judges.question import Question, Sampling
+from judges.question import JudgeSampling, Question
 
 Answers = Mapping[str, Mapping[str, Any]]  # of one pass: by the question's name, what its `read` returned
 
@@ -23,7 +23,7 @@ class PromptRubric(ABC):
     name: str
     scores: tuple[str, ...]
     scales: Mapping[str, float]
-    sampling: Sampling = Sampling()
+    sampling: JudgeSampling = JudgeSampling()
     repeats: int = 1
     prompts: Mapping[str, tuple[str, ...]]  # file in judges/prompts without .txt -> its fields
 

@@ -22,7 +22,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from judges.base import OVERALL
 from judges.form import Form, Number, Words
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, AverageOverPasses, PromptRubric, request_of
 
 _SCORE = Number(0, 10)
@@ -35,7 +35,7 @@ class ComplexEditRubric(AverageOverPasses, PromptRubric):
     name = "complex_edit"
     scores = ("instruction_following", "identity_preservation", "perceptual_quality", OVERALL)
     scales = dict.fromkeys(scores, 10.0)
-    sampling = Sampling(temperature=1.0, max_tokens=512)
+    sampling = JudgeSampling(temperature=1.0, max_tokens=512)
     repeats = 20
     prompts = {
         "complex_edit_alignment_system": (),

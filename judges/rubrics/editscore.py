@@ -21,7 +21,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from judges.base import OVERALL
 from judges.form import Form, Number, Numbers, Words
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, AverageOverPasses, PromptRubric, request_of
 
 _HIGHEST = 25
@@ -33,7 +33,7 @@ class EditScoreRubric(AverageOverPasses, PromptRubric):
     name = "editscore"
     scores = ("prompt_following", "consistency", "perceptual_quality", OVERALL)
     scales = dict.fromkeys(scores, 10.0)
-    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=20, max_tokens=512)
+    sampling = JudgeSampling(temperature=0.7, top_p=0.9, top_k=20, max_tokens=512)
     prompts = {"editscore_sc": ("request",), "editscore_pq": ()}
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:

@@ -28,7 +28,7 @@ from benchmarks.base import EditSample
 from common.errors import BadInput
 from judges.base import OVERALL
 from judges.form import Form, Number, Words
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.reading import has_object, the_lines
 from judges.rubrics.base import Answers, PromptRubric, facts_of, request_of
 
@@ -56,7 +56,7 @@ class ImgEditRubric(PromptRubric):
     name = "imgedit"
     scores = (*_NAMES, UGE, OVERALL)  # of an item, those that apply
     scales = {**dict.fromkeys((*_NAMES, UGE), float(_HIGH)), OVERALL: 10.0}
-    sampling = Sampling(temperature=None)
+    sampling = JudgeSampling(temperature=None)
     prompts = {
         "imgedit_frame": ("criteria", "request"),
         "imgedit_uge": ("request",),

@@ -33,7 +33,7 @@ from benchmarks.base import EditSample
 from common.errors import BadInput
 from judges.base import OVERALL
 from judges.form import Form, Number, Words
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, AverageOverPasses, PromptRubric, facts_of, request_of
 
 _FORM = Form({"reasoning": Words(), "score": Number(0, 10)})
@@ -50,7 +50,7 @@ class MiceRubric(AverageOverPasses, PromptRubric):
     name = "mice"
     scores = ("if", "cc", "ga", OVERALL)
     scales = dict.fromkeys(scores, 10.0)
-    sampling = Sampling(temperature=0.6)
+    sampling = JudgeSampling(temperature=0.6)
     repeats = 4
     prompts = {"mice_if": ("request",), "mice_cc": ("unchanged",), "mice_ga": ("turns", "rule", "exceptions")}
 

@@ -22,7 +22,7 @@ from benchmarks.base import EditSample
 from common.errors import BadInput
 from judges.form import Form, OneOf, Words
 from judges.prompt import load_prompt, version_of
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, request_of
 
 FIRST, SECOND, TIE = "first", "second", "tie"
@@ -59,7 +59,7 @@ class PairRubric:
     """Questions on two edits of one picture, and the verdict their answers make."""
 
     name = "pairwise"
-    sampling = Sampling(temperature=0.0)
+    sampling = JudgeSampling(temperature=0.0)
     repeats = 1
 
     def __init__(self, seed: int = 0, both_orders: bool = True) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from judges.base import ASPECTS, OVERALL
 from judges.form import Form, Number, Words
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, PromptRubric, request_of
 
 _SCORE = Number(0, 10)
@@ -28,7 +28,7 @@ class PaperRubric(PromptRubric):
     name = "paper"
     scores = (*ASPECTS, OVERALL)
     scales = dict.fromkeys(scores, 10.0)
-    sampling = Sampling(temperature=0.0)
+    sampling = JudgeSampling(temperature=0.0)
     prompts = {"paper_aspects": ("request",)}
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:

@@ -30,7 +30,7 @@ from benchmarks.base import EditSample
 from common.errors import BadInput
 from judges.base import OVERALL
 from judges.form import Form, Number, Words
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, PromptRubric, facts_of, request_of
 
 KINDS = ("temporal", "causal", "spatial", "logical")
@@ -47,7 +47,7 @@ class RiseRubric(PromptRubric):
     name = "rise"
     scores = ("consistency", "reasoning", "plausibility", "accuracy", OVERALL)
     scales = {"consistency": 5.0, "reasoning": 5.0, "plausibility": 5.0, "accuracy": 1.0, OVERALL: 10.0}
-    sampling = Sampling(temperature=0.0, max_tokens=4096)
+    sampling = JudgeSampling(temperature=0.0, max_tokens=4096)
     prompts = {
         "rise_consistency": ("request",),
         "rise_reasoning": ("given", "request", "reference"),

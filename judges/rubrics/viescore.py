@@ -20,7 +20,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from judges.base import OVERALL
 from judges.form import Form, Number, Numbers, Words
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, PromptRubric, request_of
 
 _FORM = Form({"score": Numbers(2, Number(0, 10, whole=False)), "reasoning": Words()})
@@ -31,7 +31,7 @@ class VieScoreRubric(PromptRubric):
     name = "viescore"
     scores = ("sc", "pq", OVERALL)
     scales = dict.fromkeys(scores, 10.0)
-    sampling = Sampling(temperature=None, max_tokens=1400)
+    sampling = JudgeSampling(temperature=None, max_tokens=1400)
     prompts = {"viescore_sc": ("request",), "viescore_pq": ()}
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:

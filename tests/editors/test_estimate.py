@@ -14,7 +14,7 @@ from common.errors import BadData, BadInput, MissingFile
 from editors.costs import transformer_activations
 from editors.estimate import Workload, activation_bytes, edit_flops, forward_flops, shapes
 from editors.parts import count_parameters, parts_of
-from editors.published import PUBLISHED, Part
+from editors.published import PUBLISHED, PublishedModel
 from editors.vae_costs import decoder_layers, encoder_layers, vae_activations
 
 QWEN = Workload("QwenImageEditPipeline", steps=50, area=1024 * 1024, guided=True, multiple=32)
@@ -103,7 +103,7 @@ def test_what_is_not_known_is_named(tmp_path: Any) -> None:
     with pytest.raises(BadData, match="config.json"):
         parts_of(tmp_path)
     with pytest.raises(BadData, match="NoSuchModel"):
-        count_parameters(Part("NoSuchModel", {}))
+        count_parameters(PublishedModel("NoSuchModel", {}))
 
 
 # ------------------------------------------------------------------------------------------------------------ memory

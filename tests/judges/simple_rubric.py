@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.base import EditSample
-from judges.question import Encoding, Question, Sampling, Unreadable
+from judges.question import Encoding, JudgeSampling, Question, Unreadable
 
 SCHEMA = {
     "type": "object",
@@ -43,7 +43,7 @@ class SimpleRubric:
     name: str = "simple"
     scores: tuple[str, ...] = ("overall",)
     scales: Mapping[str, float] = None  # type: ignore[assignment]
-    sampling: Sampling = Sampling(max_tokens=64)
+    sampling: JudgeSampling = JudgeSampling(max_tokens=64)
     repeats: int = 1
     names: tuple[str, ...] = ("sc",)
     encoding: Encoding = Encoding(longest=64)

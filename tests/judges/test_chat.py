@@ -14,7 +14,7 @@ from PIL import Image
 from common.errors import BadInput
 from judges.cache import ReplyCache
 from judges.chat import ChatClient, ChatSettings
-from judges.question import BudgetSpent, Encoding, Question, Sampling
+from judges.question import BudgetSpent, Encoding, JudgeSampling, Question
 from judges.spending import Prices
 from tests.judges import chat_server as cs
 from tests.judges.chat_server import ChatServer
@@ -43,7 +43,7 @@ def client(server: ChatServer, cache: Path | None = None, waits: list[float] | N
 
 
 def ask(c: ChatClient, text: str = "a question", repeat: int = 0, **changed):
-    return c.ask(question(text, **changed), Sampling(max_tokens=50), repeat)
+    return c.ask(question(text, **changed), JudgeSampling(max_tokens=50), repeat)
 
 
 def test_the_request_is_what_the_protocol_says():
@@ -51,7 +51,7 @@ def test_the_request_is_what_the_protocol_says():
     with ChatServer(key=KEY) as server:
         c = client(server, extra={"reasoning_effort": "none", "temperature": None})
         made = question(parts=("before:", pictures[0], "after:", pictures[1]), schema=SCHEMA)
-        reply = c.ask(made, Sampling(temperature=0.7, top_p=0.9, top_k=20, max_tokens=50, seed=3), 2)
+        reply = c.ask(made, JudgeSampling(temperature=0.7, top_p=0.9, top_k=20, max_tokens=50, seed=3), 2)
     call = server.calls[0]
     assert call.headers["authorization"] == f"Bearer {KEY}" and call.headers["content-type"] == "application/json"
     user = call.fields["messages"][1]
@@ -145,17 +145,17 @@ def test_sampling_and_repeat_are_asked_anew_but_patience_is_not(tmp_path):
     with ChatServer() as server:
         c = client(server, tmp_path)
         for sampling in (
-            Sampling(),
-            Sampling(temperature=0.5),
-            Sampling(top_p=0.5),
-            Sampling(seed=1),
-            Sampling(seed=None),
+            JudgeSampling(),
+            JudgeSampling(temperature=0.5),
+            JudgeSampling(top_p=0.5),
+            JudgeSampling(seed=1),
+            JudgeSampling(seed=None),
         ):
             c.ask(question(), sampling)
-        c.ask(question(), Sampling(), 1)
-        c.ask(question(), Sampling(seed=None), 1)
+        c.ask(question(), JudgeSampling(), 1)
+        c.ask(question(), JudgeSampling(seed=None), 1)
         assert len(server.calls) == 7
-        client(server, tmp_path, tries=2, timeout_s=9.0, concurrency=1).ask(question(), Sampling())
+        client(server, tmp_path, tries=2, timeout_s=9.0, concurrency=1).ask(question(), JudgeSampling())
     assert len(server.calls) == 7
 
 

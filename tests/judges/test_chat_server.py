@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from judges.chat import ChatClient, ChatSettings
-from judges.question import Question, Sampling
+from judges.question import JudgeSampling, Question
 from tests.judges import chat_server
 from tests.judges.chat_server import instance
 from tests.judges.simple_rubric import SCHEMA, read
@@ -24,7 +24,7 @@ def test_as_a_process_of_its_own_it_answers_everything_and_counts():
             client = ChatClient(ChatSettings(base_url=url, key_env="", model="m", concurrency=8))
             with ThreadPoolExecutor(8) as pool:
                 asked = [Question("sc", (f"question {k}",), read) for k in range(16)]
-                replies = list(pool.map(lambda q: client.ask(q, Sampling()), asked))
+                replies = list(pool.map(lambda q: client.ask(q, JudgeSampling()), asked))
             assert {reply.text for reply in replies} == {'{"score": [1, 2]}'}
             with urllib.request.urlopen(f"{url}/count") as counted:
                 assert json.load(counted) == {"calls": 16}

@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.item import Item
 from common.errors import BadInput
 from judges.comparing import LLMComparison, PairwiseVerdict
-from judges.question import BudgetSpent, Question, Reply, Sampling, Usage
+from judges.question import BudgetSpent, JudgeSampling, Question, Reply, Usage
 from judges.rubrics.pairwise import PairRubric
 
 SOURCE, GOOD, BAD = (Image.new("RGB", (4, 4), c) for c in ("white", "green", "red"))
@@ -29,7 +29,7 @@ class Model:
     model: str = "in this process"
     usage: Usage = Usage()
 
-    def ask(self, question: Question, sampling: Sampling, repeat: int = 0) -> Reply:
+    def ask(self, question: Question, sampling: JudgeSampling, repeat: int = 0) -> Reply:
         self.asked.append((question.name, repeat))
         _, a, b = (p for p in question.parts if isinstance(p, Image.Image))
         return self.answers(a, b, repeat)

@@ -18,7 +18,7 @@ from common.errors import BadInput
 from judges.cache import ReplyCache
 from judges.chat import ChatClient, ChatSettings
 from judges.llm import LLMJudge
-from judges.question import BudgetSpent, Question, Sampling
+from judges.question import BudgetSpent, JudgeSampling, Question
 from judges.spending import Prices
 from tests.judges import chat_server as cs
 from tests.judges.chat_server import Call, ChatServer
@@ -164,7 +164,9 @@ def test_an_item_without_what_the_rubric_needs_is_invalid():
 def test_own_sampling_replaces_the_rubrics():
     with ChatServer() as server:
         j = judge(server)
-        LLMJudge(j.client, SimpleRubric(), Sampling(temperature=0.5, max_tokens=9)).judge(BEFORE, after(1), item(1))
+        LLMJudge(j.client, SimpleRubric(), JudgeSampling(temperature=0.5, max_tokens=9)).judge(
+            BEFORE, after(1), item(1)
+        )
     assert (server.calls[0].fields["temperature"], server.calls[0].fields["max_tokens"]) == (0.5, 9)
 
 

@@ -19,11 +19,11 @@ from common.errors import BadInput, MissingFile, RunFailed
 from judges.cache import ReplyCache
 from judges.llm import LLMJudge
 from judges.local import LocalClient, folder_identity, harmless
-from judges.question import Encoding, Question, Reply, Sampling
+from judges.question import Encoding, JudgeSampling, Question, Reply
 from tests.judges.simple_rubric import SimpleRubric, read
 
 TINY = Path(__file__).parents[2] / "assets" / "tiny" / "decomposer"
-GREEDY = Sampling(max_tokens=12)
+GREEDY = JudgeSampling(max_tokens=12)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_questions_of_many_threads_are_gathered_and_none_is_lost_or_swapped(back
 
 
 def test_a_sampled_reply_depends_on_the_question_alone(backend):
-    drawn = Sampling(temperature=1.0, max_tokens=12)
+    drawn = JudgeSampling(temperature=1.0, max_tokens=12)
     with ThreadPoolExecutor(6) as pool:
         c = client(backend, batch_size=6, wait_s=0.2)
         together = list(pool.map(lambda k: c.ask(question(k), drawn), range(6)))
@@ -110,7 +110,7 @@ def test_different_samplings_are_never_mixed(backend):
     watched = Watched(backend)
     with ThreadPoolExecutor(4) as pool:
         c = client(watched, batch_size=4, wait_s=0.2)
-        samplings = [GREEDY, Sampling(temperature=1.0, max_tokens=5), GREEDY, Sampling(max_tokens=3)]
+        samplings = [GREEDY, JudgeSampling(temperature=1.0, max_tokens=5), GREEDY, JudgeSampling(max_tokens=3)]
         replies = list(pool.map(lambda k: c.ask(question(k), samplings[k]), range(4)))
     assert [n for n, _ in watched.batches] != [4] and len(replies) == 4
 

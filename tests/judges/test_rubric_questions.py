@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.base import EditSample
 from common.errors import BadInput
-from judges.question import Encoding, Question, Sampling
+from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics import RUBRICS, make_rubric
 from judges.rubrics.imgedit import LINES
 from tests.rubric_items import AFTER, BEFORE, CASES, MICE, REFERENCE, REQUEST, RISE, SOURCE, ask, item, reply_of
@@ -177,18 +177,18 @@ def test_imgedit_has_criteria_of_its_own_for_each_type() -> None:
 @pytest.mark.parametrize(
     ("name", "sampling", "repeats", "encoding"),
     [
-        ("paper", Sampling(0.0), 1, Encoding("png", 95, 1024)),
-        ("viescore", Sampling(None, max_tokens=1400), 1, Encoding("jpeg", 75, None)),
-        ("gedit", Sampling(None, max_tokens=1400), 1, Encoding("jpeg", 75, None)),
-        ("imgedit", Sampling(None), 1, Encoding("png", 95, None)),
-        ("editscore", Sampling(0.7, 0.9, 20, 512), 1, Encoding("png", 95, 1024)),
-        ("complex_edit", Sampling(1.0, max_tokens=512), 20, Encoding("png", 95, None, "high")),
-        ("rise", Sampling(0.0, max_tokens=4096), 1, Encoding("jpeg", 75, 768, "high")),
-        ("mice", Sampling(0.6), 4, Encoding("png", 95, 1024)),
+        ("paper", JudgeSampling(0.0), 1, Encoding("png", 95, 1024)),
+        ("viescore", JudgeSampling(None, max_tokens=1400), 1, Encoding("jpeg", 75, None)),
+        ("gedit", JudgeSampling(None, max_tokens=1400), 1, Encoding("jpeg", 75, None)),
+        ("imgedit", JudgeSampling(None), 1, Encoding("png", 95, None)),
+        ("editscore", JudgeSampling(0.7, 0.9, 20, 512), 1, Encoding("png", 95, 1024)),
+        ("complex_edit", JudgeSampling(1.0, max_tokens=512), 20, Encoding("png", 95, None, "high")),
+        ("rise", JudgeSampling(0.0, max_tokens=4096), 1, Encoding("jpeg", 75, 768, "high")),
+        ("mice", JudgeSampling(0.6), 4, Encoding("png", 95, 1024)),
     ],
 )
 def test_sampling_passes_and_encoding_are_the_protocols(
-    name: str, sampling: Sampling, repeats: int, encoding: Encoding
+    name: str, sampling: JudgeSampling, repeats: int, encoding: Encoding
 ) -> None:
     rubric = make_rubric(name)
     assert rubric.name == name and rubric.sampling == sampling and rubric.repeats == repeats

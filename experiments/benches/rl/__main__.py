@@ -125,8 +125,8 @@ class Bench:
             return say(f"vLLM against HF rollouts: skipped, {error}")
         say("vLLM against HF rollouts, the tiny decomposer")
         for key, prompts in (("vllm_vs_hf", 16), ("vllm_vs_hf_64x8", 64)):
-            asked = requests(samples(Shape(side=64), prompts))
-            self.table[key] = compare_rollouts(engine, hf, asked, 8, 96, self.options.repeats, say)
+            work = requests(samples(Shape(side=64), prompts))
+            self.table[key] = compare_rollouts(engine, hf, work, 8, 96, self.options.repeats, say)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -89,8 +89,8 @@ def sample(row: dict[str, str]) -> EditSample:
     return EditSample(row["id"], row["text"], (), picture=Image.open(row["image"]).convert("RGB"))
 
 
-def to_request(found: EditSample) -> ModelRequest:
-    return ModelRequest(found.request, () if found.image is None else (found.image,))
+def to_request(sample: EditSample) -> ModelRequest:
+    return ModelRequest(sample.request, () if sample.image is None else (sample.image,))
 
 
 if __name__ == "__main__":

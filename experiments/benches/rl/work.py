@@ -42,10 +42,10 @@ def samples(shape: Shape, count: int) -> list[EditSample]:
     return [bench.sample(i) for i in range(count)]
 
 
-def requests(found: list[EditSample]) -> list[ModelRequest]:
+def requests(given: list[EditSample]) -> list[ModelRequest]:
     """As the decomposer asks."""
     template = load_prompt("decompose_tiny")
-    return [build_request(template, s) for s in found]
+    return [build_request(template, s) for s in given]
 
 
 def endless(vlm: VLM) -> VLM:

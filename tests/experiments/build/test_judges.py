@@ -32,7 +32,7 @@ from judges.base import ASPECTS
 from judges.cache import ReplyCache
 from judges.chat import ChatClient
 from judges.llm import LLMJudge
-from judges.question import Sampling
+from judges.question import JudgeSampling
 from tests.judges import chat_server as cs
 from tests.judges.chat_server import ChatServer
 from tests.judges.simple_rubric import SimpleRubric
@@ -80,7 +80,7 @@ def test_a_chat_judge_is_asked_as_its_configuration_says(name, tmp_path, monkeyp
 
 
 def test_the_protocols_own_sampling_stays_where_the_configuration_is_silent():
-    protocols = Sampling(temperature=0.7, top_p=0.9, top_k=20, max_tokens=512)
+    protocols = JudgeSampling(temperature=0.7, top_p=0.9, top_k=20, max_tokens=512)
     assert configured("gpt4o").sampling(protocols) == protocols
     assert configured("gpt4o", "judge.top_p=1.0").sampling(protocols).top_p == 1.0
 

@@ -22,7 +22,7 @@ from experiments.evaluation.load import load
 from experiments.evaluation.makers import Made, Maker
 from experiments.evaluation.shares import Share
 from experiments.evaluation.sources import keep_sources
-from experiments.evaluation.verdict_files import Task
+from experiments.evaluation.verdict_files import JudgeTask
 from judges.base import Verdict
 from judges.question import BudgetSpent, Usage
 
@@ -135,7 +135,7 @@ def edited(layout: Layout, arm: str, benchmark: Little, maker: Maker, share: Sha
 def judged(
     layout: Layout, label: str, benchmark: Little, judge: Grader, arms: Sequence[str], share: Share = WHOLE
 ) -> bool:
-    tasks: list[Task] = open_tasks(layout, label, arms, share, 3, False)
+    tasks: list[JudgeTask] = open_tasks(layout, label, arms, share, 3, False)
     return Judging(layout, label, benchmark, judge, share).run(tasks)
 
 
