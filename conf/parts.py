@@ -60,10 +60,18 @@ def loose(root: type) -> DictConfig:
 def complete(cfg: DictConfig, group: str) -> None:
     """Give the node of `group` the types and defaults of its class, and check its keys and values. A node without
     `_target_` stays as it is. Raises BadInput naming the key, and the nearest right one."""
+    give_types(cfg, group)
+    refuse_missing(cfg, group)
+
+
+def give_types(cfg: DictConfig, group: str) -> None:
+    """`complete` for a node whose values may still be missing."""
     node = cfg.get(group)
     if not isinstance(node, DictConfig) or TARGET not in node:
         return
     options = options_of(class_at(node[TARGET], group))
+    if OmegaConf.get_type(node) is options:  # done before; since then every value that is set is checked
+        return
     known = sorted(keys_of(options, f"{group}."))
     for key in unknown_keys(node, options, f"{group}."):
         raise BadInput(f"there is no key '{key}'{nearest(key, known)}")
@@ -74,12 +82,26 @@ def complete(cfg: DictConfig, group: str) -> None:
     whole._set_flag("struct", None)
     with flag_override(cfg, ["struct", "readonly"], [False, False]):
         cfg[group] = whole
-    for f in fields(options):
-        if f.metadata.get(PART):
-            complete(cfg[group], f.name)
-    missing = [f"{group}.{key}=…" for key in sorted(OmegaConf.missing_keys(cfg[group]))]
+    for inner in _parts_in(options):
+        give_types(cfg[group], inner)
+
+
+def refuse_missing(cfg: DictConfig, group: str) -> None:
+    """BadInput naming the keys of `group` that have no value and no default."""
+    node = cfg.get(group)
+    if not isinstance(node, DictConfig) or TARGET not in node:
+        return
+    options = OmegaConf.get_type(node)
+    assert isinstance(options, type)
+    for inner in _parts_in(options):
+        refuse_missing(node, inner)
+    missing = [f"{group}.{key}=…" for key in sorted(OmegaConf.missing_keys(node))]
     if missing:
         raise BadInput(f"{node[TARGET]} needs {', '.join(missing)}")
+
+
+def _parts_in(options: type) -> list[str]:
+    return [f.name for f in fields(options) if f.metadata.get(PART)]
 
 
 def unknown_keys(node: DictConfig, options: type, prefix: str) -> Iterator[str]:
@@ -205,10 +227,12 @@ __all__ = [
     "config_values",
     "construct",
     "from_values",
+    "give_types",
     "loose",
     "part_field",
     "part_groups",
     "part_values",
+    "refuse_missing",
     "said",
     "to_object",
     "with_keys",

@@ -12,30 +12,24 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-import conf
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
-from conf.options import TARGET, keys_of
-from conf.parts import complete, part_groups, said, to_object
-from conf.schema import BY_CLASS, NESTED, ROOTS, register
+from conf.options import keys_of
+from conf.parts import part_groups, said, to_object
+from conf.schema import BY_CLASS, ROOTS, register
+from experiments.runs.composing import CONF, by_class, compose, groups_of
 
-CONF = Path(conf.__file__).parent
 HYDRA_KEYS = ("hydra", "hydra/")
 
 
@@ -90,24 +84,6 @@ def typed(cfg: DictConfig, sweep: str | None = None) -> Any:
     if sweep and hasattr(config, "sweep"):
         config.sweep = config.sweep or sweep
     return config
-
-
-def by_class(argv: Sequence[str]) -> list[str]:
-    """`reward._target_=mypkg.MyReward` chooses a class in place of a yaml, unless a yaml is chosen too. The nested group's
-    `judge.rubric=<name>` is Hydra's `judge/rubric=<name>`."""
-    words = []
-    for word in argv:
-        key, equals, value = word.partition("=")
-        nested = equals and key in NESTED and not value.startswith("{")
-        words.append(f"{NESTED[key]}={value}" if nested else word)
-    keys = [word.partition("=")[0].lstrip("+") for word in words]
-    owners = {key.removesuffix(f".{TARGET}") for key in keys if key.endswith(f".{TARGET}")}
-    groups = {NESTED.get(owner, owner) for owner in owners} & _part_names()
-    return words + [f"{group}={BY_CLASS}" for group in sorted(groups - set(keys))]
-
-
-def _part_names() -> set[str]:
-    return {g for root in ROOTS.values() for g in part_groups(root)} | set(NESTED.values())
 
 
 def sweep_id(name: str, argv: Sequence[str]) -> str:
@@ -207,50 +183,6 @@ def check_slurm(multirun: bool) -> None:
         raise MissingFile("launcher=slurm needs the package hydra-submitit-launcher: make extra-slurm")
     if not multirun:
         raise BadInput("launcher=slurm sends one job for every run of a sweep: add -m (a single run is a sweep of one)")
-
-
-def groups_of(name: str, overrides: Sequence[str] = ()) -> dict[str, list[str]]:
-    """The groups of a command's defaults list and the options each has: those of conf/, and of `hydra.searchpath`."""
-    register()
-    defaults = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))["defaults"]  # type: ignore[call-overload,index]
-    names = [next(iter(d)) for d in defaults if isinstance(d, dict)]
-    with _hydra():
-        loader = GlobalHydra.instance().config_loader()
-        try:
-            options = {
-                g: loader.get_group_options(g, ObjectType.CONFIG, config_name=name, overrides=list(overrides))
-                for g in names
-                if not g.startswith("override")
-            }
-        except (HydraException, OmegaConfBaseException) as error:
-            raise BadInput(said(error)) from error
-    return {g: sorted(o for o in known if o != BY_CLASS) for g, known in options.items()}
-
-
-def _hydra() -> Any:
-    """Hydra on conf/; the one that is there already within a command."""
-    if GlobalHydra.instance().is_initialized():
-        return nullcontext()
-    return hydra.initialize_config_dir(str(CONF), version_base="1.3")
-
-
-def compose(name: str, overrides: Sequence[str], whole: bool = True) -> DictConfig:
-    """Compose without running, every part with all keys of its class; errors in our words. `whole`: nothing may be
-    missing."""
-    register()
-    try:
-        with _hydra():
-            cfg = hydra.compose(name, by_class(overrides))
-        for group in part_groups(ROOTS[name]):
-            complete(cfg, group)
-        missing = [k for k in OmegaConf.missing_keys(cfg) if "." not in k] if whole else []
-        if missing:
-            raise BadInput(
-                f"missing: {', '.join(f'{k}=…' for k in sorted(missing))} (python -m experiments.{name} --help)"
-            )
-        return cfg
-    except (HydraException, OmegaConfBaseException) as error:
-        raise BadInput(said(error)) from error
 
 
 def _listed(override: Override) -> bool:
