@@ -3,8 +3,8 @@
 .PHONY: run test test-all lint format tiny bench bench-editors bench-evaluate bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
-# one worker per core; a file's tests stay together, so that what they share is made once
-PARALLEL := -n auto --maxprocesses=8 --dist loadfile
+# one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
+PARALLEL := -n auto --maxprocesses=8 --dist loadfile --no-loadscope-reorder
 args ?=
 
 run: $(READY) ## the main job at tiny scale: train by GRPO, compare the three arms, table and report (args="seed=3")

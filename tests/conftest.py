@@ -19,6 +19,11 @@ from tests.tiny_models import build_tiny_vlm
 torch.set_num_threads(1)  # at these sizes a second thread only waits, and on a busy machine it waits long
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that no worker of a parallel run is left alone with one of them at the end."""
+    items.sort(key=lambda item: "tests/e2e/" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def subnormals() -> Iterator[None]:
     """Commands flush subnormal numbers for the whole process; hypothesis refuses to draw floats in one that does."""
