@@ -15,6 +15,7 @@ from pathlib import Path
 from agents.backends.base import Backend, ModelRequest, Sampling
 from agents.plan import MalformedDecomposition, parse_decomposition
 from benchmarks.base import Decomposition, EditSample
+from benchmarks.goals import goal_sentence
 from common.errors import BadInput, MissingFile
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -36,7 +37,8 @@ class DecomposeResult:
 
 @dataclass(frozen=True)
 class Decomposer:
-    """`prompt` is a template with {history} and {request}; `sampling` is used as it is (temperature 0: greedy)."""
+    """`prompt` is a template with {request}, and {history} and {goals} if wanted; `sampling` is used as it is (temperature 0:
+    greedy)."""
 
     backend: Backend
     prompt: str
@@ -62,18 +64,25 @@ class Decomposer:
 
 def build_request(template: str, sample: EditSample, max_request_chars: int = MAX_REQUEST_CHARS) -> ModelRequest:
     """The full user message for `sample`: every earlier turn as a line "before: …", then the request; its picture too.
+    {goals} becomes the rule of which actions need a goal.
 
     Raises `BadInput` for an empty request or a template without {request}.
     """
-    if template.count("{request}") != 1 or template.count("{history}") > 1:
-        raise BadInput("a decomposer prompt needs {request} exactly once and {history} at most once; correct the file")
+    if template.count("{request}") != 1 or max(template.count("{history}"), template.count("{goals}")) > 1:
+        raise BadInput(
+            "a decomposer prompt needs {request} exactly once, {history} and {goals} at most once; correct the file"
+        )
     try:
         request, _ = clean_request(sample.request, max_request_chars)
     except BadInput as error:
         raise BadInput(f"sample {sample.id!r}: {error}") from error
-    filled = {"history": _render_history(sample.history, max_request_chars), "request": request}
+    filled = {
+        "history": _render_history(sample.history, max_request_chars),
+        "goals": goal_sentence(),
+        "request": request,
+    }
     # One pass, so that a request that says "{history}" stays what it is.
-    text = re.sub(r"\{(history|request)\}", lambda match: filled[match[1]], template)
+    text = re.sub(r"\{(history|goals|request)\}", lambda match: filled[match[1]], template)
     return ModelRequest(text, () if sample.image is None else (sample.image,))
 
 

@@ -4,8 +4,10 @@ The format (tags of ImageEdit-R1, arXiv 2603.08059; the goal tag and the `;` lis
 
     <think>…</think><action>recolor; remove</action><subject>red star; blue moon</subject><goal>green; none</goal>
 
-The i-th items of the three lists belong together. The reader is strict (nothing is repaired) and total (any string
-gives a `Decomposition` or a `MalformedDecomposition`); the writer refuses what the reader could not read back unchanged.
+The i-th items of the three lists belong together; an absent goal is the word none, in any case. What cannot be carried out
+(lists of different lengths, a goal missing or too many by `benchmarks.goals`) is malformed too: a project choice. The reader
+is strict (nothing is repaired) and total (any string gives a `Decomposition` or a `MalformedDecomposition`); the writer
+refuses what the reader could not read back unchanged.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
-from benchmarks.base import NO_GOAL, Decomposition
+from benchmarks.base import NO_GOAL, RESERVED, SEPARATORS, Decomposition, says_no_goal
+from benchmarks.goals import fault_of
 from common.errors import BadInput
 
 TAGS = ("think", "action", "subject", "goal")
 _ANY_TAG = re.compile(r"</?(?:think|action|subject|goal)>")
+_SEPARATOR = re.compile(f"[{re.escape(SEPARATORS)}]")
 _EXPECTED = tuple(mark for tag in TAGS for mark in (f"<{tag}>", f"</{tag}>"))
 
 
@@ -27,22 +31,27 @@ class MalformedDecomposition(BadInput):
 
 
 def parse_decomposition(text: str) -> Decomposition:
-    """Read `text`, or raise `MalformedDecomposition`. The counts of the three lists may differ (see `Decomposition`).
+    """Read `text`, or raise `MalformedDecomposition`; what is read can be carried out (`benchmarks.goals.fault_of`).
 
-    White space may stand around and between the tags and around items. An empty goal tag is an empty goal list.
+    White space may stand around and between the tags and around items.
     """
     marks = list(_ANY_TAG.finditer(text))
     _check_order([m.group() for m in marks])
     _check_outside(text, marks)
     think, action, subject, goal = (text[marks[i].end() : marks[i + 1].start()] for i in range(0, 8, 2))
-    goals = tuple(None if g == NO_GOAL else g for g in _items("goal", goal))
-    return Decomposition(_items("action", action), _items("subject", subject), goals, think)
+    goals = tuple(None if says_no_goal(g) else g for g in _items("goal", goal))
+    result = Decomposition(_items("action", action), _items("subject", subject), goals, think)
+    if why := fault_of(result):
+        raise MalformedDecomposition(f"it cannot be carried out: {why}")
+    return result
 
 
 def write_decomposition(decomposition: Decomposition) -> str:
     """The text of `decomposition`, such that `parse_decomposition` gives back exactly the same; else `BadInput`."""
     if not decomposition.actions or not decomposition.subjects:
         raise BadInput("a decomposition needs at least one action and one subject; this one has none to write")
+    if why := fault_of(decomposition):
+        raise BadInput(f"this decomposition cannot be carried out: {why}; correct the edit or leave it out")
     if _ANY_TAG.search(decomposition.think):
         raise BadInput(f"the thought {decomposition.think[:60]!r} contains a tag of the format; take the tag out")
     goals = tuple(NO_GOAL if g is None else _writable_goal(g) for g in decomposition.goals)
@@ -114,18 +123,17 @@ def _items(tag: str, content: str) -> tuple[str, ...]:
     if "<" in content:
         raise MalformedDecomposition(f"<{tag}> contains '<'; items are plain text split by ';'")
     if not content.strip():
-        if tag == "goal":
-            return ()
-        raise MalformedDecomposition(f"<{tag}> is empty; expected at least one item")
-    items = tuple(item.strip() for item in content.split(";"))
+        instead = f" ({NO_GOAL!r} where there is no goal)" if tag == "goal" else ""
+        raise MalformedDecomposition(f"<{tag}> is empty; expected at least one item{instead}")
+    items = tuple(item.strip() for item in _SEPARATOR.split(content))
     if "" in items:
         raise MalformedDecomposition(f"item {items.index('') + 1} of <{tag}> is empty")
     return items
 
 
 def _writable_goal(item: str) -> str:
-    if item == NO_GOAL:
-        raise BadInput(f"the goal {NO_GOAL!r} cannot be written: the word stands for an absent goal; use None")
+    if item.strip() and says_no_goal(item):
+        raise BadInput(f"the goal {item!r} cannot be written: the word stands for an absent goal; use None")
     return item
 
 
@@ -134,7 +142,7 @@ def _writable(tag: str, item: str) -> str:
         raise BadInput(f"an item of <{tag}> is empty; leave it out")
     if item != item.strip():
         raise BadInput(f"the item {item!r} of <{tag}> has white space around it, which would be lost; strip it first")
-    if bad := [c for c in ";<" if c in item]:
+    if bad := [c for c in RESERVED if c in item]:
         raise BadInput(f"the item {item!r} of <{tag}> contains {bad[0]!r}, which the format cannot hold")
     return item
 

@@ -20,6 +20,7 @@ from typing import Protocol
 from agents.decomposer import clean_request
 from agents.naming import Meaning, key, makes, reference, renamed, resolve, split_place
 from benchmarks.base import Decomposition, Edit, EditSample, explicit_instruction
+from benchmarks.goals import fault_of
 from common.errors import BadInput
 
 EXECUTIONS = ("single", "multi")
@@ -55,15 +56,15 @@ class RulesSequencer:
 
     def plan_sample(self, sample: EditSample, decomposition: Decomposition | None, execution: str) -> Sequenced:
         """The plan for one sample, or its raw request as the only sub-request where there is nothing to plan from."""
-        if decomposition is None or decomposition.edits is None:
-            why = "the decomposition was malformed" if decomposition is None else "the three lists differ in length"
+        why = "the decomposition was malformed" if decomposition is None else fault_of(decomposition)
+        if decomposition is None or why:
             return fallback(sample.request, why)
         return Sequenced(self.plan(decomposition, execution), "rules")
 
     def plan(self, decomposition: Decomposition, execution: str = "single") -> tuple[str, ...]:
         """Ordered sub-requests. In "multi" each is one call; in "single" all of them describe the given picture.
 
-        Raises `BadInput` where the three lists of the decomposition differ in length, or for another execution.
+        Raises `BadInput` for a decomposition that cannot be carried out (`benchmarks.goals`), or for another execution.
         """
         calls = self.calls(decomposition, execution)
         if execution == "single":
@@ -74,8 +75,8 @@ class RulesSequencer:
         """The same plan as edits: one list for each call of the editor, named as the picture given to it looks."""
         if execution not in EXECUTIONS:
             raise BadInput(f"unknown execution {execution!r}; choose single or multi")
-        if decomposition.edits is None:
-            raise BadInput("the decomposition's lists differ in length, so its items cannot be paired; use the request")
+        if (why := fault_of(decomposition)) or decomposition.edits is None:
+            raise BadInput(f"the decomposition cannot be carried out ({why}); use the request")
         edits = _without_idle(decomposition.edits)
         subjects, references = resolve(edits)
         calls = _calls(edits, subjects, references)

@@ -13,6 +13,7 @@ from benchmarks.base import Decomposition, EditSample, explicit_instruction
 from common.errors import BadInput
 
 _LINE = re.compile(r"(\d{1,3})[.)] +(\S.*)")
+_PLACEHOLDER = re.compile(r"\b(?:to|into|with|at|as|on) (?:the |a )?['\"]?none['\"]?[.!]*$", re.IGNORECASE)
 NAMING = {
     "single": "All steps are carried out together on this picture: call every object as it looks in this picture.",
     "multi": (
@@ -74,7 +75,8 @@ class VLMSequencer:
 
 
 def parse_steps(text: str) -> tuple[str, ...]:
-    """The steps of a numbered list, "1. …" and nothing else, counted from 1 without gaps; else `BadInput`."""
+    """The steps of a numbered list, "1. …" and nothing else, counted from 1 without gaps; else `BadInput`. A step that ends in
+    the placeholder of an absent goal ("change the color to None") is refused too: no editor is told that."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise BadInput("the reply is empty")
@@ -83,6 +85,8 @@ def parse_steps(text: str) -> tuple[str, ...]:
         step = _LINE.fullmatch(line)
         if step is None or int(step[1]) != number:
             raise BadInput(f"expected a line '{number}. <step>', found {line[:60]!r}")
+        if _PLACEHOLDER.search(step[2]):
+            raise BadInput(f"step {number} says no goal: {line[:60]!r}")
         steps.append(step[2])
     return tuple(steps)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from benchmarks.wording import normalise
+
 # One vocabulary for the sandbox, MICE-Bench (nine task types) and PSR (global photo edits).
 ACTIONS = (
     "add",
@@ -24,6 +26,8 @@ ACTIONS = (
 )
 GLOBAL_ACTIONS = ("background", "relight", "tone", "zoom")  # they touch the whole picture
 NO_GOAL = "none"  # how an absent goal is written; it is no element of the goal set
+SEPARATORS = ";；؛﹔︔\u037e"  # between the items of a list: the semicolon, full-width and of other scripts
+RESERVED = SEPARATORS + "<"  # what no item of a decomposition may contain
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,14 @@ class Edit:
     goal: str | None = None
 
 
+def says_no_goal(goal: str | None) -> bool:
+    """Whether this stands for an absent goal: None, nothing but white space, or "none" in any case and punctuation."""
+    return goal is None or not goal.strip() or normalise(goal) == NO_GOAL
+
+
 @dataclass(frozen=True)
 class Decomposition:
-    """Three lists whose i-th items belong together; their lengths may differ when a model wrote them."""
+    """Three lists whose i-th items belong together. Lists of different lengths can be held, but not carried out."""
 
     actions: tuple[str, ...]
     subjects: tuple[str, ...]
@@ -89,12 +98,18 @@ class EditSession:
 
 
 def explicit_instruction(edit: Edit) -> str:
-    """The plainest English for one edit: what the sequencer's rules write and every editor is expected to follow."""
-    s, g = edit.subject, edit.goal
-    the = s if s in ("image", "background") else f"the {s}"
+    """The plainest English for one edit: what the sequencer's rules write and every editor is expected to follow.
+
+    An absent goal is left out of the sentence ("change the color of the star"); its placeholder is never written. Whether
+    the action can be carried out without one is for `benchmarks.goals` to say.
+    """
+    if says_no_goal(edit.goal):
+        return _without_goal(edit)
+    s, g = edit.subject, edit.goal or ""
+    the = _the(s)
     match edit.action:
         case "add":
-            return f"add a {s}" if g is None else f"add a {s} {_place(g)}"
+            return f"add a {s} {_place(g)}"
         case "remove":
             return f"remove {the}"
         case "replace":
@@ -106,7 +121,7 @@ def explicit_instruction(edit: Edit) -> str:
         case "text":
             return f"add the text '{g}' to the image" if s == "image" else f"change the text on {the} to '{g}'"
         case "move":
-            return f"move {the} {_place(g or '', to=True)}"
+            return f"move {the} {_place(g, to=True)}"
         case "count":
             return f"change the count of {the} to {g}"
         case "background":
@@ -116,7 +131,36 @@ def explicit_instruction(edit: Edit) -> str:
         case "zoom":
             return f"zoom in on the {g}"
         case _:  # a model may invent an action; say it as it stands and let the editor decide
-            return " ".join(w for w in (edit.action, the, "to " + g if g else "") if w)
+            return " ".join(w for w in (edit.action, the, "to", g) if w)
+
+
+def _without_goal(edit: Edit) -> str:
+    the = _the(edit.subject)
+    match edit.action:
+        case "add":
+            return f"add a {edit.subject}"
+        case "recolor":
+            return f"change the color of {the}"
+        case "material":
+            return f"change the material of {the}"
+        case "text":
+            return "add a text to the image" if edit.subject == "image" else f"change the text on {the}"
+        case "count":
+            return f"change the count of {the}"
+        case "background":
+            return "change the background"
+        case "relight":
+            return "change the light of the image"
+        case "tone":
+            return "change the tone of the image"
+        case "zoom":
+            return "zoom in"
+        case _:  # remove, replace, move, and what a model invents
+            return f"{edit.action} {the}".strip()
+
+
+def _the(subject: str) -> str:
+    return subject if subject in ("image", "background") else f"the {subject}"
 
 
 def _place(goal: str, to: bool = False) -> str:
@@ -134,9 +178,12 @@ __all__ = [
     "ACTIONS",
     "GLOBAL_ACTIONS",
     "NO_GOAL",
+    "RESERVED",
+    "SEPARATORS",
     "Decomposition",
     "Edit",
     "EditSample",
     "EditSession",
     "explicit_instruction",
+    "says_no_goal",
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.base import NO_GOAL, Edit
+from benchmarks.base import RESERVED, Edit, says_no_goal
 from benchmarks.mice_records import part_of
 from common.errors import BadData, BadInput, MissingFile
 
@@ -172,10 +172,10 @@ def check_writable(edit: Edit) -> None:
             continue
         if not item.strip() or item != item.strip():
             raise BadInput(f"the {name} {item!r} is empty or has white space around it")
-        if any(c in item for c in ";<"):
+        if any(c in item for c in RESERVED):
             raise BadInput(f"the {name} {item!r} contains ';' or '<', which the format cannot hold")
-    if edit.goal == NO_GOAL:
-        raise BadInput(f"the goal {NO_GOAL!r} stands for an absent goal; write null")
+    if edit.goal is not None and says_no_goal(edit.goal):
+        raise BadInput(f"the goal {edit.goal!r} stands for an absent goal; write null")
 
 
 def session_key(request: str, history: tuple[str, ...] = ()) -> str:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.base import NO_GOAL, Edit
+from benchmarks.base import RESERVED, Edit, says_no_goal
+from benchmarks.goals import fault_of_edit
 from common.errors import BadInput
 
 _PLACES = {"left": "left of ", "right": "right of ", "above": "above ", "below": "below "}
@@ -67,7 +68,7 @@ def gold_edit(task_type: str, formatted: str) -> Edit:
         raise Unmapped(EMPTY, text)
     edit = _edit(kind, args, text)
     goal = edit.goal or ""
-    if goal == NO_GOAL or any(c in edit.subject + goal for c in ";<"):
+    if (goal and says_no_goal(goal)) or any(c in edit.subject + goal for c in RESERVED) or fault_of_edit(edit):
         raise Unmapped(UNWRITABLE, text)
     return edit
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.goals import fault
 from benchmarks.item import Item
 from benchmarks.labels import PARTS, RECORDS, Labelled, read_records
 from benchmarks.pictures import PictureFile
@@ -19,7 +20,8 @@ class PreparedBenchmark(Sequence[Item]):
     """The records of one part, in the file's order, with gold in the words that are trained (labels.training_action).
 
     The split is by a hash of the session's first request: 80 train, 5 validation, 15 test of 100. `kind` is the
-    record's own (cm, cu, psr, ...). Pictures are opened when they are needed. Raises MissingFile, BadData, BadInput.
+    record's own (cm, cu, psr, ...). Records with an edit that cannot be carried out (`benchmarks.goals`) are left out and
+    counted in `left_out`. Pictures are opened when they are needed. Raises MissingFile, BadData, BadInput.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, split: str = "train") -> None:
@@ -28,15 +30,20 @@ class PreparedBenchmark(Sequence[Item]):
         self.folder = find_folder(path)
         self.split = split
         self.sizes: Counter[str] = Counter()
+        self.left_out = 0
         items: list[Item] = []
         for record in read_records(self.folder):
+            if fault(record.gold):
+                self.left_out += 1
+                continue
             self.sizes[record.part] += 1
             if split in ("all", record.part):
                 items.append(_item(record, self.folder))
         self.items = tuple(items)
         if not items:
             sizes = ", ".join(f"{p} {self.sizes[p]}" for p in PARTS)
-            raise BadData(f"no record in split {split!r} of {self.folder} ({sizes}); prepare a larger set")
+            unfit = f", {self.left_out} that cannot be carried out" if self.left_out else ""
+            raise BadData(f"no record in split {split!r} of {self.folder} ({sizes}{unfit}); prepare a larger set")
 
     def __len__(self) -> int:
         return len(self.items)

@@ -15,7 +15,8 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.base import Edit
-from benchmarks.labels import PSR_ACTIONS, check_writable, psr_action
+from benchmarks.goals import goal_of, goal_sentence
+from benchmarks.labels import PSR_ACTIONS, check_writable, psr_action, training_action
 from common.errors import BadInput
 from judges.prompt import load_prompt, version_of
 from judges.question import Client, Encoding, JudgeSampling, Question, Reply, Unreadable, Usage
@@ -53,21 +54,27 @@ class Label:
 
 @cache
 def _prompt() -> Any:
-    return load_prompt("label_edits", ("actions", "request"))
+    return load_prompt("label_edits", ("actions", "goals", "request"))
 
 
 def prompt_version() -> str:
-    """Changes with any word of the prompt, and with any action or its meaning."""
-    return version_of([_prompt()]) + "-" + version_of([type(_prompt())("actions", _actions(), frozenset())])
+    """Changes with any word of the prompt, with any action or its meaning, and with the rule of goals."""
+    filled = _actions() + "\n" + _goals()
+    return version_of([_prompt()]) + "-" + version_of([type(_prompt())("actions", filled, frozenset())])
 
 
 def _actions() -> str:
     return "\n".join(f"  {a.name}: {a.meaning}" for a in PSR_ACTIONS)
 
 
+def _goals() -> str:
+    """The rule of goals in PSR's words. A label that breaks it can be read, but is no training record."""
+    return goal_sentence([a.name for a in PSR_ACTIONS], "null", lambda name: goal_of(training_action(name)))
+
+
 def question(request: str, picture: Image.Image | None = None) -> Question:
     """The question for one request; its picture goes in front of it where one is given."""
-    text = _prompt().fill(actions=_actions(), request=request)
+    text = _prompt().fill(actions=_actions(), goals=_goals(), request=request)
     return Question(
         "label",
         (text,) if picture is None else (picture, text),

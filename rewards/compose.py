@@ -2,8 +2,10 @@
 
     total = Σ w_c · r_c / Σ w_c      (format + action + subject + goal F1 is arXiv 2603.08059; the weights are ours)
 
-A malformed completion scores 0 on every component: that is a computed reward. A component that could not be computed
-is None ("missing"), and so is then every total that needs it: it must carry no gradient, and is never 0.
+A malformed completion scores 0 on every component: that is a computed reward. Malformed is also what cannot be carried out
+(`benchmarks.goals`), and three perfect sets in the wrong pairing are not worth the full reward (`paired_f1s`): both are project
+choices, listed with their reasons in docs/reward.md. A component that could not be computed is None ("missing"), and so is
+then every total that needs it: it must carry no gradient, and is never 0.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.base import Decomposition, Edit, EditSample
+from benchmarks.goals import fault_of
 from common.dotted import nearest
 from common.errors import BadInput
 from rewards.format import read
-from rewards.set_f1 import exact_match, linked_f1, set_f1, soft_set_f1
+from rewards.set_f1 import exact_match, linked_f1, paired_f1s, set_f1, soft_set_f1
 
 TEXT_COMPONENTS = ("format", "action", "subject", "goal", "linked", "soft", "exact")  # from the text alone
 COMPONENTS = (*TEXT_COMPONENTS, "outcome")  # outcome: run the plan through an editor, let a judge score the picture
@@ -120,16 +123,18 @@ def components(
     predicted: Decomposition | None, gold: Sequence[Edit], outcome: float | None = None
 ) -> dict[str, float | None]:
     """Every component on its own; all 0 for a malformed text. `outcome` is passed through (None: not computed)."""
-    if predicted is None:
+    if predicted is None or predicted.edits is None or fault_of(predicted):
         return dict.fromkeys(COMPONENTS, 0.0)
     actions, subjects, goals = ([getattr(e, name) for e in gold] for name in ("action", "subject", "goal"))
     pairs = ((predicted.actions, actions), (predicted.subjects, subjects), (predicted.goals, goals))
-    sets = [set_f1(*pair) for pair in pairs]
+    sets = paired_f1s(predicted.edits, gold)
+    # partial credit is never below that of whole items, except for a wrong pairing of items that all agree
+    agree = all(set_f1(*pair) == 1.0 for pair in pairs)
     return {
         "format": 1.0,
         **dict(zip(("action", "subject", "goal"), sets, strict=True)),
         "linked": linked_f1(predicted.edits, gold),
-        "soft": sum(soft_set_f1(*pair) for pair in pairs) / 3.0,
+        "soft": sum(sets if agree else [soft_set_f1(*pair) for pair in pairs]) / 3.0,
         "exact": exact_match(predicted.edits, gold),
         "outcome": outcome,
     }

@@ -137,8 +137,14 @@ class PreparedBenchmark(TextBenchmark):
 
     def read(self, part: str) -> Sequence[EditSample]:
         from benchmarks.prepared import PreparedBenchmark as Prepared
+        from common.progress import say
 
-        return Prepared(self.path, part)
+        data = Prepared(self.path, part)
+        if data.left_out:
+            say(
+                f"prepared: {data.left_out} records of {data.folder} have an edit that cannot be carried out and are left out"
+            )
+        return data
 
     def find(self) -> Any:
         from benchmarks.prepared import find_folder

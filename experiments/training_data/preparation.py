@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.avoid import Avoided, Dropped, drop, drop_near_held_out, load_avoided
+from benchmarks.goals import fault
 from benchmarks.labels import BY_DATA, Labelled, TrainingRequest
 from benchmarks.requests import Read
 from common.errors import BadInput
@@ -26,6 +27,7 @@ from judges.spending import Prices
 
 SETTINGS = "prepare.json"  # what the folder was begun with
 NO_PICTURE = "its picture is not there"
+NOT_EXECUTABLE = "an edit that cannot be carried out"  # benchmarks/goals.py
 NO_LABELLER = "its atomic sequence cannot be read, and no judge was given"
 
 
@@ -171,7 +173,8 @@ class Preparation:
         return {i: labels.get(key) or unanswered[key] for i, key in keys.items()}, labels.usage()
 
     def records(self, candidates: list[TrainingRequest], labels: Mapping[str, Label]) -> list[Labelled]:
-        """Candidates with the edits of their source or of the labeller; those without are left out with their reason."""
+        """Candidates with the edits of their source or of the labeller; those without, or with edits that cannot be carried
+        out, are left out with their reason."""
         by_model = {"by": "model", "model": self.client.model, "prompt": prompt_version()} if self.client else {}
         records = []
         for c in candidates:
@@ -180,8 +183,13 @@ class Preparation:
                 edits = labels[c.id].edits
                 if edits is None:
                     self.left_out.add(c, labels[c.id].reason, labels[c.id].detail)
-            if edits is not None:
-                records.append(Labelled(c.id, c.request, edits, c.source, c.licence, by, c.history, c.kind, c.picture))
+            if edits is None:
+                continue
+            record = Labelled(c.id, c.request, edits, c.source, c.licence, by, c.history, c.kind, c.picture)
+            if why := fault(record.gold):
+                self.left_out.add(c, NOT_EXECUTABLE, why)
+            else:
+                records.append(record)
         return records
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.plan import EditPlan, MalformedDecomposition, parse_decomposition, write_decomposition
-from benchmarks.base import Decomposition, Edit
+from benchmarks.base import RESERVED, SEPARATORS, Decomposition, Edit, says_no_goal
+from benchmarks.goals import GOAL_OF, Goal, fault_of, goal_of
 from common.errors import BadInput, ImageEditError
 
 GOOD = "<think>two</think><action>recolor; remove</action><subject>red star; moon</subject><goal>green; none</goal>"
@@ -17,16 +18,15 @@ PIECES = [
     *(f"<{slash}{tag}>" for tag in ("think", "action", "subject", "goal") for slash in ("", "/")),
     *(";", "none", " ", "\n", "<", ">", "a", "<|im_end|>", "\ud800", "\x00", "é", "；", GOOD),
 ]
-items = st.text(min_size=1).filter(lambda s: s == s.strip() and not set(s) & set(";<"))
-goals = st.none() | items.filter(lambda s: s != "none")
-thoughts = st.text().filter(lambda s: "<" not in s) | st.just("3 < 4, 5 > 4; <b>")
-decompositions = st.builds(
-    Decomposition,
-    st.lists(items, min_size=1, max_size=5).map(tuple),
-    st.lists(items, min_size=1, max_size=5).map(tuple),
-    st.lists(goals, max_size=5).map(tuple),
-    thoughts,
+items = st.text(min_size=1).filter(lambda s: s == s.strip() and not set(s) & set(RESERVED))
+goals = items.filter(lambda s: not says_no_goal(s))
+edits = (
+    st.builds(Edit, st.sampled_from([a for a, goal in GOAL_OF.items() if goal is Goal.NEEDED]), items, goals)
+    | st.builds(Edit, st.just("remove"), items)
+    | st.builds(Edit, st.just("add") | items.filter(lambda a: goal_of(a) is Goal.OPTIONAL), items, st.none() | goals)
 )
+thoughts = st.text().filter(lambda s: "<" not in s) | st.just("3 < 4, 5 > 4; <b>")
+decompositions = st.builds(Decomposition.of, st.lists(edits, min_size=1, max_size=5), thoughts)
 
 
 def test_reads_what_the_docstring_shows():
@@ -69,9 +69,41 @@ def test_says_what_is_wrong(text, says):
     assert isinstance(caught.value, BadInput | ImageEditError)
 
 
-def test_counts_may_differ_and_are_then_not_linked():
-    result = parse_decomposition("<think></think><action>a; b</action><subject>c</subject><goal></goal>")
-    assert (result.actions, result.subjects, result.goals, result.edits) == (("a", "b"), ("c",), (), None)
+def lists(action: str, subject: str, goal: str) -> str:
+    return f"<think></think><action>{action}</action><subject>{subject}</subject><goal>{goal}</goal>"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (lists("add; add", "c", "none"), "differ in length (2 actions, 1 subjects, 1 goals)"),
+        (lists("remove", "star", ""), "<goal> is empty; expected at least one item ('none' where there is no goal)"),
+        (lists("remove", "star", "none; none"), "differ in length (1 actions, 1 subjects, 2 goals)"),
+        (lists("recolor; recolor", "star; moon", "red"), "differ in length"),
+        (lists("recolor", "star", "None"), "'recolor' of 'star' needs a goal"),
+        (lists("Recolor!", "star", "none."), "'Recolor!' of 'star' needs a goal"),
+        (lists("remove; recolor", "star; moon", "red; none"), "'remove' of 'star' has the goal 'red'"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_malformed(text, says):
+    with pytest.raises(MalformedDecomposition) as caught:
+        parse_decomposition(text)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["none", "None", "NONE", " none ", "none.", "ｎｏｎｅ"])
+def test_none_is_read_in_any_case(word):
+    assert parse_decomposition(lists("remove; add", "moon; star", f"{word};top left")).edits == (
+        *(Edit("remove", "moon"), Edit("add", "star", "top left")),
+    )
+
+
+@pytest.mark.parametrize("mark", SEPARATORS)
+def test_the_semicolon_of_any_script_splits(mark):
+    text = lists(f"recolor{mark} remove", f"red star{mark}moon", f"green {mark} none")
+    assert parse_decomposition(text).edits == (Edit("recolor", "red star", "green"), Edit("remove", "moon"))
+    with pytest.raises(BadInput, match="cannot hold"):
+        write_decomposition(Decomposition.of([Edit("remove", f"star{mark} moon")]))
 
 
 @given(decompositions)
@@ -87,7 +119,7 @@ def test_any_string_is_read_or_refused(text):
     except MalformedDecomposition as error:
         assert str(error)
         return
-    assert result.actions and result.subjects
+    assert result.edits and not fault_of(result)
     assert parse_decomposition(write_decomposition(result)) == result
 
 
@@ -105,6 +137,10 @@ def test_a_damaged_text_is_read_or_refused(at, noise):
         Decomposition(("add",), ("a;b",), (None,)),
         Decomposition(("add",), ("a<b",), (None,)),
         Decomposition(("add",), ("star",), ("none",)),
+        Decomposition(("add",), ("star",), ("None.",)),
+        Decomposition(("recolor",), ("star",), (None,)),
+        Decomposition(("remove",), ("star",), ("red",)),
+        Decomposition(("add", "add"), ("star",), (None,)),
         Decomposition(("add",), (" star",), (None,)),
         Decomposition(("",), ("star",), (None,)),
         Decomposition(("add",), ("star",), (None,), think="so </think>"),

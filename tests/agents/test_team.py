@@ -15,7 +15,8 @@ from agents.plan import write_decomposition
 from agents.sequencer import RulesSequencer
 from agents.team import Team
 from agents.traces import Trace, replay
-from benchmarks.base import Decomposition, Edit, EditSample
+from benchmarks.base import ACTIONS, Decomposition, Edit, EditSample
+from benchmarks.goals import Goal, goal_of
 from common.errors import BadData, BadInput, MissingFile, RunFailed, SaveFailed
 from common.filenames import folder_name
 from editors.outcomes import EditsFailed, Outcome
@@ -37,6 +38,16 @@ class HashEditor:
     def one(self, image, instruction, seed):
         noise = np.random.default_rng([seed, *instruction.encode()]).integers(0, 256, (*SIZE[::-1], 3))
         return Image.fromarray(((np.asarray(image) + noise) % 256).astype(np.uint8))
+
+
+class Says:
+    """A decomposer model that always answers the same."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def generate(self, requests, n, sampling):
+        return [[Completion((1,), (0.0,), self.text, "stop")] for _ in requests]
 
 
 class Echo:
@@ -78,6 +89,23 @@ def test_single_joins_and_multi_goes_step_by_step():
     assert editor.batches == [["remove the a", "remove the c"], ["remove the b"]]  # a batch for each round
     first = editor.one(images[0], "remove the a", call_seed(3, "0", 0))
     assert multi[0].pictures[1] == editor.one(first, "remove the b", call_seed(3, "0", 1))
+
+
+@pytest.mark.parametrize("action", [*ACTIONS, "sharpen"])
+@pytest.mark.parametrize("goal", ["none", "None", " NONE. ", ""])
+def test_no_editor_is_told_to_change_something_to_none(action, goal):
+    """Where the goal may be absent it is left out; where it is needed the editor gets the request as the user said it."""
+    lists = f"<action>remove; {action}</action><subject>moon; star</subject><goal>none; {goal}</goal>"
+    for execution in ("single", "multi"):
+        editor = HashEditor()
+        decomposer = Decomposer(Says(f"<think></think>{lists}"), "{request}", Sampling(8, temperature=0.0))
+        team_ = Team(decomposer, RulesSequencer(), EditingAgent(editor, execution))
+        (trace,) = flat(team_.run(samples("make the star pop")))
+        told = [text for batch in editor.batches for text in batch]
+        assert told and not any("none" in text.casefold() or text.endswith((" to", " the", " with a")) for text in told)
+        planned = goal.strip() and goal_of(action) is not Goal.NEEDED
+        assert trace.source == ("rules" if planned else "request")
+        assert planned or told == ["make the star pop"]
 
 
 def test_seeds_are_fixed_for_all_time():

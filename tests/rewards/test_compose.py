@@ -45,12 +45,6 @@ def test_every_component_is_there_whatever_the_weights():
     assert set(score(RewardSpec.named("outcome"), "no", GOLD).components.values()) == {0.0}
 
 
-def test_lists_of_different_length_score_as_sets_but_not_linked():
-    text = "<think></think><action>recolor; remove</action><subject>red star; blue moon</subject><goal>green</goal>"
-    parts = RewardSpec.named("f1").score(text, GOLD).components
-    assert (parts["action"], parts["subject"], parts["goal"], parts["linked"], parts["exact"]) == (1, 1, 1, 0, 0)
-
-
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_what_could_not_be_computed_is_missing_and_not_zero(value):
     assert RewardSpec.named("outcome").score(PERFECT, GOLD, outcome=value).total is None

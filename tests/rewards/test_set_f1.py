@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.base import Edit
-from rewards.set_f1 import exact_match, linked_f1, normalise, set_f1, similarity, soft_set_f1
+from rewards.set_f1 import exact_match, linked_f1, normalise, paired_f1s, set_f1, similarity, soft_set_f1
 
 words = st.sampled_from(["red star", "the red star", "blue moon", "RED  STAR!", "moon", "3", "a", "", "star red"])
 lists = st.lists(words, max_size=6)
@@ -25,11 +25,18 @@ edits = st.lists(st.builds(Edit, st.sampled_from(["add", "move"]), words, st.non
         ("dog's", "dogs"),
         ("“left of” the_star.", "left of star"),
         ("1.5", "1.5"),
-        ("1,000 px", "1,000 px"),
+        ("1,000 px", "1000 px"),
+        ("-1,234,567.5", "-1234567.5"),
+        ("１，０００", "1000"),
+        ("0,500", "0,500"),  # a decimal comma
+        ("1,0000", "1,0000"),
+        ("1,5", "1,5"),
         ("-3", "-3"),
         ("(+3)", "+3"),
-        ("50 %", "50"),
+        ("50 %", "50%"),
         ("50%", "50%"),
+        ("50\u00a0％", "50%"),
+        ("1,000 %", "1000%"),
         ("16:9", "16:9"),
         ("red: 3.", "red 3"),
         ("$5", "$5"),
@@ -45,7 +52,7 @@ def test_normalise(item, plain):
     assert normalise(item) == plain
 
 
-@given(st.text())
+@given(st.text() | st.text(st.sampled_from("0159,.% '’-/:a ")))
 def test_normalise_is_idempotent(text):
     assert normalise(normalise(text)) == normalise(text)
 
@@ -65,6 +72,7 @@ def test_normalise_is_idempotent(text):
         ([None, "red"], ["red", None, None], 1.0),  # absent goals are no elements
         ([None], [None], 1.0),
         ([None], ["red"], 0.0),
+        (["50 %", "1,000"], ["1000", "50%"], 1.0),
     ],
 )
 def test_set_f1(predicted, gold, value):
@@ -80,6 +88,30 @@ def test_linked_f1_wants_the_right_pairing():
     assert linked_f1(None, gold) == 0.0
     assert linked_f1((), ()) == 1.0
     assert linked_f1((Edit("remove", "coat", None),), (Edit("remove", "coat", "none"),)) == 0.0
+
+
+def test_three_perfect_sets_in_the_wrong_pairing_are_not_full():
+    gold = (Edit("recolor", "star", "red"), Edit("recolor", "moon", "blue"), Edit("remove", "tree"))
+    goals = (Edit("recolor", "star", "blue"), Edit("recolor", "moon", "red"), Edit("remove", "tree"))
+    subjects = (Edit("recolor", "tree", "red"), Edit("recolor", "moon", "blue"), Edit("remove", "star"))
+    assert paired_f1s(gold[::-1], gold) == (1.0, 1.0, 1.0)
+    assert paired_f1s(goals, gold) == (1.0, 1.0, pytest.approx(1 / 3))
+    assert paired_f1s(subjects, gold) == (1.0, pytest.approx(1 / 3), 1.0)
+    # anything else is set F1, as in the paper
+    other = (Edit("recolor", "star", "blue"), Edit("move", "moon", "red"))
+    assert paired_f1s(other, gold) == (pytest.approx(2 / 5), pytest.approx(4 / 5), 1.0)
+
+
+@given(edits, edits)
+def test_paired_values_are_those_of_the_sets_unless_the_sets_agree(left, right):
+    values = paired_f1s(left, right)
+    sets = [
+        set_f1([getattr(e, n) for e in left], [getattr(e, n) for e in right]) for n in ("action", "subject", "goal")
+    ]
+    assert all(v <= s for v, s in zip(values, sets, strict=True))
+    assert (values == (1.0, 1.0, 1.0)) == bool(exact_match(left, right))
+    if min(sets) < 1.0 and sets[:2] != [1.0, 1.0]:
+        assert list(values) == sets
 
 
 def test_soft_f1_gives_partial_credit():
