@@ -129,20 +129,17 @@ def by_class(argv: Sequence[str]) -> list[str]:
         key, equals, value = word.partition("=")
         nested = equals and key in NESTED and not value.startswith("{")
         words.append(f"{NESTED[key]}={value}" if nested else word)
-    keys = [word.partition("=")[0].lstrip("+") for word in words]
-    owners = {key.removesuffix(f".{TARGET}") for key in keys if key.endswith(f".{TARGET}")}
-    groups = {NESTED.get(owner, owner) for owner in owners} & _part_names()
-    return words + [f"{group}={BY_CLASS}" for group in sorted(groups - set(keys))]
-
-
-@cache
-def _part_names() -> frozenset[str]:
-    return frozenset({g for root in ROOTS.values() for g in part_groups(root)} | set(NESTED.values()))
-
-
-@cache
-def _folders() -> frozenset[str]:
-    return frozenset(folder.name for folder in CONF.iterdir() if folder.is_dir())
+    chosen = {word.partition("=")[0] for word in words}
+    whole = []
+    for word in words:  # the choice stands beside its key: argparse takes no override behind a flag
+        whole.append(word)
+        key = word.partition("=")[0].lstrip("+")
+        owner = key.removesuffix(f".{TARGET}")
+        group = NESTED.get(owner, owner)
+        if owner != key and group in _part_names() - chosen:
+            whole.append(f"{group}={BY_CLASS}")
+            chosen.add(group)
+    return whole
 
 
 def groups_of(name: str, overrides: Sequence[str] = ()) -> dict[str, list[str]]:

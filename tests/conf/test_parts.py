@@ -91,3 +91,11 @@ def test_other_values_of_some_keys_are_checked() -> None:
     assert (other.steps, editor.steps, class_of(other)) == (7, 4, class_of(editor))
     with pytest.raises(BadInput, match="nearest one is 'editor.steps'"):
         with_keys(editor, "editor", {"stepz": 7})
+
+
+def test_a_class_chosen_before_a_flag_is_chosen() -> None:
+    """argparse takes no override behind a flag, so that what is added must stand before it."""
+    words = ["reward._target_=a.B", "judge.rubric._target_=a.C", "reward.limit=3", "--cfg", "job"]
+    added = ["reward=by_class", "judge/rubric=by_class"]
+    assert cli.by_class(words) == [words[0], added[0], words[1], added[1], *words[2:]]
+    assert cli.by_class(["reward._target_=a.B", "reward=f1"]) == ["reward._target_=a.B", "reward=f1"]
