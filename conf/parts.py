@@ -36,6 +36,18 @@ from conf.options import (
 )
 
 PART = "part"  # key of a root field's metadata
+METHODS = {  # what an object of the group must have where its class has no build(tools)
+    "reward": "__call__(samples, texts, seeds)",
+    "editor": "edit(images, instructions, seeds)",
+    "sequencer": "sequence(samples, decompositions, execution)",
+    "judge": "judge(before, after, sample)",
+    "tracker": "log(metrics)",
+    "launcher": "launch(job)",
+    "decomposer": "build(tools)",
+    "algo": "build(tools)",
+    "rollouts": "build(tools)",
+    "engine": "build(tools)",
+}
 
 
 def part_field(defines: bool = True) -> Any:
@@ -153,7 +165,18 @@ def to_part(group: str, options: Options) -> Any:
         raise
     except (TypeError, ValueError) as error:
         raise BadInput(f"{group}={shown.name}: {error}") from error
+    check_methods(group, shown.name, type(made))
     return made if is_direct(class_of(options)) else options
+
+
+def check_methods(group: str, name: str, cls: type) -> None:
+    """BadInput for a class that cannot be a part of this group, said before anything is loaded."""
+    method = METHODS.get(group)
+    if method is None or (group == "judge" and not getattr(cls, "verdicts", True)):
+        return
+    names = {key for base in cls.__mro__ for key in vars(base)}  # a class itself can always be called
+    if not names & {"build", method.partition("(")[0]}:
+        raise BadInput(f"{group}={name}: {path_of(cls)} is no {group}: it needs a method {method}, or build(tools)")
 
 
 def build(part: Any, tools: Any = None) -> Any:

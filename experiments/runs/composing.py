@@ -142,6 +142,16 @@ def by_class(argv: Sequence[str]) -> list[str]:
     return whole
 
 
+@cache
+def _part_names() -> frozenset[str]:
+    return frozenset({g for root in ROOTS.values() for g in part_groups(root)} | set(NESTED.values()))
+
+
+@cache
+def _folders() -> frozenset[str]:
+    return frozenset(folder.name for folder in CONF.iterdir() if folder.is_dir())
+
+
 def groups_of(name: str, overrides: Sequence[str] = ()) -> dict[str, list[str]]:
     """The groups of a command's defaults list and the options each has: those of conf/, and of `hydra.searchpath`."""
     register()

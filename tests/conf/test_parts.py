@@ -16,6 +16,7 @@ from conf.options import TARGET, class_at, class_of, options_of, parameters
 from conf.parts import build, config_values, loose, to_object, with_keys
 from conf.schema import RunConfig
 from experiments.runs import cli
+from experiments.runs.composing import by_class
 
 README = Path(__file__).parents[2] / "README.md"
 OURS = [
@@ -97,5 +98,12 @@ def test_a_class_chosen_before_a_flag_is_chosen() -> None:
     """argparse takes no override behind a flag, so that what is added must stand before it."""
     words = ["reward._target_=a.B", "judge.rubric._target_=a.C", "reward.limit=3", "--cfg", "job"]
     added = ["reward=by_class", "judge/rubric=by_class"]
-    assert cli.by_class(words) == [words[0], added[0], words[1], added[1], *words[2:]]
-    assert cli.by_class(["reward._target_=a.B", "reward=f1"]) == ["reward._target_=a.B", "reward=f1"]
+    assert by_class(words) == [words[0], added[0], words[1], added[1], *words[2:]]
+    assert by_class(["reward._target_=a.B", "reward=f1"]) == ["reward._target_=a.B", "reward=f1"]
+
+
+@pytest.mark.parametrize("group", ["reward", "editor", "sequencer", "judge", "tracker", "launcher", "engine"])
+def test_a_class_without_the_groups_method_is_refused_before_anything_is_loaded(group: str) -> None:
+    words = [f"{group}._target_=collections.OrderedDict"]
+    with pytest.raises(BadInput, match=f"OrderedDict is no {group}: it needs a method "):
+        cli.typed(cli.compose("run", words))
