@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.parts import Part, incidental
+from common.ranges import MANY, number, seed_number
 
 if TYPE_CHECKING:
     from benchmarks.item import Benchmark, Card
@@ -20,12 +21,12 @@ class BenchmarkOptions:
     revision: str | None = None  # commit of the Hub data set
     split: str = ""
     config: str = ""  # configuration of the Hub data set, where it has several
-    samples: int | None = None  # units taken from the whole, by the seed; null: all
-    seed: int = 0
+    samples: int | None = number(None, 1, MANY)  # units taken from the whole, by the seed; null: all
+    seed: int = seed_number()
     protocol: str = ""  # of those with several, e.g. single | multi
     language: str = "all"  # gedit: en | cn | all
     text: str = ""  # psr: original | simplified
-    complexity: list[int] = field(default_factory=list)  # complex_edit: of 1 to 8; empty: all
+    complexity: list[int] = number([], 1, 8)  # complex_edit: of 1 to 8; empty: all
 
 
 @dataclass

@@ -13,13 +13,14 @@ from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING
 
 from common.dotted import load_dotted
 from common.errors import BadInput
 from common.parts import Part
+from common.ranges import RANGE, Range
 
 TARGET = "_target_"
 SIMPLE = (int, float, bool, str, bytes, Path, Any, list, dict)
@@ -109,17 +110,20 @@ def parameters(cls: type) -> Iterator[tuple[str, Any, Any]]:
         hints = _hints(cls.__init__, cls)  # type: ignore[misc]
         for name, p in list(inspect.signature(cls.__init__).parameters.items())[1:]:  # type: ignore[misc]
             if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-                yield name, hints.get(name, Any), _default(p.default)
+                hint = hints.get(name, Any)
+                allowed = next((a for a in get_args(hint)[1:] if isinstance(a, Range)), None)
+                plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+                yield name, plain, _default(p.default, {RANGE: allowed} if allowed else {})
 
 
-def _default(value: Any) -> Any:
+def _default(value: Any, metadata: dict[str, Any]) -> Any:
     if value is inspect.Parameter.empty:
-        return field(default=MISSING)
+        return field(default=MISSING, metadata=metadata)
     if isinstance(value, dict):
-        return field(default_factory=lambda: dict(value))
+        return field(default_factory=lambda: dict(value), metadata=metadata)
     if isinstance(value, list | tuple | set):
-        return field(default_factory=lambda: list(value))
-    return field(default=value)
+        return field(default_factory=lambda: list(value), metadata=metadata)
+    return field(default=value, metadata=metadata)
 
 
 def hints_of(cls: type) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def _read(annotation: str, owner: type, cls: type) -> Any:
 
 def _hints(function: Any, cls: type) -> dict[str, Any]:
     try:
-        return get_type_hints(function)
+        return get_type_hints(function, include_extras=True)
     except NameError as error:
         raise BadInput(f"{path_of(cls)}: the type of an option cannot be read ({error})") from error
 

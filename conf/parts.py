@@ -34,6 +34,7 @@ from conf.options import (
     options_of,
     path_of,
 )
+from conf.ranges import check_ranges
 
 PART = "part"  # key of a root field's metadata
 METHODS = {  # what an object of the group must have where its class has no build(tools)
@@ -48,6 +49,14 @@ METHODS = {  # what an object of the group must have where its class has no buil
     "rollouts": "build(tools)",
     "engine": "build(tools)",
 }
+
+
+class NoSuchKey(BadInput):
+    """A key that the chosen part does not have."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def part_field(defines: bool = True) -> Any:
@@ -86,7 +95,7 @@ def give_types(cfg: DictConfig, group: str) -> None:
         return
     known = sorted(keys_of(options, f"{group}."))
     for key in unknown_keys(node, options, f"{group}."):
-        raise BadInput(f"there is no key '{key}'{nearest(key, known)}")
+        raise NoSuchKey(key, f"there is no key '{key}'{nearest(key, known)}")
     try:
         whole = OmegaConf.merge(OmegaConf.structured(options), node)
     except OmegaConfBaseException as error:
@@ -140,6 +149,7 @@ def to_object(cfg: DictConfig) -> Any:
         if not getattr(root, "keys_of_a_run", False) and isinstance(node, DictConfig) and node and TARGET not in node:
             key = f"{group}.{next(iter(node))!s}"
             raise BadInput(f"{key} is given, but no {group} is chosen; add {group}=<name> (--help lists the choices)")
+    check_ranges(cfg, root)
     try:
         config: Any = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
@@ -189,6 +199,7 @@ def from_values(group: str, values: Mapping[str, Any]) -> Any:
     """A part from plain values with `_target_`. Raises BadInput as on the command line."""
     cfg = OmegaConf.create({group: dict(values)})
     complete(cfg, group)
+    check_ranges(cfg[group], OmegaConf.get_type(cfg, group), f"{group}.")  # type: ignore[arg-type]
     try:
         return to_part(group, OmegaConf.to_object(cfg[group]))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
@@ -245,6 +256,7 @@ def said(error: Exception) -> str:
 
 
 __all__ = [
+    "NoSuchKey",
     "build",
     "complete",
     "config_values",

@@ -23,16 +23,18 @@ def main(config: RunConfig) -> float | None:
     """Returns what a sweep optimises, where this run has it."""
     from common.files import locked, read_json, write_text
     from common.progress import clock, console
+    from experiments.preflight.limits import check_limits
     from experiments.preflight.run import preflight
     from experiments.reports.run.terminal import print_results
-    from experiments.runs.checks import check_numbers, check_training
+    from experiments.runs.checks import check_name, check_training
     from experiments.runs.identity import config_text, identity, run_folder
     from experiments.runs.run import Run
     from experiments.runs.sweeps import clear, note_sweep, objective
 
     began = time.monotonic()
+    check_limits(config)
+    check_name(config)
     preflight(config)
-    check_numbers(config)
     folder = run_folder(config)
     if config.force or not (folder / "results.json").is_file():
         check_training(config)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from common.errors import BadInput
-from common.parts import incidental
+from common.ranges import MANY, check_fields, number
 from rl.schedule import Cosine, Trapezoid
 
 KL_ESTIMATORS = ("k1", "k2", "k3")
@@ -23,19 +23,15 @@ class OptimizerConfig:
 
     group: ClassVar[str] = ""  # where its keys are on the command line, for messages
     optimizer: str = "adamw"  # adamw | muon (Muon on hidden matrices, AdamW on the rest; engine=torch only)
-    lr: float = 1e-6
-    warmup_steps: int = 0  # updates in which lr rises linearly
-    weight_decay: float = 0.0
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    max_grad_norm: float = 1.0  # of the whole gradient; a longer one is shortened to it
+    lr: float = number(1e-6, 0, 10)
+    warmup_steps: int = number(0, 0, MANY)  # updates in which lr rises linearly
+    weight_decay: float = number(0.0, 0, 10)
+    betas: list[float] = number([0.9, 0.999], 0, 1, below=True)
+    max_grad_norm: float = number(1.0, 0, 1e9, above=True)  # of the whole gradient; a longer one is shortened to it
 
     def __post_init__(self) -> None:
+        check_fields(self, self.group)
         _one_of(self, "optimizer", ("adamw", "muon"))
-        if not self.lr >= 0 or not self.max_grad_norm > 0 or self.warmup_steps < 0:
-            raise BadInput(
-                f"{self.group}lr {self.lr} must be >= 0, max_grad_norm {self.max_grad_norm} > 0, "
-                f"warmup_steps {self.warmup_steps} >= 0"
-            )
         if len(self.betas) != 2:
             raise BadInput(f"{self.group}betas needs two numbers, not {list(self.betas)}")
 
@@ -47,69 +43,57 @@ class LossConfig:
     group: ClassVar[str] = ""
     ratio_level: str = "token"  # token | sequence (one length-normalised ratio per answer, as in GSPO)
     clip_form: str = "ppo"  # ppo: the smaller of A r and A clip(r) | weight: clip(r) as a constant weight (CISPO)
-    clip_low: float = 0.2  # ratios are clipped to [1 - clip_low, 1 + clip_high]
-    clip_high: float = 0.3
-    dual_clip: float | None = None  # above 1: bounds the loss of a negative advantage; null: off
+    clip_low: float = number(0.2, 0, 1)  # ratios are clipped to [1 - clip_low, 1 + clip_high]
+    clip_high: float = number(0.3, 0, 1e6)
+    # above 1: bounds the loss of a negative advantage; null: off
+    dual_clip: float | None = number(None, 1, 1e6, above=True)
     aggregation: str = "token"  # what the sum of losses is divided by: token | sequence | constant
-    kl_coef: float = 0.0  # of the KL to the start in the loss; 0: off
+    kl_coef: float = number(0.0, 0, 1e3)  # of the KL to the start in the loss; 0: off
     kl_estimator: str = "k3"  # k1 | k2 | k3
-    tis_cap: float | None = 2.0  # truncated importance weights, trainer over rollout engine; null: no correction
+    # truncated importance weights, trainer over rollout engine; null: no correction
+    tis_cap: float | None = number(2.0, 0, 1e6, above=True)
     tis_level: str = "token"  # token | sequence (one weight per answer, the product over its tokens)
 
     def __post_init__(self) -> None:
+        check_fields(self, self.group)
         _one_of(self, "ratio_level", ("token", "sequence"))
         _one_of(self, "clip_form", ("ppo", "weight"))
         _one_of(self, "aggregation", AGGREGATIONS)
         _one_of(self, "kl_estimator", KL_ESTIMATORS)
         _one_of(self, "tis_level", ("token", "sequence"))
-        if not (0 <= self.clip_low <= 1 and self.clip_high >= 0):
-            raise BadInput(
-                f"{self.group}clip_low must lie in [0, 1] and clip_high be at least 0, not {self.clip_low} and {self.clip_high}"
-            )
-        if self.dual_clip is not None and not self.dual_clip > 1:
-            raise BadInput(f"{self.group}dual_clip must be greater than 1 or null, not {self.dual_clip}")
         if self.dual_clip is not None and self.clip_form == "weight":
             raise BadInput(
                 f"{self.group}dual_clip bounds the loss of clip_form=ppo; with clip_form=weight it must be null"
             )
-        if not self.kl_coef >= 0:
-            raise BadInput(f"{self.group}kl_coef must be 0 or more, not {self.kl_coef}")
-        if self.tis_cap is not None and not self.tis_cap > 0:
-            raise BadInput(f"{self.group}tis_cap must be positive or null, not {self.tis_cap}")
 
 
 @dataclass
 class LoraConfig:
     """Adapters in place of whole matrices, in every linear layer of every block (rl/policies/lora.py)."""
 
-    rank: int = 0  # 0: everything is trained
-    alpha: int = 32  # the update is scaled by alpha / rank
+    rank: int = number(0, 0, 16_384)  # 0: everything is trained
+    alpha: int = number(32, 1, 1_000_000)  # the update is scaled by alpha / rank
 
     def __post_init__(self) -> None:
-        if self.rank < 0 or not self.alpha > 0:
-            raise BadInput(
-                f"LoRA needs a rank of 0 (off) or more and a positive alpha, not {self.rank} and {self.alpha}"
-            )
+        check_fields(self, "lora.")
 
 
 @dataclass
 class TextPolicyConfig:
     """How the trained VLM is run (`rl/policies/text.py`)."""
 
+    group: ClassVar[str] = ""
     shared_prefix: bool = True  # what completions of a prompt have in common passes once; false: the reference path
     frozen_vision: bool = False  # leave the vision tower as it is
-    vision_cache_mib: int = (
-        0  # main memory for what a frozen tower saw, so that a picture passes once in a run; 0: in a step
-    )
+    # main memory for what a frozen tower saw, so that a picture passes once in a run; 0: in a step
+    vision_cache_mib: int = number(0, 0, 2**24)
     lora: LoraConfig = field(default_factory=LoraConfig)
     gradient_checkpointing: bool = False  # less memory, more time
-    temperature: float = 1.0  # of rollouts and of log-probabilities; rollouts are never truncated (top_p=1, top_k off)
+    # of rollouts and of log-probabilities, above 0: greedy answers have none; rollouts are never truncated (top_p=1, top_k off)
+    temperature: float = number(1.0, 0, 100, above=True)
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise BadInput(
-                f"temperature must be a positive number, not {self.temperature}: greedy answers have no log-probability"
-            )
+        check_fields(self, self.group)
 
 
 @dataclass
@@ -117,23 +101,21 @@ class SFTConfig(OptimizerConfig):
     """Supervised training (`rl/sft.py`). In `algo.sft` it comes before GRPO; `steps` 0 leaves it out."""
 
     group: ClassVar[str] = "algo.sft."
-    lr: float = 5e-4
-    warmup_steps: int = 50
-    weight_decay: float = 0.01
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
-    steps: int = 0
-    batch_size: int = 32  # examples in one update
-    micro_batch_size: int = 32  # at most so many examples in one forward pass; does not change the update
-    final_lr_share: float = 0.1  # cosine decay ends at this share of lr
+    lr: float = number(5e-4, 0, 10)
+    warmup_steps: int = number(50, 0, MANY)
+    weight_decay: float = number(0.01, 0, 10)
+    betas: list[float] = number([0.9, 0.98], 0, 1, below=True)
+    steps: int = number(0, 0, MANY)
+    batch_size: int = number(32, 1, 1_000_000)  # examples in one update
+    # at most so many examples in one forward pass; does not change the update
+    micro_batch_size: int = number(32, 1, 1_000_000)
+    final_lr_share: float = number(0.1, 0, 1)  # cosine decay ends at this share of lr
     vision: bool = True  # whether the vision tower learns too
-    checkpoint_every: int = incidental(200)
-    keep_checkpoints: int = incidental(2)
+    checkpoint_every: int = number(200, 1, MANY, defines=False)
+    keep_checkpoints: int = number(2, 1, 10_000, defines=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 0 or self.batch_size < 1 or self.micro_batch_size < 1:
-            raise BadInput(f"{self.group}: supervised training needs steps >= 0 and batch sizes >= 1, not {self}")
-        _at_least(1, self, "checkpoint_every", "keep_checkpoints")
 
     def schedule(self) -> Cosine:
         return Cosine(self.lr, self.steps, self.warmup_steps, self.final_lr_share)
@@ -145,39 +127,33 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
 
     group: ClassVar[str] = "algo."
     name: str = "grpo"  # of the variant, for reports; no code depends on it
-    steps: int = 100
-    prompts_per_step: int = 16  # P
-    group_size: int = 8  # G completions of each
+    steps: int = number(100, 1, MANY)
+    prompts_per_step: int = number(16, 1, 1_000_000)  # P
+    group_size: int = number(8, 2, 100_000)  # G completions of each; one alone has no advantage
     advantage_scale: str = "group"  # divide advantages by the standard deviation of their group | batch | none
-    advantage_clip: float | None = None  # advantages beyond +- this are cut to it; null: none
-    updates_per_batch: int = 1  # passes over the whole batch, one optimiser step each
-    micro_batch_size: int = 32  # sequences in one forward; does not change the update
-    micro_batch_tokens: int = 0  # and at most so many tokens, prompts included; 0: no such limit
-    decay_share: float = 0.0  # share of the updates at the end in which lr goes linearly to 0
-    kl_log_sequences: int = (
-        16  # completions per step whose KL to the start is logged; 0: off (with kl_coef=0 no reference)
-    )
+    # advantages beyond +- this are cut to it; null: none
+    advantage_clip: float | None = number(None, 0, 1e6, above=True)
+    updates_per_batch: int = number(1, 1, 10_000)  # passes over the whole batch, one optimiser step each
+    micro_batch_size: int = number(32, 1, 1_000_000)  # sequences in one forward; does not change the update
+    micro_batch_tokens: int = number(0, 0, MANY)  # and at most so many tokens, prompts included; 0: no such limit
+    decay_share: float = number(0.0, 0, 1)  # share of the updates at the end in which lr goes linearly to 0
+    # completions per step whose KL to the start is logged; 0: off (with kl_coef=0 no reference)
+    kl_log_sequences: int = number(16, 0, 1_000_000)
     dynamic_sampling: bool = False  # draw other prompts in place of those whose rewards do not differ
-    max_tries: int = 4  # draws of a step's prompts under dynamic sampling, the first included
+    max_tries: int = number(4, 1, 10_000)  # draws of a step's prompts under dynamic sampling, the first included
     mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
-    max_offpolicy_steps: int = (
-        0  # L: while step s trains, rollouts of step s + L are drawn with its weights; 0: synchronous
-    )
-    checkpoint_every: int = incidental(5)
-    keep_checkpoints: int = incidental(2)
-    max_missing_steps: int = incidental(3)  # consecutive steps without a single usable reward before the run fails
+    # L: while step s trains, rollouts of step s + L are drawn with its weights; 0: synchronous
+    max_offpolicy_steps: int = number(0, 0, 10_000)
+    checkpoint_every: int = number(5, 1, MANY, defines=False)
+    keep_checkpoints: int = number(2, 1, 10_000, defines=False)
+    # consecutive steps without a single usable reward before the run fails
+    max_missing_steps: int = number(3, 1, MANY, defines=False)
     sft: SFTConfig = field(default_factory=SFTConfig)  # supervised training before
 
     def __post_init__(self) -> None:
         for base in (TextPolicyConfig, LossConfig, OptimizerConfig):
             base.__post_init__(self)
-        _at_least(1, self, "steps", "prompts_per_step", "updates_per_batch", "micro_batch_size", "max_tries",
-                  "checkpoint_every", "keep_checkpoints", "max_missing_steps")  # fmt: skip
-        _at_least(0, self, "micro_batch_tokens", "kl_log_sequences", "max_offpolicy_steps", "vision_cache_mib")
-        _at_least(2, self, "group_size")  # a group of one has no advantage
         _one_of(self, "advantage_scale", ("group", "batch", "none"))
-        if self.advantage_clip is not None and not self.advantage_clip > 0:
-            raise BadInput(f"{self.group}advantage_clip must be positive or null, not {self.advantage_clip}")
         if self.max_offpolicy_steps and self.tis_cap is None:
             raise BadInput(
                 f"{self.group}max_offpolicy_steps={self.max_offpolicy_steps} trains on answers of older weights; they need the "
@@ -207,12 +183,6 @@ FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "mi
 def _one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:
     if (value := getattr(config, name)) not in choices:
         raise BadInput(f"{config.group}{name} must be one of {', '.join(choices)}, not {value!r}")
-
-
-def _at_least(least: int, config: Any, *names: str) -> None:
-    for name in names:
-        if (value := getattr(config, name)) < least:
-            raise BadInput(f"{config.group}{name} must be at least {least}, not {value}")
 
 
 __all__ = ["GRPOConfig", "LoraConfig", "LossConfig", "OptimizerConfig", "SFTConfig", "TextPolicyConfig"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from common.ranges import MANY, number, seed_number
 from conf.parts import part_field
 from conf.schema.shared import PathsConfig
 
@@ -24,10 +25,10 @@ class AgreementConfig:
     subset: str = ""  # configuration of the Hub data set
     scores: str = "judge"  # judge: score every edit | csv: the columns score_a and score_b
     rubric: str = "paper"  # where judge.rubric names none; pairwise: shown both edits, in both orders
-    samples: int | None = None  # at most so many requests, by the seed; null: all
-    seed: int = 0  # of the sample, of the halves for epsilon, of intervals
+    samples: int | None = number(None, 1, MANY)  # at most so many requests, by the seed; null: all
+    seed: int = seed_number()  # of the sample, of the halves for epsilon, of intervals
     own: str = ""  # name (or part of it) of the model that judges, marked in the self-preference table
-    budget: float | None = None  # dollars for the calls of this start; null: no limit
+    budget: float | None = number(None, 0, 1e9)  # dollars for the calls of this start; null: no limit
     verbose: bool = False
     judge: Any = part_field()
     engine: Any = part_field()
@@ -43,10 +44,10 @@ class SourceConfig:
     revision: str | None = None  # commit of the Hub data set
     split: str = ""
     config: str = ""  # configuration of the Hub data set, where it has several
-    samples: int | None = None  # so many of the whole, by the seed; null: all
-    seed: int = 0
+    samples: int | None = number(None, 1, MANY)  # so many of the whole, by the seed; null: all
+    seed: int = seed_number()
     text: str = ""  # psr, requests: original | simplified
-    complexity: list[int] = field(default_factory=list)  # complex_edit: of 1 to 8; empty: all
+    complexity: list[int] = number([], 1, 8)  # complex_edit: of 1 to 8; empty: all
     licence: str = ""  # psr, requests: written into every record; empty: what is known
 
 
@@ -57,9 +58,10 @@ class PrepareConfig:
     out: str = MISSING  # folder of the set
     sources: list[str] = field(default_factory=list)  # some of psr, requests, mice, complex_edit
     avoid: list[str] = field(default_factory=list)  # evaluation sets: <benchmark>:<path>, <benchmark>, a file; or none
-    near: float = 0.7  # Jaccard similarity of shingles from which a text is too near (benchmarks/near.py)
+    near: float = number(0.7, 0, 1)  # Jaccard similarity of shingles from which a text is too near (benchmarks/near.py)
     pictures: str = "keep"  # none: text alone | keep: records name their pictures | send: the labeller sees them too
-    budget: float | None = None  # dollars for the set's labels, over all starts; what is there by then is kept
+    # dollars for the set's labels, over all starts; what is there by then is kept
+    budget: float | None = number(None, 0, 1e9)
     dry_run: bool = False  # only say what it would cost
     verbose: bool = False
     psr: SourceConfig = field(default_factory=SourceConfig)  # PSR's training requests

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.ranges import MANY, number, seed_number
 from conf.parts import part_field
 from conf.schema.shared import PathsConfig
 
@@ -13,74 +14,75 @@ from conf.schema.shared import PathsConfig
 class VisionWarmupConfig:
     """First the vision tower alone learns to name what stands where (experiments/tiny/vision.py)."""
 
-    steps: int = 2000
-    batch_size: int = 64
-    lr: float = 2e-3
-    warmup: int = 200
-    final_lr_share: float = 0.02  # the cosine decay of the learning rate ends at this share of lr
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    checkpoint_every: int = 250
+    steps: int = number(2000, 1, MANY)
+    batch_size: int = number(64, 1, 100_000)
+    lr: float = number(2e-3, 0, 10)
+    warmup: int = number(200, 0, MANY)
+    final_lr_share: float = number(0.02, 0, 1)  # the cosine decay of the learning rate ends at this share of lr
+    weight_decay: float = number(0.01, 0, 10)
+    max_grad_norm: float = number(1.0, 0, 1e9, above=True)
+    checkpoint_every: int = number(250, 1, MANY)
 
 
 @dataclass
 class ColdStartConfig:
     """Then the whole model learns the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
 
-    steps: int = 5000
-    batch_size: int = 32
-    micro_batch_size: int = 16
-    lr: float = 2e-3
-    warmup: int = 100
-    final_lr_share: float = 0.02
-    second_steps: int = 1500  # of the second part, with longer and harder requests
-    second_lr: float = 1e-3
-    checkpoint_every: int = 250
-    validate_every: int = 500
-    validation_samples: int = 200
+    steps: int = number(5000, 1, MANY)
+    batch_size: int = number(32, 1, 100_000)
+    micro_batch_size: int = number(16, 1, 100_000)
+    lr: float = number(2e-3, 0, 10)
+    warmup: int = number(100, 0, MANY)
+    final_lr_share: float = number(0.02, 0, 1)
+    second_steps: int = number(1500, 0, MANY)  # of the second part, with longer and harder requests
+    second_lr: float = number(1e-3, 0, 10)
+    checkpoint_every: int = number(250, 1, MANY)
+    validate_every: int = number(500, 1, MANY)
+    validation_samples: int = number(200, 1, 1_000_000)
 
 
 @dataclass
 class AutoencoderConfig:
     """The VAE of a tiny diffusion editor (experiments/tiny/autoencoder.py)."""
 
-    steps: int = 9000
-    batch_size: int = 4
-    lr: float = 4e-3
-    warmup: int = 100
-    decay_share: float = 0.4  # of the steps, in which the learning rate goes down to 0
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    latent_noise: float = 0.1  # standard deviation added to latents of unit scale: an editor's latents are never exact
-    edge_weight: float = 0.5  # of the differences of neighbouring pixels
-    scale_weight: float = 1e-4  # of the latents' mean square
-    checkpoint_every: int = 250
+    steps: int = number(9000, 1, MANY)
+    batch_size: int = number(4, 1, 100_000)
+    lr: float = number(4e-3, 0, 10)
+    warmup: int = number(100, 0, MANY)
+    decay_share: float = number(0.4, 0, 1)  # of the steps, in which the learning rate goes down to 0
+    weight_decay: float = number(0.0, 0, 10)
+    max_grad_norm: float = number(1.0, 0, 1e9, above=True)
+    # standard deviation added to latents of unit scale: an editor's latents are never exact
+    latent_noise: float = number(0.1, 0, 100)
+    edge_weight: float = number(0.5, 0, 1e6)  # of the differences of neighbouring pixels
+    scale_weight: float = number(1e-4, 0, 1e6)  # of the latents' mean square
+    checkpoint_every: int = number(250, 1, MANY)
 
 
 @dataclass
 class FlowMatchingConfig:
     """Flow matching of a tiny diffusion editor (experiments/tiny/flow_matching.py), and how it is judged."""
 
-    steps: int = 12000
-    batch_size: int = 32
-    lr: float = 2e-3
-    warmup: int = 200
-    decay_share: float = 0.45
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    dropout: float = 0.1  # share of pairs without instruction, for classifier-free guidance
-    long_share: float = 0.25  # of batches whose instructions FLUX pads to the full length
-    time_mean: float = 1.5  # of the logits of flow matching's times: most are near the noise, where the edit is decided
-    time_std: float = 1.5
-    readout_weight: float = (
-        0.1  # of the read-outs inside the model (experiments/tiny/readout.py); falls to 0 over the steps
-    )
-    ema: float = 0.998
-    euler_steps: int = 8  # when judging
-    checkpoint_every: int = 250
-    validate_every: int = 1000
-    validation_samples: int = 100
-    test_samples: int = 400
+    steps: int = number(12000, 1, MANY)
+    batch_size: int = number(32, 1, 100_000)
+    lr: float = number(2e-3, 0, 10)
+    warmup: int = number(200, 0, MANY)
+    decay_share: float = number(0.45, 0, 1)
+    weight_decay: float = number(0.01, 0, 10)
+    max_grad_norm: float = number(1.0, 0, 1e9, above=True)
+    dropout: float = number(0.1, 0, 1)  # share of pairs without instruction, for classifier-free guidance
+    long_share: float = number(0.25, 0, 1)  # of batches whose instructions FLUX pads to the full length
+    # of the logits of flow matching's times: most are near the noise, where the edit is decided
+    time_mean: float = number(1.5, -100, 100)
+    time_std: float = number(1.5, 0, 100, above=True)
+    # of the read-outs inside the model (experiments/tiny/readout.py); falls to 0 over the steps
+    readout_weight: float = number(0.1, 0, 1e6)
+    ema: float = number(0.998, 0, 1, below=True)
+    euler_steps: int = number(8, 1, 1000)  # when judging
+    checkpoint_every: int = number(250, 1, MANY)
+    validate_every: int = number(1000, 1, MANY)
+    validation_samples: int = number(100, 1, 1_000_000)
+    test_samples: int = number(400, 1, 1_000_000)
 
 
 @dataclass
@@ -90,7 +92,7 @@ class PretrainConfig:
     editor: Any = part_field()  # editor=qwen or editor=flux_kontext: this one; none: the decomposer
     out: str = ""  # empty: its place under ${paths.assets}/tiny
     work: str = ""  # checkpoints and logs; the same command goes on from here. Empty: ${paths.outputs}/pretrain-<name>
-    seed: int = 0
+    seed: int = seed_number()
     verbose: bool = False
     vision: VisionWarmupConfig = field(default_factory=VisionWarmupConfig)
     start: ColdStartConfig = field(default_factory=ColdStartConfig)

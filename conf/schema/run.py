@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from common.parts import incidental
+from common.ranges import seed_number
 from conf.parts import part_field
 from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig
 
@@ -26,7 +27,7 @@ class RunConfig:
     """`python -m experiments.run`"""
 
     name: str = incidental("main")  # first part of the output folder's name
-    seed: int = 0
+    seed: int = seed_number()
     force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
     verbose: bool = incidental(False)
     experiment: str = MISSING

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from omegaconf import MISSING
 
 from common.parts import incidental
+from common.ranges import number, seed_number
 
 
 @dataclass
 class Needs:
     """What a machine must have for this scale; checked before anything starts. 0 means no demand."""
 
-    gpus: int = 0
-    gpu_memory_gib: float = 0.0  # per GPU
-    memory_gib: float = 0.0
-    disk_gib: float = 0.0  # free, where outputs/ lies
+    gpus: int = number(0, 0, 4096)
+    gpu_memory_gib: float = number(0.0, 0, 1e6)  # per GPU
+    memory_gib: float = number(0.0, 0, 1e6)
+    disk_gib: float = number(0.0, 0, 1e9)  # free, where outputs/ lies
 
 
 @dataclass
@@ -24,12 +25,15 @@ class ScaleConfig:
     """Sizes and data; never code paths."""
 
     name: str = MISSING
-    image_size: int = 64  # side of a sandbox picture, pixels
-    test_samples: int = 200  # samples never trained on: decomposition before/after, and the three arms
-    test_seed: int = 0  # which part of the test split; the same for every run, so that runs can be compared
-    chunk: int = 25  # samples evaluated and saved at a time; part of a run's identity (it fixes batch composition)
-    strips: int = incidental(12)  # before/after strips in the report
-    editor_calls: int | None = None  # of the editor alone on a sample; null: as many as the team made there; 0: off
+    image_size: int = number(64, 32, 4096)  # side of a sandbox picture, pixels
+    # samples never trained on: decomposition before/after, and the three arms
+    test_samples: int = number(200, 1, 1_000_000)
+    test_seed: int = seed_number()  # which part of the test split; the same for every run, so that runs can be compared
+    # samples evaluated and saved at a time; part of a run's identity (it fixes batch composition)
+    chunk: int = number(25, 1, 100_000)
+    strips: int = number(12, 0, 10_000, defines=False)  # before/after strips in the report
+    # of the editor alone on a sample; null: as many as the team made there; 0: off
+    editor_calls: int | None = number(None, 0, 1000)
     needs: Needs = incidental(Needs)
 
 

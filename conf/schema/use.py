@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
+from common.ranges import MANY, number, seed_number
 from conf.parts import part_field
 from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig
 
@@ -23,20 +24,21 @@ class EvaluateConfig:
     arms: Any = "none"  # all | none (what is there is judged; of a run alone decompositions) | editor,agents,agents_rl
     pictures: str = ""  # folder of pictures edited elsewhere, <id>.png; an arm with the folder's name
     label: str = ""  # before the arms' names, so that several editors or runs stand in one table
-    samples: int | None = None  # at most so many units; all of a data set, or the scale's test_samples of the sandbox
+    # at most so many units; all of a data set, or the scale's test_samples of the sandbox
+    samples: int | None = number(None, 1, MANY)
     part: str = "all"  # mice_text, prepared: all | train | test (the run's held-out part)
     # arms=all of a run: as scale.editor_calls; null: as the run had it, on public benchmarks 0
-    editor_calls: int | None = None
+    editor_calls: int | None = number(None, 0, 1000)
     # units edited together and saved at a time; they decide the last bits of a picture. null: as a run has it (scale.chunk)
     # where a run can be trained on the benchmark, 8 elsewhere
-    chunk: int | None = None
-    shard: int = 0  # which part of the work this process does ...
-    shards: int = 1  # ... of so many; all parts write to the same out, and the last one to end reports
-    budget: float | None = (
-        None  # dollars for a judge's calls on a benchmark, over all starts; it stops before it spends more
-    )
+    chunk: int | None = number(None, 1, 100_000)
+    shard: int = number(0, 0, 99_999)  # which part of the work this process does ...
+    # ... of so many; all parts write to the same out, and the last one to end reports
+    shards: int = number(1, 1, 100_000)
+    # dollars for a judge's calls on a benchmark, over all starts; it stops before it spends more
+    budget: float | None = number(None, 0, 1e9)
     retry: bool = False  # do again what failed: edits without a picture, invalid verdicts (asked anew)
-    gallery: int = 4  # best, worst and most disputed items on the page, so many of each
+    gallery: int = number(4, 0, 1000)  # best, worst and most disputed items on the page, so many of each
     verbose: bool = False
     benchmark: Any = part_field()  # with arms=all the run's own, if none is given
     engine: Any = part_field()  # likewise
@@ -61,7 +63,7 @@ class EditConfig:
     instruction: str = MISSING
     out: str = "edited.png"
     run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
-    seed: int = 0
+    seed: int = seed_number()
     verbose: bool = False
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     decomposer: Any = part_field()
@@ -78,12 +80,12 @@ class PlanConfig:
     """`python -m experiments.plan`: what an editor and the decomposer's training need, computed without any weights."""
 
     gpu: str = "h100"  # a name of experiments/preflight/gpus.py
-    mfu: float = 0.4  # assumed share of the GPU's peak that is reached
-    host_gb_s: float = 25.0  # assumed speed between main memory and GPU, for offloading
-    gpus: int = 8  # that share the decomposer's training under ZeRO
-    ratio: float = 1.0  # width / height of the picture
-    instruction_tokens: int = 30
-    request_tokens: int = 100  # of the decomposer's prompt, besides the picture
+    mfu: float = number(0.4, 0, 1, above=True)  # assumed share of the GPU's peak that is reached
+    host_gb_s: float = number(25.0, 0, 1e6, above=True)  # assumed speed between main memory and GPU, for offloading
+    gpus: int = number(8, 1, 100_000)  # that share the decomposer's training under ZeRO
+    ratio: float = number(1.0, 0.01, 100)  # width / height of the picture
+    instruction_tokens: int = number(30, 1, 1_000_000)
+    request_tokens: int = number(100, 1, 1_000_000)  # of the decomposer's prompt, besides the picture
     out: str | None = None  # write the numbers to this file as well, as JSON
     verbose: bool = False
     scale: ScaleConfig = field(default_factory=ScaleConfig)

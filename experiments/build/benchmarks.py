@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import BadInput, MissingFile
 from common.parts import Content, Machine, Part, incidental
+from common.ranges import number
 from conf.parts import build
 
 if TYPE_CHECKING:
@@ -34,14 +35,10 @@ class SandboxBenchmark(Part):
     """Procedural scenes whose edits have exact answers."""
 
     name: str = "sandbox"
-    max_edits: int = 5
-    samples: int | None = None  # when evaluating; null: the scale's test_samples
+    max_edits: int = number(5, 1, 100)
+    samples: int | None = number(None, 1, 1_000_000)  # when evaluating; null: the scale's test_samples
 
     trainable = True
-
-    def __post_init__(self) -> None:
-        if self.max_edits < 1:
-            raise BadInput(f"benchmark.max_edits={self.max_edits} cannot be used; give 1 or more")
 
     def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
         """Training samples by counter: sample `index` is a function of (seed, index)."""
@@ -67,16 +64,12 @@ class TextBenchmark(Part):
 
     name: str
     path: str | None = incidental(None)  # folder with the data
-    train_share: float = 1.0  # share of a training batch from this benchmark; the rest is sandbox
-    max_edits: int = 5  # of the sandbox's samples
+    train_share: float = number(1.0, 0, 1)  # share of a training batch from this benchmark; the rest is sandbox
+    max_edits: int = number(5, 1, 100)  # of the sandbox's samples
 
     card: ClassVar[str]  # of experiments/evaluation/held_out.py
     text_only = True
     trainable = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.train_share <= 1:
-            raise BadInput(f"benchmark.train_share={self.train_share} is no share; give 0 to 1")
 
     def read(self, part: str) -> Sequence[EditSample]:
         raise NotImplementedError

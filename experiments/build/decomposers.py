@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from common.errors import BadInput
 from common.parts import Content, Machine, Part, incidental
+from common.ranges import MANY, number
 from conf.parts import build
 from experiments.build.device import device_of
 
@@ -33,15 +33,10 @@ class VLMDecomposer(Part):
     prompt: str = "decompose"  # a file of agents/prompts without .txt, or a path
     source: str = incidental("")  # how to get the checkpoint, said when it is missing
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    max_new_tokens: int = 96  # of one decomposition
-    temperature: float = 0.0  # when evaluating; 0 is greedy
-    max_request_chars: int = 1000  # a longer request is cut, with a note
-    parameters: float = incidental(0.0)  # how many, for the memory check; 0: not checked
-
-    def __post_init__(self) -> None:
-        for key in ("max_new_tokens", "max_request_chars"):
-            if getattr(self, key) < 1:
-                raise BadInput(f"decomposer.{key}={getattr(self, key)} cannot be used; give 1 or more")
+    max_new_tokens: int = number(96, 1, 1_000_000)  # of one decomposition
+    temperature: float = number(0.0, 0, 100)  # when evaluating; 0 is greedy
+    max_request_chars: int = number(1000, 1, MANY)  # a longer request is cut, with a note
+    parameters: float = number(0.0, 0, 1e13, defines=False)  # how many, for the memory check; 0: not checked
 
     def missing(self, machine: Machine) -> Iterator[str]:
         folder = Path(self.checkpoint)

@@ -11,8 +11,6 @@ def use_threads(engine: Any) -> None:
     """Fix torch's threads: another number sums in another order and ends in other last bits."""
     import torch
 
-    if engine.threads < 1:
-        raise BadInput(f"engine.threads must be at least 1, not {engine.threads}")
     torch.set_num_threads(engine.threads)
     torch.set_flush_denormal(True)  # subnormal numbers are slow on many CPUs
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from common.errors import BadInput
 from common.parts import Content, Machine, Part, incidental
+from common.ranges import number
 from conf.parts import build
 from editors.settings import FlowSettings
 from experiments.build.device import device_of
@@ -48,23 +48,25 @@ class DiffusionEditor(Part):
     pipeline: str = ""  # class of the diffusers pipeline; another one in the folder is refused
     source: str = incidental("")  # how to get the checkpoint, said when it is missing
     licence: str = incidental("")  # of the checkpoint
-    parameters: float = incidental(0.0)  # of all its models, for the memory check; 0: not checked
-    largest: float = incidental(0.0)  # parameters of its largest model: with offload=model it alone is on the GPU
-    steps: int = 8
-    true_cfg: float = 1.0  # classifier-free guidance: above 1 every step has a second forward
+    parameters: float = number(0.0, 0, 1e13, defines=False)  # of all its models, for the memory check; 0: not checked
+    # parameters of its largest model: with offload=model it alone is on the GPU
+    largest: float = number(0.0, 0, 1e13, defines=False)
+    steps: int = number(8, 1, 1000)
+    true_cfg: float = number(1.0, 1, 100)  # classifier-free guidance: above 1 every step has a second forward
     negative_prompt: str | None = " "  # guidance leads away from it; one blank is none in particular
-    guidance: float | None = None  # input of models that were distilled with guidance (published FLUX)
-    area: int = 4096  # pixels of the working grid; pictures are brought there and back
-    multiple: int = 0  # of the grid's sides, pixels; 0: the smallest that the model takes
-    batch_size: int = 8  # pictures edited together
-    max_sequence_length: int = 512  # tokens to which FLUX pads an instruction
+    guidance: float | None = number(None, 0, 100)  # input of models that were distilled with guidance (published FLUX)
+    area: int = number(4096, 256, 2**26)  # pixels of the working grid; pictures are brought there and back
+    multiple: int = number(0, 0, 1024)  # of the grid's sides, pixels; 0: the smallest that the model takes
+    batch_size: int = number(8, 1, 10_000)  # pictures edited together
+    max_sequence_length: int = number(512, 1, 100_000)  # tokens to which FLUX pads an instruction
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     offload: Literal["none", "model", "sequential"] = "none"  # what waits in main memory while it is not needed
     device_map: str | None = None  # balanced: spread over all GPUs
     lora: str | None = None  # file, folder or Hub id
     lora_weight_name: str | None = None  # the file in it
-    lora_scale: float = 1.0
-    cache_threshold: float = 0.0  # above 0: FirstBlockCache, an approximation; never in one arm of a comparison alone
+    lora_scale: float = number(1.0, -100, 100)
+    # above 0: FirstBlockCache, an approximation; never in one arm of a comparison alone
+    cache_threshold: float = number(0.0, 0, 10)
     vae_tiling: bool = False  # less memory, seams; refused where a reward looks at the picture
     compile: bool = False
     allow_download: bool = incidental(False)
@@ -150,7 +152,7 @@ class QwenEditor(DiffusionEditor):
     """Qwen-Image-Edit (arXiv 2508.02324) and the Plus line."""
 
     # pixels of the picture that Qwen Plus shows its text encoder; null: its own 384 x 384
-    condition_area: int | None = None  # type: ignore[misc]
+    condition_area: int | None = number(None, 256, 2**26)  # type: ignore[misc]
     vision_positions: bool = False  # two-dimensional positions in the text encoder, which diffusers 0.42 leaves out
     lightning: bool = False  # type: ignore[misc]  # the schedule of the Lightning LoRAs; with them, 4 or 8 steps and true_cfg=1
 
@@ -187,9 +189,9 @@ class ApiOptions:
     base_url: str = ""
     key_env: str = incidental("")  # the environment variable that holds the key
     key_help: str = incidental("see its provider")  # how to get one
-    timeout_s: float = incidental(180.0)  # of one whole exchange
-    tries: int = incidental(5)  # per edit, the first included
-    concurrency: int = incidental(4)  # requests under way at a time
+    timeout_s: float = number(180.0, 0, 1e6, above=True, defines=False)  # of one whole exchange
+    tries: int = number(5, 1, 1000, defines=False)  # per edit, the first included
+    concurrency: int = number(4, 1, 10_000, defines=False)  # requests under way at a time
     cache: str = incidental("")  # folder; what was paid for is kept there
     parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
     organization: str = incidental("")  # gpt_image only
@@ -207,11 +209,6 @@ class ServiceEditor(Part):
     name: str
     api: ApiOptions = field(default_factory=ApiOptions)
     licence: str = incidental("")
-
-    def __post_init__(self) -> None:
-        for key in ("tries", "concurrency"):
-            if getattr(self.api, key) < 1:
-                raise BadInput(f"editor.api.{key}={getattr(self.api, key)} cannot be used; give 1 or more")
 
     def missing(self, machine: Machine) -> Iterable[str]:
         return services.missing_key(self, machine)

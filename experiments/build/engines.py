@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from common.errors import BadInput
 from common.parts import Machine, Part, incidental
+from common.ranges import number
 from conf.parts import build
 
 if TYPE_CHECKING:
@@ -32,14 +33,10 @@ class TorchEngine(Part):
 
     name: str = "torch"
     device: Literal["auto", "cpu", "cuda"] = incidental("auto")
-    threads: int = 1  # of torch in each process, fixed: another number gives other last bits
+    threads: int = number(1, 1, 1024)  # of torch in each process, fixed: another number gives other last bits
 
     distributed = False
     whole_weights = True  # one process holds every weight as a whole
-
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise BadInput(f"engine.threads={self.threads} cannot be used; give 1 or more")
 
     def check(self, launcher: Any, dtype: str) -> None:
         """BadInput where launcher or dtype do not go with this engine."""
@@ -58,19 +55,18 @@ class DeepSpeedEngine(TorchEngine):
 
     name: str = "deepspeed"
     # ZeRO: 0 nothing is sharded, 1 moments and fp32 weights, 2 gradients too, 3 all weights too
-    stage: Literal[0, 1, 2, 3] = incidental(2)
+    stage: Literal[0, 1, 2, 3] = number(2, 0, 3, defines=False)
     offload_optimizer: bool = incidental(False)  # moments and fp32 weights in main memory
-    gather_mib: int = incidental(256)  # stage 3: weights that are whole at a time when rollouts get them
-    timeout_s: float = incidental(1800.0)  # a process that waits longer for another one fails instead of hanging
+    # stage 3: weights that are whole at a time when rollouts get them
+    gather_mib: int = number(256, 1, 2**20, defines=False)
+    # a process that waits longer for another one fails instead of hanging
+    timeout_s: float = number(1800.0, 0, 1e7, above=True, defines=False)
 
     distributed = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.offload_optimizer and self.stage == 0:
             raise BadInput("engine.offload_optimizer needs engine.stage 1, 2 or 3: stage 0 shards nothing")
-        if self.gather_mib < 1 or not self.timeout_s > 0:
-            raise BadInput(f"engine.gather_mib={self.gather_mib}, engine.timeout_s={self.timeout_s} must be positive")
 
     @property
     def whole_weights(self) -> bool:  # type: ignore[override]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import BadInput, ImageEditError, MissingFile
 from common.parts import Machine, Part, incidental
+from common.ranges import number, seed_number
 from conf.parts import build, part_field
 from experiments.build.device import device_of
 from experiments.build.rollouts import AutoRollouts, make_backend
@@ -41,9 +42,8 @@ class SandboxJudge(Part):
     """Measures pixels against the gold edits; no model, no key."""
 
     name: str = "sandbox"
-    max_invalid_share: float = incidental(
-        0.05
-    )  # of verdicts; above it the run fails instead of reporting a biased mean
+    # of verdicts; above it the run fails instead of reporting a biased mean
+    max_invalid_share: float = number(0.05, 0, 1, defines=False)
 
     exact = True
 
@@ -68,21 +68,16 @@ class AskingJudge(Part):
 
     name: str
     model: str = ""  # pinned, dated name where the service has one; a folder or Hub id of a local model
-    max_invalid_share: float = incidental(
-        0.02
-    )  # of verdicts; above it the run fails instead of reporting a biased mean
-    repeats: int | None = None  # passes over all questions; null: the rubric's own
-    temperature: float | None = None  # null: the rubric's own
-    top_p: float | None = None
-    max_tokens: int | None = None
-    seed: int = 0
+    # of verdicts; above it the run fails instead of reporting a biased mean
+    max_invalid_share: float = number(0.02, 0, 1, defines=False)
+    repeats: int | None = number(None, 1, 1000)  # passes over all questions; null: the rubric's own
+    temperature: float | None = number(None, 0, 100)  # null: the rubric's own
+    top_p: float | None = number(None, 0, 1, above=True)
+    max_tokens: int | None = number(None, 1, 1_000_000)
+    seed: int = seed_number()
     rubric: Any = part_field()  # the judging protocol; null: the benchmark's own
-    concurrency: int = incidental(16)  # requests under way at a time
+    concurrency: int = number(16, 1, 10_000, defines=False)  # requests under way at a time
     cache: str = incidental("")  # folder; replies are kept there. Empty: ${paths.outputs}/cache/judge
-
-    def __post_init__(self) -> None:
-        if self.concurrency < 1:
-            raise BadInput(f"judge.concurrency={self.concurrency} cannot be used; give 1 or more")
 
     def sampling(self, own: JudgeSampling) -> JudgeSampling:
         """The protocol's own, with what the configuration sets."""
@@ -112,12 +107,12 @@ class ChatJudge(AskingJudge):
     base_url: str = incidental("")
     structured: bool = True  # send the JSON schema where the service offers structured output
     extra: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
-    requests_per_minute: float = incidental(0.0)  # 0: no limit of our own
-    tokens_per_minute: float = incidental(0.0)
-    timeout_s: float = incidental(120.0)  # of one whole exchange
-    tries: int = incidental(6)  # per question, the first included
-    price_in: float = incidental(0.0)  # dollars per million tokens
-    price_out: float = incidental(0.0)
+    requests_per_minute: float = number(0.0, 0, 1e9, defines=False)  # 0: no limit of our own
+    tokens_per_minute: float = number(0.0, 0, 1e12, defines=False)
+    timeout_s: float = number(120.0, 0, 1e6, above=True, defines=False)  # of one whole exchange
+    tries: int = number(6, 1, 1000, defines=False)  # per question, the first included
+    price_in: float = number(0.0, 0, 1e6, defines=False)  # dollars per million tokens
+    price_out: float = number(0.0, 0, 1e6, defines=False)
 
     def missing(self, machine: Machine) -> Iterator[str]:
         for key in self.keys:

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.errors import BadInput
 from common.parts import Machine, Part, incidental
+from common.ranges import number
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,18 @@ class LocalLauncher(Part):
     """The process that was started trains alone."""
 
     name: str = "local"
-    processes: int = incidental(1)  # on this machine
-    nodes: int = incidental(1)  # machines that train together, with a shared folder; the others are started by hand
+    processes: int = number(1, 1, 4096, defines=False)  # on this machine
+    # machines that train together, with a shared folder; the others are started by hand
+    nodes: int = number(1, 1, 4096, defines=False)
     rendezvous: str = incidental("")  # host:port of this machine, where the others find it
-    restarts: int = incidental(0)  # starts by itself after a process was lost, from the last checkpoint
+    # starts by itself after a process was lost, from the last checkpoint
+    restarts: int = number(0, 0, 1000, defines=False)
 
     several = False
 
     def __post_init__(self) -> None:
-        if self.processes < 1 or self.restarts < 0:
-            raise BadInput(f"launcher.processes={self.processes} must be 1 or more, launcher.restarts 0 or more")
         host, _, port = self.rendezvous.rpartition(":")
-        if self.nodes < 1 or (self.nodes > 1) != bool(host and port.isdigit()):
+        if (self.nodes > 1) != bool(host and port.isdigit()):
             raise BadInput(
                 f"launcher.nodes={self.nodes}, launcher.rendezvous='{self.rendezvous}': several machines need both, the "
                 "latter as host:port of this one"
@@ -63,7 +64,7 @@ class TorchrunLauncher(LocalLauncher):
     """Several processes on this machine, one per device, started by torchrun."""
 
     name: str = "torchrun"
-    processes: int = incidental(2)
+    processes: int = number(2, 1, 4096, defines=False)
 
     several = True
 
@@ -89,7 +90,7 @@ class SlurmLauncher(TorchrunLauncher):
     """torchrun in the jobs of a cluster, one job for every run of a sweep."""
 
     name: str = "slurm"
-    processes: int = incidental(8)
+    processes: int = number(8, 1, 4096, defines=False)
 
 
 __all__ = ["LocalLauncher", "SlurmLauncher", "TorchrunLauncher", "TrainingJob"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import BadInput
 from common.parts import Part
+from common.ranges import number
 from conf.parts import build
 from experiments.build.editors import make_editor
 from experiments.build.judges import make_judge
@@ -33,14 +34,14 @@ class RewardTools:
 class RewardWeights:
     """Relative weights of the components (normalised to sum 1). Any of them can be set: reward.weights.action=0.5"""
 
-    format: float = 0.0
-    action: float = 0.0
-    subject: float = 0.0
-    goal: float = 0.0
-    linked: float = 0.0
-    soft: float = 0.0
-    exact: float = 0.0
-    outcome: float = 0.0
+    format: float = number(0.0, 0, 1e6)
+    action: float = number(0.0, 0, 1e6)
+    subject: float = number(0.0, 0, 1e6)
+    goal: float = number(0.0, 0, 1e6)
+    linked: float = number(0.0, 0, 1e6)
+    soft: float = number(0.0, 0, 1e6)
+    exact: float = number(0.0, 0, 1e6)
+    outcome: float = number(0.0, 0, 1e6)
 
 
 @dataclass

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from common.errors import BadInput
 from common.parts import Machine, Part, incidental
+from common.ranges import number
 from conf.parts import build
 from experiments.preflight.machine import has_package
 
@@ -28,11 +28,7 @@ class HFRollouts(Part):
     """Transformers' own generate, in the training process."""
 
     name: str = "hf"
-    batch_size: int = 128  # sequences generated together
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise BadInput(f"rollouts.batch_size={self.batch_size} cannot be used; give 1 or more")
+    batch_size: int = number(128, 1, 100_000)  # sequences generated together
 
     def build(self, tools: RolloutTools) -> HFBackend:
         from agents.backends.hf import HFBackend
@@ -45,14 +41,17 @@ class VLLMRollouts(HFRollouts):
     """vLLM, in the trainer's process or in one of its own."""
 
     name: str = "vllm"
-    max_tokens: int = incidental(4096)  # of a prompt and its answer together; a longer one is refused
-    cache_gib: float = incidental(0.25)  # memory for keys and values
+    # of a prompt and its answer together; a longer one is refused
+    max_tokens: int = number(4096, 1, 10_000_000, defines=False)
+    cache_gib: float = number(0.25, 0, 1e5, above=True, defines=False)  # memory for keys and values
     sleep: bool = incidental(False)  # hand the GPU's memory to the trainer between rollouts; nothing on a CPU
     process: Literal["inside", "separate"] = incidental(
         "inside"
     )  # separate: one of its own, started again when it dies
-    sync_limit_s: float = incidental(300.0)  # a weight sync in which nothing happens for so long has failed
-    call_limit_s: float = incidental(1800.0)  # process=separate: one that answers later than this counts as dead
+    # a weight sync in which nothing happens for so long has failed
+    sync_limit_s: float = number(300.0, 0, 1e7, above=True, defines=False)
+    # process=separate: one that answers later than this counts as dead
+    call_limit_s: float = number(1800.0, 0, 1e7, above=True, defines=False)
 
     def missing(self, machine: Machine) -> Iterator[str]:
         if not machine.has_package("vllm"):

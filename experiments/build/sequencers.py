@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common.errors import BadInput
 from common.parts import Part
+from common.ranges import number
 from conf.parts import build
 
 if TYPE_CHECKING:
@@ -40,13 +40,9 @@ class VLMSequencer(Part):
 
     prompt: str  # a file of agents/prompts without .txt, or a path
     name: str = "vlm"
-    max_new_tokens: int = 256
+    max_new_tokens: int = number(256, 1, 1_000_000)
 
     own_backbone = True
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise BadInput(f"sequencer.max_new_tokens={self.max_new_tokens} cannot be used; give 1 or more")
 
     def build(self, tools: SequencerTools) -> VLM:
         from agents.backends.base import Sampling

@@ -7,15 +7,15 @@ traceback), 130 interrupted. Anything else is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -25,9 +25,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
-from conf.options import keys_of
-from conf.parts import part_groups, said, to_object
+from conf.options import TARGET, class_at, keys_of, options_of
+from conf.parts import NoSuchKey, part_groups, said, to_object
 from conf.schema import BY_CLASS, ROOTS, register
+from experiments.runs.command_line import check_left_out, check_quotes, check_twice, check_yes_or_no, parse_options
 from experiments.runs.composing import CONF, by_class, compose, groups_of
 
 HYDRA_KEYS = ("hydra", "hydra/")
@@ -41,6 +42,10 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail
+    try:
+        check_quotes(sys.argv[1:], free_text)
+    except BadInput as error:
+        _die(str(error))
     argv = by_class(sys.argv[1:])
     OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(name, argv), replace=True)
     texts: list[str] = []
@@ -63,7 +68,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
 
     try:
         first = check(name, sys.argv[1:])
-        args = get_args_parser().parse_args(sys.argv[1:])
+        args = parse_options(name, sys.argv[1:])
         if args.cfg == "job" and first is not None and not args.package:
             print(OmegaConf.to_yaml(first, resolve=bool(args.resolve)), end="")
             return
@@ -109,7 +114,7 @@ def hide_texts(argv: Sequence[str], keys: Sequence[str], texts: list[str]) -> li
 def check(name: str, argv: Sequence[str]) -> DictConfig | None:
     """Refuse a bad command line before anything starts: `BadInput` naming the nearest right key or choice. Returns the
     composed configuration (of a sweep's first job)."""
-    args = get_args_parser().parse_args(list(argv))
+    args = parse_options(name, argv)
     if any(getattr(args, flag, None) for flag in ("help", "hydra_help", "info", "shell_completion")):
         return None
     overrides = []
@@ -120,6 +125,7 @@ def check(name: str, argv: Sequence[str]) -> DictConfig | None:
             overrides.append(OverridesParser.create().parse_override(word))
         except HydraException as error:
             raise BadInput(f"cannot read '{word}': {said(error)}; put quotes around special characters") from error
+    check_twice(overrides)
     place = [str(o.input_line) for o in overrides if o.key_or_group == "hydra.searchpath"]
     groups = groups_of(name, place)
     for override in overrides:
@@ -131,11 +137,29 @@ def check(name: str, argv: Sequence[str]) -> DictConfig | None:
     if swept and not args.multirun:
         raise BadInput(f"'{swept[0][0].partition('=')[0]}' has several values: add -m to run every combination")
     firsts = [values[0] for values in swept]
-    first = compose(name, plain + firsts)
+    try:
+        first = compose(name, plain + firsts)
+    except NoSuchKey as error:
+        raise BadInput(f"{error}{_elsewhere(error.key, groups)}") from error
+    for override in overrides:
+        check_yes_or_no(first, override.key_or_group, list(_values(override)))
+    typed(copy.deepcopy(first))
     for i, values in enumerate(swept):
         for value in values[1:]:
-            compose(name, plain + firsts[:i] + [value] + firsts[i + 1 :])
+            typed(compose(name, plain + firsts[:i] + [value] + firsts[i + 1 :]))
     return first
+
+
+def _elsewhere(key: str, groups: Mapping[str, Sequence[str]]) -> str:
+    """The choices of this repository whose classes have a key that the chosen one lacks, as the end of a message."""
+    group, _, rest = key.partition(".")
+    having = []
+    for option in groups.get(group, ()):
+        path = CONF / group / f"{option}.yaml"
+        target = OmegaConf.select(OmegaConf.load(path), TARGET) if path.is_file() else None
+        if target and rest in keys_of(options_of(class_at(target, group))):
+            having.append(f"{group}={option}")
+    return f"; {', '.join(having)} {'has' if len(having) == 1 else 'have'} it" if having else ""
 
 
 def check_key(name: str, override: Override, groups: dict[str, list[str]], choices: Sequence[str] = ()) -> None:
@@ -145,15 +169,17 @@ def check_key(name: str, override: Override, groups: dict[str, list[str]], choic
     if key.startswith(HYDRA_KEYS):
         return
     if key in groups:
+        check_left_out(override, group=True)
         for choice in [override.value()] if not override.is_sweep_override() else list(_choices(override)):
             if choice not in (*groups[key], BY_CLASS):
                 raise BadInput(f"there is no {key}={choice}{nearest(str(choice), groups[key], f'{key}=', True)}")
         return
     inside = "." in key and key.partition(".")[0] in part_groups(ROOTS[name])
-    if key in static_keys(name) or (inside and not override.is_delete()):
+    if inside and not override.is_delete():
         return
-    known = all_keys(name, choices)
+    known = static_keys(name) if key in static_keys(name) else all_keys(name, choices)
     if key in known:
+        check_left_out(override, group=False)
         return
     if "." not in key:  # 'lr' alone, or 'lrr': look among the last names too
         leaves = {k.rpartition(".")[2]: k for k in reversed(known)}
@@ -189,6 +215,14 @@ def _listed(override: Override) -> bool:
     """Whether it is a sweep over values that can be written down: not an interval, which a search draws from."""
     drawn = override.is_interval_sweep() or "glob(" in str(override.input_line)
     return override.is_sweep_override() and not override.is_hydra_override() and not drawn
+
+
+def _values(override: Override) -> Iterator[Any]:
+    """Every value that the key gets."""
+    if not override.is_sweep_override():
+        yield override.value()
+    elif _listed(override):
+        yield from override.sweep_iterator()
 
 
 def _choices(override: Override) -> Iterator[str]:

@@ -15,11 +15,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from PIL import Image
 
 from benchmarks.base import EditSample
 from common.errors import BadInput
+from common.ranges import SEED, Range
 from judges.form import Form, OneOf, Words
 from judges.prompt import load_prompt, version_of
 from judges.question import Encoding, JudgeSampling, Question
@@ -62,7 +64,7 @@ class PairRubric:
     sampling = JudgeSampling(temperature=0.0)
     repeats = 1
 
-    def __init__(self, seed: int = 0, both_orders: bool = True) -> None:
+    def __init__(self, seed: Annotated[int, Range(0, SEED)] = 0, both_orders: bool = True) -> None:
         self.seed = seed
         self.both_orders = both_orders
         self._prompt = load_prompt("pairwise_compare", ("request",))

@@ -124,10 +124,10 @@ def test_a_judge_without_its_model_says_how_to_get_it(tmp_path):
     [
         (["judge.kind=other"], "judge.kind"),
         (["judge.model=''"], "judge.model"),
-        (["judge.repeats=0"], "at least 1 pass"),
+        (["judge.repeats=0"], "judge.repeats=0"),
         (["judge.concurrency=0"], "concurrency"),
         (["judge.extra.messages=[]"], "messages"),
-        (["judge.price_in=-1"], "prices"),
+        (["judge.price_in=-1"], "price_in"),
     ],
 )
 def test_settings_that_cannot_work_are_said(overrides, words, tmp_path):

@@ -55,7 +55,7 @@ def test_a_backend_is_made_from_the_configuration(tiny_vlm_path: Path) -> None:
     with pytest.raises(BadInput, match="must be"):
         make_backend(VLLMRollouts(cache_gib=0.0), vlm)
     with pytest.raises(BadInput, match=r"rollouts\.batch_size"):
-        VLLMRollouts(batch_size=0)
+        cli.typed(cli.compose("run", ["rollouts=vllm", "rollouts.batch_size=0"]))
 
 
 def test_a_run_is_defined_by_what_auto_chose_and_not_by_where_the_engine_runs() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents.editing import call_seed
-from common.errors import BadInput, RunFailed
+from common.errors import RunFailed
 from common.progress import bar
 from conf.schema import RunConfig
 from editors.flow_editor import FlowEditor
@@ -27,7 +27,6 @@ from experiments.evaluation.makers import watched
 from experiments.evaluation.pending import check_invalid
 from experiments.evaluation.rows import RowFile, read_rows
 from experiments.evaluation.shares import Share
-from experiments.runs.checks import check_calls
 from experiments.runs.cli import compose, typed
 from experiments.runs.results import Evaluation
 from experiments.runs.run import Run
@@ -216,13 +215,6 @@ def test_too_many_invalid_verdicts_stop_a_run_each_time_until_they_are_mended(
         assert work.judge(WHOLE)
         with pytest.raises(RunFailed, match="arm editor: 5 of 5 verdicts are invalid.*refused.*do this"):
             check_invalid(work, "do this")
-
-
-def test_a_negative_number_of_calls_is_refused() -> None:
-    check_calls(None)
-    check_calls(0)
-    with pytest.raises(BadInput, match="editor_calls=-1"):
-        check_calls(-1)
 
 
 def test_the_editor_reports_how_far_it_is_where_it_can(diffusion: RunConfig) -> None:

@@ -1,0 +1,105 @@
+"""Settings that are allowed one by one and together exceed this machine: refused with the figure, before torch is loaded.
+
+Lower bounds, so that what is refused cannot work: memory from shapes alone, time as if every model were as fast as the tiny ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import BadInput
+from conf.schema import RunConfig
+from experiments.preflight.machine import GIB, memory_bytes
+
+DAY = 86400.0
+MOST_DAYS = 60.0  # a run that takes longer is a mistake
+# one core of a 2020 server, tiny models; nothing published is faster
+S_PER_COMPLETION = 1e-3
+S_PER_EDITOR_STEP = 5e-3  # of one picture on a grid of 64 x 64
+ADAPTER_BYTES = 16  # of one weight: itself, its gradient and two moments in float32
+LOGIT_BYTES = 8  # of one word of one token: the number and its gradient in float32
+
+
+def check_limits(config: RunConfig) -> None:
+    """Raises BadInput with what the settings would take at least, and what there is."""
+    have = memory_bytes()
+    for what, keys, needed in memory(config):
+        if needed > have:
+            raise BadInput(
+                f"{keys}: {what} would take at least {needed / GIB:,.0f} GiB, this machine has {have / GIB:,.0f} GiB"
+            )
+    days, keys = time_s(config)
+    if days > MOST_DAYS * DAY:
+        raise BadInput(
+            f"{keys}: this would take at least {days / DAY:,.0f} days, even with models as fast as the tiny ones; "
+            f"at most {MOST_DAYS:.0f} are allowed"
+        )
+
+
+def memory(config: RunConfig) -> list[tuple[str, str, float]]:
+    """What is held, the keys that decide it, and its bytes in main memory."""
+    scale, algo = config.scale, config.algo
+    side, n = scale.image_size, scale.test_samples
+    found = [("the held-out pictures", f"scale.test_samples={n}, scale.image_size={side}", 3.0 * side * side * n)]
+    rank = getattr(getattr(algo, "lora", None), "rank", 0)
+    shapes = model_shapes(getattr(config.decomposer, "checkpoint", ""))
+    if rank and shapes:
+        found.append(
+            (f"adapters of rank {rank}", f"algo.lora.rank={rank}", ADAPTER_BYTES * rank * adapter_sides(shapes))
+        )
+    if shapes and not scale.needs.gpus and hasattr(algo, "micro_batch_size"):
+        together = min(algo.micro_batch_size, algo.prompts_per_step * algo.group_size)
+        words = shapes["text_config"].get("vocab_size", 0)
+        tokens = config.decomposer.max_new_tokens
+        keys = f"algo.micro_batch_size={algo.micro_batch_size}, decomposer.max_new_tokens={tokens}"
+        found.append(
+            ("the logits of one forward", keys, LOGIT_BYTES * words * tokens * together / 4)
+        )  # answers end early
+    return found
+
+
+def time_s(config: RunConfig) -> tuple[float, str]:
+    """Seconds at least, and the keys of the longer part."""
+    scale, algo, editor = config.scale, config.algo, config.editor
+    completions = getattr(algo, "steps", 0) * getattr(algo, "prompts_per_step", 0) * getattr(algo, "group_size", 0)
+    calls = 3 + (scale.editor_calls or 0)
+    edits = 0 if config.benchmark.text_only else scale.test_samples * calls * getattr(editor, "steps", 0)
+    area = getattr(editor, "area", 4096) / 4096
+    training = S_PER_COMPLETION * completions
+    evaluating = S_PER_EDITOR_STEP * edits * area + S_PER_COMPLETION * 2 * scale.test_samples
+    keys = f"algo.steps={getattr(algo, 'steps', '')}, algo.prompts_per_step={getattr(algo, 'prompts_per_step', '')}, "
+    keys += f"algo.group_size={getattr(algo, 'group_size', '')}"
+    if evaluating > training:
+        keys = f"scale.test_samples={scale.test_samples}, editor.steps={getattr(editor, 'steps', '')}, "
+        keys += f"editor.area={getattr(editor, 'area', '')}"
+    return training + evaluating, keys
+
+
+def model_shapes(checkpoint: str) -> Mapping[str, Any]:
+    """The config.json of a Qwen2.5-VL; nothing where it is not there or is another model, which other checks name."""
+    path = Path(checkpoint) / "config.json"
+    if not checkpoint or not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return {}
+    both = isinstance(config, dict) and {"text_config", "vision_config"} <= set(config)
+    return config if both else {}
+
+
+def adapter_sides(config: Mapping[str, Any]) -> float:
+    """Sum of the widths, in and out, of every matrix of every block: an adapter of rank r has r times as many weights."""
+    t, v = config["text_config"], config["vision_config"]
+    width, inner, heads = t["hidden_size"], t["intermediate_size"], t["num_attention_heads"]
+    keys = t["num_key_value_heads"] * (t.get("head_dim") or width // heads)
+    language = 2 * (width + width) + 2 * (width + keys) + 3 * (width + inner)
+    side, hidden = v["hidden_size"], v["intermediate_size"]
+    vision = (side + 3 * side) + (side + side) + 3 * (side + hidden)
+    return t["num_hidden_layers"] * language + v["depth"] * vision
+
+
+__all__ = ["check_limits"]
