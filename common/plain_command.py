@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from common.errors import BadInput, ImageEditError
+from common.version import version_line
 
 T = TypeVar("T")
 
@@ -23,6 +24,12 @@ def plain_command(
     if (not argv and names_needed) or {"-h", "--help"} & set(argv):
         print((about or "").strip())
         sys.exit(0 if argv else 2)
+    if "--version" in argv:
+        print(version_line())
+        sys.exit(0)
+    if unknown := [word for word in argv if word.startswith("--") and "=" not in word]:
+        print(f"error: there is no option {unknown[0]}; options are --help and --version", file=sys.stderr)
+        sys.exit(2)
     try:
         main(argv)
     except ImageEditError as error:

@@ -30,6 +30,7 @@ from conf.parts import NoSuchKey, part_groups, said, to_object
 from conf.schema import BY_CLASS, ROOTS, register
 from experiments.runs.command_line import check_left_out, check_quotes, check_twice, check_yes_or_no, parse_options
 from experiments.runs.composing import CONF, by_class, compose, groups_of
+from experiments.runs.help import help_text
 
 HYDRA_KEYS = ("hydra", "hydra/")
 
@@ -69,6 +70,8 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     try:
         first = check(name, sys.argv[1:])
         args = parse_options(name, sys.argv[1:])
+        if args.help:
+            return print(help_of(name, args.overrides))
         if args.cfg == "job" and first is not None and not args.package:
             print(OmegaConf.to_yaml(first, resolve=bool(args.resolve)), end="")
             return
@@ -80,6 +83,14 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         sys.exit(130)
     if failures:
         _die(f"{len(failures)} job(s) of the sweep failed:\n  " + "\n  ".join(failures))
+
+
+def help_of(name: str, overrides: Sequence[str]) -> str:
+    """What --help prints, with the keys of the choices that are given beside it. Raises BadInput for wrong ones."""
+    choices = [word for word in overrides if "=" in word and "," not in word]
+    template = OmegaConf.load(CONF / "hydra" / "help" / f"{name}.yaml")
+    assert isinstance(template, DictConfig)
+    return help_text(name, compose(name, choices, whole=False), groups_of(name), template)
 
 
 def typed(cfg: DictConfig, sweep: str | None = None) -> Any:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from common.errors import BadInput
+from common.version import version_line
 
 OPTIONS = "--help, --version, --cfg job, -m"  # those a user needs; Hydra has a few more
 
@@ -27,6 +28,9 @@ def parse_options(name: str, argv: Sequence[str]) -> argparse.Namespace:
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
+    for action in parser._actions:
+        if isinstance(action, argparse._VersionAction):
+            action.version = version_line()
     return parser.parse_args(list(argv))
 
 
