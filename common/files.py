@@ -92,4 +92,17 @@ def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
         handle.close()
 
 
-__all__ = ["LOCK", "locked", "move_contents_aside", "read_json", "write_bytes", "write_json", "write_text"]
+@contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` while in the block, after waiting for any other process that does. Raises SaveFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    except OSError as e:
+        raise SaveFailed(f"could not write to {path.parent}: {e.strerror or e}") from e
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+__all__ = ["LOCK", "locked", "move_contents_aside", "read_json", "waiting", "write_bytes", "write_json", "write_text"]

@@ -1,4 +1,5 @@
-"""Every number of a composed configuration lies in the range that its field declares (common/ranges.py).
+"""Every number of a composed configuration lies in the range that its field declares (common/ranges.py), and every name can
+become a folder (common/filenames.py): the `name` of every part, and fields that are declared as names.
 
 The fields of this project all declare one. A number of a user's own class may declare it too, as
 `limit: Annotated[int, Range(1, 200)] = 50` where it is no dataclass; without one it must only be a number that is no NaN.
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from common.errors import BadInput
+from common.filenames import LONGEST, NAME, check_name
 from common.ranges import RANGE, Range, check_number
 from conf.options import dataclass_in, hints_of
 
@@ -31,7 +33,9 @@ def check_ranges(node: DictConfig, options: type, prefix: str = "") -> None:
                 check_ranges(value, inner, f"{key}.")
             continue
         plain = OmegaConf.to_container(value) if OmegaConf.is_list(value) else value
-        if isinstance(allowed := f.metadata.get(RANGE), Range):
+        if longest := f.metadata.get(NAME, LONGEST if f.name == "name" else 0):
+            check_name(plain, key, longest)
+        elif isinstance(allowed := f.metadata.get(RANGE), Range):
             check_number(plain, allowed, key)
         elif isinstance(plain, float) and math.isnan(plain):
             raise BadInput(f"{key}={plain} is no number")

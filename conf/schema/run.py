@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from common.filenames import name_field
 from common.parts import incidental
 from common.ranges import seed_number
 from conf.parts import part_field
@@ -26,7 +27,7 @@ MAIN_JOB = (
 class RunConfig:
     """`python -m experiments.run`"""
 
-    name: str = incidental("main")  # first part of the output folder's name
+    name: str = name_field("main", defines=False)  # first part of the output folder's name
     seed: int = seed_number()
     force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
     verbose: bool = incidental(False)
@@ -49,7 +50,7 @@ class RunConfig:
     benchmark: Any = part_field()
     tracker: Any = part_field(defines=False)
     paths: PathsConfig = incidental(PathsConfig)
-    sweep: str = incidental("")  # id of the sweep that the run is part of; set by itself
+    sweep: str = name_field("", defines=False)  # id of the sweep that the run is part of; set by itself
 
 
 __all__ = ["MAIN_JOB", "RunConfig"]

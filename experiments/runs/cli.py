@@ -81,6 +81,10 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     except KeyboardInterrupt as stop:
         print(f"\n{stop or 'stopped; the same command goes on from here'}", file=sys.stderr)
         sys.exit(130)
+    if args.multirun and first is not None and "sweep" in first:
+        from experiments.runs.sweeps import print_sweep  # its libraries are a job's
+
+        print_sweep(first.paths.outputs, first.sweep or sweep_id(name, argv))
     if failures:
         _die(f"{len(failures)} job(s) of the sweep failed:\n  " + "\n  ".join(failures))
 

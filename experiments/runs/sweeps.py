@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import BadInput
-from common.files import move_contents_aside, write_text
+from common.files import move_contents_aside, waiting, write_text
 from common.progress import console
 from conf.schema import RunConfig
-from experiments.runs.run import Run
+
+if TYPE_CHECKING:
+    from experiments.runs.run import Run
+
+LISTING = "runs.txt"  # of a sweep's folder: the folders of its finished runs, absolute
 
 
 def objective(run: Run, values: Mapping[str, Any]) -> float | None:
@@ -41,10 +46,27 @@ def note_sweep(config: RunConfig, folder: Path) -> None:
     """List the run in its sweep's folder, so that `python -m experiments.report <that folder>` finds it."""
     if not config.sweep:
         return
-    listing = Path(config.paths.outputs) / "sweeps" / config.sweep / "runs.txt"
-    existing = listing.read_text().splitlines() if listing.is_file() else []
-    if str(folder) not in existing:
-        write_text(listing, "\n".join([*existing, str(folder)]) + "\n")
+    listing = sweep_folder(config.paths.outputs, config.sweep) / LISTING
+    with waiting(listing.with_name(".runs.lock")):  # jobs of a sweep end at the same time
+        existing = listing.read_text().splitlines() if listing.is_file() else []
+        if str(folder.resolve()) not in existing:
+            write_text(listing, "\n".join([*existing, str(folder.resolve())]) + "\n")
 
 
-__all__ = ["clear", "note_sweep", "objective"]
+def sweep_folder(outputs: str | Path, sweep: str) -> Path:
+    return Path(outputs) / "sweeps" / sweep
+
+
+def print_sweep(outputs: str | Path, sweep: str) -> None:
+    """Where a sweep that has ended lies, and how to see it."""
+    folder = sweep_folder(outputs, sweep)
+    listing = folder / LISTING
+    runs = len(listing.read_text().splitlines()) if listing.is_file() else 0
+    console.print(f"sweep: [bold]{folder}[/], {runs} finished run{'' if runs == 1 else 's'}", soft_wrap=True)
+    if runs:
+        console.print(
+            f"their tables and plots: python -m experiments.report {shlex.quote(str(folder))}", soft_wrap=True
+        )
+
+
+__all__ = ["LISTING", "clear", "note_sweep", "objective", "print_sweep", "sweep_folder"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from common.errors import MissingFile
+from common.filenames import name_field
 from common.parts import Machine, Part
 from conf.parts import build
 
@@ -57,10 +58,10 @@ class WandBTracker(Part):
     """One W&B run per job: its id is the run's hash, so that a resumed job goes on in the same run; a sweep is a group."""
 
     name: str = "wandb"
-    project: str = "imageedit-r1"
-    entity: str | None = None
+    project: str = name_field("imageedit-r1", longest=128)
+    entity: str | None = name_field(None, longest=128)
     mode: Literal["auto", "online", "offline"] = "auto"  # auto: online with a key, else offline
-    group: str | None = None  # null: the sweep's id
+    group: str | None = name_field(None, longest=128)  # null: the sweep's id
 
     def missing(self, machine: Machine) -> Iterator[str]:
         if self.mode == "online" and not machine.has_key(KEY):
