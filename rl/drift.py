@@ -29,7 +29,7 @@ def drift_sums(rollouts: Sequence[TextRollout], reference: Evaluate[TextBatch]) 
     """Token sums of k1, k2, k3 of KL(policy || start), nats, and their number of tokens.
 
     The policy's side is what the rollout engine reported for the tokens it drew: exact for the policy that was sampled
-    from, and no forward of its own is spent on it.
+    from, and no forward of its own is spent on it. Tokens whose log-probability it did not report (NaN) are left out.
     """
     if not rollouts:
         return {}
@@ -37,6 +37,8 @@ def drift_sums(rollouts: Sequence[TextRollout], reference: Evaluate[TextBatch]) 
         start = reference(TextBatch([r.prompt for r in rollouts], [r.token_ids for r in rollouts]))
     start_N = start.logp_BT[start.mask_BT].double().cpu()
     policy_N = torch.tensor([x for r in rollouts for x in r.completion.logprobs], dtype=torch.float64)
+    known_N = policy_N.isfinite()
+    start_N, policy_N = start_N[known_N], policy_N[known_N]
     sums = {f"kl/{k}": float(kl_estimate(policy_N, start_N, k).sum()) for k in KL_ESTIMATORS}
     return sums | {"tokens": float(len(policy_N))}
 

@@ -27,7 +27,7 @@ from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, 
 from rl.microbatch import micro_batches
 from rl.policies.text import TextBatch
 from rl.rollouts import Collector, counter_seed
-from rl.text_rollouts import TextSampler, describe
+from rl.text_rollouts import TextSampler, describe, logprob_metrics, logprob_sums
 from rl.update import MicroBatch, update
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,11 @@ logger = logging.getLogger(__name__)
 
 class GRPO:
     """`Algorithm`. The engine must hold the start weights: the KL of every step is measured from them (`kl/k1..k3` on
-    `kl_log_sequences` completions; `kl/mean` over all where it is trained on)."""
+    `kl_log_sequences` completions; `kl/mean` over all where it is trained on).
+
+    Rewards, lengths and `entropy/mean` are logged over all answers. Metrics that begin with "trained/" (ratio, clipping,
+    mismatch, exact entropy) cover the answers that have a gradient: without a KL term, those whose rewards differ within their
+    group. The others need no pass through the model and get none."""
 
     def __init__(self, config: GRPOConfig, engine: Engine[TextBatch], sampler: TextSampler) -> None:
         if engine.world_size > config.prompts_per_step:
@@ -73,9 +77,12 @@ class GRPO:
             with clock("logprob"):
                 drift = drift_sums(drift_sample(batch.drawn, count, k), self.reference)
         trained = sum(self.has_gradient(item) for item in items)
-        gathered = engine.all_gather((rows, [not g.differs for g in batch.drawn], trained, drift))
+        gathered = engine.all_gather(
+            (rows, [not g.differs for g in batch.drawn], trained, drift, logprob_sums(batch.drawn))
+        )
         rows = sorted((row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"]))
         metrics = describe(rows, [s for part in gathered for s in part[1]])
+        metrics |= logprob_metrics([part[4] for part in gathered])
         metrics |= drift_metrics([part[3] for part in gathered], config.kl_estimator)
         metrics |= {"update/sequences": sum(part[2] for part in gathered), "rollout/steps_old": batch.lag}
         metrics |= self._update(items, clock) if metrics["update/sequences"] else {"update/skipped": 1.0}
@@ -107,7 +114,8 @@ class GRPO:
             passes=config.updates_per_batch,
             clock=clock,
         )  # fmt: skip
-        metrics = merge_metrics([o for part in engine.all_gather(outputs) for o in part])
+        merged = merge_metrics([o for part in engine.all_gather(outputs) for o in part])
+        metrics = {k if k.startswith("kl/") else f"trained/{k}": v for k, v in merged.items()}
         metrics |= {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
         if (report := self.rollouts.trained(engine.named_parameters, clock)) is not None:
             metrics["sync/parameters"] = report.names

@@ -38,6 +38,7 @@ class LossInputs:
     advantage_BT: per action, so that credit may differ by token, turn or denoising step; [B, 1] gives one to each sequence.
     weight_BT: factor of each action's loss, such as 0 for what a filter drops (the normaliser is the caller's); None: 1.
     kl_BT: KL to the reference in closed form (Gaussian steps), in place of the estimate from `ref`.
+    A rollout log-probability that is no finite number says nothing about its action, whose importance ratio is then 1.
     """
 
     logp_BT: Tensor
@@ -111,7 +112,8 @@ def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
     tokens |= {"ratio": ratio, "kl_old": kl_estimate(logp.detach(), old, "k3")}
     maxima = {"ratio": ratio}
     if inputs.rollout_logp_BT is not None:
-        mismatch = torch.where(mask, old - inputs.rollout_logp_BT, 0.0)
+        known = mask & inputs.rollout_logp_BT.isfinite()
+        mismatch = torch.where(known, old - inputs.rollout_logp_BT, 0.0)
         raw = importance(mismatch, config.tis_level)
         tokens["tis_ratio"] = maxima["tis_ratio"] = raw  # before the cap
         if config.tis_cap is not None:

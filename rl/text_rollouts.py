@@ -131,6 +131,23 @@ def describe(rows: Sequence[Mapping[str, Any]], no_spread: Sequence[bool]) -> di
     }
 
 
+def logprob_sums(groups: Sequence[TextGroup]) -> dict[str, float]:
+    """Sums over all answers that were drawn, of the log-probabilities that the rollout engine reported for their tokens."""
+    values = [x for g in groups for (r,) in g.rollouts for x in r.completion.logprobs]
+    known = [x for x in values if math.isfinite(x)]
+    return {"nats": -math.fsum(known), "known": float(len(known)), "unknown": float(len(values) - len(known))}
+
+
+def logprob_metrics(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """From the ranks' sums: `entropy/mean` in nats per token, and how many tokens came without a log-probability.
+
+    The mean of -log p over tokens that were drawn from p itself is an unbiased estimate of its entropy, here over all answers
+    and for free; the exact entropy is known only where the update passes through the model (`trained/entropy/mean`).
+    """
+    nats, known, unknown = (sum(p[k] for p in parts) for k in ("nats", "known", "unknown"))
+    return ({"entropy/mean": nats / known} if known else {}) | {"rollout/logp_missing": unknown}
+
+
 def _mean_std(name: str, values: Sequence[float | None]) -> dict[str, float]:
     present = torch.tensor([v for v in values if v is not None], dtype=torch.float64)
     if not len(present):
@@ -152,5 +169,7 @@ __all__ = [
     "TextSampler",
     "ToRequest",
     "describe",
+    "logprob_metrics",
+    "logprob_sums",
     "text_rows",
 ]

@@ -66,9 +66,11 @@ class VLM:
     @cached_property
     def banned_ids(self) -> tuple[int, ...]:
         """Control tokens (all but the end) and unused rows of the vocabulary, never to be sampled: a completion with an image
-        token in it breaks the next forward."""
+        token in it breaks the next forward. A token is a control token by its own mark in the vocabulary, whether or not the
+        tokenizer's configuration gives it a role too."""
         vocab = self.model.config.text_config.vocab_size
-        control = set(self.tokenizer.all_special_ids) | set(range(len(self.tokenizer), vocab))
+        marked = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        control = marked | set(self.tokenizer.all_special_ids) | set(range(len(self.tokenizer), vocab))
         return tuple(sorted(control - {self.eos_id}))
 
     def encode(self, requests: Sequence[ModelRequest]) -> list[EncodedPrompt]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,10 +12,11 @@ from PIL import Image
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from agents.backends.base import ModelRequest
-from agents.backends.tiny import TinyShape, build_tiny_vlm
+from agents.backends.tiny import CONTROL, TinyShape, build_tiny_vlm
 from agents.backends.vlm import collate, load_vlm, save_vlm
 from common.errors import BadData, MissingFile
 
+TINY = Path(__file__).parents[2] / "assets" / "tiny" / "decomposer"
 TEXTS = [
     "recolor the red star to blue",
     "<think> 1 edit</think><action> recolor</action>",
@@ -77,6 +80,12 @@ def test_padding_side_does_not_change_the_last_hidden_state(vlm):
 def test_control_tokens_are_banned_but_not_the_end(vlm):
     assert vlm.image_token_id in vlm.banned_ids and vlm.pad_id in vlm.banned_ids
     assert vlm.eos_id not in vlm.banned_ids
+    for tokenizer in (
+        vlm.tokenizer,
+        AutoTokenizer.from_pretrained(TINY),
+    ):  # made by the recipe, and kept in the repository
+        banned = {tokenizer.decode([i]) for i in replace(vlm, tokenizer=tokenizer).banned_ids if i < len(tokenizer)}
+        assert banned == set(CONTROL) - {"<|im_end|>"}
 
 
 def test_saved_and_loaded_by_us_and_by_plain_transformers(vlm, tmp_path):

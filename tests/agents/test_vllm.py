@@ -266,9 +266,9 @@ def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path:
         rows[name] = read_jsonl(tmp_path / name / "metrics.jsonl")
     assert rows["vllm"][0].keys() == rows["hf"][0].keys()
     for row in rows["vllm"]:
-        assert 0 < row["mismatch/max"] < 1e-3 and row["tis_capped/mean"] == 0
-        assert row["tis_ratio/mean"] == pytest.approx(1, abs=1e-3) and row["sync/parameters"] == 56
-        assert abs(row["ratio/max"] - 1) < 1e-6  # old log-probs are the trainer's own
+        assert 0 < row["trained/mismatch/max"] < 1e-3 and row["trained/tis_capped/mean"] == 0
+        assert row["trained/tis_ratio/mean"] == pytest.approx(1, abs=1e-3) and row["sync/parameters"] == 56
+        assert abs(row["trained/ratio/max"] - 1) < 1e-6  # old log-probs are the trainer's own
 
 
 @pytest.mark.slow

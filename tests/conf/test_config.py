@@ -148,3 +148,12 @@ def test_the_papers_experiment_is_the_papers_scale_on_eight_ranks_and_each_choic
     assert (whole.engine.stage, whole.rollouts.cache_gib) == (3, 16)  # the scale's own settings hold too
     other = cli.typed(cli.compose("run", ["experiment=paper", "rollouts=hf", "engine.stage=2"]))
     assert (other.rollouts.name, other.engine.stage, other.decomposer.name) == ("hf", 2, "qwen2_5_vl_7b")
+
+
+@pytest.mark.parametrize("aggregation", ["token", "sequence", "constant"])
+def test_the_aggregation_of_the_loss_is_chosen_on_the_command_line(aggregation):
+    for words in (["algo=grpo"], ["algo=dapo", "scale=paper"]):
+        chosen = cli.typed(cli.compose("run", [*words, f"algo.aggregation={aggregation}"])).algo
+        assert chosen.aggregation == aggregation
+    with pytest.raises(BadInput, match="token, sequence, constant"):
+        cli.typed(cli.compose("run", ["algo.aggregation=mean"]))

@@ -347,3 +347,18 @@ def test_tiles_are_refused_where_a_reward_looks():
 
 def _one(value: float) -> Tensor:
     return torch.tensor([[[value]]])
+
+
+@pytest.mark.parametrize(("kind", "steps", "spread"), [("sde", 200, 1.0), ("cps", 10, 0.72), ("cps", 200, 0.78)])
+def test_the_spread_of_what_is_sampled_from_a_gaussian(kind, steps, spread):
+    """With the exact velocity of x0 ~ N(0, 1): what the docstring of `sde_step` says of cps."""
+    torch.manual_seed(0)
+    x, sigmas = torch.randn(20_000, 1, 1), torch.linspace(1, 0, steps + 1)
+    for t, after in zip(sigmas[:-1], sigmas[1:], strict=True):
+        variance = (1 - t) ** 2 + t**2
+        velocity = (t - (1 - t)) / variance * x  # E[eps - x0 | x]
+        if after == 0:
+            x = ode_step(x, velocity, t, after)
+        else:
+            x = sde_step(x, velocity, t, after, 0.8, noise=torch.randn_like(x), kind=kind).latents
+    assert float(x.std()) == pytest.approx(spread, abs=0.02)

@@ -45,8 +45,10 @@ def whole(tiny_vlm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 def test_weights_are_as_old_as_the_bound_and_no_older(whole: dict[int, list], lag: int) -> None:
     rows = whole[lag][1]
     assert [r["rollout/steps_old"] for r in rows] == [min(step, lag) for step in range(CONFIG.steps)]
-    assert rows[0]["mismatch/max"] < 1e-4 < rows[-1]["mismatch/max"]  # the first batch is of the weights it trains
-    assert rows[-1]["tis_ratio/max"] > 1.001
+    assert (
+        rows[0]["trained/mismatch/max"] < 1e-4 < rows[-1]["trained/mismatch/max"]
+    )  # the first batch is of the weights it trains
+    assert rows[-1]["trained/tis_ratio/max"] > 1.001
 
 
 @pytest.mark.parametrize("lag", [1, 2])

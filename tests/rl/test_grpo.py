@@ -13,7 +13,7 @@ from common.errors import BadInput, RunFailed
 from common.jsonl import read_jsonl
 from rl.config import GRPOConfig
 from rl.engine.torch import TorchEngine
-from rl.policies.text import TextPolicy
+from rl.policies.text import TextBatch, TextPolicy
 from tests.rl import runs
 from tests.rl.runs import CONFIG, VARIANTS, Scored, letters, run, sample, settings_of
 from tests.tiny_models import build_tiny_vlm
@@ -57,12 +57,12 @@ def test_first_update_is_on_policy_and_engines_agree(tiny_vlm_path: Path, tmp_pa
     config = replace(CONFIG, steps=2, temperature=0.7)
     _, _, rows = train(tiny_vlm_path, tmp_path, config)
     for row in rows:
-        assert row["ratio/mean"] == row["ratio/max"] == 1.0
-        assert row["clip_low/mean"] == row["clip_high/mean"] == 0
-        assert row["mismatch/max"] < 1e-4 and row["tis_ratio/mean"] == pytest.approx(1, abs=1e-4)
+        assert row["trained/ratio/mean"] == row["trained/ratio/max"] == 1.0
+        assert row["trained/clip_low/mean"] == row["trained/clip_high/mean"] == 0
+        assert row["trained/mismatch/max"] < 1e-4 and row["trained/tis_ratio/mean"] == pytest.approx(1, abs=1e-4)
     assert rows[0]["kl/mean"] == pytest.approx(0, abs=1e-9) and rows[1]["kl/mean"] > 0
     twice = train(tiny_vlm_path, tmp_path / "2", replace(config, updates_per_batch=2))[2]
-    assert twice[0]["ratio/max"] > 1.0
+    assert twice[0]["trained/ratio/max"] > 1.0
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -83,7 +83,8 @@ def test_every_promised_number_is_logged(tiny_vlm_path: Path, tmp_path: Path) ->
     )
     assert steps == [(1, 3), (2, 3), (3, 3)] and seen == rows and state.metrics == rows[-1] and state.step == 3
     wanted = """step reward/mean reward/std reward/letters/mean reward/letters/std groups/no_spread kl/mean entropy/mean
-        clip_low/mean clip_high/mean mismatch/mean mismatch/max ratio/mean ratio/max tokens/mean tokens/max tokens/truncated
+        trained/clip_low/mean trained/clip_high/mean trained/mismatch/mean trained/mismatch/max trained/ratio/mean
+        trained/ratio/max trained/entropy/mean rollout/logp_missing tokens/mean tokens/max tokens/truncated
         reward/missing grad_norm lr tokens_per_s time/rollout time/reward time/logprob time/train time/sync time/checkpoint"""
     for row in rows:
         assert not set(wanted.split()) - set(row)
@@ -97,6 +98,76 @@ def test_every_promised_number_is_logged(tiny_vlm_path: Path, tmp_path: Path) ->
     assert first["components"]["letters"] == first["reward"]
     means = [sum(s["reward"] for s in samples if s["step"] == k) / 12 for k in (1, 2, 3)]
     assert means == pytest.approx([r["reward/mean"] for r in rows])
+
+
+class Forgetful:
+    """A rollout engine that reports no number for the first token of every answer."""
+
+    def __init__(self, backend: HFBackend) -> None:
+        self.backend = backend
+
+    def generate(self, requests, n, sampling):
+        rows = self.backend.generate(requests, n, sampling)
+        return [[replace(c, logprobs=(math.nan, *c.logprobs[1:])) for c in row] for row in rows]
+
+    def sync(self, parameters):
+        return self.backend.sync(parameters)
+
+
+def test_the_entropy_is_that_of_all_answers(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    """Only the group at place 0 has rewards that differ: the others are not trained on, but answer too."""
+
+    def one_group(samples, texts, seeds):
+        scored = letters(samples, texts, seeds)
+        return [s if x.id.endswith("-0") else Scored(0.5) for s, x in zip(scored, samples, strict=True)]
+
+    backends = []
+
+    def remember(backend: HFBackend) -> HFBackend:
+        backends.append(Recording(backend))
+        return backends[0]
+
+    config = replace(CONFIG, steps=1, kl_coef=0.0)
+    run(tiny_vlm_path, tmp_path, config, one_group, wrap=remember)
+    (row,) = read_jsonl(tmp_path / "metrics.jsonl")
+    vlm = load_vlm(tiny_vlm_path)
+    requests, answers = backends[0].seen[0]
+    prompts = [p for p, row_ in zip(vlm.encode(requests), answers, strict=True) for _ in row_]
+    with torch.no_grad():
+        now = TextPolicy(vlm).forward(TextBatch(prompts, [c.token_ids for row_ in answers for c in row_]))
+    entropy = float(now.entropy_BT[now.mask_BT].mean())
+    nats = [-x for row_ in answers for c in row_ for x in c.logprobs]
+    error = 4 * float(torch.tensor(nats).std()) / len(nats) ** 0.5
+    assert row["update/sequences"] == 4 and row["entropy/mean"] == pytest.approx(sum(nats) / len(nats))
+    assert row["entropy/mean"] == pytest.approx(entropy, abs=error)
+    assert row["trained/entropy/mean"] == pytest.approx(float(now.entropy_BT[:4][now.mask_BT[:4]].mean()), abs=1e-4)
+
+
+class Recording:
+    """The backend, and what it was asked and answered."""
+
+    def __init__(self, backend: HFBackend) -> None:
+        self.backend, self.seen = backend, []
+
+    def generate(self, requests, n, sampling):
+        self.seen.append((requests, self.backend.generate(requests, n, sampling)))
+        return self.seen[-1][1]
+
+    def sync(self, parameters):
+        return self.backend.sync(parameters)
+
+
+def test_a_token_without_log_probability_is_counted_and_harms_nothing(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=2)
+    rows = {}
+    for name, wrap in (("whole", lambda b: b), ("forgetful", Forgetful)):
+        run(tiny_vlm_path, tmp_path / name, config, wrap=wrap)
+        rows[name] = read_jsonl(tmp_path / name / "metrics.jsonl")
+    assert [r["rollout/logp_missing"] for r in rows["whole"]] == [0, 0]
+    assert [r["rollout/logp_missing"] for r in rows["forgetful"]] == [12, 12]
+    for ours, theirs in zip(rows["forgetful"], rows["whole"], strict=True):
+        assert all(math.isfinite(v) for v in ours.values())
+        assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-3)  # the ratio is 1 on policy anyway
 
 
 @pytest.mark.parametrize("frozen_vision", [True, False])

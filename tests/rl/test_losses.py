@@ -131,6 +131,21 @@ def test_importance_is_capped_only_above() -> None:
     assert out.maxima["tis_ratio"] == pytest.approx(3.0) and out.sums["tis_ratio"] == pytest.approx(3 + 0.5 + 1)
 
 
+@pytest.mark.parametrize("level", ["token", "sequence"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_unknown_rollout_log_probability_has_the_ratio_1(level: str, bad: float) -> None:
+    def gradient(rollout: list[float]) -> tuple[torch.Tensor, dict[str, float]]:
+        logp = torch.zeros(1, 3, requires_grad=True)
+        mask = torch.ones(1, 3, dtype=torch.bool)
+        inputs = LossInputs(logp, torch.zeros(1, 3), torch.ones(1, 1), mask, 3.0, torch.tensor([rollout]))
+        out = policy_loss(inputs, LossConfig(tis_level=level))
+        out.loss.backward()
+        return logp.grad, out.sums | out.maxima
+
+    (grad, numbers), (wanted, same) = gradient([-LOG(1.5), bad, 0.0]), gradient([-LOG(1.5), 0.0, 0.0])
+    assert torch.equal(grad, wanted) and numbers == same and all(map(math.isfinite, numbers.values()))
+
+
 def test_importance_of_whole_answers_is_the_product_over_tokens() -> None:
     logp = torch.zeros(2, 3, requires_grad=True)
     rollout = -torch.tensor([[LOG(3.0), LOG(0.5), 9.0], [LOG(2.0), LOG(2.0), LOG(0.5)]])

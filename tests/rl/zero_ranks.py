@@ -163,7 +163,16 @@ def loop(model: Path, out: Path) -> dict[str, Any]:
         weights = grpo(model, out / f"zero-{stage}", engine)
         if first:
             theirs = read_jsonl(out / f"zero-{stage}" / "metrics.jsonl")
-            keys = ("reward/mean", "grad_norm", "ratio/mean", "kl_old/mean", "entropy/mean", "update/sequences", "lr")
+            keys = (
+                "reward/mean",
+                "grad_norm",
+                "trained/ratio/mean",
+                "trained/kl_old/mean",
+                "entropy/mean",
+                "trained/entropy/mean",
+                "update/sequences",
+                "lr",
+            )
             off = max(abs(a[k] - b[k]) for a, b in zip(rows, theirs, strict=True) for k in keys)
             result[str(stage)] = {"weights": apart(reference, weights), "metrics": off}
     return result

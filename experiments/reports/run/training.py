@@ -21,8 +21,8 @@ OTHER_CHARTS = (
         (
             ("groups/no_spread", "groups without spread"),
             ("tokens/truncated", "truncated"),
-            ("clip_high/mean", "clipped high"),
-            ("clip_low/mean", "clipped low"),
+            ("trained/clip_high/mean", "clipped high"),
+            ("trained/clip_low/mean", "clipped low"),
         ),
     ),
     Chart("Gradient norm", (("grad_norm", "before clipping"),)),
