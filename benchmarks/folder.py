@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,10 @@ def load(options: BenchmarkOptions) -> Benchmark:
     units: dict[str, list[_Row]] = {}
     for row in rows:
         units.setdefault(f"session {row.session}" if row.session else f"line {row.line}", []).append(row)
-    ordered = [_ordered(file, unit) for unit in units.values()]
+    stems = Counter(row.image.path.stem for row in rows if row.image and not row.session)
+    taken_ids = {row.id for row in rows if row.id}
+    shared = {stem for stem, count in stems.items() if count > 1 or stem in taken_ids}
+    ordered = [_ordered(file, unit, shared) for unit in units.values()]
     _distinct(file, ordered)
     taken = [ordered[i] for i in sample_ids(len(ordered), options.samples, options.seed)]
     what = "requests" if len(ordered) == len(rows) else "units (sessions and single requests)"
@@ -131,7 +135,7 @@ def _row(file: Path, line: int, values: Mapping[str, Any]) -> _Row:
     )
 
 
-def _ordered(file: Path, unit: list[_Row]) -> list[_Row]:
+def _ordered(file: Path, unit: list[_Row], shared: Collection[str]) -> list[_Row]:
     """The rows of a unit by turn, with ids where none were given."""
     turns = [r.turn for r in unit]
     if any(t is not None for t in turns):
@@ -147,9 +151,16 @@ def _ordered(file: Path, unit: list[_Row]) -> list[_Row]:
     if unit[0].image is None:
         raise BadData(f"{file}:{unit[0].line}: image is missing; every request, and a session's first turn, needs one")
     return [
-        replace(r, id=r.id or (f"{r.session}-{k + 1}" if r.session else f"{file.stem}-{r.line:05d}"))
+        replace(r, id=r.id or (f"{r.session}-{k + 1}" if r.session else _by_picture(r, shared)))
         for k, r in enumerate(unit)
     ]
+
+
+def _by_picture(row: _Row, shared: Collection[str]) -> str:
+    """The picture's own name, so that results are found again; with the line where several rows have pictures of that name."""
+    assert row.image is not None
+    stem = row.image.path.stem
+    return f"{stem}-{row.line:05d}" if stem in shared else stem
 
 
 def _distinct(file: Path, units: list[list[_Row]]) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.errors import BadInput, MissingFile
+from common.progress import console
 from conf.parts import with_keys
 from conf.schema import EvaluateConfig, RunConfig
-from experiments.evaluation.names import ARMS, WHEN
+from experiments.evaluation.names import ARMS, WHEN, arm_name
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec, check
 from experiments.runs.identity import START, TRAINED, load_config
@@ -33,6 +34,11 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
     if config.samples is not None and config.samples < 1:
         raise BadInput(f"samples={config.samples} cannot be used; give 1 or more")
     arms, everything = chosen_arms(config, trained is not None)
+    if arms and everything and trained is None:
+        why = "run=none has no trained decomposer" if run is None else f"{run} has no trained decomposer yet"
+        console.print(
+            f"arms=all: {' and '.join(map(arm_name, arms))}; {why}, so there is no team after RL", soft_wrap=True
+        )
     own = used.benchmark.trainable  # a benchmark that runs train on, which has gold decompositions
     text_only = used.benchmark.text_only
     if not arms and not config.pictures:

@@ -20,9 +20,20 @@ def test_a_csv_with_the_two_columns_that_are_needed(tmp_path: Path, opened: list
     result = load("folder", path=str(tmp_path))
     items = [result.unit(i)[0] for i in range(len(result))]
     assert [i.request for i in items] == ["remove the cup,\r\nthen the plate", "brighten it"]
-    assert [i.id for i in items] == ["wishes-00002", "wishes-00004"]  # by line: the first request spans two
+    assert [i.id for i in items] == ["a b-00002", "a b-00004"]  # two of one picture, by line: the first spans two
     assert opened == [] and items[0].image is not None and published.shown(items[0].image)[0] == 1
     assert result.card.source.endswith("wishes.csv") and result.card.size == "2 requests"
+
+
+def test_an_item_has_the_name_of_its_picture(tmp_path: Path) -> None:
+    """So that results in a folder of pictures are found again; the line is added where two would have one name."""
+    for name in ("sunset", "cat", "dog", "x"):
+        published.picture(1).save(tmp_path / f"{name}.png")
+    rows = [{"image": f"{name}.png", "instruction": "brighten it"} for name in ("sunset", "cat", "dog", "cat", "x")]
+    result = load("folder", path=str(published.write_requests(tmp_path, [*rows, rows[0] | {"id": "x"}])))
+    ids = [result.unit(i)[0].id for i in range(len(result))]
+    assert ids[1].startswith("cat-0") and ids[3].startswith("cat-0") and ids[4].startswith("x-0")
+    assert (ids[2], ids[5]) == ("dog", "x") and len(set(ids)) == 6
 
 
 def test_every_column_is_used(tmp_path: Path) -> None:

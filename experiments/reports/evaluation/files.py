@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from common.files import write_text
-from experiments.reports.evaluation.cells import AVERAGE, shown, state
+from experiments.evaluation.names import arm_name
+from experiments.reports.evaluation.cells import AVERAGE, cell_of, shown, state
 
 NOTE = (
     "Overall 0–10: mean [95 % interval], bootstrap over items (over sessions where there are turns). The average is over all "
     "columns, and only there where each of them is complete."
 )
+EMPTY = "Nothing was judged or measured.\n"
 FIELDS = ("arm", "name", "benchmark", "judge", "mean", "value", "low", "high", "n", "invalid", "missing", "state")
 
 
@@ -34,8 +36,34 @@ def lines(table: Mapping[str, Any], digits: int = 2) -> list[list[str]]:
 
 
 def write_tables(out: Path, values: Mapping[str, Any]) -> None:
-    for name, make in (("table.csv", as_csv), ("table.md", as_markdown), ("table.tex", as_latex)):
+    for name, make in (("table.csv", as_csv), ("table.tex", as_latex)):
         write_text(out / name, make(values["table"]))
+    parts = [as_markdown(values["table"])] if values["table"]["columns"] else []
+    write_text(out / "table.md", "\n".join([*parts, *metrics_as_markdown(values.get("metrics", {}))]) or EMPTY)
+
+
+def metrics_as_markdown(measured: Mapping[str, Any]) -> list[str]:
+    """A table of each benchmark's metrics, which need no judge: metrics by arms, mean with its interval."""
+    parts = []
+    for benchmark, section in measured.items():
+        arms = section.get("arms", {})
+        names = list(dict.fromkeys(name for cells in arms.values() for name in cells))
+        rows = []
+        for name in names:
+            cells = [c.get(name) for c in arms.values()]
+            n = max((c["n"] for c in cells if c), default=0)
+            if n:
+                rows.append([name, str(n), *(cell_of(c).text(3) if c else "–" for c in cells)])
+        if rows:
+            head = ["metric", "n", *(arm_name(a) for a in arms)]
+            rule = "|---|" + "--:|" * (len(head) - 1)
+            title = f"Metrics without a judge on {benchmark}, {section['mean']} mean:"
+            parts.append("\n".join([title, "", _line(head), rule, *map(_line, rows), ""]))
+    return parts
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 
 
 def as_csv(table: Mapping[str, Any]) -> str:
@@ -59,12 +87,9 @@ def as_csv(table: Mapping[str, Any]) -> str:
 
 
 def as_markdown(table: Mapping[str, Any]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
-
     head = headers(table)
     rule = "|---|" + "--:|" * (len(head) - 1)
-    return "\n".join([line(head), rule, *(line(cells) for cells in lines(table)), "", NOTE, ""])
+    return "\n".join([_line(head), rule, *(_line(cells) for cells in lines(table)), "", NOTE, ""])
 
 
 def as_latex(table: Mapping[str, Any]) -> str:
@@ -123,4 +148,4 @@ def latex(text: str) -> str:
     return "".join(SPECIAL.get(c, c) for c in text)
 
 
-__all__ = ["as_csv", "as_latex", "as_markdown", "write_tables"]
+__all__ = ["as_csv", "as_latex", "as_markdown", "metrics_as_markdown", "write_tables"]

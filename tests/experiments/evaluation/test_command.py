@@ -98,6 +98,22 @@ def test_a_label_and_a_second_benchmark_extend_the_table(command, tmp_path: Path
     assert "again: editor alone" in page and "Metrics without a judge" in page
 
 
+def test_metrics_without_a_judge_are_in_the_table_and_missing_arms_are_said(
+    command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out"
+    command(*BASE, "judge=none", "metrics=basic", f"out={out}")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "arms=all: editor alone and team before RL; run=none has no trained decomposer" in said
+    text = (out / "table.md").read_text(encoding="utf-8")
+    assert (
+        text.startswith("Metrics without a judge on sandbox")
+        and "| metric | n | editor alone | team before RL |" in text
+    )
+    rows = [line for line in text.splitlines() if line.startswith("| l1")]
+    assert rows and all(row.split(" | ")[1] == "5" and row.count("[") == 2 for row in rows)
+
+
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
     command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # type: ignore[no-untyped-def]
