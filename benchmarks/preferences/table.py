@@ -8,7 +8,8 @@ rater_1, ...  the same of each rater (empty: did not vote): the human label is w
 model_a, model_b    optional: who made the edits, for the self-preference check
 score_a, score_b    optional: a judge's scores, used with scores=csv (empty: that judge's verdict was invalid)
 kind          optional: task type
-cluster       optional: rows that share a request, kept together where intervals are made
+cluster       optional: rows that share a request, kept together where intervals are made; rows that are the same comparison
+              under several ids always are, with a note (benchmarks/preferences/repeats.py)
 gold          optional: the wanted edits as JSON, [["recolor", "red circle", "blue"], ...], which judge=sandbox needs
 """
 
@@ -35,6 +36,7 @@ from benchmarks.preferences.base import (
     PreferenceSet,
     majority,
 )
+from benchmarks.preferences.repeats import PreferenceRow, join_repeats
 from benchmarks.rows import read_rows
 from benchmarks.sampling import describe_sampling, take
 from common.errors import BadData, MissingFile
@@ -71,19 +73,25 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
         file = file / "preferences.csv"
     if not file.is_file():
         raise MissingFile(f"{CARD.name}: there is no file {file}. How: {CARD.get}")
-    groups, seen = [], set[str]()
-    for line, row in read_rows(file):
-        group = _group(file, line, row)
-        if group.id in seen:
-            raise BadData(f"{file}:{line}: the id {group.id!r} is there twice")
-        seen.add(group.id)
-        groups.append(group)
-    if not groups:
+    rows, seen = [], set[str]()
+    for line, columns in read_rows(file):
+        row = _row(file, line, columns)
+        if row.group.id in seen:
+            raise BadData(f"{file}:{line}: the id {row.group.id!r} is there twice")
+        seen.add(row.group.id)
+        rows.append(row)
+    if not rows:
         raise BadData(f"{file}: no rows. How: {CARD.get}")
-    chosen = take(groups, options.samples, options.seed)
-    sampling = describe_sampling(options.samples, len(groups), options.seed, "rows")
-    card = replace(CARD, source=str(file), size=f"{len(groups)} rows", sampling=sampling)
-    return PreferenceSet(card, tuple(chosen), PAIRS)
+    groups, notes = join_repeats(take(rows, options.samples, options.seed))
+    sampling = describe_sampling(options.samples, len(rows), options.seed, "rows")
+    card = replace(CARD, source=str(file), size=f"{len(rows)} rows", sampling=sampling)
+    return PreferenceSet(card, tuple(groups), PAIRS, notes=notes)
+
+
+def _row(file: Path, line: int, columns: Mapping[str, Any]) -> PreferenceRow:
+    group = _group(file, line, columns)
+    source, a, b = (file.parent / Path(name).expanduser() if (name := _text(columns, c)) else None for c in PICTURES)
+    return PreferenceRow(group, {k: v for k, v in columns.items() if k != "id"}, source, (a, b))
 
 
 def _group(file: Path, line: int, row: Mapping[str, Any]) -> PreferenceGroup:

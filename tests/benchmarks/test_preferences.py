@@ -347,6 +347,42 @@ def test_an_id_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         load("csv", path=str(write_csv(tmp_path, [BASE | {"human": "a"}] * 2)))
 
 
+def test_rows_that_are_one_comparison_are_one_cluster_whatever_their_ids_and_sides(tmp_path: Path) -> None:
+    same = BASE | {"human": "a", "cluster": ""}
+    swapped = same | {"candidate_a": "y.png", "candidate_b": "x.png", "human": "b"}
+    copied = same | {"candidate_a": "copy.png"}
+    other = same | {"instruction": "something else"}
+    rows = [row | {"id": str(i)} for i, row in enumerate([same, swapped, copied, other, same | {"cluster": "mine"}])]
+    path = write_csv(tmp_path, rows)
+    (tmp_path / "copy.png").write_bytes((tmp_path / "x.png").read_bytes())
+    data = load("csv", path=str(path))
+    clusters = [g.cluster for g in data.groups]
+    assert len({*clusters[:3], clusters[4]}) == 1 and clusters[3] not in clusters[:3]
+    assert len(data.notes) == 1 and data.notes[0].startswith(
+        "4 rows are the same comparison under several ids (0, 1, 2, 4)"
+    )
+    alone = load("csv", path=str(write_csv(tmp_path, [same, other | {"id": "2"}])))
+    assert alone.notes == () and len({g.cluster for g in alone.groups}) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "contradict"),
+    [("aa", False), (["tie", "tie_good"], False), ("ab", True), (["tie", "a"], True), (["tie_good", "tie_bad"], True)],
+)
+def test_contradictory_labels_are_named(tmp_path: Path, labels: Sequence[str], contradict: bool) -> None:
+    rows = [BASE | {"id": f"r{i}", "human": label} for i, label in enumerate(labels)]
+    notes = load("csv", path=str(write_csv(tmp_path, rows))).notes
+    said = f"contradictory labels of the same comparison (r0: {labels[0]}, r1: {labels[1]})"
+    assert [n for n in notes if n.startswith(said)] == list(notes[1:]) and (len(notes) == 2) == contradict
+    one = BASE | {"candidate_b": "x.png", "human": "b"}
+    assert load("csv", path=str(write_csv(tmp_path, [one]))).notes == ("row 1 prefers one of two equal pictures",)
+    raters = BASE | {"human": "a", "rater_1": "b", "rater_2": "b", "rater_3": "a"}
+    assert load("csv", path=str(write_csv(tmp_path, [raters]))).notes == (
+        "row 1 has the label a, but most of its raters say b",
+    )
+    assert load("csv", path=str(write_csv(tmp_path, [raters | {"rater_2": "tie"}]))).notes == ()  # nobody prevails
+
+
 # ------------------------------------------------------------------------------------------------------------ the sandbox
 def test_the_sandboxs_set_is_known_to_be_right_and_the_same_every_time(tmp_path: Path) -> None:
     one, two = (sandbox.write(tmp_path / n, rows=20, seed=1) for n in ("one", "two"))

@@ -182,6 +182,29 @@ def test_scores_that_a_csv_carries_need_no_judge(tmp_path: Path) -> None:
     assert result["judge"] == {"name": "scores of the file"}
 
 
+def test_every_row_keeps_its_own_scores_and_repetitions_are_no_further_evidence(tmp_path: Path) -> None:
+    for name in "sab":
+        Image.new("RGB", (8, 8), name == "a" and "red" or "blue").save(tmp_path / f"{name}.png")
+    head, edit = "id,instruction,source,candidate_a,candidate_b,human,score_a,score_b\n", "do it,s.png,a.png,b.png,a"
+
+    def measured(name: str, lines: list[str]) -> tuple[dict[str, Any], list[str]]:
+        (tmp_path / f"{name}.csv").write_text(head + "".join(line + "\n" for line in lines))
+        run("data=csv", "scores=csv", f"path={tmp_path / name}.csv", f"out={tmp_path / name}")
+        result = read_json(tmp_path / name / "agreement.json")
+        return result["measures"]["pair_accuracy"], result["notes"]
+
+    cell, notes = measured("other", [f"r0,{edit},7,5", f"r1,{edit},1,9"])
+    assert (cell["value"], cell["n"]) == (0.5, 2)  # in r1 the file's scores are against people
+    assert any("other scores in other rows (r0: 7, r1: 1)" in note for note in notes)
+    once, _ = measured("once", [f"r0,{edit},7,5"])
+    often, notes = measured("often", [f"r{i},{edit},7,5" for i in range(31)])
+    assert (often["value"], often["n"], often["low"], often["high"]) == (1, 31, once["low"], once["high"])
+    assert notes == [
+        "31 rows are the same comparison under several ids (r0, r1, r2, r3 and 27 more): they count as one request where "
+        "intervals are made"
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

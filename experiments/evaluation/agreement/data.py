@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.preferences import PreferenceSet, load, sandbox
-from benchmarks.preferences.base import RATINGS
+from benchmarks.preferences.base import RATINGS, PreferenceGroup
 from common.errors import BadInput, ImageEditError
 from conf.schema import AgreementConfig
 from experiments.evaluation.agreement.judge import PAIRWISE, rubric_name
@@ -51,10 +51,22 @@ def check_judge(config: AgreementConfig, data: PreferenceSet) -> None:
         raise BadInput(f"edit {bare} has no pictures to judge; give them, or take the scores of the file: scores=csv")
 
 
+def with_own_scores(data: PreferenceSet) -> PreferenceSet:
+    """The set with an edit of its own for every row. A judge sees the same edit of several rows once; the scores of a file belong
+    to its rows, which may give the same edit other scores."""
+
+    def own(group: PreferenceGroup) -> PreferenceGroup:
+        return replace(
+            group, candidates=tuple(replace(c, key=f"{group.id}/{k}") for k, c in enumerate(group.candidates))
+        )
+
+    return replace(data, groups=tuple(map(own, data.groups)))
+
+
 def carried_scores(data: PreferenceSet) -> dict[str, dict[str, float] | None]:
-    """The scores of a CSV; an empty one is an invalid verdict."""
+    """The scores of a CSV, read `with_own_scores`; an empty one is an invalid verdict."""
     scores = {k: c.score for k, (_, c) in data.candidates.items()}
     return {k: None if s is None else {"overall": s} for k, s in scores.items()}
 
 
-__all__ = ["carried_scores", "check_judge", "load_data"]
+__all__ = ["carried_scores", "check_judge", "load_data", "with_own_scores"]

@@ -11,7 +11,7 @@ from common.errors import BadInput, RunFailed
 from common.files import write_json
 from conf.schema import AgreementConfig
 from experiments.build.judges import takes_rubric
-from experiments.evaluation.agreement.data import carried_scores, check_judge, load_data
+from experiments.evaluation.agreement.data import carried_scores, check_judge, load_data, with_own_scores
 from experiments.evaluation.agreement.judge import keep_settings, make_judge, rubric_name, settings_of
 from experiments.evaluation.agreement.verdicts import Verdicts
 from judges.findings import Findings, findings_from_scores, findings_from_votes
@@ -60,6 +60,7 @@ def run_study(config: AgreementConfig, out: Path) -> Study:
     check_judge(config, data)
     keep_settings(out, settings_of(config, data))
     if config.scores == "csv":
+        data = with_own_scores(data)
         study = Study(config, data, findings_from_scores(data, carried_scores(data), config.seed), {}, "")
     else:
         verdicts, judge = Verdicts(out / "verdicts.jsonl"), make_judge(config)
