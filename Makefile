@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run test test-all lint format tiny bench bench-editors bench-evaluate bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
+.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
 # one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
@@ -9,6 +9,8 @@ args ?=
 
 run: $(READY) ## the main job at tiny scale: train by GRPO, compare the three arms, table and report (args="seed=3")
 	@$(PY) -m experiments.run $(args)
+
+setup: $(READY) ## make .venv with everything a run needs, and the command `imageedit` (.venv/bin/imageedit)
 
 test: $(READY) lint ## lint, types, then every test but the slow ones
 	@$(PY) -m pytest -q $(PARALLEL) -m "not slow" $(args)
@@ -53,7 +55,7 @@ clean: ## remove the environment and caches; outputs/ stays
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-$(READY): requirements/lock-cpu.txt requirements/core.in scripts/setup.sh
+$(READY): requirements/lock-cpu.txt requirements/core.in scripts/setup.sh scripts/build_backend.py
 	@bash scripts/setup.sh core
 .venv/.ready-%: requirements/lock-cpu-%.txt $(READY)
 	@bash scripts/setup.sh $*

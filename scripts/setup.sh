@@ -67,8 +67,16 @@ install() {
     uv pip install --python .venv/bin/python --no-deps $(cpu_torch_flags) -r "$lock" >"$log" 2>&1 \
       || { tail -n 30 "$log" >&2; die "installing $name failed (the whole log: $log)"; }
   fi
+  [ "$name" = core ] && install_checkout
   say "ready: $(.venv/bin/python -c 'import torch, transformers as t; print("torch", torch.__version__, "· transformers", t.__version__)')"
   touch ".venv/.ready-$name"
+}
+
+# The command `imageedit`, and the packages of this checkout for every folder; nothing is copied.
+install_checkout() {
+  local log=.venv/setup-checkout.log
+  uv pip install --python .venv/bin/python --no-deps --no-build-isolation --editable . >"$log" 2>&1 \
+    || { tail -n 15 "$log" >&2; die "installing the checkout failed (the whole log: $log)"; }
 }
 
 lock() {

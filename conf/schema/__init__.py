@@ -10,7 +10,9 @@ from __future__ import annotations
 from functools import cache
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
+from common.places import assets_folder
 from conf.parts import loose, part_groups
 from conf.schema.data import AgreementConfig, PrepareConfig, SourceConfig
 from conf.schema.pretrain import (
@@ -41,6 +43,7 @@ ROOTS: dict[str, type] = {
 @cache
 def register() -> None:
     """Put the roots into Hydra's store, where conf/<command>.yaml refers to them as `schema_<command>`."""
+    OmegaConf.register_new_resolver("assets", assets_folder, replace=True)
     store = ConfigStore.instance()
     for name, root in ROOTS.items():
         store.store(name=f"schema_{name}", node=loose(root))

@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from common.errors import BadData, MissingFile
 from common.parts import Content, Part
+from common.places import assets_folder, moved
 from conf.options import Options
 from conf.parts import config_values, loose, to_object
 from conf.schema import MAIN_JOB, RunConfig
@@ -74,6 +75,13 @@ def config_text(config: Any) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(config_values(config)))
 
 
+def _with_assets_here(values: Any) -> Any:
+    """A run's values, with the tiny checkpoints where they are now: a run may have been made in another folder."""
+    plain = OmegaConf.to_container(values)
+    old = (plain.get("paths") or {}).get("assets") if isinstance(plain, dict) else None
+    return plain if not old or Path(old).is_dir() else moved(plain, old, assets_folder())
+
+
 def load_config(run: str | Path, name: str = "config.yaml") -> RunConfig:
     """The configuration of a run's folder. MissingFile where it is none, BadData where its config.yaml is damaged."""
     path = Path(run) / name
@@ -82,7 +90,7 @@ def load_config(run: str | Path, name: str = "config.yaml") -> RunConfig:
             f"{run} is no run folder: it has no config.yaml. `python -m experiments.run` makes one in outputs/"
         )
     try:
-        merged = OmegaConf.merge(loose(RunConfig), OmegaConf.load(path))
+        merged = OmegaConf.merge(loose(RunConfig), OmegaConf.create(_with_assets_here(OmegaConf.load(path))))
         assert isinstance(merged, DictConfig)
         config = to_object(merged)
     except (OmegaConfBaseException, YAMLError, ValueError, OSError) as e:

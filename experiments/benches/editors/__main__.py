@@ -21,6 +21,7 @@ from rich.table import Table
 
 from common.errors import RunFailed
 from common.files import write_json
+from common.places import assets_folder
 from common.plain_command import plain_command, read_options
 from experiments.benches.editors.sides import FOLDERS, SIDE, Side, Work, checkpoint, pictures, sides
 from experiments.build.device import use_threads
@@ -41,7 +42,7 @@ class Options:
     repeats: int = 5
     steps: int = 8
     true_cfg: float = 1.0
-    assets: str = "assets/tiny"
+    assets: str = f"{assets_folder()}/tiny"
 
 
 def main(argv: Sequence[str]) -> None:

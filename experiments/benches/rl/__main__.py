@@ -21,6 +21,7 @@ from rich.table import Table
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, ImageEditError, RunFailed
+from common.places import assets_folder
 from common.plain_command import plain_command, read_options
 from experiments.benches.rl.cost import measure_cost, plot
 from experiments.benches.rl.gpu import measure_gpu
@@ -48,7 +49,7 @@ class Options:
     answers: int = 40  # tokens
     side: int = 192  # of the step bench's pictures, pixels: 144 tokens
     weights: str = "trained"  # of the step bench: trained | random
-    assets: str = "assets/tiny"
+    assets: str = f"{assets_folder()}/tiny"
     out: str = "outputs/bench"
 
 
