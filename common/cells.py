@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from common.errors import BadInput
+
+
+def remarks(cells: Iterable[Cell]) -> list[str]:
+    """What the stars of these cells point to, each remark once. Those that differ in their numbers alone are given as one,
+    so that a table of many cells is not followed by as many lines."""
+    shown: dict[str, str] = {}
+    for cell in cells:
+        if cell.note and not cell.partial:
+            shown.setdefault(re.sub(r"[\d.]+(e[+-]?\d+)?", "#", cell.note), cell.note)
+    return [f"* {note}" for note in shown.values()]
 
 
 @dataclass(frozen=True)
@@ -48,17 +59,22 @@ class Cell:
     def text(self, digits: int = 2, sign: bool = False, percent: bool = False) -> str:
         """'7.12 [6.90, 7.33]'; '–' without a value; 'partial (12 of 100)' while items are missing: judged of all.
         A star points to the note."""
+        return " ".join(filter(None, self.parts(digits, sign, percent)))
+
+    def parts(self, digits: int = 2, sign: bool = False, percent: bool = False) -> tuple[str, str]:
+        """The same as (value, interval), for tables that write the interval smaller or under the value; the interval is ""
+        where there is none."""
         if self.partial:
-            return f"partial ({self.total - self.missing} of {self.total})"
+            return f"partial ({self.total - self.missing} of {self.total})", ""
         star = "*" if self.note else ""
         if self.value is None:
-            return "–" + star
+            return "–" + star, ""
         scale = 100.0 if percent else 1.0
         form = f"{'+' if sign else ''}z.{digits}f"  # z: what rounds to nothing has no minus
         value = f"{format(self.value * scale, form)}{star}"
         if self.low is None or self.high is None:
-            return value
-        return f"{value} [{format(self.low * scale, form)}, {format(self.high * scale, form)}]"
+            return value, ""
+        return value, f"[{format(self.low * scale, form)}, {format(self.high * scale, form)}]"
 
     def counts(self) -> str:
         """'n 98, 2 invalid'."""
@@ -75,4 +91,4 @@ class Cell:
         return cls(**{k: v for k, v in values.items() if k != "partial"})
 
 
-__all__ = ["Cell"]
+__all__ = ["Cell", "remarks"]

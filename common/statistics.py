@@ -1,16 +1,17 @@
 """Means with 95 % intervals, paired differences with p-values, and correction for several comparisons.
 
-* micro: the mean over items. Interval: percentile bootstrap over items, or over clusters (sessions) where given: the
-  items of a cluster are drawn together, so that turns of one session do not count as independent.
+* micro: the mean over items. Interval: bootstrap over items, or over clusters (sessions) where given: the items of a
+  cluster are drawn together, so that turns of one session do not count as independent.
 * macro: the unweighted mean over kinds of each kind's mean. Interval: stratified, items (or clusters) are drawn anew
   within each kind, whose number stays as it is: the kinds are the benchmark's, not a sample of kinds. Where a cluster
   holds items of several kinds, clusters are drawn from all, and a kind that was not drawn is left out of that draw.
-* mean: as micro, of plain numbers and drawn in the order given, NaN where there are none: what a run's own tables and plots use.
+* mean: as micro, of plain numbers, those that are missing or not finite left out.
+* accuracy: a share of right answers, with the exact interval of a proportion where the units are single items.
 * paired: second − first over the items that both have. Interval as above; p-value by the sign-flip permutation test
   over the same units.
 
-Draws are seeded and do not depend on the order of rows: the same rows give the same interval. Percentile intervals are a
-little narrow below some 20 units; the sizes are in every cell.
+Draws are seeded and do not depend on the order of rows: the same rows give the same interval. Intervals are expanded
+percentile intervals; those that cannot be trusted are marked by a note (common/intervals.py says when).
 """
 
 from __future__ import annotations
@@ -24,55 +25,23 @@ import numpy as np
 
 from common.cells import Cell
 from common.errors import BadInput
-from common.resampling import (
-    EXACT_UNITS,
-    FLIPS,
-    RESAMPLES,
-    TAILS,
-    Floats,
-    codes,
-    crossed_draws,
-    flip_p_value,
-    percentiles,
-    ratio_draws,
-)
+from common.intervals import bootstrap_interval, differing, proportion_interval
+from common.resampling import EXACT_UNITS, FLIPS, LEVEL, RESAMPLES, Floats, codes, crossed_draws, flip_p_value, ratio_draws
 
 Values = Sequence[float | None]  # None: invalid
 Labels = Sequence[Hashable]
 
 
-def mean_interval(values: Floats, seed: int = 0) -> tuple[float, float]:
-    """The mean's percentile interval over at least one finite value, drawn in the order given."""
-    interval = percentiles(ratio_draws(values, np.ones_like(values), np.random.default_rng(seed)))
-    assert interval is not None
-    return interval
+def mean(values: Values, *, shares: bool = False) -> Cell:
+    """The mean of plain numbers; None and what is not finite is left out and not counted. `shares`: the values lie between 0
+    and 1, so that values that are all 0 or 1 are a proportion, which has an exact interval."""
+    x = [float(v) for v in values if v is not None and math.isfinite(v)]
+    if shares and x and set(x) <= {0.0, 1.0}:
+        return accuracy([v == 1.0 for v in x])
+    return micro(x)
 
 
-@dataclass(frozen=True)
-class Mean:
-    """A mean of n values with its 95 % percentile interval; NaN where there are no values."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def text(self, digits: int = 2) -> str:
-        """The mean, and under it the interval."""
-        if self.n == 0:
-            return "–"
-        return f"{self.value:.{digits}f}\n{self.low:.{digits}f}–{self.high:.{digits}f}"
-
-
-def mean(values: Sequence[float]) -> Mean:
-    """Percentile bootstrap over samples; an interval of one value is the value itself."""
-    x = np.asarray([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
-    if x.size == 0:
-        return Mean(math.nan, math.nan, math.nan, 0)
-    return Mean(float(x.mean()), *mean_interval(x), int(x.size))
-
-
-def mean_difference(first: Values, second: Values) -> Mean:
+def mean_difference(first: Values, second: Values) -> Cell:
     """The mean of second − first over the samples that have both, so that the interval is that of the difference."""
     return mean([b - a for a, b in zip(first, second, strict=True) if a is not None and b is not None])
 
@@ -92,15 +61,20 @@ def macro(values: Values, kinds: Labels, *, clusters: Labels | None = None, miss
 def accuracy(
     correct: Sequence[bool | None], *, clusters: Labels | None = None, missing: int = 0, seed: int = 0
 ) -> Cell:
-    """Share of right answers, None where there is no answer. Where all units agree the bootstrap would show no spread at
-    all; the exact interval (Clopper and Pearson 1934, over units) is given instead and the note says so."""
+    """Share of right answers, None where there is no answer. Single items have the exact interval of a proportion. Clusters are
+    drawn; where all of them agree, the exact interval over as many units as there are clusters takes the place of none."""
     cell = micro([None if c is None else float(c) for c in correct], clusters=clusters, missing=missing, seed=seed)
-    if cell.value not in (0.0, 1.0):
+    if cell.value is None:
         return cell
-    n = cell.n if clusters is None else len({u for u, c in zip(clusters, correct, strict=True) if c is not None})
-    tail = TAILS[0] ** (1 / n)
-    low, high = (tail, 1.0) if cell.value else (0.0, 1.0 - tail)
-    return replace(cell, low=low, high=high, note="all agree: exact interval")
+    known = [i for i, c in enumerate(correct) if c is not None]
+    units = len({clusters[i] for i in known}) if clusters is not None else len(known)
+    if units == len(known):
+        low, high = proportion_interval(sum(bool(correct[i]) for i in known), units)
+        return replace(cell, low=low, high=high, note="")
+    if cell.value in (0.0, 1.0):
+        low, high = proportion_interval(units if cell.value else 0, units)
+        return replace(cell, low=low, high=high, note=f"all {units} clusters agree: exact interval")
+    return cell
 
 
 @dataclass(frozen=True)
@@ -112,6 +86,11 @@ class Difference:
     p: float | None
     test: str
     adjusted: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """After the correction: what tables print in bold."""
+        return significant(self.adjusted)
 
     def as_dict(self) -> dict[str, Any]:
         return self.cell.as_dict() | {"p": self.p, "p_holm": self.adjusted, "test": self.test}
@@ -145,6 +124,11 @@ def paired(
     what = "all sign patterns" if exact else f"{FLIPS} random sign patterns"
     over = "items" if clusters is None else "clusters"
     return Difference(cell, flip_p_value(parts, seed), f"sign-flip permutation over {over}, {what}")
+
+
+def significant(adjusted: float | None) -> bool:
+    """Whether a corrected p-value is at most 0.05."""
+    return adjusted is not None and adjusted <= 1.0 - LEVEL + 1e-12
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -185,16 +169,27 @@ def _mean(values: Values, kinds: Labels | None, clusters: Labels | None, missing
     np.add.at(counts_CK, (unit, kind), 1.0)
     # exact sums, so that the value does not depend on the order of the rows either
     value = math.fsum(math.fsum(x[kind == k]) / int((kind == k).sum()) for k in range(n_kinds)) / n_kinds
-    note = _kinds_note(kinds, known, counts_CK)
-    bounds = None if n_units < 2 else percentiles(_draws(sums_CK, counts_CK, np.random.default_rng(seed)))
+    notes = [_kinds_note(kinds, known, counts_CK)]
+    bounds = None
+    if n_units > 1:
+        draws = _draws(sums_CK, counts_CK, np.random.default_rng(seed))
+        strata = 1 if _crossed(counts_CK) else n_kinds
+        name = "values" if n_units == len(known) else "clusters"
+        bounds, note = bootstrap_interval(draws, differing(sums_CK, counts_CK), n_units, strata, name)
+        notes.append(note)
     low, high = bounds or (None, None)
-    return Cell(value, low, high, len(known), invalid, missing, note)
+    return Cell(value, low, high, len(known), invalid, missing, "; ".join(filter(None, notes)))
+
+
+def _crossed(counts_CK: Floats) -> bool:
+    """Whether some cluster holds items of several kinds."""
+    return bool(((counts_CK > 0).sum(1) > 1).any())
 
 
 def _draws(sums_CK: Floats, counts_CK: Floats, rng: np.random.Generator) -> Floats:
     """[RESAMPLES] of the micro (one kind) or macro mean. Units are sorted by what they hold, so that their order in the
     file does not change what is drawn."""
-    if ((counts_CK > 0).sum(1) > 1).any():
+    if _crossed(counts_CK):
         order = np.lexsort(np.concatenate([sums_CK, counts_CK], axis=1).T)
         return crossed_draws(sums_CK[order], counts_CK[order], rng)
     total = np.zeros(RESAMPLES)
@@ -226,14 +221,13 @@ def _same_length(values: Sequence[Any], **others: Sequence[Any] | None) -> None:
 __all__ = [
     "Cell",
     "Difference",
-    "Mean",
     "accuracy",
     "holm",
     "holm_adjusted",
     "macro",
     "mean",
     "mean_difference",
-    "mean_interval",
     "micro",
     "paired",
+    "significant",
 ]

@@ -9,8 +9,9 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
+from common.cells import Cell
 from common.progress import bar
-from common.statistics import Mean, mean
+from common.statistics import mean
 from conf.schema import RunConfig
 from experiments.build.editors import make_editor
 from judges.sandbox import SandboxJudge
@@ -19,7 +20,7 @@ SEED, SINGLE = 7, (1.0, 0, 0, 0, 0)  # lengths of requests: one edit each
 CHUNK = 32  # samples edited at a time
 
 Scores = dict[str, float]
-ByAction = dict[str, dict[str, dict[str, Mean]]]  # action (or "all") -> editor -> aspect -> mean
+ByAction = dict[str, dict[str, dict[str, Cell]]]  # action (or "all") -> editor -> aspect -> mean
 
 
 def held_out(count: int) -> list[SandboxSample]:
@@ -59,7 +60,7 @@ def by_action(samples: Sequence[SandboxSample], scores: Mapping[str, Sequence[Sc
 def means_of(table: ByAction) -> dict[str, Any]:
     return {
         name: {
-            action: {a: round(m.value, 3) for a, m in row[name].items()} | {"n": row[name]["overall"].n}
+            action: {a: None if m.value is None else round(m.value, 3) for a, m in row[name].items()} | {"n": row[name]["overall"].n}
             for action, row in table.items()
         }
         for name in table["all"]

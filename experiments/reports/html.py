@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from common.statistics import Mean
+from common.cells import Cell, remarks
+from experiments.reports.glossary import meaning
 
 CSS = Path(__file__).with_name("report.css")
 
@@ -20,31 +21,64 @@ def page(title: str, body: Iterable[str]) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[tuple[Sequence[str], bool]], narrow: bool = False) -> str:
-    """`rows` are (cells, whether to stress the row); cells are HTML already."""
-    best = ' class="best"'
-    top = "".join(f"<th>{escape(h)}</th>" for h in head)
+def table(head: Sequence[str], rows: Sequence[tuple[Sequence[str], bool]], kind: str = "") -> str:
+    """`rows` are (cells, whether it is a difference that is significant after correction); cells are HTML already. Words of the
+    head that the glossary explains have its text where the pointer rests on them. A table that is wider than the page scrolls
+    in a box of its own. `kind`: "narrow" for one that is no wider than its cells, "textlast" where the last column is prose."""
+    top = "".join(f"<th>{explained(h)}</th>" for h in head)
     lines = "".join(
-        f"<tr{best if stressed else ''}>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
-        for cells, stressed in rows
+        f"<tr{_SIGNIFICANT if significant else ''}>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
+        for cells, significant in rows
     )
-    kind = ' class="narrow"' if narrow else ""
-    return f"<table{kind}><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
+    name = f' class="{kind}"' if kind else ""
+    return boxed(f"<table{name}><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>")
+
+
+_SIGNIFICANT = ' class="significant"'
+
+
+def boxed(content: str) -> str:
+    """Scrolls by itself where it is wider than the page, also from the keyboard."""
+    return f'<div class="wide" tabindex="0">{content}</div>'
+
+
+def explained(word: str) -> str:
+    """A word as HTML, with its meaning as hover text where the glossary has it."""
+    text = meaning(word)
+    return f'<abbr title="{escape(text)}">{escape(word)}</abbr>' if text else escape(word)
 
 
 def card(number: str, label: str) -> str:
     return f'<div class="card"><b>{number}</b><span>{escape(label)}</span></div>'
 
 
-def image(path: Path) -> str:
-    """The picture inside the page; an empty box where the file is gone."""
+def image(path: Path, alt: str) -> str:
+    """The picture inside the page; an empty box where the file is gone. `alt` says what it shows."""
     if not path.is_file():
-        return "<div></div>"
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+        return '<div class="none">no picture</div>'
+    return inline(path.read_bytes(), "png", alt)
 
 
-def interval(m: Mean, form: str = ".2f") -> str:
-    """The mean with its interval in small type."""
-    if m.n == 0:
-        return "–"
-    return f"{format(m.value, form)} <small>[{format(m.low, form)}, {format(m.high, form)}]</small>"
+def inline(data: bytes, kind: str, alt: str, name: str = "") -> str:
+    """A picture's bytes as an <img>; `name`: a class of its style."""
+    style = f' class="{name}"' if name else ""
+    encoded = base64.b64encode(data).decode()
+    return f'<img alt="{escape(alt)}"{style} loading="lazy" src="data:image/{kind};base64,{encoded}">'
+
+
+def interval(cell: Cell, digits: int = 2, sign: bool = False, counts: bool = False) -> str:
+    """The mean with its interval in small type. What a star stands for shows where the pointer rests on it; with `counts` so
+    do n and the invalid ones."""
+    value, under = cell.parts(digits, sign)
+    text = escape(value) + (f" <small>{escape(under)}</small>" if under else "")
+    hover = "; ".join(filter(None, [cell.counts() if counts else "", "" if cell.partial else cell.note]))
+    return f'<span title="{escape(hover)}">{text}</span>' if hover else text
+
+
+def starred(cells: Iterable[Cell]) -> str:
+    """A line under a table with what its stars stand for; nothing where there are none."""
+    lines = remarks(cells)
+    return f'<p class="muted">{escape("; ".join(lines))}.</p>' if lines else ""
+
+
+__all__ = ["boxed", "card", "explained", "image", "inline", "interval", "page", "starred", "table"]

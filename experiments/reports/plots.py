@@ -1,4 +1,5 @@
-"""Figures of a report as inline SVG, in one look."""
+"""Figures of a report as inline SVG, in one look. Their colours are variables of the page's style, so that a dark page has
+light ink."""
 
 from __future__ import annotations
 
@@ -6,23 +7,30 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from common.statistics import Mean
+from common.cells import Cell
+from experiments.reports.looks import COLOURS, GREYS
 
-INK, MUTED, GRID = "#1c2733", "#6b7785", "#e6eaee"
-COLOURS = ("#2563a8", "#d9772b", "#3a8f5c", "#8a4fb0", "#b8324f", "#7a6a3a", "#4aa3b5")
+INK, MUTED, GRID, EDGE = "#1c2733", "#5f6b78", "#e6eaee", "#c5ccd3"
+VARIABLES = {  # of report.css
+    **{INK: "ink", MUTED: "muted", GRID: "line", EDGE: "edge"},
+    **{colour: f"c{n}" for n, colour in enumerate((*COLOURS, *GREYS), 1)},
+}
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
     "svg.fonttype": "none",
     "svg.hashsalt": "report",  # the same figure has the same bytes
-    "axes.edgecolor": "#c5ccd3",
+    "text.color": INK,
+    "axes.edgecolor": EDGE,
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
     "axes.titlesize": 10,
@@ -37,36 +45,55 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Metrics of training over its steps: (metric, label) of each line. Metrics that were not logged are left out."""
+    """Metrics of training over its steps: (metric, label) of each line. Metrics that were not logged are left out. `what`:
+    the line under the figure that says what is drawn; `scale`: the smallest and largest value there can be."""
 
     title: str
     lines: tuple[tuple[str, str], ...]
+    what: str = ""
+    scale: Range | None = None
 
 
 def curves(rows: Sequence[Mapping[str, Any]], charts: Sequence[Chart]) -> list[str]:
-    """One SVG per chart that has anything to show; thin raw line, thick running mean."""
+    """One figure per chart that has anything to show, with its line of words; thin raw line, thick running mean. Metrics that
+    are 0 at every step are named and not drawn."""
     out = []
     for chart in charts:
-        present = [(key, label) for key, label in chart.lines if any(_value(r, key) is not None for r in rows)]
-        if not present:
+        points = {label: _points(rows, key) for key, label in chart.lines}
+        zero = [label for label, p in points.items() if p and not any(v for _, v in p)]
+        drawn = {label: p for label, p in points.items() if p and label not in zero}
+        words = [chart.what, f"Always 0: {', '.join(zero)}." if zero else ""]
+        if not drawn:
+            if zero:
+                out.append(_captioned("", [f"{chart.title}: {', '.join(zero)}: 0 at every step.", chart.what]))
             continue
         with matplotlib.rc_context(STYLE):
             figure = Figure(figsize=(4.6, 2.5), layout="constrained")
             axes = figure.add_subplot()
-            for n, (key, label) in enumerate(present):
-                points = [(r["step"], v) for r in rows if (v := _value(r, key)) is not None]
-                _line(axes, points, COLOURS[n % len(COLOURS)], label)
+            for n, (label, p) in enumerate(drawn.items()):
+                _line(axes, p, COLOURS[n % len(COLOURS)], label)
+            words.append(fit(axes, [p for line in drawn.values() for p in line], chart.scale))
             axes.set_title(chart.title)
             axes.set_xlabel("step")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if len(present) > 1:
-                axes.legend(ncols=2 if len(present) > 3 else 1)
-            out.append(svg(figure))
+            if len(drawn) > 1:
+                axes.legend(ncols=2 if len(drawn) > 3 else 1)
+            out.append(_captioned(svg(figure, chart.title), words))
     return out
+
+
+def _points(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    return [(r["step"], float(v)) for r in rows if isinstance(v := r.get(key), int | float) and np.isfinite(v)]
+
+
+def _captioned(drawn: str, words: Sequence[str]) -> str:
+    text = " ".join(filter(None, words))
+    return drawn + (f"<figcaption>{escape(text)}</figcaption>" if text else "")
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, label: str) -> None:
@@ -79,44 +106,90 @@ def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, label:
 
 
 def whiskers(
-    groups: Sequence[tuple[str, Sequence[tuple[str, Mean, str]]]],
+    groups: Sequence[tuple[str, Sequence[tuple[str, Cell, str]]]],
     title: str,
-    zero: bool = False,
-    figsize: tuple[float, float] = (6.4, 3.0),
+    scale: Range | None = None,
+    figsize: tuple[float, float] = (6.4, 3.4),
 ) -> str:
-    """Points with intervals: groups along x, (label, mean, colour) side by side in each."""
+    """Points with intervals: groups along x, (label, mean, colour) side by side in each; without an interval the point alone.
+    `scale`: the smallest and largest value there can be."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=figsize, layout="constrained")
         axes = figure.add_subplot()
         seen: set[str] = set()
+        shown: list[tuple[float, float]] = []
         for g, (_, points) in enumerate(groups):
             for k, (label, m, colour) in enumerate(points):
-                if m.n == 0:
+                if m.value is None:
                     continue
                 x = g + (k - (len(points) - 1) / 2) * min(0.2, 0.7 / max(1, len(points)))
-                axes.plot([x, x], [m.low, m.high], color=colour, linewidth=2.2, alpha=0.55, solid_capstyle="butt")
-                axes.plot([x], [m.value], "o", color=colour, markersize=6, label=None if label in seen else label)
+                shown += [(x, v) for v in (m.value, m.low, m.high) if v is not None]
+                if m.low is not None and m.high is not None:
+                    axes.plot([x, x], [m.low, m.high], color=colour, linewidth=2.2, alpha=0.55, solid_capstyle="butt")
+                name = None if label in seen else label
+                axes.plot([x], [m.value], "o", color=colour, markersize=6, label=name, clip_on=False)
                 seen.add(label)
+        words = fit(axes, shown, scale)
         axes.set_xticks(range(len(groups)), [name for name, _ in groups])
         axes.grid(axis="x", visible=False)
         axes.set_xlim(-0.6, len(groups) - 0.4)
         axes.set_title(title)
-        if zero:
-            axes.axhline(0, color=MUTED, linewidth=0.8)
         if len(seen) > 1:
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        return svg(figure)
+            figure.legend(loc="outside lower center", ncols=min(3, len(seen)))
+        return _captioned(svg(figure, title), [words])
 
 
-def svg(figure: Figure) -> str:
-    """The figure as an <svg> element without the file's prologue."""
+def fit(axes: Axes, points: Sequence[tuple[float, float]], scale: Range | None, along: str = "y") -> str:
+    """Set the limits of the axis `along` which the values lie: a few values far from all others do not flatten the rest but
+    become arrowheads at the edge, and nothing beyond `scale` is shown. Returns what must be said: that the axis does not
+    start at 0, and which values lie beyond it."""
+    values = np.array([v for _, v in points], dtype=np.float64)
+    if not values.size:
+        return ""
+    low, high = robust_range(values)
+    inside = (values >= low) & (values <= high)
+    pad = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
+    bottom, top = low - pad, high + pad
+    if scale is not None:
+        bottom, top = max(bottom, scale[0]), min(top, scale[1])
+        if bottom == top:
+            bottom, top = scale
+    elif low >= 0 > bottom:
+        bottom = 0.0
+    (axes.set_ylim if along == "y" else axes.set_xlim)(bottom, top)
+    words = []
+    for beyond, edge, mark in ((values > high, top, "^>"), (values < low, bottom, "v<")):
+        at = [p for p, out in zip(points, beyond, strict=True) if out]
+        for where, _ in at:
+            xy = (where, edge) if along == "y" else (edge, where)
+            axes.plot(*[[c] for c in xy], mark[along == "x"], color=MUTED, markersize=5, clip_on=False)
+    if not inside.all():
+        far = values[~inside]
+        count = f"{far.size} value{'s lie' if far.size > 1 else ' lies'}"
+        words.append(f"{count} beyond the axis (arrowheads), from {far.min():.3g} to {far.max():.3g}." if far.size > 1
+                     else f"{count} beyond the axis (arrowhead): {far[0]:.3g}.")  # fmt: skip
+    if bottom > 0 or top < 0:
+        words.append("The axis does not start at 0.")
+    return " ".join(words)
+
+
+def robust_range(values: np.ndarray) -> Range:
+    """The smallest and largest value that the axis must hold: all of them, unless a tenth or fewer on one side lie further from
+    the middle four fifths than three times their spread."""
+    low, high = np.quantile(values, (0.1, 0.9))
+    spread = 3.0 * (high - low)
+    kept = values[(values >= low - spread) & (values <= high + spread)] if spread > 0 else values
+    return float(kept.min()), float(kept.max())
+
+
+def svg(figure: Figure, title: str) -> str:
+    """The figure as an <svg> element without the file's prologue, named for readers who do not see it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', "", text, count=1)
+    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{escape(title)}"', text, count=1)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{VARIABLES[m[0]]})" if m[0] in VARIABLES else m[0], text)
 
 
-def _value(row: Mapping[str, Any], key: str) -> float | None:
-    value = row.get(key)
-    return float(value) if isinstance(value, int | float) else None
+__all__ = ["COLOURS", "INK", "MUTED", "STYLE", "Chart", "Range", "curves", "fit", "robust_range", "svg", "whiskers"]

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.sandbox.generate import SandboxSample
+from common.cells import remarks
 from common.progress import console
 from experiments.evaluation.single_edits import ByAction
 
@@ -20,9 +21,11 @@ def print_table(table: ByAction, editors: Sequence[str]) -> None:
     for name in ("action", "n", *editors):
         shown.add_column(name, justify="left" if name == "action" else "right")
     for action, row in table.items():
-        cells = [f"{m.value:.2f}  {m.low:.2f}–{m.high:.2f}" for m in (row[e]["overall"] for e in editors)]
-        shown.add_row(action, str(row[editors[0]]["overall"].n), *cells, style="bold" if action == "all" else None)
+        cells = [row[e]["overall"].text() for e in editors]
+        shown.add_row(action, str(row[editors[0]]["overall"].n), *cells)
     console.print(shown)
+    for line in remarks(row[e]["overall"] for row in table.values() for e in editors):
+        console.print(f"  {line}", markup=False)
 
 
 def markdown(table: ByAction, editors: Sequence[str]) -> str:
@@ -31,12 +34,13 @@ def markdown(table: ByAction, editors: Sequence[str]) -> str:
     for action, row in table.items():
         if action == "all":
             for aspect in row[editors[0]]:
-                cells = [f"{m.value:.2f} [{m.low:.2f}, {m.high:.2f}]" for m in (row[e][aspect] for e in editors)]
+                cells = [row[e][aspect].text() for e in editors]
                 lines.append(f"| all: {aspect.replace('_', ' ')} | {row[editors[0]][aspect].n} | {' | '.join(cells)} |")
         else:
-            cells = [f"{row[e]['overall'].value:.2f}" for e in editors]
+            cells = [row[e]["overall"].parts()[0].rstrip("*") for e in editors]  # no interval, so nothing to remark on
             lines.append(f"| {action} | {row[editors[0]]['overall'].n} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    starred = remarks(cell for e in editors for cell in table["all"][e].values())
+    return "\n".join([*lines, *(x for line in starred for x in ("", line.replace("* ", "\\* ", 1)))]) + "\n"
 
 
 def sheet(

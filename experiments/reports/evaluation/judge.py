@@ -9,8 +9,9 @@ from typing import Any
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.cells import cell_of, interval, state
 from experiments.reports.evaluation.splits import split_parts
-from experiments.reports.evaluation.words import aspect_name, p_text, sentence
+from experiments.reports.evaluation.words import aspect_name, sentence
 from experiments.reports.html import table
+from experiments.reports.words import p_text
 
 
 def judge_part(label: str, column: Mapping[str, Any]) -> list[str]:

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 
-def p_text(p: float | None) -> str:
-    if p is None:
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def sentence(text: str, end: str = ".") -> str:
     """With a capital and a full stop."""
     return text[:1].upper() + text[1:].rstrip(".") + end if text else ""
@@ -23,4 +17,4 @@ def counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-__all__ = ["aspect_name", "counted", "p_text", "sentence"]
+__all__ = ["aspect_name", "counted", "sentence"]

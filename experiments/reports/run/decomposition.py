@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
-from common.statistics import Mean, mean, mean_difference
+from common.cells import Cell
+from common.statistics import mean
 from experiments.evaluation.names import COMPONENTS, WHEN
-from experiments.reports.html import card, interval, table
+from experiments.reports.html import card, interval, starred, table
 from experiments.reports.looks import WHEN_COLOURS
 from experiments.reports.panels import FinishedRun, Panel
 from experiments.reports.plots import whiskers
-from experiments.reports.run.numbers import decomposition_rows, mean_f1
+from experiments.reports.run.numbers import decomposition_rows, f1_cells, f1_change, mean_f1
+from experiments.reports.words import p_text
 from experiments.runs.results import Row
+
+ONE = (0.0, 1.0)  # what an F1 can be
 
 
 def cards(run: FinishedRun) -> list[str]:
-    before, after = (mean(mean_f1(run.evaluation.decompositions[w])) for w in WHEN)
-    if not after.n:
+    before, after = (mean(mean_f1(run.evaluation.decompositions[w])).parts(3)[0] for w in WHEN)
+    if not run.evaluation.decompositions["after"]:
         return []
-    return [card(f"{before.value:.3f} → {after.value:.3f}", "mean F1 of action, subject, goal; before → after RL")]
+    return [card(f"{before} → {after}", "mean F1 of action, subject, goal; before → after RL")]
 
 
 def section(run: FinishedRun) -> list[str]:
@@ -26,35 +31,37 @@ def section(run: FinishedRun) -> list[str]:
     labelled = decomposition_rows(rows)
     if not labelled:
         return []
-    lines: list[tuple[list[str], bool]] = []
-    for label, part in labelled:
-        means = [mean([r["scores"][c] for r in part]) for c in COMPONENTS]
-        cells = [label, interval(mean(mean_f1(part)), ".3f"), *(interval(m, ".3f") for m in means)]
-        lines.append((cells, label.startswith("after")))
-    change = ""
+    means = [(label, f1_cells(part)) for label, part in labelled]
+    lines = [([label, *(interval(c, 3) for c in cells)], False) for label, cells in means]
+    change = []
     if rows["before"] and rows["after"]:
-        difference = mean_difference(mean_f1(rows["before"]), mean_f1(rows["after"]))
-        change = f"<p>Change of the mean F1, paired: <b>{interval(difference, '+.3f')}</b></p>"
+        d = f1_change(rows["before"], rows["after"])
+        line = ["after − before RL", interval(d.cell, 3, sign=True), p_text(d.p)]
+        change = [table(["paired difference in mean F1", "mean", "p"], [(line, d.significant)], "narrow"), starred([d.cell])]
+    n = len(rows["after"]) or len(rows["before"])
     return [
+        f'<p class="muted">F1 on {n} test samples of benchmark={escape(run.config.benchmark.name)}, 0 to 1.</p>',
         table(["", "mean F1", *COMPONENTS], lines),
-        change,
+        starred(c for _, cells in means for c in cells),
+        *change,
         f'<div class="two"><figure>{plot_by_component(rows)}</figure><figure>{plot_by_kind(rows)}</figure></div>',
     ]
 
 
 def plot_by_component(rows: Mapping[str, Sequence[Row]]) -> str:
-    def point(when: str, component: str) -> tuple[str, Mean, str]:
+    def point(when: str, component: str) -> tuple[str, Cell, str]:
         return f"{when} RL", mean([r["scores"][component] for r in rows[when]]), WHEN_COLOURS[when]
 
-    return whiskers([(c, [point(w, c) for w in WHEN]) for c in COMPONENTS], "By component")
+    return whiskers([(c, [point(w, c) for w in WHEN]) for c in COMPONENTS], "F1 by component", scale=ONE)
 
 
 def plot_by_kind(rows: Mapping[str, Sequence[Row]]) -> str:
-    def point(when: str, kind: str) -> tuple[str, Mean, str]:
+    def point(when: str, kind: str) -> tuple[str, Cell, str]:
         return f"{when} RL", mean(mean_f1([r for r in rows[when] if r["kind"] == kind])), WHEN_COLOURS[when]
 
     kinds = sorted({r["kind"] for r in rows["after"]})
-    return whiskers([(k.replace("_", " "), [point(w, k) for w in WHEN]) for k in kinds], "Mean F1 by kind of request")
+    points = [(k.replace("_", " "), [point(w, k) for w in WHEN]) for k in kinds]
+    return whiskers(points, "Mean F1 by kind of request", scale=ONE)
 
 
 CARDS = Panel("", 10, cards=cards)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from common.statistics import Mean, mean, mean_difference
+from common.cells import Cell
+from common.statistics import Difference, holm_adjusted, mean, paired
 from experiments.evaluation.equal_calls import calls_made
-from experiments.evaluation.names import WHEN
+from experiments.evaluation.names import COMPONENTS, WHEN
 from experiments.runs.results import Evaluation, Row
 
 MEAN_OF = ("action", "subject", "goal")  # the headline number of a decomposition is the mean of their F1
@@ -30,7 +31,7 @@ def scores(rows: Sequence[Row], aspect: str) -> list[float | None]:
     return [r["scores"].get(aspect) if r.get("valid", True) else None for r in rows]
 
 
-def mean_of(rows: Sequence[Row], aspect: str) -> Mean:
+def mean_of(rows: Sequence[Row], aspect: str) -> Cell:
     return mean([x for x in scores(rows, aspect) if x is not None])
 
 
@@ -39,14 +40,23 @@ def mean_f1(rows: Sequence[Row]) -> list[float]:
     return [sum(r["scores"][c] for c in MEAN_OF) / len(MEAN_OF) for r in rows]
 
 
-def differences(evaluation: Evaluation) -> list[tuple[str, str, Mean]]:
-    """(arm, compared with, difference in overall) for those of COMPARED whose arms were run."""
+def f1_cells(rows: Sequence[Row]) -> list[Cell]:
+    """The mean F1, then every component's."""
+    return [mean(mean_f1(rows), shares=True), *(mean([r["scores"][c] for r in rows], shares=True) for c in COMPONENTS)]
+
+
+def differences(evaluation: Evaluation) -> list[tuple[str, str, Difference]]:
+    """(arm, compared with, difference in overall) for those of COMPARED whose arms were run; their p-values are one family."""
     arms = evaluation.arms
-    return [
-        (a, b, mean_difference(scores(arms[b], "overall"), scores(arms[a], "overall")))
-        for a, b in COMPARED
-        if arms.get(a) and arms.get(b)
-    ]
+    pairs = [(a, b) for a, b in COMPARED if arms.get(a) and arms.get(b)]
+    gaps = [paired(scores(arms[b], "overall"), scores(arms[a], "overall")) for a, b in pairs]
+    return [(a, b, gap) for (a, b), gap in zip(pairs, holm_adjusted(gaps), strict=True)]
+
+
+def f1_change(before: Sequence[Row], after: Sequence[Row]) -> Difference:
+    """The difference in mean F1, after − before, over the same samples. It is one question, so its p-value is corrected for
+    nothing."""
+    return holm_adjusted([paired(mean_f1(before), mean_f1(after))])[0]
 
 
 def calls_note(evaluation: Evaluation) -> str:
@@ -72,4 +82,4 @@ def decomposition_rows(rows: Mapping[str, Sequence[Row]]) -> list[tuple[str, lis
     return labelled + [(f"{w} RL, {k}", [r for r in rows[w] if r["kind"] == k]) for k in kinds for w in WHEN if rows[w]]
 
 
-__all__ = ["MEAN_OF", "aspects", "calls_note", "decomposition_rows", "differences", "mean_f1", "mean_of", "scores"]
+__all__ = ["MEAN_OF", "aspects", "calls_note", "decomposition_rows", "differences", "f1_cells", "f1_change", "mean_f1", "mean_of", "scores"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,32 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from common.cells import Cell, remarks
 from common.progress import console
-from common.statistics import Mean, mean, mean_difference
+from common.statistics import Difference
 from experiments.evaluation.names import ARM_NAMES, COMPONENTS, SHOWN, WHEN
 from experiments.reports.looks import SHORT_NAMES
-from experiments.reports.run.numbers import aspects, calls_note, decomposition_rows, differences, mean_f1, mean_of
+from experiments.reports.run.numbers import aspects, calls_note, decomposition_rows, differences, f1_cells, f1_change, mean_of
 from experiments.runs.results import Evaluation
 
 
-def interval(m: Mean, digits: int = 2) -> Text:
+def interval(cell: Cell, digits: int = 2) -> Text:
     """The mean, and under it the interval, so that a table fits into 80 columns."""
-    value, _, under = m.text(digits).partition("\n")
-    return Text(value + "\n").append(under, "dim not bold") if under else Text(value)
+    value, under = cell.parts(digits)
+    return Text(value + "\n").append(under.strip("[]").replace(", ", "–"), "dim") if under else Text(value)
+
+
+def gap(label: str, d: Difference, what: str, digits: int = 2, family: bool = True) -> Text:
+    """A line for a paired difference; bold where it is significant after the correction for the `family` of questions."""
+    text = Text(f"  {label}: ").append(d.cell.text(digits, sign=True), "bold" if d.significant else "")
+    p = "" if d.adjusted is None else f", p {d.adjusted:.2g}{' (Holm)' if family else ''}"
+    return text.append(f" {what}, paired{p}")
+
+
+def print_remarks(cells: Iterable[Cell]) -> None:
+    """What the stars of a table point to."""
+    for line in remarks(cells):
+        console.print(f"  {line}", markup=False)
 
 
 def arms_table(evaluation: Evaluation) -> Table | None:
@@ -43,9 +57,7 @@ def arms_table(evaluation: Evaluation) -> Table | None:
     for arm in names:
         invalid = sum(not r["valid"] for r in evaluation.arms[arm])
         cells = [interval(mean_of(evaluation.arms[arm], aspect)) for aspect in scored]
-        table.add_row(
-            SHORT_NAMES[arm], *cells, *([str(invalid)] if invalid else []), style="bold" if arm == "agents_rl" else None
-        )
+        table.add_row(SHORT_NAMES[arm], *cells, *([str(invalid)] if invalid else []))
     return table
 
 
@@ -63,8 +75,7 @@ def decomposition_table(evaluation: Evaluation) -> Table:
     for name in COMPONENTS:
         table.add_column(name, justify="right", no_wrap=True)
     for label, part in decomposition_rows(rows):
-        cells = [interval(mean([r["scores"][c] for r in part])) for c in COMPONENTS]
-        table.add_row(label, interval(mean(mean_f1(part))), *cells, style="bold" if label.startswith("after") else None)
+        table.add_row(label, *map(interval, f1_cells(part)))
     return table
 
 
@@ -75,21 +86,26 @@ def print_results(folder: Path, values: Mapping[str, Any]) -> None:
     if (table := arms_table(evaluation)) is not None:
         console.print(table)
         for a, b, diff in differences(evaluation):
-            console.print(
-                f"  {ARM_NAMES[a]} − {ARM_NAMES[b]}: {diff.value:+.2f} [{diff.low:+.2f}, {diff.high:+.2f}] overall, paired"
-            )
+            console.print(gap(f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", diff, "overall"))
+        print_remarks(
+            [mean_of(rows, a) for rows in evaluation.arms.values() for a in aspects(rows)]
+            + [d.cell for _, _, d in differences(evaluation)]
+        )
         if note := calls_note(evaluation):
             console.print(f"  {note}")
         console.print()
     console.print(decomposition_table(evaluation))
     before, after = (evaluation.decompositions[w] for w in WHEN)
-    if before and after:
-        diff = mean_difference(mean_f1(before), mean_f1(after))
-        console.print(f"  after − before RL: {diff.value:+.3f} [{diff.low:+.3f}, {diff.high:+.3f}] mean F1, paired\n")
+    change = f1_change(before, after) if before and after else None
+    if change is not None:
+        console.print(gap("after − before RL", change, "mean F1", 3, family=False))
+    changed = [change.cell] if change is not None else []
+    print_remarks([c for _, part in decomposition_rows(evaluation.decompositions) for c in f1_cells(part)] + changed)
+    console.print()
     times = values["time_s"]
     console.print(
         f"results: {folder / 'results.json'}   training {times['train']:.0f} s, evaluation {times['evaluate']:.0f} s"
     )
 
 
-__all__ = ["arms_table", "decomposition_table", "interval", "print_results"]
+__all__ = ["arms_table", "decomposition_table", "gap", "interval", "print_remarks", "print_results"]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
+from common.statistics import holm
 from experiments.reports.sweep.differences import Difference, difference
 from experiments.reports.sweep.measures import CHOICE, RL, Measure, MeasureSet, Unit
 from experiments.runs.results import Evaluation
@@ -50,7 +51,16 @@ def compare(
             fixed = [k for k in range(len(keys)) if k != i]
             fixed_text = f" ({', '.join(f'{keys[k]} {a[k]}' for k in fixed)})" if fixed else ""
             comparisons += between(f"{keys[i]}: {a[i]} → {b[i]}{fixed_text}", groups[a], groups[b], measures)
-    return comparisons
+    return corrected(comparisons)
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """All questions of a report are one family: each p-value with Holm's correction for their number."""
+    adjusted = holm([None if c.difference is None else c.difference.p for c in comparisons])
+    return [
+        c if c.difference is None else replace(c, difference=replace(c.difference, adjusted=p))
+        for c, p in zip(comparisons, adjusted, strict=True)
+    ]
 
 
 def label(keys: Sequence[str], chosen: Sequence[str]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 
+from experiments.reports.words import p_text
 from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.summary import Sweep
-from experiments.reports.sweep.words import COVERS, HEADS, each_seed, listed, signed, unsigned
+from experiments.reports.sweep.words import COVERS, HEADS, each_seed, listed
 
 
 def markdown(sweep: Sweep) -> str:
@@ -19,7 +19,7 @@ def markdown(sweep: Sweep) -> str:
         [
             *(key or ("as configured",)),
             listed(r.seed for r in members),
-            *(unsigned(sweep.means[key][m.name], m.unit.digits) for m in sweep.measures),
+            *(sweep.means[key][m.name].text(m.unit.digits) for m in sweep.measures),
         ]
         for key, members in sweep.groups.items()
     ]
@@ -33,15 +33,16 @@ def markdown(sweep: Sweep) -> str:
             [
                 c.where,
                 c.question + (f" ({d.left_out} left out)" if d.left_out else ""),
-                signed(d.samples, c.digits),
-                signed(d.both, c.digits) if len(d.seeds) > 1 else "–",
+                d.samples.text(c.digits, sign=True),
+                p_text(d.adjusted),
+                d.both.text(c.digits, sign=True) if len(d.seeds) > 1 else "–",
                 " · ".join(f"{x} ({seed})" for seed, x in each_seed(c, d).items()),
                 str(d.samples.n),
             ]
             for c, d in sweep.answered
         ]
         lines += ["", f"Differences: {COVERS}", "", *_markdown_table(HEADS, rows, 2)]
-    lines += [x for note in sweep.notes for x in ("", note)]
+    lines += [x for note in [*sweep.notes, *sweep.remarks] for x in ("", _cell(note))]
     refused = sweep.refused
     return "\n".join([*lines, *([""] if refused else []), *(f"- not compared: {_cell(t)}" for t in refused)]) + "\n"
 
@@ -67,14 +68,15 @@ def comparisons_csv(comparisons: Sequence[Comparison]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
         ("where", "question", "kind", "unit", "difference", "low", "high", "both_low", "both_high", "each_seed", "samples",
-         "left_out", "refused")
+         "left_out", "p", "p_holm", "note", "refused")
     )  # fmt: skip
     for c in comparisons:
         d = c.difference
-        numbers: list[object] = [""] * 8
+        numbers: list[object] = [""] * 11
         if d is not None:
             means = (d.samples.value, d.samples.low, d.samples.high, d.both.low, d.both.high)
             each = " ".join(f"{seed}:{x:.6g}" for seed, x in d.seeds.items())
-            numbers = [*(f"{x:.6g}" if math.isfinite(x) else "" for x in means), each, d.samples.n, d.left_out]
+            ps = ("" if p is None else f"{p:.4g}" for p in (d.p, d.adjusted))
+            numbers = [*("" if x is None else f"{x:.6g}" for x in means), each, d.samples.n, d.left_out, *ps, d.samples.note]
         writer.writerow((c.where, c.question, c.kind, c.unit.name, *numbers, c.refused))
     return buffer.getvalue()

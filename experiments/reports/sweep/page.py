@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
-from experiments.reports.html import page, table
+from experiments.reports.html import interval, page, starred, table
 from experiments.reports.plots import whiskers
 from experiments.reports.sweep.forest import forests
 from experiments.reports.sweep.summary import Sweep
-from experiments.reports.sweep.words import COVERS, HEADS, each_seed, left_out_text, listed, signed, unsigned, value
+from experiments.reports.sweep.words import COVERS, HEADS, each_seed, left_out_text, listed, value
+from experiments.reports.words import p_text
 
 
 def sweep_page(sweep: Sweep) -> str:
@@ -18,7 +19,7 @@ def sweep_page(sweep: Sweep) -> str:
             [
                 *map(escape, key or ("as configured",)),
                 listed(r.seed for r in members),
-                *(_small(unsigned(sweep.means[key][m.name], m.unit.digits)) for m in sweep.measures),
+                *(interval(sweep.means[key][m.name], m.unit.digits) for m in sweep.measures),
             ],
             False,
         )
@@ -40,8 +41,10 @@ def sweep_page(sweep: Sweep) -> str:
         sweep.name,
         [
             f"<h1>{escape(sweep.name)}</h1>",
-            f'<p class="lead">{len(sweep.runs)} runs; {escape(sweep.title)}.</p>',
+            f'<p class="lead">{len(sweep.runs)} runs{escape(sweep.judged)}; {escape(sweep.title)}.</p>',
+            *absent(sweep),
             table(heads, means),
+            starred(c for by_measure in sweep.means.values() for c in by_measure.values()),
             f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in mean_plots(sweep))}</div>',
             *comparisons_section(sweep),
             "<h2>Each run</h2>",
@@ -50,9 +53,17 @@ def sweep_page(sweep: Sweep) -> str:
     )
 
 
+def absent(sweep: Sweep) -> list[str]:
+    """The cells of the sweep that are in no table: what failed, and what is not finished."""
+    if not sweep.absent:
+        return []
+    lines = "".join(f"<li>{escape(line)}</li>" for line in sweep.absent)
+    return [f'<div class="warning"><b>{len(sweep.absent)} of the sweep’s runs are in no table:</b><ul>{lines}</ul></div>']
+
+
 def mean_plots(sweep: Sweep) -> list[str]:
     """The means of each configuration with their intervals, one figure for each unit."""
-    wide = (max(6.4, 1.3 * len(sweep.groups) + 2.5), 3.2)
+    wide = (max(6.4, 1.3 * len(sweep.groups) + 2.5), 3.4)
     figures = []
     for unit in sweep.shown.units:
         measures = [m for m in sweep.measures if m.unit == unit]
@@ -61,7 +72,7 @@ def mean_plots(sweep: Sweep) -> list[str]:
             for key in sweep.groups
         ]
         if measures:
-            figures.append(whiskers(points, unit.title, figsize=wide))
+            figures.append(whiskers(points, unit.title, unit.scale, figsize=wide))
     return figures
 
 
@@ -70,26 +81,22 @@ def comparisons_section(sweep: Sweep) -> list[str]:
         (
             [
                 f"{escape(c.question)}<br><small>{escape(c.where)}{f'; {left_out_text(d)}' if d.left_out else ''}</small>",
-                _small(signed(d.samples, c.digits)),
-                _small(signed(d.both, c.digits)) if len(d.seeds) > 1 else "<small>one seed</small>",
+                interval(d.samples, c.digits, sign=True),
+                p_text(d.adjusted),
+                interval(d.both, c.digits, sign=True) if len(d.seeds) > 1 else "<small>one seed</small>",
                 "<br>".join(f"<small>{seed}</small> {x}" for seed, x in each_seed(c, d).items()),
                 str(d.samples.n),
             ],
-            d.samples.low > 0 or d.samples.high < 0,
+            d.significant,
         )
         for c, d in sweep.answered
     ]
     return [
         "<h2>Comparisons</h2>",
-        f'<p class="muted">Each line: {escape(COVERS)} Stressed: the interval over test samples leaves out 0.</p>',
+        f'<p class="muted">Each line: {escape(COVERS)}</p>',
         *(f'<p class="muted">{escape(note)}</p>' for note in sweep.notes),
-        *(f"<figure>{p}</figure>" for p in forests(sweep.comparisons, sweep.shown.forests)),
+        *(f'<figure class="wide" tabindex="0">{p}</figure>' for p in forests(sweep.comparisons, sweep.shown.forests)),
         table(HEADS[1:], rows) if rows else "",
+        starred(cell for _, d in sweep.answered for cell in (d.samples, d.both)),
         *(f'<p class="muted">Not compared: {escape(t)}</p>' for t in sweep.refused),
     ]
-
-
-def _small(text: str) -> str:
-    """The interval behind a number in small type."""
-    value, bracket, rest = text.partition(" [")
-    return f"{value} <small>[{rest}</small>" if bracket else value

@@ -23,7 +23,7 @@ def report_sweep(folders: Sequence[Path], out: Path) -> Path:
     for table in (*mean_tables(sweep), runs_table(sweep), comparisons_table(sweep)):
         if table is not None:
             console.print(table)
-    for note in sweep.notes:
+    for note in [*sweep.notes, *sweep.remarks]:
         console.print(f"  {note}", markup=False)
     for text in sweep.refused:
         console.print(f"  not compared: {text}", markup=False)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from common.statistics import Mean, mean
+from common.cells import Cell, remarks
+from common.statistics import mean
 from experiments.reports.sweep.comparisons import Comparison, compare, test_samples, unfit
 from experiments.reports.sweep.differences import Difference, over_both, table_SN
 from experiments.reports.sweep.measures import Measure, MeasureSet
@@ -16,7 +17,7 @@ MEANS = "mean over seeds; 95 % interval over test samples and, where there are s
 SEEDS_ONLY = "mean over seeds; 95 % interval over seeds alone, for the rows of the test samples are not there or differ"
 
 
-def over(runs: Sequence[Run], measure: Measure) -> Mean:
+def over(runs: Sequence[Run], measure: Measure) -> Cell:
     """Over seeds and test samples where every run has rows of the same samples, else over seeds alone."""
     measured = sorted((r for r in runs if measure.name in r.measures), key=lambda r: r.seed)
     if measure.samples is None or not measured or not has_rows(measured, measure):
@@ -25,7 +26,7 @@ def over(runs: Sequence[Run], measure: Measure) -> Mean:
     return over_both(table_SN(by_run, list(by_run), list(test_samples(measured[0].evaluation))))
 
 
-def over_seeds(runs: Sequence[Run], measure: Measure) -> Mean:
+def over_seeds(runs: Sequence[Run], measure: Measure) -> Cell:
     return mean([r.measures[measure.name] for r in runs if measure.name in r.measures])
 
 
@@ -47,7 +48,7 @@ class Sweep:
     keys: list[str]
     groups: dict[tuple[str, ...], list[Run]]
     measures: list[Measure]  # those that some run has
-    means: dict[tuple[str, ...], dict[str, Mean]]  # by configuration and the measure's name
+    means: dict[tuple[str, ...], dict[str, Cell]]  # by configuration and the measure's name
     title: str  # what the means are of
     comparisons: list[Comparison]
     shown: MeasureSet
@@ -67,6 +68,15 @@ class Sweep:
     @property
     def answered(self) -> list[tuple[Comparison, Difference]]:
         return [(c, c.difference) for c in self.comparisons if c.difference is not None]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the stars of the tables stand for."""
+        return remarks([c for by_measure in self.means.values() for c in by_measure.values()] + self._gaps)
+
+    @property
+    def _gaps(self) -> list[Cell]:
+        return [cell for _, d in self.answered for cell in (d.samples, *([d.both] if len(d.seeds) > 1 else []))]
 
     @property
     def refused(self) -> list[str]:

@@ -12,7 +12,8 @@ from rich.text import Text
 from experiments.reports.run.terminal import interval
 from experiments.reports.sweep.comparisons import label
 from experiments.reports.sweep.summary import Sweep
-from experiments.reports.sweep.words import each_seed, left_out_text, seeds_text, signed, value
+from experiments.reports.words import p_text
+from experiments.reports.sweep.words import each_seed, left_out_text, seeds_text, value
 
 AT_MOST = 5  # measures that fit side by side into 80 columns
 
@@ -52,7 +53,7 @@ def comparisons_table(sweep: Sweep) -> Table | None:
     """Differences with their interval over test samples, and of each seed."""
     if not sweep.answered:
         return None
-    printed = _table("Comparisons: difference, 95 % interval over test samples, and the difference of each seed")
+    printed = _table("Comparisons: difference, 95 % interval over test samples, p by Holm; each seed")
     printed.add_column("", overflow="fold", min_width=30)
     printed.add_column("difference", justify="right", no_wrap=True)
     printed.add_column("each seed", overflow="fold")
@@ -63,7 +64,8 @@ def comparisons_table(sweep: Sweep) -> Table | None:
         printed.add_row(Text(where, "bold"), Text(f"{n} samples", "dim"), Text(seeds_text(seeds), "dim"))
         for c, d in lines:
             left = f"\n  {left_out_text(d)}" if d.left_out else ""
-            value, _, under = signed(d.samples, c.digits).partition(" ")
+            number, under = d.samples.parts(c.digits, sign=True)
+            p = "" if d.adjusted is None else f"\np {p_text(d.adjusted)}"
             each = (
                 list(each_seed(c, d).values())
                 if list(d.seeds) == seeds
@@ -71,7 +73,9 @@ def comparisons_table(sweep: Sweep) -> Table | None:
             )
             printed.add_row(
                 Text(f"  {c.question}").append(left, "dim"),
-                Text(value).append(f"\n{under}" if under else "", "dim"),
+                Text(number, "bold" if d.significant else "").append(f"\n{under}" if under else "", "not bold dim").append(
+                    p, "not bold dim"
+                ),
                 Text(" ".join(each)),
             )
     return printed

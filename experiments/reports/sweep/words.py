@@ -5,36 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from common.statistics import Mean
+from common.cells import Cell
 from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.measures import Measure
 from experiments.reports.sweep.runs import Run
 
-HEADS = ("configuration", "compared", "over test samples", "over seeds and samples", "each seed", "samples")
+HEADS = ("configuration", "compared", "over test samples", "p (Holm)", "over seeds and samples", "each seed", "samples")
 COVERS = (
     "second − first, paired by seed and test sample. The interval covers the test samples; what training anew would "
     "change shows in the differences of the single seeds and, roughly, in the interval over seeds and samples. "
-    "Intervals are not corrected for the number of questions."
+    "Intervals are not corrected for the number of questions; p is, by Holm over all of them, and bold means p at most 0.05."
 )
 
 
 def value(run: Run, measure: Measure) -> str:
-    return f"{run.measures[measure.name]:.{measure.unit.digits}f}" if measure.name in run.measures else "–"
-
-
-def signed(m: Mean, places: int) -> str:
-    """+0.06 [-0.22, +0.38]"""
-    return f"{m.value:+.{places}f} [{m.low:+.{places}f}, {m.high:+.{places}f}]" if m.n else "–"
-
-
-def unsigned(m: Mean, places: int) -> str:
-    """8.37 [7.91, 8.76]"""
-    return f"{m.value:.{places}f} [{m.low:.{places}f}, {m.high:.{places}f}]" if m.n else "–"
+    return f"{run.measures[measure.name]:z.{measure.unit.digits}f}" if measure.name in run.measures else "–"
 
 
 def each_seed(c: Comparison, d: Difference) -> dict[int, str]:
-    return {seed: f"{x:+.{c.digits}f}" if math.isfinite(x) else "–" for seed, x in d.seeds.items()}
+    return {seed: f"{x:+z.{c.digits}f}" if math.isfinite(x) else "–" for seed, x in d.seeds.items()}
 
 
 def listed(seeds: Iterable[int]) -> str:
