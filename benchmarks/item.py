@@ -60,6 +60,8 @@ class Card:
     notes: tuple[str, ...] = ()  # known defects and differences from others' scripts
     text_only: bool = False  # decompositions alone are scored: nothing is edited
     trainable: bool = False  # a run trains on it, and evaluates itself on its held-out part
+    read: str = ""  # where what was read lay: a folder or file, or an id on the Hub
+    data: str = ""  # what tables call it where the data is not what the benchmark's name says
 
 
 class Benchmark(Protocol):

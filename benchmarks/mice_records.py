@@ -20,6 +20,7 @@ _SOURCE = (
     "The records are published at github.com/yuxiaooye/Edit-R2, folder dataset/ (no licence is stated): save them as "
     f"cm_*.jsonl and cu_*.jsonl in a folder and give it as benchmark.path=<folder> or in the variable {ENV}"
 )
+ORIGIN, SANDBOX = "origin", "sandbox"  # a key of the sandbox's own records (benchmarks/sandbox/mice_export.py)
 _RULE = re.compile(r"(?s)\A\s*(.+?)\s*With this rule active,")
 
 
@@ -50,6 +51,11 @@ class MiceRecord:
         """The words of turn 1 as a hash. Sessions that begin alike land in the same part, so that no prompt (history
         and request) of one part occurs in another; with the whole session hashed, many would."""
         return hashlib.sha256(" ".join(self.instruction[0].split()).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def from_sandbox(records: Sequence[MiceRecord]) -> bool:
+    """Whether these are the sandbox's own sessions in MICE's format: each says so, or lies in a file that is named so."""
+    return bool(records) and all(r.row.get(ORIGIN) == SANDBOX or SANDBOX in r.stem.lower() for r in records)
 
 
 def without_rule(request: str) -> str:
@@ -146,9 +152,12 @@ def _strings(row: Mapping[str, Any], key: str, bad: Any) -> tuple[str, ...]:
 __all__ = [
     "CATEGORIES",
     "ENV",
+    "ORIGIN",
+    "SANDBOX",
     "SPLITS",
     "MiceRecord",
     "find_folder",
+    "from_sandbox",
     "part_of",
     "published_test",
     "read_records",

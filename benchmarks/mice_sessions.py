@@ -16,7 +16,7 @@ from benchmarks.base import Edit
 from benchmarks.item import EVERYTHING, Benchmark, Card, Item, Opens, Unit
 from benchmarks.listed import listed
 from benchmarks.mice_gold import NO_PATTERN, Unmapped, gold_edit
-from benchmarks.mice_records import SPLITS, MiceRecord, find_folder, part_of, published_test, read_records
+from benchmarks.mice_records import SPLITS, MiceRecord, find_folder, from_sandbox, part_of, published_test, read_records
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import PictureFile
 from benchmarks.sampling import describe_sampling, take
@@ -47,6 +47,17 @@ CARD = Card(
         "published CC lays out on a wrong grid) and are other numbers.",
         "Two unrelated data sets share the name: blowing-up-groundhogs/mice_bench and MICE-Bench/MICE-Bench.",
     ),
+)
+
+SANDBOX_CARD = replace(
+    CARD,
+    title="Sandbox sessions in MICE-Bench's format",
+    source="python -m benchmarks.sandbox mice, of this repository",
+    paper="",
+    licence="Apache-2.0",
+    get="python -m benchmarks.sandbox mice n=40 out=<folder>",
+    notes=("Drawn scenes with exact answers; not MICE-Bench (arXiv 2606.05950), whose format alone they share.",),
+    data="sandbox sessions",
 )
 
 
@@ -84,27 +95,33 @@ def load(options: BenchmarkOptions) -> Benchmark:
     Raises MissingFile naming a picture that is not there, BadData, BadInput.
     """
     folder = find_folder(options.path)
-    sessions, left_out = read_sessions(folder, options.split)
+    records = read_records(folder)
+    sessions, left_out = read_sessions(folder, options.split, records)
     taken = take(sessions, options.samples, options.seed)
     pictures = _Pictures(folder if folder.is_dir() else folder.parent)
     units = [_unit(s, pictures.find(s)) for s in taken]
     left_out_note = f"; {sum(left_out.values())} damaged records left out" if left_out else ""
     card = replace(
-        CARD,
+        SANDBOX_CARD if from_sandbox(records) else CARD,
         split=options.split or CARD.split,
+        size=f"{len(sessions)} sessions were read"
+        if from_sandbox(records)
+        else f"{len(sessions)} sessions were read; {CARD.size}",
         sampling=describe_sampling(options.samples, len(sessions), options.seed, "sessions") + left_out_note,
     )
     return listed(card, units)
 
 
-def read_sessions(folder: Path, split: str = "") -> tuple[list[MiceSession], Counter[str]]:
+def read_sessions(
+    folder: Path, split: str = "", records: Sequence[MiceRecord] | None = None
+) -> tuple[list[MiceSession], Counter[str]]:
     """The sessions of a split as text, in the order of the files, and how many records were left out by reason.
 
     A record with a turn that no pattern fits (a leaked monologue of a model) is left out whole.
     """
     if split and split not in SPLITS:
         raise BadInput(f"unknown split {split!r} of mice; choose one of {', '.join(SPLITS)}, or none")
-    records = read_records(folder)
+    records = read_records(folder) if records is None else records
     published = published_test(records)
     sessions: list[MiceSession] = []
     left_out: Counter[str] = Counter()
@@ -239,4 +256,4 @@ class MiceSessions(PublicBenchmark):
         return load(options)
 
 
-__all__ = ["CARD", "MiceSession", "MiceTurn", "load", "read_sessions", "MiceSessions"]
+__all__ = ["CARD", "SANDBOX_CARD", "MiceSession", "MiceTurn", "load", "read_sessions", "MiceSessions"]

@@ -49,7 +49,17 @@ class PublicBenchmark(BenchmarkOptions, Part):
 
     def build(self, tools: Any = None) -> Benchmark:
         samples = getattr(tools, "samples", None)
-        return self.open(self if samples is None else replace(self, samples=samples))
+        built = self.open(self if samples is None else replace(self, samples=samples))
+        built.card = replace(built.card, read=read_from(self, built.card))
+        return built
 
 
-__all__ = ["BenchmarkOptions", "PublicBenchmark"]
+def read_from(options: BenchmarkOptions, card: Card) -> str:
+    """What the card says was read."""
+    if options.path:
+        return str(options.path)
+    commit = f" at {options.revision}" if options.revision else ""
+    return f"{options.hub}{commit}" if options.hub else f"{card.source}{commit}"
+
+
+__all__ = ["BenchmarkOptions", "PublicBenchmark", "read_from"]

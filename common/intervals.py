@@ -54,7 +54,18 @@ def bootstrap_interval(
         return bounds, ""
     if units <= FEW:
         return bounds, f"only {units} {name}: the interval is a rough one"
-    return bounds, f"only {differ} of {units} {name} differ{'s' * (differ == 1)} from the rest: the interval is a rough one"
+    return (
+        bounds,
+        f"only {differ} of {units} {name} differ{'s' * (differ == 1)} from the rest: the interval is a rough one",
+    )
 
 
-__all__ = ["FEW", "bootstrap_interval", "differing", "proportion_interval"]
+def statistic_interval(draws: Floats, units: int) -> tuple[tuple[float, float] | None, str]:
+    """The same of a statistic that is no mean (a correlation, a kappa), over at least two units."""
+    bounds = percentiles(draws, tail(units - 1))
+    if bounds is None:
+        return None, "the statistic is the same, or undefined, in most resamples, so there is no interval"
+    return bounds, f"only {units} independent units: the interval is a rough one" if units <= FEW else ""
+
+
+__all__ = ["FEW", "bootstrap_interval", "differing", "proportion_interval", "statistic_interval"]

@@ -26,7 +26,17 @@ import numpy as np
 from common.cells import Cell
 from common.errors import BadInput
 from common.intervals import bootstrap_interval, differing, proportion_interval
-from common.resampling import EXACT_UNITS, FLIPS, LEVEL, RESAMPLES, Floats, codes, crossed_draws, flip_p_value, ratio_draws
+from common.resampling import (
+    EXACT_UNITS,
+    FLIPS,
+    LEVEL,
+    RESAMPLES,
+    Floats,
+    codes,
+    crossed_draws,
+    flip_p_value,
+    ratio_draws,
+)
 
 Values = Sequence[float | None]  # None: invalid
 Labels = Sequence[Hashable]

@@ -26,12 +26,14 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) == 1 and is_evaluation(Path(arguments[0])):
         print(f"report: {rewrite(Path(arguments[0]))}")
         return
-    runs, out = find_runs(arguments)
+    runs, out, absent = find_runs(arguments)
     if len(runs) == 1:
+        for line in absent:
+            print(f"in no table: {line}")
         print_results(runs[0], read_json(runs[0] / "results.json"))
         print(f"report: {write_report(runs[0])}")
     else:
-        report_sweep(runs, out)
+        report_sweep(runs, out, absent)
 
 
 if __name__ == "__main__":

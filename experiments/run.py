@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 
 
 def main(config: RunConfig) -> float | None:
-    """Returns what a sweep optimises, where this run has it."""
+    """Returns what a sweep optimises, where this run has it. A job of a sweep that fails is noted in the sweep's folder."""
+    from experiments.runs.failures import forget_failure, note_failure
+
+    try:
+        value = run_job(config)
+    except Exception as error:
+        note_failure(config, error)
+        raise
+    forget_failure(config)
+    return value
+
+
+def run_job(config: RunConfig) -> float | None:
+    """The stages that are not done, then the tables and the report."""
     from common.files import locked, read_json, write_text
     from common.progress import clock, console
     from experiments.preflight.limits import check_limits
@@ -50,6 +63,7 @@ def main(config: RunConfig) -> float | None:
             console.print(f"[bold]{folder}[/]: " + ("going on with an interrupted run" if existing else "a new run"))
             if not existing:
                 write_text(folder / "config.yaml", config_text(config))
+            note_sweep(config, folder)  # before the work, so that a report names a run that did not end
             work(run, chosen, identity(config))
         if not (folder / "results.json").is_file():
             console.print(f"stages {', '.join(s.name for s in chosen)}: done in {clock(time.monotonic() - began)}")

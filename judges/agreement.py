@@ -17,7 +17,8 @@ from benchmarks.preferences.base import TIE, TIES, A, B
 from common.cells import Cell
 from common.correlation import cohen_kappa, fisher_mean, fleiss_kappa, kappa_of_table, kendall, spearman
 from common.errors import BadInput
-from common.resampling import RESAMPLES, Ints, codes, percentiles, statistic_draws
+from common.intervals import statistic_interval
+from common.resampling import RESAMPLES, Ints, codes, statistic_draws
 from common.statistics import accuracy, macro
 from judges.answers import JudgedPair, mirrored
 from judges.ties import SIGN, predicted, right, tie_aware_accuracy
@@ -135,7 +136,7 @@ def rater_kappa(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
     cell = _cell(statistic, used, 0, 0, seed)
     left = len(answers) - len(used)
     note = f"{usual} raters each" + (f"; {left} comparisons with another number left out" if left else "")
-    return Cell(cell.value, cell.low, cell.high, cell.n, note=note)
+    return Cell(cell.value, cell.low, cell.high, cell.n, note="; ".join(filter(None, [note, cell.note])))
 
 
 def _cell(
@@ -149,9 +150,11 @@ def _cell(
         return Cell(None, None, None, len(rows), invalid, missing, "undefined: one side never varies")
     unit, units = codes([r.cluster for r in rows])
     draws = RESAMPLES if len(rows) <= MANY else FEWER
-    bounds = percentiles(statistic_draws(statistic, unit, seed, draws)) if units > 1 else None
+    if units < 2:
+        return Cell(value, None, None, len(rows), invalid, missing)
+    bounds, note = statistic_interval(statistic_draws(statistic, unit, seed, draws), units)
     low, high = bounds or (None, None)
-    return Cell(value, low, high, len(rows), invalid, missing)
+    return Cell(value, low, high, len(rows), invalid, missing, note)
 
 
 def _present(answers: Sequence[JudgedPair]) -> tuple[list[JudgedPair], int]:

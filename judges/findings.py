@@ -98,7 +98,7 @@ def _compared(data: PreferenceSet, answers: list[JudgedPair], notes: list[str], 
         ),
         AgreementMeasure(
             "accuracy_without_ties",
-            "pairs that people do not tie",
+            "pairs that the labels do not tie",
             agreement.accuracy_without_ties(answers, seed),
             "C / (C + D + T_m): a tie of the judge is wrong",
         ),
@@ -116,12 +116,14 @@ def _compared(data: PreferenceSet, answers: list[JudgedPair], notes: list[str], 
         name = "cohen_kappa" + ("" if weights == "none" else f"_{weights}")
         cell = agreement.kappa(rest, weights, epsilon, seed)
         measures.append(
-            AgreementMeasure(name, title, cell, f"judge and people over b, tie, a, both sides; on {on}", False)
+            AgreementMeasure(name, title, cell, f"judge and labels over b, tie, a, both sides; on {on}", False)
         )
     if any(len(r.votes) > 1 for r in answers):
         cell = agreement.rater_kappa(answers, seed)
         measures.append(
-            AgreementMeasure("fleiss_kappa_raters", "Fleiss' kappa of the raters", cell, "among people alone", False)
+            AgreementMeasure(
+                "fleiss_kappa_raters", "Fleiss' kappa of the raters", cell, "among the raters alone", False
+            )
         )
     counts = {
         "all": len(answers),
@@ -188,10 +190,10 @@ def _rated(data: PreferenceSet, scores: Scores, seed: int) -> Findings:
     ]
     ceiling = ratings.human_ceiling(rows, seed)["average"]
     how = "each rater against the mean of the others, averaged likewise: what a judge as good as one rater reaches"
-    measures.append(AgreementMeasure("spearman_fisher_raters", "the same among people", ceiling, how, False))
+    measures.append(AgreementMeasure("spearman_fisher_raters", "the same among the raters", ceiling, how, False))
     for aspect, cell in ratings.rater_agreement(rows, data.aspects, seed).items():
         title = f"Fleiss' kappa of the raters, {aspect}"
-        measures.append(AgreementMeasure(f"fleiss_kappa_raters_{aspect}", title, cell, "among people alone", False))
+        measures.append(AgreementMeasure(f"fleiss_kappa_raters_{aspect}", title, cell, "among the raters alone", False))
     counts = {
         "all": len(rows),
         "invalid": sum(r.judge is None and not r.missing for r in rows),

@@ -16,7 +16,8 @@ import numpy as np
 from benchmarks.preferences.base import PreferenceSet
 from common.cells import Cell
 from common.correlation import fisher_mean, fleiss_kappa, spearman_rows
-from common.resampling import Floats, Ints, codes, percentiles, statistic_draws
+from common.intervals import statistic_interval
+from common.resampling import Floats, Ints, codes, statistic_draws
 from judges.answers import Scores, aspect_score
 
 
@@ -82,8 +83,7 @@ def rater_agreement(rows: Sequence[Rated], aspects: Sequence[str], seed: int = 0
             out[name] = Cell(None, None, None, len(rows), note="undefined: all ratings are one level")
             continue
         draws = statistic_draws(lambda i, c=counts: fleiss_kappa(c[i]), unit, seed)  # type: ignore[misc]
-        low, high = (percentiles(draws) if units > 1 else None) or (None, None)
-        out[name] = Cell(value, low, high, len(rows))
+        out[name] = _cell(value, draws, units, len(rows), 0, 0)
     return out
 
 
@@ -118,23 +118,26 @@ def _by_model(rows: Sequence[Rated], views: Sequence[View], seed: int) -> dict[s
         return fisher_mean([per_draw[-1][n] for n in names if value[n] is not None])
 
     draws = statistic_draws(statistic, unit, seed) if units > 1 else np.array([])
-    average = _cell(fisher_mean(list(value.values())), draws, len(valid), invalid, missing)
+    average = _cell(fisher_mean(list(value.values())), draws, units, len(valid), invalid, missing)
     lost = [n for n in names if value[n] is None]
-    note = f"without {', '.join(lost)}: one side never varies" if lost else ""
+    note = "; ".join(filter(None, [f"without {', '.join(lost)}: one side never varies" if lost else "", average.note]))
     out = {}
     for name in names:
         mine = np.array([math.nan if d[name] is None else d[name] for d in per_draw], dtype=np.float64)
         of = [r for r in rows if r.model == name]
         bad, left = sum(r.judge is None and not r.missing for r in of), sum(r.missing for r in of)
-        out[name] = _cell(value[name], mine, len(of) - bad - left, bad, left)
+        out[name] = _cell(value[name], mine, units, len(of) - bad - left, bad, left)
     return out | {"average": Cell(average.value, average.low, average.high, average.n, invalid, missing, note)}
 
 
-def _cell(value: float | None, draws: Floats, n: int, invalid: int, missing: int) -> Cell:
+def _cell(value: float | None, draws: Floats, units: int, n: int, invalid: int, missing: int) -> Cell:
     if value is None:
         return Cell(None, None, None, n, invalid, missing, "undefined: one side never varies")
-    low, high = (percentiles(draws) if draws.size else None) or (None, None)
-    return Cell(value, low, high, n, invalid, missing)
+    if units < 2:
+        return Cell(value, None, None, n, invalid, missing)
+    bounds, note = statistic_interval(draws, units)
+    low, high = bounds or (None, None)
+    return Cell(value, low, high, n, invalid, missing, note)
 
 
 def human_means(rows: Sequence[Rated]) -> Mapping[str, float]:

@@ -4,9 +4,10 @@ load(options), and its line in `_ALL`."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from benchmarks.item import Card
-from benchmarks.options import BenchmarkOptions
+from benchmarks.options import BenchmarkOptions, read_from
 from benchmarks.preferences import editscore, genai_bench, imagenhub, table, tiger
 from benchmarks.preferences.base import EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet
 from common.errors import BadInput
@@ -37,7 +38,8 @@ def load(
     if name not in _ALL:
         raise BadInput(f"data={name} is unknown; choose one of {', '.join(NAMES)}")
     options = BenchmarkOptions(path, hub, revision, split, config, samples, seed)
-    return _ALL[name][1](options)
+    data = _ALL[name][1](options)
+    return replace(data, card=replace(data.card, read=read_from(options, data.card)))
 
 
 __all__ = ["NAMES", "EditCandidate", "PreferencePair", "PreferenceGroup", "PreferenceSet", "load"]

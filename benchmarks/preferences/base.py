@@ -64,6 +64,7 @@ class PreferenceSet:
     rule: str
     aspects: tuple[str, ...] = ()  # of candidates' ratings
     notes: tuple[str, ...] = ()  # of this reading: what was left out and why
+    labels: str = "people"  # who said which edit is better
 
     @property
     def candidates(self) -> dict[str, tuple[PreferenceGroup, EditCandidate]]:

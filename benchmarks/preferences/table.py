@@ -85,7 +85,7 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
     groups, notes = join_repeats(take(rows, options.samples, options.seed))
     sampling = describe_sampling(options.samples, len(rows), options.seed, "rows")
     card = replace(CARD, source=str(file), size=f"{len(rows)} rows", sampling=sampling)
-    return PreferenceSet(card, tuple(groups), PAIRS, notes=notes)
+    return PreferenceSet(card, tuple(groups), PAIRS, notes=notes, labels="the labels of the file")
 
 
 def _row(file: Path, line: int, columns: Mapping[str, Any]) -> PreferenceRow:

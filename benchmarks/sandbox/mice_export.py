@@ -1,10 +1,10 @@
 """The sandbox's own sessions written as MICE-Bench records, so that `mice` and `mice_text` can be tried without its data.
 
 Files as published (arXiv 2606.05950): cm_sandbox.jsonl and cu_sandbox.jsonl with MICE's nine keys, pictures in
-source_image/. `benchmarks.mice_gold.gold_edit` reads every turn back to the sandbox's gold. A CM record has a tenth key,
-`rule_edit`: what the lasting rule does in each turn, [action, subject, goal] or null; MICE leaves that to its judge, exact
-answers need it. What MICE has no words for is not drawn: relight, tone, zoom, and places in the picture ("top left"); MICE
-only knows places beside another object.
+source_image/. `benchmarks.mice_gold.gold_edit` reads every turn back to the sandbox's gold. A tenth key, `origin`, says that
+they are the sandbox's. A CM record has one more, `rule_edit`: what the lasting rule does in each turn, [action, subject,
+goal] or null; MICE leaves that to its judge, exact answers need it. What MICE has no words for is not drawn: relight, tone,
+zoom, and places in the picture ("top left"); MICE only knows places beside another object.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.base import Edit, EditSession
+from benchmarks.mice_records import ORIGIN, SANDBOX
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import SPLITS, SandboxSample, make_session
@@ -68,8 +69,8 @@ def write_sessions(
 
 
 def record(session: EditSession) -> dict[str, Any]:
-    """One session as MICE's nine keys, and `rule_edit` where it has a rule. Raises BadInput where a turn has no form in MICE
-    (`in_mice`)."""
+    """One session as MICE's nine keys, `origin`, and `rule_edit` where it has a rule. Raises BadInput where a turn has no
+    form in MICE (`in_mice`)."""
     samples = [s for s in session.turns if isinstance(s, SandboxSample)]
     if len(samples) != len(session.turns) or not in_mice(session):
         raise BadInput(f"session {session.id!r} has a turn that MICE-Bench has no words for")
@@ -80,6 +81,7 @@ def record(session: EditSession) -> dict[str, Any]:
     for s in samples:
         seen |= dict.fromkeys(t.name for t in s.after.things)
         all_objects.append(list(seen))
+    marks = {ORIGIN: SANDBOX}  # so that no reader takes them for the published records
     ruled = {"rule_edit": [_rule_edit(s) for s in samples]} if samples[0].rule is not None else {}
     return {
         "image": f"source_image/{session.id}.png",
@@ -91,6 +93,7 @@ def record(session: EditSession) -> dict[str, Any]:
         "available_objects": [[t.name for t in s.after.things] for s in samples],
         "all_objects": all_objects,
         "turns": len(samples),
+        **marks,
         **ruled,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +15,7 @@ from conf.parts import build
 
 if TYPE_CHECKING:
     from benchmarks.base import EditSample
-    from benchmarks.item import Benchmark
+    from benchmarks.item import Benchmark, Card
     from benchmarks.sandbox.generate import SandboxBenchmark as Procedural
 
 
@@ -99,10 +99,16 @@ class TextBenchmark(Part):
         return [data[i * len(data) // n] for i in range(n)]
 
     def build(self, tools: BenchmarkTools) -> Benchmark:
-        from experiments.evaluation.held_out import CARDS, SampleItems
+        from experiments.evaluation.held_out import SampleItems
 
         samples = self.held_out(tools.image_size, tools.samples, tools.test_seed, tools.part)
-        return SampleItems(samples, CARDS[self.card])
+        return SampleItems(samples, replace(self.described(), read=str(self.find())))
+
+    def described(self) -> Card:
+        """The card of what is read, which the name of the benchmark alone does not say."""
+        from experiments.evaluation.held_out import CARDS
+
+        return CARDS[self.card]
 
 
 @dataclass
@@ -120,6 +126,12 @@ class MiceTextBenchmark(TextBenchmark):
         from benchmarks.mice import find_folder
 
         return find_folder(self.path)
+
+    def described(self) -> Card:
+        from benchmarks.mice_records import from_sandbox, read_records
+        from experiments.evaluation.held_out import SANDBOX_TEXT
+
+        return SANDBOX_TEXT if from_sandbox(read_records(self.find())) else super().described()
 
 
 @dataclass

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from common.jsonl import read_jsonl
+from common.statistics import holm_adjusted, paired
 from experiments.evaluation.load import Section
-from experiments.evaluation.means import aspect_means, average, decomposition_scores
-from experiments.evaluation.names import EXTRA_ARMS
+from experiments.evaluation.means import aspect_means, average, clusters_of, decomposition_scores
+from experiments.evaluation.names import EXTRA_ARMS, MEAN_OF, WHEN
 
 
 def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +63,27 @@ def decomposition_section(sections: Sequence[Section], benchmark: str | None) ->
         "decomposition": decomposition_scores(rows),
         "n": len(last),
         "unreadable": average([float(r["error"] is not None) for r in last]),
+        **f1_change(scored[0]),
     }
+
+
+def f1_change(section: Section) -> dict[str, Any]:
+    """{"f1_change": after − before RL in mean F1, paired over the items that have both}, in all and by category where there
+    are cm and cu (their p-values are one family); nothing where the decomposer was scored once."""
+    if not all(section.decompositions.get(when) for when in WHEN):
+        return {}
+    both = [i for i in section.listing.items if all(i.key in section.decompositions[when] for when in WHEN)]
+    kinds = sorted({i.kind for i in both} & {"cm", "cu"})
+    parts = {"": both} | {kind: [i for i in both if i.kind == kind] for kind in kinds}
+    changes = [
+        paired(*([mean_f1(section.decompositions[w][i.key]) for i in part] for w in WHEN), clusters=clusters_of(part))
+        for part in parts.values()
+    ]
+    return {"f1_change": {kind: d.as_dict() for kind, d in zip(parts, holm_adjusted(changes), strict=True)}}
+
+
+def mean_f1(row: Mapping[str, Any]) -> float:
+    return average([row["scores"][c] for c in MEAN_OF])
 
 
 def decomposition_rows(section: Section, when: str) -> list[dict[str, Any]]:

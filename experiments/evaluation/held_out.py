@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from benchmarks.base import EditSample
@@ -36,6 +36,16 @@ MICE_TEXT = Card(
     get="save the records as cm_*.jsonl and cu_*.jsonl in a folder: benchmark.path=<folder>",
     text_only=True,
     trainable=True,
+)
+SANDBOX_TEXT = replace(
+    MICE_TEXT,
+    title="Sandbox sessions in MICE-Bench's format, as text",
+    source="python -m benchmarks.sandbox mice, of this repository",
+    paper="",
+    licence="Apache-2.0",
+    get="python -m benchmarks.sandbox mice n=40 out=<folder>",
+    notes=("Not MICE-Bench (arXiv 2606.05950), whose format alone they share.",),
+    data="sandbox sessions, text",
 )
 PREPARED = Card(
     name="prepared",
@@ -108,4 +118,4 @@ class SampleItems:
         return (Item(s.id, s.request, s.gold, s.kind, s.history, s.image),)
 
 
-__all__ = ["CARDS", "SampleItems", "SandboxItems"]
+__all__ = ["CARDS", "SANDBOX_TEXT", "SampleItems", "SandboxItems"]

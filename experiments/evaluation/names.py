@@ -8,6 +8,7 @@ EXTRA_ARMS = ("editor_chance", "editor_best")
 SHOWN = (ARMS[0], *EXTRA_ARMS, *ARMS[1:])  # the order of tables and plots
 WHEN = ("before", "after")  # RL
 COMPONENTS = ("format", "action", "subject", "goal", "linked")
+MEAN_OF = ("action", "subject", "goal")  # the headline number of a decomposition is the mean of their F1
 ARM_NAMES = {
     "editor": "editor alone",
     "editor_chance": "editor alone, k calls, by chance",
@@ -31,4 +32,15 @@ def arm_name(arm: str) -> str:
     return f"{label}: {shown}" if label else shown
 
 
-__all__ = ["ARMS", "ARM_NAMES", "CALLS", "COMPONENTS", "EXTRA_ARMS", "SHOWN", "WHEN", "arm_name", "arm_order"]
+__all__ = [
+    "ARMS",
+    "ARM_NAMES",
+    "CALLS",
+    "COMPONENTS",
+    "EXTRA_ARMS",
+    "MEAN_OF",
+    "SHOWN",
+    "WHEN",
+    "arm_name",
+    "arm_order",
+]

@@ -44,7 +44,13 @@ def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, A
     row's columns. The mean is only there where every column is complete and within its share of invalid verdicts, so that
     no two rows average different things."""
     columns = [
-        {"benchmark": s.name, "judge": c.label, "title": c.title, "mean": s.listing.card.mean}
+        {
+            "benchmark": s.name,
+            "shown": s.listing.card.data or s.name,
+            "judge": c.label,
+            "title": c.title,
+            "mean": s.listing.card.mean,
+        }
         for s in sections
         for c in s.columns
     ]

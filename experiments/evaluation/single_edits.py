@@ -60,7 +60,8 @@ def by_action(samples: Sequence[SandboxSample], scores: Mapping[str, Sequence[Sc
 def means_of(table: ByAction) -> dict[str, Any]:
     return {
         name: {
-            action: {a: None if m.value is None else round(m.value, 3) for a, m in row[name].items()} | {"n": row[name]["overall"].n}
+            action: {a: None if m.value is None else round(m.value, 3) for a, m in row[name].items()}
+            | {"n": row[name]["overall"].n}
             for action, row in table.items()
         }
         for name in table["all"]

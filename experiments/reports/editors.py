@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from io import BytesIO
@@ -12,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from common.errors import SaveFailed
-from experiments.reports.html import page, table
+from experiments.reports.html import inline, page, table
 
 SHOWN = 48
 
@@ -23,19 +22,16 @@ def write_report(
     """A self-contained page; the samples shown are the first ones, chosen by nobody. Raises SaveFailed."""
     columns = [key for key in scores["all"] if key != "n"]
     cells = [
-        ([escape(name), *(f"{values[key]:.2f}" for key in columns), str(int(values["n"]))], name == "all")
+        ([escape(name), *(f"{values[key]:z.2f}" for key in columns), str(int(values["n"]))], False)
         for name, values in scores.items()
+        if values["n"]
     ]
     figures = "".join(_figure(row) for row in rows[:SHOWN])
-    style = (
-        "<style>.edits{display:grid;grid-template-columns:repeat(auto-fill,minmax(310px,1fr));gap:14px}"
-        ".edits figure{margin:0}.edits img{width:96px;image-rendering:pixelated}</style>"
-    )
     body = [
         f"<h1>{escape(title)}: held-out single edits</h1>",
-        table(["action", *columns, "n"], cells),
+        '<p class="muted">Means of scores from 0 to 10, by judge=sandbox on held-out scenes of benchmark=sandbox.</p>',
+        table(["action", *(c.replace("_", " ") for c in columns), "n"], cells),
         "<h2>Before, after, wanted</h2>",
-        style,
         f'<div class="edits">{figures}</div>',
     ]
     try:
@@ -48,15 +44,16 @@ def write_report(
 
 def _figure(row: Mapping[str, Any]) -> str:
     sample = row["sample"]
-    images = "".join(_image(im) for im in (sample.image, row["edited"], sample.target))
+    shown = zip(("given", "edited", "wanted"), (sample.image, row["edited"], sample.target), strict=True)
+    images = " ".join(_image(im, f"{name}: {sample.request}") for name, im in shown)
     score = f"{row['scores']['overall']:.1f}" if row["scores"] else "invalid"
     return f"<figure>{images}<figcaption>{escape(sample.request)} · {score}</figcaption></figure>"
 
 
-def _image(image: Image.Image) -> str:
+def _image(image: Image.Image, alt: str) -> str:
     buffer = BytesIO()
     image.save(buffer, "PNG")
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"> '
+    return inline(buffer.getvalue(), "png", alt)
 
 
 __all__ = ["write_report"]

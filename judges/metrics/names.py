@@ -1,4 +1,4 @@
-"""Every metric by its name: what it is compared with, its unit, and which way is better.
+"""Every metric by its name: what it is compared with, its unit, which way is nearer to that, and what it rewards.
 
 `l1` follows its own convention, named in the table below; `l1@source` and `l1@reference` say it. Conventions:
 
@@ -20,7 +20,8 @@ PICTURES = ("reference", "source")
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """For tables: `better` is "higher", "lower" or "zero"."""
+    """For tables. `better`: which values are nearer to what it is compared with, "higher", "lower" or "zero"; what that is
+    worth says `rewards`."""
 
     family: str  # pixels | background | lpips | clip | dino | drift
     against: str  # reference | source | captions
@@ -53,6 +54,24 @@ TABLE: dict[str, MetricInfo] = {
 NAMES = tuple(TABLE)
 ALWAYS = ("drift",)  # measured for every edit as soon as anything is
 CHEAP = ("l1", "psnr", "ssim", "l1@source", "psnr@source", "ssim@source")  # no weights, no mask
+
+
+REWARDS = {  # (base or family, what it is compared with) -> what a good value is a sign of
+    "reference": "rewards coming near the published target, which is one right result of several",
+    "source": "rewards changing nothing: a picture that was not edited has the best value, so it ranks no editor by itself",
+    "background": "rewards leaving alone what lies outside the mask; says nothing of the edit, and doing nothing is best",
+    "clip_t": "rewards showing what the target caption says; says nothing of what was to be kept",
+    "clip_dir": "rewards changing the picture the way its caption changed; says nothing of what was to be kept",
+    "drift": "0 where the whole picture stayed in place, as it does where nothing was done",
+}
+
+
+def rewards(base: str, against: str) -> str:
+    """What the metric `base` rewards when it is compared with `against` (source | reference | captions). Every distance to the
+    source is best for doing nothing, so none of them may rank editors alone."""
+    info = TABLE[base]
+    outside = base.startswith("bg_")
+    return REWARDS["background" if outside else base if base in REWARDS else info.against if not info.free else against]
 
 
 @dataclass(frozen=True)
@@ -88,4 +107,4 @@ def parse(names: Iterable[str]) -> tuple[MetricName, ...]:
     return tuple(parsed.values())
 
 
-__all__ = ["ALWAYS", "CHEAP", "NAMES", "TABLE", "MetricInfo", "MetricName", "parse"]
+__all__ = ["ALWAYS", "CHEAP", "NAMES", "TABLE", "MetricInfo", "MetricName", "parse", "rewards"]

@@ -108,7 +108,7 @@ def test_files_are_of_the_published_schema(tmp_path):
         rows = [json.loads(line) for line in (tmp_path / "m" / f"{category}_sandbox.jsonl").open(encoding="utf-8")]
         assert len(rows) == count
         for row in rows:
-            assert list(row) == [*KEYS, *(["rule_edit"] if category == "cm" else [])] and row["turns"] == 3
+            assert list(row) == [*KEYS, "origin", *(["rule_edit"] if category == "cm" else [])] and row["turns"] == 3
             assert all(len(row[key]) == 3 for key in KEYS[1:-1])
             with Image.open(tmp_path / "m" / row["image"]) as picture:
                 assert picture.size == (64, 64) and picture.mode == "RGB"

@@ -80,7 +80,7 @@ def test_a_sweep_is_grouped_by_what_differs_and_averaged_over_seeds(
             make_run(
                 tmp_path / f"main-{reward}{seed}", (f"seed={seed}", f"reward={reward}", "scale.strips=0"), n=8, steps=2
             )
-    folders, out = find_runs([str(tmp_path)])
+    folders, out, _ = find_runs([str(tmp_path)])
     runs = [load(f, TEAM) for f in folders]
     assert differing(runs) == ["reward"]
     groups = grouped(runs, ["reward"])
@@ -99,7 +99,8 @@ def test_a_sweeps_list_of_runs_is_followed_and_unfinished_ones_are_left_out(tmp_
     sweep = tmp_path / "sweeps" / "run-1"
     sweep.mkdir(parents=True)
     (sweep / "runs.txt").write_text(f"{done}\n{half}\n")
-    assert find_runs([str(sweep)]) == ([done], sweep)
+    runs, out, absent = find_runs([str(sweep)])
+    assert (runs, out) == ([done], sweep) and len(absent) == 1 and f"{half}: not finished" in absent[0]
     with pytest.raises(MissingFile, match="no finished run"):
         find_runs([str(half)])
     with pytest.raises(MissingFile, match="no folder"):

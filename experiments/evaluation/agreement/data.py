@@ -20,9 +20,14 @@ def load_data(config: AgreementConfig, out: Path) -> PreferenceSet:
         rows = config.samples or 40
         path = sandbox.write(out / f"data-{rows}-{config.seed}", rows, config.seed)
         data = load("csv", path=str(path))
-        return replace(
-            data, card=replace(data.card, title="the sandbox's comparisons", source=f"sandbox, seed {config.seed}")
+        card = replace(
+            data.card,
+            title="the sandbox's comparisons",
+            source=f"sandbox, seed {config.seed}",
+            licence="Apache-2.0",
+            read="",
         )
+        return replace(data, card=card, labels="the sandbox's exact answers")
     try:
         return load(config.data, path=config.path, samples=config.samples, seed=config.seed, **source)  # type: ignore[arg-type]
     except ImageEditError as error:  # what reads tables names the keys of benchmark=…; here they are the command's own

@@ -16,14 +16,14 @@ from judges.self_preference import ModelShare
 
 Cells = Sequence[str]
 MEASURES = ("measure", "value [95 %]", "n", "invalid", "missing", "what it is")
-SHARES = ("model", "judge, %", "people, %", "judge − people, %", "p", "p (Holm)", "n")
+SHARES = ("model", "judge, %", "labels, %", "judge − labels, %", "p", "p (Holm)", "n")
 
 
 def write_reports(
     out: Path, config: AgreementConfig, data: PreferenceSet, findings: Findings, judge: dict[str, Any]
 ) -> list[Path]:
     """`judge` holds the counts of verdicts and what they cost."""
-    title = f"{judge_name(config)} against people on {data.card.title}"
+    title = f"{judge_name(config)} against {data.labels}: {data.card.title}"
     return [
         write_text(out / "agreement.md", "\n".join(markdown(title, config, data, findings, judge)) + "\n"),
         write_text(out / "agreement.html", page(title, html(title, config, data, findings, judge))),
@@ -61,7 +61,7 @@ def sentences(data: PreferenceSet, findings: Findings, judge: dict[str, Any]) ->
     if findings.partial:
         out.append("Not finished: what is marked partial is no result yet.")
     tied = (
-        f", {counts['tied_by_people']} tied by people, {counts['tied_by_judge']} with equal scores or a tie of the judge"
+        f", {counts['tied_by_people']} tied by the labels, {counts['tied_by_judge']} with equal scores or a tie of the judge"
         if "tied_by_people" in counts
         else ""
     )
@@ -104,30 +104,34 @@ def markdown(
 def html(
     title: str, config: AgreementConfig, data: PreferenceSet, findings: Findings, judge: dict[str, Any]
 ) -> list[str]:
-    def cells(rows: Sequence[Cells], stress: int = -1) -> list[tuple[Cells, bool]]:
-        return [([escape(c) for c in row], i == stress) for i, row in enumerate(rows)]
+    def cells(rows: Sequence[Cells]) -> list[tuple[Cells, bool]]:
+        return [([escape(c) for c in row], False) for row in rows]
 
     body = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _about(data))]
-    shown = [([*one[:-1], _HOW.format(one[-1])], stressed) for one, stressed in cells(measure_rows(findings), 0)]
-    body.append(f'<div class="wide textlast">{table(MEASURES, shown)}</div>')
+    body.append(table(MEASURES, cells(measure_rows(findings)), "textlast"))
     if findings.shares:
         body += ["<h2>Self-preference</h2>", f"<p>{escape(_SHARES_NOTE)}</p>"]
-        shares = table(SHARES, cells(share_rows(config, findings.shares)))
-        body.append(f'<div class="wide">{shares}</div>')
+        bold = [s.excess.significant for s in findings.shares]
+        body.append(
+            table(SHARES, [(c, b) for (c, _), b in zip(cells(share_rows(config, findings.shares)), bold, strict=True)])
+        )
     notes = "".join(f"<li>{escape(s)}</li>" for s in sentences(data, findings, judge))
     return [*body, "<h2>Notes</h2>", f"<ul>{notes}</ul>"]
 
 
-_HOW = '<div class="muted" style="white-space:normal;text-align:left;min-width:240px">{}</div>'  # long: it may wrap
 _SHARES_NOTE = (
-    "How often each model's edits win their comparisons (a tie is half a win), by the judge and by people on the same "
-    "comparisons. A positive difference: the judge likes this model's edits better than people do."
+    "How often each model's edits win their comparisons (a tie is half a win), by the judge and by the labels of the same "
+    "comparisons. A positive difference: the judge likes this model's edits better than the labels do. Bold: significant after "
+    "Holm's correction over the models."
 )
 
 
 def _about(data: PreferenceSet) -> list[str]:
     card = data.card
-    source = ", ".join(x for x in (card.source, card.paper, f"licence {card.licence}") if x)
+    read = f"read from {card.read}" if card.read not in ("", card.source) else ""
+    source = ", ".join(
+        x for x in (card.source, read, card.paper, f"licence {card.licence}", f"labels by {data.labels}") if x
+    )
     return [f"{source}. {card.size}. Taken: {card.sampling}."]
 
 

@@ -8,7 +8,7 @@ from judges.findings import Findings
 
 def summary_lines(data: PreferenceSet, findings: Findings) -> list[str]:
     """The table on the terminal: within 110 columns."""
-    title = f"{data.card.title}: {len(data.groups)} requests, {findings.comparisons['all']} rows"
+    title = f"{data.card.title}, against {data.labels}: {len(data.groups)} requests, {findings.comparisons['all']} rows"
     lines = [title, ""]
     for m in findings.measures:
         lines.append(f"  {m.title:<38}{m.text():>24}   {m.cell.counts()}")
@@ -18,7 +18,7 @@ def summary_lines(data: PreferenceSet, findings: Findings) -> list[str]:
         if not s.excess.cell.partial and s.excess.cell.value is not None:
             p = s.excess.adjusted
             lines.append(
-                f"  wins of {s.model}: judge {s.judge.text(1, percent=True)}, people {s.people.text(1, percent=True)}, "
+                f"  wins of {s.model}: judge {s.judge.text(1, percent=True)}, labels {s.people.text(1, percent=True)}, "
                 f"excess {s.excess.cell.text(1, True, True)}" + (f", p {p:.3g} (Holm)" if p is not None else "")
             )
     stars = sorted({m.cell.note for m in findings.measures if m.cell.note})

@@ -19,7 +19,7 @@ def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> l
     several = about["items"] != about["units"]
     size = f"{about['units']} sessions, {about['items']} turns" if several else counted(about["units"], "item")
     out = [
-        f"<h2>{escape(title)} <small>{escape(section.name)}</small></h2>",
+        f"<h2>{escape(title)} <small>benchmark={escape(section.name)}</small></h2>",
         f'<p class="muted">{escape(sentence(size + (f": {how}" if (how := about["card"]["sampling"]) else "")))}</p>',
     ]
     for label, column in values["judges"][section.name].items():
@@ -30,8 +30,8 @@ def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> l
 
 
 def card_part(card: Mapping[str, Any]) -> str:
-    names = ("source", "paper", "licence", "split", "size", "sampling", "rubric", "mean")
-    lines = "".join(f"<dt>{n}</dt><dd>{escape(str(card[n]))}</dd>" for n in names if card[n])
+    names = ("source", "read", "paper", "licence", "split", "size", "sampling", "rubric", "mean")
+    lines = "".join(f"<dt>{n}</dt><dd>{escape(str(card[n]))}</dd>" for n in names if card.get(n))
     notes = "".join(f"<dt>note</dt><dd>{escape(n)}</dd>" for n in card["notes"])
     return f'<details open><summary>Card</summary><dl class="config">{lines}{notes}</dl></details>'
 

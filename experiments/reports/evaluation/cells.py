@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from common.statistics import Cell, Mean
+from common.cells import Cell
+from experiments.reports import html
 
 AVERAGE = "average"
 FIELDS = ("value", "low", "high", "n", "invalid", "missing", "note")  # of a Cell, in results.json
@@ -42,17 +43,11 @@ def shown(cell: Mapping[str, Any], digits: int = 2, n: bool = False) -> str:
     return text + (f" ({', '.join(counts)})" if counts else "")
 
 
-def mean_of(cell: Mapping[str, Any]) -> Mean:
-    value = cell["value"]
-    low, high = (value if cell[k] is None else cell[k] for k in ("low", "high"))
-    return Mean(value, low, high, cell["n"])
-
-
-def big(cell: Mapping[str, Any], best: bool = False) -> str:
+def big(cell: Mapping[str, Any]) -> str:
     """The value, its interval under it, and what a reader must know besides."""
     text = shown(cell)
     value, bracket, rest = text.partition(" [")
-    value = f"<b>{escape(value)}</b>" if best else escape(value)
+    value = escape(value)
     notes = [f"n {cell['n']}"] if state(cell) == "complete" else []
     small = (f"[{escape(rest)}" if bracket else "") + (f"<br>{', '.join(notes)}" if notes else "")
     star = f' title="{escape(cell["note"])}"' if cell.get("note") else ""
@@ -61,10 +56,13 @@ def big(cell: Mapping[str, Any], best: bool = False) -> str:
 
 def interval(cell: Mapping[str, Any], digits: int = 2, sign: bool = False) -> str:
     """The counts are said where the pointer rests on it, as they differ from cell to cell; invalid verdicts are also shown."""
-    value, bracket, rest = cell_of(cell).text(digits, sign).partition(" [")
-    text = escape(value) + (f" <small>[{escape(rest)}</small>" if bracket else "")
-    text += f" <small>({cell['invalid']} invalid)</small>" if cell["invalid"] and not cell.get("partial") else ""
-    return f'<span title="{escape(cell_of(cell).counts())}">{text}</span>'
+    more = f" <small>({cell['invalid']} invalid)</small>" if cell["invalid"] and not cell.get("partial") else ""
+    return html.interval(cell_of(cell), digits, sign, counts=True) + more
 
 
-__all__ = ["AVERAGE", "big", "cell_of", "interval", "mean_of", "shown", "state"]
+def starred(cells: Iterable[Mapping[str, Any]]) -> str:
+    """A line under a table with what its stars stand for."""
+    return html.starred(cell_of(c) for c in cells)
+
+
+__all__ = ["AVERAGE", "big", "cell_of", "interval", "shown", "starred", "state"]

@@ -19,13 +19,13 @@ def cost_part(values: Mapping[str, Any]) -> list[str]:
                 ([escape(name), f"pictures, {escape(arm_name(arm))}", "–", "–", "–", "–", clock(seconds)], False)
             )
         for label, usage in cost["judges"].items():
-            if usage:
+            if any(usage.get(k) for k in ("calls", "cached", "input_tokens", "output_tokens", "dollars")):
                 counts = [f"{usage.get(k, 0):,.0f}" for k in ("calls", "cached")]
                 tokens = f"{usage.get('input_tokens', 0):,.0f} + {usage.get('output_tokens', 0):,.0f}"
                 line = [escape(name), f"judge, {escape(label)}", *counts, tokens, f"${usage.get('dollars', 0.0):.2f}"]
                 rows.append(([*line, clock(usage.get("seconds", 0.0))], False))
     head = ["benchmark", "for", "calls", "cached", "tokens in + out", "dollars", "time"]
-    return ["<h2>Cost</h2>", f'<div class="wide">{table(head, rows)}</div>'] if rows else []
+    return ["<h2>Cost</h2>", table(head, rows)] if rows else []
 
 
 __all__ = ["cost_part"]

@@ -9,9 +9,13 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from common.cells import remarks
 from common.progress import console
-from experiments.evaluation.names import COMPONENTS, WHEN
+from common.statistics import significant
+from experiments.evaluation.names import COMPONENTS, MEAN_OF, WHEN
+from experiments.reports.evaluation.cells import cell_of, interval, starred
 from experiments.reports.html import table
+from experiments.reports.words import p_text
 
 
 def lines(values: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
@@ -20,27 +24,57 @@ def lines(values: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     parts = [(f"{when} RL", scores[when]) for when in WHEN if scores.get(when)]
     for when, key in zip(WHEN, ("by_category_before", "by_category"), strict=True):
         parts += [(f"{when} RL, {kind}", means) for kind, means in scores.get(key, {}).items()]
-    return [(label, [f"{means[c]:.3f}" for c in COMPONENTS]) for label, means in parts]
+    return [(label, [f"{mean(means):.3f}", *(f"{means[c]:.3f}" for c in COMPONENTS)]) for label, means in parts]
+
+
+def mean(means: Mapping[str, float]) -> float:
+    """The mean F1, which is the headline number."""
+    return sum(means[c] for c in MEAN_OF) / len(MEAN_OF)
 
 
 def decomposition_part(values: Mapping[str, Any]) -> list[str]:
-    rows = [([escape(label), *cells], label == "after RL") for label, cells in lines(values)]
+    rows = [([escape(label), *cells], False) for label, cells in lines(values)]
     if not rows:
         return []
     note = f"F1 on {values['n']:,} items; {100 * values['unreadable']:.1f} % of the last decompositions cannot be read."
-    return ["<h2>Decomposition</h2>", table(["", *COMPONENTS], rows), f'<p class="muted">{escape(note)}</p>']
+    changes = values.get("f1_change", {})
+    compared = [
+        ([change_name(kind), interval(d, 3, True), p_text(d["p_holm"])], significant(d["p_holm"]))
+        for kind, d in changes.items()
+    ]
+    return [
+        "<h2>Decomposition</h2>",
+        table(["", "mean F1", *COMPONENTS], rows),
+        f'<p class="muted">{escape(note)}</p>',
+        table(["paired difference in mean F1", "mean", "p (Holm)"], compared, "narrow") if changes else "",
+        starred(changes.values()),
+    ]
+
+
+def change_name(kind: str) -> str:
+    return "after − before RL" + (f", {kind}" if kind else "")
 
 
 def print_decompositions(values: Mapping[str, Any]) -> None:
     if not (rows := lines(values)):
         return
     shape = Table(
-        *("", *COMPONENTS), box=box.SIMPLE_HEAD, padding=(0, 1), title_justify="left",
+        *("", "mean F1", *COMPONENTS), box=box.SIMPLE_HEAD, padding=(0, 1), title_justify="left",
         title=f"Decomposition on {values['n']:,} items: F1",
     )  # fmt: skip
     for label, cells in rows:
         shape.add_row(label, *cells)
     console.print(shape)
+    for kind, d in values.get("f1_change", {}).items():
+        p = (
+            ""
+            if d["p_holm"] is None
+            else f", p {d['p_holm']:.2g}" + (" (Holm)" if len(values["f1_change"]) > 1 else "")
+        )
+        text = f"  {change_name(kind)}: {cell_of(d).text(3, sign=True)} mean F1, paired{p}"
+        console.print(text, style="bold" if significant(d["p_holm"]) else None, markup=False)
+    for line in remarks(map(cell_of, values.get("f1_change", {}).values())):
+        console.print(f"  {line}", markup=False)
 
 
 __all__ = ["decomposition_part", "print_decompositions"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.cells import remarks
 from common.files import write_text
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.cells import AVERAGE, cell_of, shown, state
@@ -17,11 +18,26 @@ NOTE = (
     "columns, and only there where each of them is complete."
 )
 EMPTY = "Nothing was judged or measured.\n"
-FIELDS = ("arm", "name", "benchmark", "judge", "mean", "value", "low", "high", "n", "invalid", "missing", "state")
+FIELDS = (
+    "arm",
+    "name",
+    "benchmark",
+    "data",
+    "judge",
+    "mean",
+    "value",
+    "low",
+    "high",
+    "n",
+    "invalid",
+    "missing",
+    "state",
+    "note",
+)
 
 
 def headers(table: Mapping[str, Any]) -> list[str]:
-    return ["arm", *(f"{c['benchmark']}, {c['title']}" for c in table["columns"]), AVERAGE]
+    return ["arm", *(f"{c['shown']}, {c['title']}" for c in table["columns"]), AVERAGE]
 
 
 def lines(table: Mapping[str, Any], digits: int = 2) -> list[list[str]]:
@@ -75,7 +91,8 @@ def as_csv(table: Mapping[str, Any]) -> str:
         for column, cell in zip(table["columns"], row["cells"], strict=True):
             whole = state(cell) == "complete"
             writer.writerow(
-                {"arm": row["arm"], "name": row["name"], "state": state(cell)}
+                {"arm": row["arm"], "name": row["name"], "state": state(cell), "data": column["shown"]}
+                | {"note": cell.get("note", "") if whole else ""}
                 | {k: column[k] for k in ("benchmark", "judge", "mean")}
                 | {k: cell[k] if whole and cell[k] is not None else "" for k in ("value", "low", "high")}
                 | {k: cell[k] for k in ("n", "invalid", "missing")}
@@ -89,7 +106,15 @@ def as_csv(table: Mapping[str, Any]) -> str:
 def as_markdown(table: Mapping[str, Any]) -> str:
     head = headers(table)
     rule = "|---|" + "--:|" * (len(head) - 1)
-    return "\n".join([_line(head), rule, *(_line(cells) for cells in lines(table)), "", NOTE, ""])
+    stars = [line.replace("* ", "\\* ", 1) for line in remarks_of(table)]
+    return "\n".join(
+        [_line(head), rule, *(_line(cells) for cells in lines(table)), "", NOTE, *(x for s in stars for x in ("", s)), ""]
+    )
+
+
+def remarks_of(table: Mapping[str, Any]) -> list[str]:
+    """What the stars of the table's cells stand for."""
+    return remarks(cell_of(c) for row in table["rows"] for c in row["cells"] if state(c) == "complete")
 
 
 def as_latex(table: Mapping[str, Any]) -> str:
@@ -97,10 +122,10 @@ def as_latex(table: Mapping[str, Any]) -> str:
     columns = table["columns"]
     groups: list[tuple[str, int]] = []
     for column in columns:
-        if groups and groups[-1][0] == column["benchmark"]:
-            groups[-1] = (column["benchmark"], groups[-1][1] + 1)
+        if groups and groups[-1][0] == column["shown"]:
+            groups[-1] = (column["shown"], groups[-1][1] + 1)
         else:
-            groups.append((column["benchmark"], 1))
+            groups.append((column["shown"], 1))
     top = " & ".join(f"\\multicolumn{{{n}}}{{c}}{{{latex(name)}}}" for name, n in groups)
     rules, at = [], 2
     for _, n in groups:
@@ -114,7 +139,7 @@ def as_latex(table: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             "% \\usepackage{booktabs}",
-            f"% {latex(NOTE)}",
+            *(f"% {latex(line)}" for line in (NOTE, *remarks_of(table))),
             f"\\begin{{tabular}}{{l{'r' * len(columns)}r}}",
             "\\toprule",
             f" & {top} & \\\\" if columns else "\\\\",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from experiments.evaluation.listing import Listed
 from experiments.evaluation.load import OVERALL, Column, Section
 from experiments.evaluation.names import arm_name
 from experiments.evaluation.verdict_files import words_of
+from experiments.reports.html import inline
 
 WHAT = {
     BEST: "Best: the highest mean over judges and arms.",
@@ -59,11 +59,15 @@ def strip(section: Section, item: Listed, group: str, words: Mapping[Any, Any]) 
     head = " · ".join(filter(None, [group, item.kind.replace("_", " "), item.id, turn]))
     # a later turn is edited from what the arm made of the turn before: every arm then has a given picture of its own
     given = section.layout.source((item.key[0], 0))
-    pictures = [picture(section, given, "given" if not item.key[1] else "given in turn 1", "", "")]
+    pictures = [picture(section, given, "given" if not item.key[1] else "given in turn 1", "", "", f"given: {item.id}")]
     for arm in section.arms:
         if (edit := section.edits[arm].get(item.key)) is not None:
             path = section.layout.picture(arm, item.key)
-            pictures.append(picture(section, path, arm_name(arm), marks(section, arm, item), plan(edit)))
+            pictures.append(
+                picture(
+                    section, path, arm_name(arm), marks(section, arm, item), plan(edit), f"{arm_name(arm)}: {item.id}"
+                )
+            )
     opinions = judged(section, item, words)
     return (
         f'<div class="strip"><div class="kind">{escape(head)}</div><div class="ask">“{escape(item.request)}”</div>'
@@ -138,30 +142,28 @@ def _texts(reply: Any) -> Sequence[str]:
     return [t for v in reply for t in _texts(v)] if isinstance(reply, list) else []
 
 
-def picture(section: Section, path: Path, name: str, score: str, below: str) -> str:
-    """`score` and `below` are HTML."""
+def picture(section: Section, path: Path, name: str, score: str, below: str, alt: str) -> str:
+    """`score` and `below` are HTML; `alt` says what the picture shows."""
     link = path.relative_to(section.layout.out).as_posix()
     shown = (
-        f'<a href="{escape(link)}">{thumbnail(path)}</a>' if path.is_file() else '<div class="none">no picture</div>'
+        f'<a href="{escape(link)}">{thumbnail(path, alt)}</a>'
+        if path.is_file()
+        else '<div class="none">no picture</div>'
     )
     return f'<div class="pic">{shown}<div class="name">{escape(name)} {score}</div>{below}</div>'
 
 
-def thumbnail(path: Path) -> str:
+def thumbnail(path: Path, alt: str) -> str:
     """Inside the page: small pictures as they are, photographs shrunk and as JPEG."""
     with Image.open(path) as file:
         width, height = file.size
         if max(width, height) <= SMALL:
-            return _img(path.read_bytes(), "png", "")
+            return inline(path.read_bytes(), "png", alt)
         shrunk = file.convert("RGB")
     shrunk.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     shrunk.save(buffer, "JPEG", quality=88)
-    return _img(buffer.getvalue(), "jpeg", ' class="photo"')
-
-
-def _img(data: bytes, kind: str, more: str) -> str:
-    return f'<img alt=""{more} loading="lazy" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+    return inline(buffer.getvalue(), "jpeg", alt, "photo")
 
 
 __all__ = ["gallery", "in_words", "thumbnail"]

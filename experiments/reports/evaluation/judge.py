@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from common.statistics import significant
 from experiments.evaluation.names import arm_name
-from experiments.reports.evaluation.cells import cell_of, interval, state
+from experiments.reports.evaluation.cells import cell_of, interval, starred, state
 from experiments.reports.evaluation.splits import split_parts
 from experiments.reports.evaluation.words import aspect_name, sentence
 from experiments.reports.html import table
@@ -17,19 +18,20 @@ from experiments.reports.words import p_text
 def judge_part(label: str, column: Mapping[str, Any]) -> list[str]:
     arms = column["arms"]
     names = column["aspects"]
+    some_invalid = any(scores["invalid"] for scores in arms.values())
     rows = [
         (
             [
                 escape(arm_name(arm)),
                 *(interval(scores["aspects"][n]) for n in names),
                 str(scores["n"]),
-                str(scores["invalid"]),
+                *([str(scores["invalid"])] if some_invalid else []),
             ],
             False,
         )
         for arm, scores in arms.items()
     ]
-    head = ["arm", *(aspect_name(n) for n in names), "judged", "invalid"]
+    head = ["arm", *(aspect_name(n) for n in names), "judged", *(["invalid"] if some_invalid else [])]
     first = next(iter(arms.values()))
     both = ""
     if first["by_kind"]:
@@ -50,7 +52,8 @@ def judge_part(label: str, column: Mapping[str, Any]) -> list[str]:
         f"<h3>Judge: {escape(column['title'])}</h3>",
         f'<p class="muted">{escape(sentence(text_of_judge))}</p>' if text_of_judge else "",
         bad_note([arm_name(a) for a, s in arms.items() if s["too_many_invalid"]]),
-        f'<div class="wide">{table(head, rows)}</div>',
+        table(head, rows),
+        starred(s["aspects"][n] for s in arms.values() for n in names),
         both,
     ]
     if column["differences"]:
@@ -60,12 +63,15 @@ def judge_part(label: str, column: Mapping[str, Any]) -> list[str]:
             if state(d) == "too many invalid":
                 lines.append(([name, "– (too many invalid verdicts)", "–", "–"], False))
                 continue
-            lines.append(([name, interval(d, sign=True), p_text(d["p"]), p_text(d["p_holm"])], (d["low"] or 0) > 0))
-        compared = table(["paired difference in overall", "mean", "p", "p, Holm"], lines, narrow=True)
-        out.append(f'<div class="wide">{compared}</div>')
+            lines.append(
+                ([name, interval(d, sign=True), p_text(d["p"]), p_text(d["p_holm"])], significant(d["p_holm"]))
+            )
+        out.append(table(["paired difference in overall", "mean", "p", "p (Holm)"], lines, "narrow"))
+        out.append(starred(d for d in column["differences"] if state(d) == "complete"))
         tests = sorted({d["test"] for d in column["differences"]} - {""})
         out.append(
-            f'<p class="muted">{escape(sentence("; ".join(tests), ""))}; Holm’s correction over the differences of this table.</p>'
+            f'<p class="muted">{escape(sentence("; ".join(tests), ""))}; Holm’s correction over the differences of this table. '
+            "Bold: significant after it (p at most 0.05).</p>"
         )
     return out + split_parts(names, arms, first["mean"])
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from experiments.reports.evaluation.cells import AVERAGE, big, mean_of, state
-from experiments.reports.looks import ARM_COLOURS
-from experiments.reports.plots import COLOURS, whiskers
+from experiments.reports.evaluation.cells import AVERAGE, big, cell_of, starred, state
+from experiments.reports.html import boxed
+from experiments.reports.looks import ARM_COLOURS, COLOURS
+from experiments.reports.plots import whiskers
 
 EXPORTS = ("table.csv", "table.md", "table.tex", "results.json")
 
@@ -19,28 +20,25 @@ def main_table(values: Mapping[str, Any]) -> list[str]:
         return []
     spans: list[tuple[str, int]] = []
     for column in table["columns"]:
-        name = f"{column['benchmark']} · {column['mean']} mean"
+        name = f"{column['shown']} · {column['mean']} mean"
         spans = [*spans[:-1], (name, spans[-1][1] + 1)] if spans and spans[-1][0] == name else [*spans, (name, 1)]
     top = "".join(f'<th class="group" colspan="{n}">{escape(name)}</th>' for name, n in spans)
     heads = "".join(f"<th>{escape(c['title'])}</th>" for c in table["columns"])
-    best = [max((r["cells"][i]["value"] for r in table["rows"] if state(r["cells"][i]) == "complete"), default=None)
-            for i in range(len(table["columns"]))]  # fmt: skip
-    top_mean = max((r[AVERAGE] for r in table["rows"] if r[AVERAGE] is not None), default=None)
     lines = []
     for row in table["rows"]:
-        cells = "".join(
-            f"<td>{big(c, state(c) == 'complete' and c['value'] == top)}</td>"
-            for c, top in zip(row["cells"], best, strict=True)
-        )
+        cells = "".join(f"<td>{big(c)}</td>" for c in row["cells"])
         mean = "–" if row[AVERAGE] is None else f"{row[AVERAGE]:.2f}"
-        mean = f"<b>{mean}</b>" if row[AVERAGE] is not None and row[AVERAGE] == top_mean else mean
         lines.append(f"<tr><td>{escape(row['name'])}</td>{cells}<td>{mean}</td></tr>")
     links = ", ".join(f'<a href="{name}">{name}</a>' for name in EXPORTS)
     return [
         "<h2>Results</h2>",
-        '<p class="muted">Overall, 0–10. The average is over all columns, and only there where each of them is complete.</p>',
-        f'<div class="wide"><table><thead><tr><th></th>{top}<th></th></tr><tr><th>arm</th>{heads}<th>average</th></tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>",
+        '<p class="muted">Overall, 0–10: benchmarks above, judges below them. The average is over all columns, and only there '
+        "where each of them is complete.</p>",
+        boxed(
+            f"<table><thead><tr><th></th>{top}<th></th></tr><tr><th>arm</th>{heads}<th>average</th></tr></thead>"
+            f"<tbody>{''.join(lines)}</tbody></table>"
+        ),
+        starred(c for row in table["rows"] for c in row["cells"] if state(c) == "complete"),
         f'<p class="muted">The same table as {links}.</p>',
         *plot(values),
     ]
@@ -53,14 +51,14 @@ def plot(values: Mapping[str, Any]) -> list[str]:
     points = []
     for i, column in enumerate(table["columns"]):
         marks = [
-            (r["name"], mean_of(r["cells"][i]), colours[r["arm"]]) for r in rows if state(r["cells"][i]) == "complete"
+            (r["name"], cell_of(r["cells"][i]), colours[r["arm"]]) for r in rows if state(r["cells"][i]) == "complete"
         ]
         if marks:
-            points.append((f"{column['benchmark']}\n{column['title']}", marks))
+            points.append((f"{column['shown']}\n{column['title']}", marks))
     if not points:
         return []
-    drawn = whiskers(points, "Overall by benchmark and judge (0–10)", figsize=(9.6, 3.0))
-    return [f'<figure class="wide">{drawn}</figure>']
+    drawn = whiskers(points, "Overall by benchmark and judge (0–10)", (0.0, 10.0), figsize=(9.6, 3.4))
+    return [f'<figure class="wide" tabindex="0">{drawn}</figure>']
 
 
 def colour_of(arm: str, number: int) -> str:

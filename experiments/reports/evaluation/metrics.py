@@ -8,9 +8,9 @@ from typing import Any
 
 from common.statistics import Cell
 from experiments.evaluation.names import arm_name
-from experiments.reports.evaluation.cells import interval
+from experiments.reports.evaluation.cells import interval, starred
 from experiments.reports.html import table
-from judges.metrics.names import TABLE
+from judges.metrics.names import TABLE, rewards
 from judges.metrics.summary import DEGREES, PIXELS, ZOOM
 
 
@@ -32,7 +32,8 @@ def metrics_part(measured: Mapping[str, Any]) -> list[str]:
     notes += [f"No item has what these need, a target or a mask: {', '.join(absent)}"] if absent else []
     return [
         "<h3>Metrics without a judge</h3>",
-        f'<div class="wide">{table(["metric", "n", *(arm_name(a) for a in arms)], rows)}</div>' if rows else "",
+        table(["metric", "n", *(arm_name(a) for a in arms)], rows) if rows else "",
+        starred(cells[n] for cells in arms.values() for n in names if n in cells),
         f'<p class="muted">{escape(". ".join(filter(None, notes)))}.</p>',
         *drift_part(measured.get("drift", {})),
     ]
@@ -68,14 +69,25 @@ def drift_part(drift: Mapping[str, Any]) -> list[str]:
         "How far an edit moved the whole picture, in pixels of the source; measured where enough of it stayed the same. Shares "
         f"are of those: shifted by more than {PIXELS:g} px, zoomed by more than {100 * ZOOM:g} %, turned by more than {DEGREES:g}°."
     )
-    return [f'<div class="wide">{table(head, rows)}</div>', f'<p class="muted">{escape(note)}</p>']
+    return [table(head, rows), f'<p class="muted">{escape(note)}</p>']
 
 
 def metric_notes(names: Sequence[str]) -> str:
-    """What is compared with what."""
+    """What is compared with what, and what each metric rewards."""
     to = {"source": " (against the given picture)", "reference": " (against the target)", "captions": ""}
-    parts = [(n, TABLE[b], to[at or TABLE[b].against]) for n in names for b, _, at in [n.partition("@")] if b in TABLE]
-    return "; ".join(f"{n}: {i.what}{compared}, {i.unit}, better {i.better}" for n, i, compared in parts)
+    parts = [(n, b, at or TABLE[b].against) for n in names for b, _, at in [n.partition("@")] if b in TABLE]
+    return ". ".join(
+        f"{n}: {TABLE[b].what}{to[against]}, {TABLE[b].unit}; {direction(b, against)} {rewards(b, against)}"
+        for n, b, against in parts
+    )
+
+
+def direction(base: str, against: str) -> str:
+    """Lower is better only where the target is compared; nearer to the given picture is not better."""
+    better = TABLE[base].better
+    if against == "source":
+        return "" if better == "zero" else f"{better} is nearer to the given picture, not better:"
+    return f"{better} is better:"
 
 
 __all__ = ["drift_part", "metric_notes", "metrics_part"]

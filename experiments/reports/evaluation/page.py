@@ -34,13 +34,14 @@ def write_page(out: Path, values: Mapping[str, Any], sections: Sequence[Section]
 
 
 def headline(values: Mapping[str, Any]) -> str:
-    names = ", ".join(values["benchmarks"]) or "no benchmark"
+    names = ", ".join(b["card"].get("data") or name for name, b in values["benchmarks"].items()) or "no benchmark"
     judges = sorted({c["title"] for c in values["table"]["columns"]})
     run = "" if str(values.get("run", "none")).lower() in ("", "none", "null") else f", run {values['run']}"
     return (
         f"Benchmarks: {names}. Judges: {', '.join(judges) or 'none'}. Last command: editor {values.get('editor', '')}, "
-        f"{values.get('execution', '')} execution, scale {values.get('scale', '')}{run}. Intervals are 95 % bootstrap over items "
-        "(over sessions, where there are several turns); invalid verdicts are left out of means and counted."
+        f"{values.get('execution', '')} execution, scale {values.get('scale', '')}{run}. Intervals are 95 % over items "
+        "(over sessions, where there are several turns), a star marks those that are rough; invalid verdicts are left out of "
+        "means and counted."
     )
 
 

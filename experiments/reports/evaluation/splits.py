@@ -8,7 +8,7 @@ from typing import Any
 
 from common.statistics import Cell
 from experiments.evaluation.names import arm_name
-from experiments.reports.evaluation.cells import interval
+from experiments.reports.evaluation.cells import interval, starred
 from experiments.reports.evaluation.words import aspect_name
 from experiments.reports.html import table
 
@@ -43,10 +43,9 @@ def split_part(title: str, arms: Mapping[str, Mapping[str, Any]], what: str, sho
             ([escape(shown_name) or "–", str(max(c["n"] for c in cells)), *(interval(c) for c in cells)], False)
         )
     head = [what, "n", *(arm_name(a) for a in arms)]
-    starred = sorted({c["note"] for scores in arms.values() for c in scores.values() if c.get("note")})
-    notes = f'<p class="muted">{escape("; ".join(f"* {note}" for note in starred))}</p>' if starred else ""
+    notes = starred(c for scores in arms.values() for c in scores.values())
     return [f'<details{" open" if shown and len(groups) <= 12 else ""}><summary>{escape(title)}</summary>'
-            f'<div class="wide">{table(head, rows)}</div>{notes}</details>']  # fmt: skip
+            f"{table(head, rows)}{notes}</details>"]  # fmt: skip
 
 
 __all__ = ["split_part", "split_parts"]

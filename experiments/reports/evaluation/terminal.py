@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from common.cells import Cell, remarks
 from common.progress import console
+from common.statistics import significant
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.cells import AVERAGE, cell_of, shown, state
 
@@ -17,9 +19,12 @@ def print_table(values: Mapping[str, Any]) -> None:
     """One block for each benchmark, so that it fits into a terminal."""
     table = values["table"]
     names = list(dict.fromkeys(c["benchmark"] for c in table["columns"]))
+    shown_names = {c["benchmark"]: c["shown"] for c in table["columns"]}
     for name in names:
         columns = [(i, c) for i, c in enumerate(table["columns"]) if c["benchmark"] == name]
-        console.print(f"\n[bold]{name}[/]: overall 0–10, {columns[0][1]['mean']} mean and 95 % interval")
+        console.print(
+            f"\n[bold]{columns[0][1]['shown']}[/]: overall 0–10, {columns[0][1]['mean']} mean and 95 % interval"
+        )
         shape = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
         shape.add_column("arm")
         for _, column in columns:
@@ -31,6 +36,12 @@ def print_table(values: Mapping[str, Any]) -> None:
                 continue
             shape.add_row(row["name"], *(shown(c) for c in cells), str(max(c["n"] for c in cells)))
         console.print(shape)
+        print_remarks(
+            cell_of(row["cells"][i])
+            for row in table["rows"]
+            for i, _ in columns
+            if state(row["cells"][i]) == "complete"
+        )
     for name, measured in values["metrics"].items():
         if name not in names:  # nobody judged: what was measured is all there is to show
             print_metrics(name, measured["arms"])
@@ -41,7 +52,8 @@ def print_table(values: Mapping[str, Any]) -> None:
         for column in values["judges"][name].values():
             for gap in column["differences"]:
                 if state(gap) == "complete":
-                    console.print(f"  {name}, {column['title']}: {difference(gap)}")
+                    text = f"  {shown_names[name]}, {column['title']}: {difference(gap)}"
+                    console.print(text, style="bold" if significant(gap["p_holm"]) else None, markup=False)
     if values["partial"]:
         console.print("[bold]partial[/]: not everything is there yet; the same command goes on")
 
@@ -62,6 +74,13 @@ def print_metrics(name: str, arms: Mapping[str, Any]) -> None:
         cells = [cell_of(c[key]).text(3) if _n(c, key) else "–" for c in arms.values()]
         shape.add_row(key, *cells, str(max(_n(c, key) for c in arms.values())))
     console.print(shape)
+    print_remarks(cell_of(c[key]) for c in arms.values() for key in keys if _n(c, key))
+
+
+def print_remarks(cells: Iterable[Cell]) -> None:
+    """What the stars of a table stand for."""
+    for line in remarks(cells):
+        console.print(f"  {line}", markup=False)
 
 
 def _n(cells: Mapping[str, Any], key: str) -> int:

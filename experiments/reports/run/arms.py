@@ -21,7 +21,9 @@ BOLD = "Bold: significant after Holm’s correction over the differences of this
 def cards(run: FinishedRun) -> list[str]:
     arms = run.evaluation.arms
     return [
-        card(mean_of(arms[arm], "overall").parts()[0], f"{ARM_NAMES[arm]}: overall of 10, judge {run.config.judge.name}")
+        card(
+            mean_of(arms[arm], "overall").parts()[0], f"{ARM_NAMES[arm]}: overall of 10, judge {run.config.judge.name}"
+        )
         for arm in ARMS
         if arms[arm]
     ]
@@ -41,7 +43,10 @@ def section(run: FinishedRun) -> list[str]:
     ]
     gaps = differences(run.evaluation)
     compared = [
-        ([f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", interval(d.cell, sign=True), p_text(d.p), p_text(d.adjusted)], d.significant)
+        (
+            [f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", interval(d.cell, sign=True), p_text(d.p), p_text(d.adjusted)],
+            d.significant,
+        )
         for a, b, d in gaps
     ]
     note = calls_note(run.evaluation)

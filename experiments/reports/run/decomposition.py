@@ -37,7 +37,10 @@ def section(run: FinishedRun) -> list[str]:
     if rows["before"] and rows["after"]:
         d = f1_change(rows["before"], rows["after"])
         line = ["after − before RL", interval(d.cell, 3, sign=True), p_text(d.p)]
-        change = [table(["paired difference in mean F1", "mean", "p"], [(line, d.significant)], "narrow"), starred([d.cell])]
+        change = [
+            table(["paired difference in mean F1", "mean", "p"], [(line, d.significant)], "narrow"),
+            starred([d.cell]),
+        ]
     n = len(rows["after"]) or len(rows["before"])
     return [
         f'<p class="muted">F1 on {n} test samples of benchmark={escape(run.config.benchmark.name)}, 0 to 1.</p>',

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from common.cells import Cell
 from common.statistics import Difference, holm_adjusted, mean, paired
 from experiments.evaluation.equal_calls import calls_made
-from experiments.evaluation.names import COMPONENTS, WHEN
+from experiments.evaluation.names import COMPONENTS, MEAN_OF, WHEN
 from experiments.runs.results import Evaluation, Row
 
-MEAN_OF = ("action", "subject", "goal")  # the headline number of a decomposition is the mean of their F1
 COMPARED = (  # arms whose difference in overall is shown: the first minus the second
     ("agents_rl", "agents"),
     ("agents_rl", "editor"),
@@ -82,4 +81,15 @@ def decomposition_rows(rows: Mapping[str, Sequence[Row]]) -> list[tuple[str, lis
     return labelled + [(f"{w} RL, {k}", [r for r in rows[w] if r["kind"] == k]) for k in kinds for w in WHEN if rows[w]]
 
 
-__all__ = ["MEAN_OF", "aspects", "calls_note", "decomposition_rows", "differences", "f1_cells", "f1_change", "mean_f1", "mean_of", "scores"]
+__all__ = [
+    "MEAN_OF",
+    "aspects",
+    "calls_note",
+    "decomposition_rows",
+    "differences",
+    "f1_cells",
+    "f1_change",
+    "mean_f1",
+    "mean_of",
+    "scores",
+]

@@ -62,8 +62,9 @@ def arm_picture(folder: Path, arm: str, row: Mapping[str, Any]) -> str:
 
 
 def picture(path: Path, name: str, score: str, plan: str, tone: str) -> str:
+    alt = f"{name}: {plan}" if plan else name
     return (
-        f'<div class="pic">{image(path)}<div class="name">{escape(name)} <span class="score">{escape(score)}</span></div>'
+        f'<div class="pic">{image(path, alt)}<div class="name">{escape(name)} <span class="score">{escape(score)}</span></div>'
         f'<div class="plan {tone}">{escape(plan)}</div></div>'
     )
 

@@ -15,7 +15,15 @@ from common.progress import console
 from common.statistics import Difference
 from experiments.evaluation.names import ARM_NAMES, COMPONENTS, SHOWN, WHEN
 from experiments.reports.looks import SHORT_NAMES
-from experiments.reports.run.numbers import aspects, calls_note, decomposition_rows, differences, f1_cells, f1_change, mean_of
+from experiments.reports.run.numbers import (
+    aspects,
+    calls_note,
+    decomposition_rows,
+    differences,
+    f1_cells,
+    f1_change,
+    mean_of,
+)
 from experiments.runs.results import Evaluation
 
 

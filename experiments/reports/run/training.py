@@ -12,10 +12,23 @@ from experiments.reports.plots import Chart, curves
 COMPONENT = re.compile(r"reward/(.+)/mean")  # the metric of a component of the reward
 COMPONENT_ORDER = ("format", "action", "subject", "goal", "linked", "outcome")  # others follow by the alphabet
 NOT_SHOWN = {"exact", "soft"}  # logged by every reward of the sandbox, close to `linked`
+ONE = (0.0, 1.0)
 OTHER_CHARTS = (
-    Chart("KL to the start (nats per token)", (("kl/mean", "KL"),)),
-    Chart("Entropy (nats per token)", (("entropy/mean", "entropy"),)),
-    Chart("Length of a decomposition (tokens)", (("tokens/mean", "mean"), ("tokens/max", "longest"))),
+    Chart(
+        "KL to the start (nats per token)",
+        (("kl/mean", "KL"),),
+        "How far the trained model's answers have moved from those of the model before RL.",
+    ),
+    Chart(
+        "Entropy (nats per token)",
+        (("entropy/mean", "entropy"),),
+        "How undecided the model is at each token; near 0 it always answers the same.",
+    ),
+    Chart(
+        "Length of a decomposition (tokens)",
+        (("tokens/mean", "mean"), ("tokens/max", "longest")),
+        "Tokens of an answer in each step's batch.",
+    ),
     Chart(
         "Shares",
         (
@@ -24,9 +37,17 @@ OTHER_CHARTS = (
             ("trained/clip_high/mean", "clipped high"),
             ("trained/clip_low/mean", "clipped low"),
         ),
+        "Groups without spread: all answers to a prompt have one reward, so there is nothing to learn from them. "
+        "Truncated: answers that reached the longest allowed length. Clipped high, low: tokens whose probability had "
+        "already moved up or down as far as one update allows.",
+        ONE,
     ),
-    Chart("Gradient norm", (("grad_norm", "before clipping"),)),
-    Chart("Speed (tokens per second)", (("tokens_per_s", "whole step"), ("tokens_per_s/rollout", "rollout"))),
+    Chart("Gradient norm", (("grad_norm", "before clipping"),), "Length of the gradient of each update."),
+    Chart(
+        "Speed (tokens per second)",
+        (("tokens_per_s", "whole step"), ("tokens_per_s/rollout", "rollout")),
+        "Answer tokens a second, over the whole step and while answers are sampled.",
+    ),
 )
 
 
@@ -36,8 +57,13 @@ def charts(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
     ordered = [name for name in COMPONENT_ORDER if name in names]
     components = [*ordered, *sorted(names - set(ordered))]
     return [
-        Chart("Reward", (("reward/mean", "mean"),)),
-        Chart("Reward components", tuple((f"reward/{name}/mean", name) for name in components)),
+        Chart("Reward", (("reward/mean", "mean"),), "Mean reward of the sampled answers of each step, 0 to 1.", ONE),
+        Chart(
+            "Reward components",
+            tuple((f"reward/{name}/mean", name) for name in components),
+            "The same by part: readable format, and F1 of actions, subjects, goals and whole triples (linked).",
+            ONE,
+        ),
         *OTHER_CHARTS,
     ]
 

@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 
-from experiments.reports.words import p_text
 from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.summary import Sweep
 from experiments.reports.sweep.words import COVERS, HEADS, each_seed, listed
+from experiments.reports.words import p_text
 
 
 def markdown(sweep: Sweep) -> str:
@@ -24,7 +24,7 @@ def markdown(sweep: Sweep) -> str:
         for key, members in sweep.groups.items()
     ]
     lines = [
-        f"{_sentence(sweep.title)}",
+        f"{len(sweep.runs)} runs{sweep.judged}. {_sentence(sweep.title)}",
         "",
         *_markdown_table([*heads, "seeds", *(m.heading for m in sweep.measures)], means, len(heads) + 1),
     ]
@@ -43,6 +43,7 @@ def markdown(sweep: Sweep) -> str:
         ]
         lines += ["", f"Differences: {COVERS}", "", *_markdown_table(HEADS, rows, 2)]
     lines += [x for note in [*sweep.notes, *sweep.remarks] for x in ("", _cell(note))]
+    lines += [x for line in sweep.absent for x in ("", f"In no table: {_cell(line)}")]
     refused = sweep.refused
     return "\n".join([*lines, *([""] if refused else []), *(f"- not compared: {_cell(t)}" for t in refused)]) + "\n"
 
@@ -77,6 +78,13 @@ def comparisons_csv(comparisons: Sequence[Comparison]) -> str:
             means = (d.samples.value, d.samples.low, d.samples.high, d.both.low, d.both.high)
             each = " ".join(f"{seed}:{x:.6g}" for seed, x in d.seeds.items())
             ps = ("" if p is None else f"{p:.4g}" for p in (d.p, d.adjusted))
-            numbers = [*("" if x is None else f"{x:.6g}" for x in means), each, d.samples.n, d.left_out, *ps, d.samples.note]
+            numbers = [
+                *("" if x is None else f"{x:.6g}" for x in means),
+                each,
+                d.samples.n,
+                d.left_out,
+                *ps,
+                d.samples.note,
+            ]
         writer.writerow((c.where, c.question, c.kind, c.unit.name, *numbers, c.refused))
     return buffer.getvalue()

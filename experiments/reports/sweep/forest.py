@@ -13,7 +13,9 @@ from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.measures import CHOICE, ForestPlot
 
-LEGEND = "Point: the difference. Thick line: 95 % over test samples. Thin line: over seeds and samples. Rings: each seed."
+LEGEND = (
+    "Point: the difference. Thick line: 95 % over test samples. Thin line: over seeds and samples. Rings: each seed."
+)
 
 
 def forests(comparisons: Sequence[Comparison], plots: Sequence[ForestPlot]) -> list[str]:
@@ -25,9 +27,7 @@ def forests(comparisons: Sequence[Comparison], plots: Sequence[ForestPlot]) -> l
         ]
 
 
-def forest_figures(
-    comparisons: Sequence[Comparison], plots: Sequence[ForestPlot]
-) -> list[tuple[str, Figure, str]]:
+def forest_figures(comparisons: Sequence[Comparison], plots: Sequence[ForestPlot]) -> list[tuple[str, Figure, str]]:
     """(title, figure, what must be said of its axis)"""
     answered = [(c, c.difference) for c in comparisons if c.difference is not None]
     answered = [(c, d) for c, d in answered if d.samples.value is not None]

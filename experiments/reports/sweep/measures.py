@@ -18,6 +18,7 @@ class Unit:
     name: str
     digits: int  # after the point, in tables
     title: str  # of the figure of their means
+    scale: tuple[float, float] | None = None  # the smallest and largest value there can be
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ def absent(sweep: Sweep) -> list[str]:
     if not sweep.absent:
         return []
     lines = "".join(f"<li>{escape(line)}</li>" for line in sweep.absent)
-    return [f'<div class="warning"><b>{len(sweep.absent)} of the sweep’s runs are in no table:</b><ul>{lines}</ul></div>']
+    return [
+        f'<div class="warning"><b>{len(sweep.absent)} of the sweep’s runs are in no table:</b><ul>{lines}</ul></div>'
+    ]
 
 
 def mean_plots(sweep: Sweep) -> list[str]:

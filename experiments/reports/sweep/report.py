@@ -16,15 +16,18 @@ from experiments.reports.sweep.terminal import comparisons_table, mean_tables, r
 from experiments.runs.identity import load_config
 
 
-def report_sweep(folders: Sequence[Path], out: Path) -> Path:
-    """Print the tables of finished runs; write `sweep.html`, `sweep.md` and `sweep.csv` into `out`. Returns the page."""
+def report_sweep(folders: Sequence[Path], out: Path, absent: Sequence[str] = ()) -> Path:
+    """Print the tables of finished runs; write `sweep.html`, `sweep.md` and `sweep.csv` into `out`. Returns the page.
+    `absent`: a line for each run that failed or has not ended."""
     measures = measures_of_jobs(load_config(folder).job for folder in folders)
-    sweep = Sweep.of(out.name, [load(folder, measures) for folder in folders], measures)
+    sweep = Sweep.of(out.name, [load(folder, measures) for folder in folders], measures, absent)
     for table in (*mean_tables(sweep), runs_table(sweep), comparisons_table(sweep)):
         if table is not None:
             console.print(table)
     for note in [*sweep.notes, *sweep.remarks]:
         console.print(f"  {note}", markup=False)
+    for line in sweep.absent:
+        console.print(f"  in no table: {line}", markup=False, soft_wrap=True)
     for text in sweep.refused:
         console.print(f"  not compared: {text}", markup=False)
     write_text(out / "sweep.md", markdown(sweep))

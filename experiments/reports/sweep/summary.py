@@ -52,9 +52,10 @@ class Sweep:
     title: str  # what the means are of
     comparisons: list[Comparison]
     shown: MeasureSet
+    absent: tuple[str, ...] = ()  # a line for each run that failed or has not ended
 
     @classmethod
-    def of(cls, name: str, runs: Sequence[Run], shown: MeasureSet) -> Self:
+    def of(cls, name: str, runs: Sequence[Run], shown: MeasureSet, absent: Sequence[str] = ()) -> Self:
         keys = differing(runs)
         groups = grouped(runs, keys)
         measures = [m for m in shown.measures if any(m.name in r.measures for r in runs)]
@@ -63,7 +64,15 @@ class Sweep:
         means = {key: {m.name: average(members, m) for m in measures} for key, members in groups.items()}
         seeded = {key: [(r.seed, r.evaluation) for r in members] for key, members in groups.items()}
         title = MEANS if rows else SEEDS_ONLY
-        return cls(name, list(runs), keys, groups, measures, means, title, compare(keys, seeded, shown), shown)
+        answers = compare(keys, seeded, shown)
+        return cls(name, list(runs), keys, groups, measures, means, title, answers, shown, tuple(absent))
+
+    @property
+    def judged(self) -> str:
+        """ " on benchmark=sandbox, judged by judge=sandbox": of both what all runs share."""
+        words = {"benchmark": " on benchmark={}", "judge": ", scores by judge={}"}
+        shared = {key: {r.choices.get(key, "") for r in self.runs} for key in words}
+        return "".join(text.format(*shared[key]) for key, text in words.items() if len(shared[key]) == 1)
 
     @property
     def answered(self) -> list[tuple[Comparison, Difference]]:

@@ -12,8 +12,8 @@ from rich.text import Text
 from experiments.reports.run.terminal import interval
 from experiments.reports.sweep.comparisons import label
 from experiments.reports.sweep.summary import Sweep
-from experiments.reports.words import p_text
 from experiments.reports.sweep.words import each_seed, left_out_text, seeds_text, value
+from experiments.reports.words import p_text
 
 AT_MOST = 5  # measures that fit side by side into 80 columns
 
@@ -24,7 +24,7 @@ def mean_tables(sweep: Sweep) -> list[Table]:
     parts = [sweep.measures] if len(sweep.measures) <= AT_MOST else [part for part in by_unit if part]
     tables = []
     for n, measures in enumerate(parts):
-        printed = _table(f"{len(sweep.runs)} runs: {sweep.title}" if n == 0 else "")
+        printed = _table(f"{len(sweep.runs)} runs{sweep.judged}: {sweep.title}" if n == 0 else "")
         printed.add_column("\n".join(sweep.keys) or "configuration", overflow="fold")
         for m in measures:
             printed.add_column(_stacked(m.heading, 9), justify="right", no_wrap=True)
@@ -73,9 +73,9 @@ def comparisons_table(sweep: Sweep) -> Table | None:
             )
             printed.add_row(
                 Text(f"  {c.question}").append(left, "dim"),
-                Text(number, "bold" if d.significant else "").append(f"\n{under}" if under else "", "not bold dim").append(
-                    p, "not bold dim"
-                ),
+                Text(number, "bold" if d.significant else "")
+                .append(f"\n{under}" if under else "", "not bold dim")
+                .append(p, "not bold dim"),
                 Text(" ".join(each)),
             )
     return printed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from common.cells import Cell
 from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.measures import Measure

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import torch
+
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.load import load
 from experiments.evaluation.scores import scores
@@ -13,6 +15,8 @@ from experiments.reports.evaluation.metrics import drift_part, metric_notes
 from experiments.reports.evaluation.page import write_page
 from experiments.reports.evaluation.splits import split_part, split_parts
 from experiments.reports.evaluation.words import aspect_name
+from judges.metrics.names import TABLE, rewards
+from judges.metrics.pixels import l1, l2, psnr, ssim
 from tests.experiments.evaluation.little import evaluated
 
 
@@ -56,7 +60,7 @@ def test_wide_tables_scroll_by_themselves_and_sizes_are_in_words(tmp_path: Path)
     page = write_page(tmp_path, scores(load(tmp_path)), load(tmp_path), 2).read_text(encoding="utf-8")
     assert "6 items: all of it." in page and "Overall by kind" in page
     before = [page[: m.start()] for m in re.finditer("<table", page)]
-    assert before and all(text.endswith('<div class="wide">') for text in before)
+    assert before and all(text.endswith('<div class="wide" tabindex="0">') for text in before)
 
 
 def test_drift_that_could_not_be_told_is_a_sentence_and_no_empty_table() -> None:
@@ -73,8 +77,32 @@ def test_drift_that_could_not_be_told_is_a_sentence_and_no_empty_table() -> None
 
 def test_metrics_say_what_they_are_compared_with() -> None:
     said = metric_notes(["l1", "l1@source", "clip_t", "something"])
-    assert said.startswith("l1: mean absolute difference (against the target), of 0..1, better lower; l1@source: ")
+    assert said.startswith(
+        "l1: mean absolute difference (against the target), of 0..1; lower is better: rewards coming near"
+    )
     assert "(against the given picture)" in said and "something" not in said
+    own, to_source, caption = said.split(". ")
+    assert "lower is nearer to the given picture, not better: rewards changing nothing" in to_source
+    assert (
+        "ranks no editor by itself" in to_source
+        and "doing nothing" not in own
+        and "nothing of what was to be kept" in caption
+    )
+
+
+def test_every_metric_says_what_it_rewards_and_none_that_doing_nothing_wins_is_called_better() -> None:
+    """Whatever is best for an unchanged picture is best for doing nothing, and must say so."""
+    before = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)).double()
+    edited = before.clone()
+    edited[:, 4:12, 4:12] = 0
+    for distance in (l1, l2, psnr, ssim):
+        still, changed = distance(before, before), distance(edited, before)
+        assert (still < changed) == (TABLE[distance.__name__].better == "lower")
+    for base, info in TABLE.items():
+        for against in ("source", "reference") if info.free else (info.against,):
+            said = metric_notes([f"{base}@{against}" if info.free else base])
+            assert "is better:" not in said or against != "source"
+            assert ("nothing" in rewards(base, against)) or against == "reference"
 
 
 def test_a_star_in_a_table_has_its_note_below_it() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from common.cells import Cell
 from common.jsonl import read_jsonl
-from common.statistics import Mean
 from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.files import comparisons_csv, markdown
@@ -110,14 +110,14 @@ def test_markdown_tables_are_well_formed_and_hold_the_numbers(sweep: Sweep) -> N
 
 def test_a_bar_or_a_line_break_in_a_choice_does_not_break_a_table(sweep: Sweep) -> None:
     nasty: dict[tuple[str, ...], list[Run]] = {("a|b\nc\\",): next(iter(sweep.groups.values()))}
-    means: dict[tuple[str, ...], dict[str, Mean]] = {next(iter(nasty)): next(iter(sweep.means.values()))}
+    means: dict[tuple[str, ...], dict[str, Cell]] = {next(iter(nasty)): next(iter(sweep.means.values()))}
     broken = Sweep("x", sweep.runs, sweep.keys, nasty, sweep.measures, means, sweep.title, [], TEAM)
     (arms,) = tables_of(markdown(broken))
     assert len({len(row) for row in arms}) == 1 and arms[2][0].strip() == r"a\|b c\\"
 
 
 def test_the_csv_has_one_row_per_comparison(sweep: Sweep) -> None:
-    nothing = Mean(float("nan"), float("nan"), float("nan"), 0)
+    nothing = Cell.empty()
     extra = [
         Comparison("x: a → b", "all questions", "choice", OVERALL, refused="they differ, much"),
         Comparison("x", "y", "RL", OVERALL, Difference(nothing, nothing, {0: float("nan")}, 4)),
