@@ -75,9 +75,18 @@ def test_the_sandbox_judge_agrees_with_what_the_sandbox_editor_was_told(tmp_path
     shares = {s["model"]: s for s in result["self_preference"]}
     assert shares["good"]["judge"]["value"] == shares["good"]["people"]["value"] == 1.0
     page, text = (out / "agreement.html").read_text(), (out / "agreement.md").read_text()
-    for words in ("100.0* [", "the judge&#x27;s own", "Self-preference", "exact interval"):
+    for words in ("100.0 [", "the judge&#x27;s own", "Self-preference", "against the labels of the file"):
         assert words in page
+    assert "people" not in page and "people" not in text  # nobody knows who wrote the labels of a file
+    assert f"read from {path}" in text or f"{path}" in text
     assert "| Cohen's kappa | 1.000" in text and "good (the judge's own)" in text
+
+
+def test_simulated_labels_are_never_called_peoples(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run("data=sandbox", "samples=10", f"out={tmp_path}")
+    page, text = (tmp_path / "agreement.html").read_text(), (tmp_path / "agreement.md").read_text()
+    for words in (page, text, capsys.readouterr().out):
+        assert "people" not in words and "sandbox&#x27;s exact answers" in words.replace("'", "&#x27;")
 
 
 def test_ties_epsilon_and_the_half_it_was_chosen_on_are_in_the_report(tmp_path: Path) -> None:

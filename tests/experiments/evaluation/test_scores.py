@@ -96,12 +96,12 @@ def test_scores_that_some_items_lack_are_all_reported() -> None:
 
 
 def test_requests_on_one_picture_are_drawn_together() -> None:
-    """Eight values of two pictures: 0 four times, 10 four times. The mean of two drawn pictures is 0, 5 or 10."""
-    items = [replace(item(i, "a"), cluster=f"picture {i // 4}") for i in range(8)]
-    rows = {i.key: {"valid": True, "scores": {"overall": 10.0 * (i.key[0] // 4)}} for i in items}
+    """Twelve values of two pictures: 0 six times, 10 six times. The mean of two drawn pictures is 0, 5 or 10."""
+    items = [replace(item(i, "a"), cluster=f"picture {i // 6}") for i in range(12)]
+    rows = {i.key: {"valid": True, "scores": {"overall": 10.0 * (i.key[0] // 6)}} for i in items}
     assert (cell(items, rows, "overall").low, cell(items, rows, "overall").high) == (0.0, 10.0)
     apart = [replace(i, cluster="") for i in items]
-    assert (cell(apart, rows, "overall").low or 0) > 0  # as though there were eight pictures
+    assert (cell(apart, rows, "overall").low or 0) > 0  # as though there were twelve pictures
 
 
 def test_metrics_go_by_the_benchmarks_own_mean_and_count_edits_without_a_picture(tmp_path: Path) -> None:
