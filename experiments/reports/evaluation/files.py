@@ -12,6 +12,7 @@ from common.cells import remarks
 from common.files import write_text
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.cells import AVERAGE, cell_of, shown, state
+from experiments.reports.evaluation.metrics import metric_notes
 
 NOTE = (
     "Overall 0–10: mean [95 % interval], bootstrap over items (over sessions where there are turns). The average is over all "
@@ -74,7 +75,12 @@ def metrics_as_markdown(measured: Mapping[str, Any]) -> list[str]:
             head = ["metric", "n", *(arm_name(a) for a in arms)]
             rule = "|---|" + "--:|" * (len(head) - 1)
             title = f"Metrics without a judge on {benchmark}, {section['mean']} mean:"
-            parts.append("\n".join([title, "", _line(head), rule, *map(_line, rows), ""]))
+            notes = [
+                star.replace("* ", "\\* ", 1)
+                for star in remarks(cell_of(c) for cells in arms.values() for c in cells.values())
+            ]
+            below = [x for note in [metric_notes([row[0] for row in rows]), *notes] if note for x in (note, "")]
+            parts.append("\n".join([title, "", _line(head), rule, *map(_line, rows), "", *below]))
     return parts
 
 
@@ -108,7 +114,15 @@ def as_markdown(table: Mapping[str, Any]) -> str:
     rule = "|---|" + "--:|" * (len(head) - 1)
     stars = [line.replace("* ", "\\* ", 1) for line in remarks_of(table)]
     return "\n".join(
-        [_line(head), rule, *(_line(cells) for cells in lines(table)), "", NOTE, *(x for s in stars for x in ("", s)), ""]
+        [
+            _line(head),
+            rule,
+            *(_line(cells) for cells in lines(table)),
+            "",
+            NOTE,
+            *(x for s in stars for x in ("", s)),
+            "",
+        ]
     )
 
 

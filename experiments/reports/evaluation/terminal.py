@@ -13,6 +13,7 @@ from common.progress import console
 from common.statistics import significant
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.cells import AVERAGE, cell_of, shown, state
+from experiments.reports.evaluation.metrics import metric_notes
 
 
 def print_table(values: Mapping[str, Any]) -> None:
@@ -75,6 +76,8 @@ def print_metrics(name: str, arms: Mapping[str, Any]) -> None:
         shape.add_row(key, *cells, str(max(_n(c, key) for c in arms.values())))
     console.print(shape)
     print_remarks(cell_of(c[key]) for c in arms.values() for key in keys if _n(c, key))
+    for line in metric_notes(keys).split(". "):
+        console.print(f"  {line}", markup=False)
 
 
 def print_remarks(cells: Iterable[Cell]) -> None:

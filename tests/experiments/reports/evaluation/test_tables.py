@@ -89,6 +89,7 @@ def test_without_a_judge_the_terminal_shows_what_was_measured(tmp_path: Path, mo
     said = io.StringIO()
     monkeypatch.setattr(terminal, "console", Console(file=said, width=100))
     terminal.print_table(scores(load(tmp_path)))
-    (line,) = [x for x in said.getvalue().splitlines() if "l1" in x]
+    line, what = [x for x in said.getvalue().splitlines() if "l1" in x]
+    assert "rewards coming near" in what
     assert line.split()[:2] == ["l1", "0.375*"]  # (0.25 + 0.5) / 2; what no item has is left out
     assert "* only 2 values: the interval is a rough one" in said.getvalue()
