@@ -47,11 +47,11 @@ def run_job(config: RunConfig) -> float | None:
     began = time.monotonic()
     check_limits(config)
     check_name(config)
-    preflight(config)
+    stages, chosen = the_stages(config)
+    preflight(config, chosen)
     folder = run_folder(config)
     if config.force or not (folder / "results.json").is_file():
         check_training(config)
-    stages, chosen = the_stages(config)
     with locked(folder):
         clear(folder, config.force)
         finished = (folder / "results.json").is_file()

@@ -33,6 +33,9 @@ class RunConfig:
     verbose: bool = incidental(False)
     experiment: str = MISSING
     job: list[str] = field(default_factory=lambda: list(MAIN_JOB))  # class paths of the stages, in order
+    # of the stage experiments.runs.published.PublishedBenchmarks: choices of benchmark= and judge= of experiments.evaluate
+    table_benchmarks: list[str] = incidental(list)
+    table_judges: list[str] = incidental(list)
     # names of the stages that are run; null: all of them. What is done is not done again
     stages: list[str] | None = incidental(None)
     objective: str | None = incidental(None)  # dotted key of results.json that a sweep optimises; null: the stages' own

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from common.errors import MissingFile
 from conf.schema import RunConfig
@@ -11,8 +12,8 @@ from experiments.preflight.editor import missing_cache_room, missing_editor, mis
 from experiments.preflight.machine import GIB, ThisMachine, free_disk, gpu_memories, memory_bytes
 
 
-def preflight(config: RunConfig) -> None:
-    """Raises `MissingFile` listing everything that is missing: every part says what it lacks here."""
+def preflight(config: RunConfig, stages: Iterable[Any] = ()) -> None:
+    """Raises `MissingFile` listing everything that is missing: every part, and every stage, says what it lacks here."""
     machine = ThisMachine()
     lines = [*config.decomposer.missing(machine), *config.sequencer.missing(machine), *missing_hardware(config)]
     lines += [*config.engine.missing(machine), *config.rollouts.missing(machine)]
@@ -22,7 +23,9 @@ def preflight(config: RunConfig) -> None:
         lines += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
     for part in (config.judge, config.reward, config.algo, config.tracker, config.benchmark):
         lines += getattr(part, "missing", lambda machine: ())(machine)
-    if lines:
+    for stage in stages:
+        lines += getattr(stage, "missing", lambda config, machine: ())(config, machine)
+    if lines := list(dict.fromkeys(lines)):
         listed = "\n".join(f"  - {line}" for line in lines)
         hint = "\n  scale=tiny needs none of these." if config.scale.name != "tiny" else ""
         raise MissingFile(f"scale={config.scale.name} cannot start here; missing:\n{listed}{hint}")

@@ -7,11 +7,13 @@ as ours do. `stages=[a,b]` runs a part of the list.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.dotted import load_dotted, nearest
 from common.errors import BadInput
+from common.parts import Machine
+from conf.schema import RunConfig
 from experiments.runs.launch import Log, Show
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class Stage(ABC):
     @abstractmethod
     def run(self, run: Run) -> None:
         """Do what is left. Raises KeyboardInterrupt where somebody stopped it, with everything saved."""
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterable[str]:
+        """One line for everything of its own that this machine lacks, each saying how to get it. Nothing is loaded."""
+        return ()
 
     def results(self, run: Run) -> Mapping[str, Any]:
         """Sections of its own for results.json."""
