@@ -10,15 +10,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from agents.backends.base import Backend, ModelRequest, Sampling
 from agents.plan import MalformedDecomposition, parse_decomposition
 from benchmarks.base import Decomposition, EditSample
 from benchmarks.goals import goal_sentence
-from common.errors import BadInput, MissingFile
+from common.errors import BadInput
 
-PROMPTS = Path(__file__).parent / "prompts"
 MAX_REQUEST_CHARS = 1000
 MAX_HISTORY = 16  # earlier turns in a prompt; the first is always among them, since it may state a lasting rule
 _JOINERS = "\u200c\u200d"  # format characters that carry meaning inside words and emoji
@@ -108,18 +106,6 @@ def clean_request(text: str, max_chars: int = MAX_REQUEST_CHARS) -> tuple[str, t
     return head.rstrip(), (note,)
 
 
-def load_prompt(name: str | Path) -> str:
-    """The text of a prompt file: a bare name ("decompose", "decompose_tiny") from this package, or a path."""
-    path = Path(name)
-    if path.suffix != ".txt" and len(path.parts) == 1:
-        path = PROMPTS / f"{name}.txt"
-    try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        names = ", ".join(sorted(p.stem for p in PROMPTS.glob("*.txt")))
-        raise MissingFile(f"no prompt file {path}; give a path to a .txt file or one of: {names}") from error
-
-
 def _render_history(history: Sequence[str], max_chars: int) -> str:
     turns = [turn for turn in history if turn.strip()]
     if len(turns) > MAX_HISTORY:
@@ -157,10 +143,8 @@ def _visible(char: str) -> str:
 
 __all__ = [
     "MAX_REQUEST_CHARS",
-    "PROMPTS",
     "DecomposeResult",
     "Decomposer",
     "build_request",
     "clean_request",
-    "load_prompt",
 ]

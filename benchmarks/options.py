@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from common.parts import Part, incidental
+from common.parts import Content, Part, incidental
 from common.ranges import MANY, number, seed_number
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class PublicBenchmark(BenchmarkOptions, Part):
         """Of its folder and column: with its protocol and language, for these are different items."""
         language = "" if self.language in ("", "all") else self.language
         return "-".join(word for word in (self.name, self.protocol, language) if word)
+
+    def contents(self) -> Iterator[Content]:
+        """Tables of its own folder; pictures in files of their own are compared item by item."""
+        if self.path:
+            yield Content(self.path, tuple(f"**/*.{ending}" for ending in ("parquet", "arrow", "zip", "tar")))
 
     def open(self, options: BenchmarkOptions) -> Benchmark:
         raise NotImplementedError

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.goals import fault
@@ -63,6 +65,19 @@ def find_folder(path: str | os.PathLike[str] | None) -> Path:
     return folder
 
 
+def pictures_elsewhere(folder: Path) -> tuple[Path, ...]:
+    """Pictures that the records name and that lie outside of the folder, as far as they are there. Lines that are no record
+    are left to `read_records`, which refuses them."""
+    found: set[Path] = set()
+    with (folder / RECORDS).open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with suppress(ValueError, AttributeError, TypeError):
+                path = folder / json.loads(line).get("picture")
+                if not path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+                    found.add(path)
+    return tuple(sorted(found))
+
+
 def _item(record: Labelled, folder: Path) -> Item:
     source = None
     if record.picture is not None:
@@ -70,4 +85,4 @@ def _item(record: Labelled, folder: Path) -> Item:
     return Item(record.id, record.request, record.gold, record.kind or record.source, record.history, source=source)
 
 
-__all__ = ["SPLITS", "PreparedBenchmark", "find_folder"]
+__all__ = ["RECORDS", "SPLITS", "PreparedBenchmark", "find_folder", "pictures_elsewhere"]

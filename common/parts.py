@@ -27,13 +27,21 @@ def incidental(default: Any = ...) -> Any:
     return field(default=default, metadata=metadata)
 
 
+CHECKPOINT = tuple(  # every file of a model's folder that a loader reads
+    f"**/*.{ending}" for ending in ("safetensors", "bin", "json", "jinja", "txt", "model")
+)
+
+
 @dataclass(frozen=True)
 class Content:
-    """Files whose content defines a result, wherever they lie: the matching ones in `folder` (or that file). Where there is
-    no such folder, its name counts (a Hub id)."""
+    """Files whose content defines a result, wherever they lie: the matching ones in `folder` (or that file), and those of
+    `also`, which may lie elsewhere. A Hub id stands for its folder in the local Hub cache. Where there is nothing of that name,
+    the name counts, and so it does where the files may be `fetched` from the Hub after the run was named."""
 
     folder: str | Path
     patterns: tuple[str, ...] = ()
+    also: tuple[Path, ...] = ()
+    fetched: bool = False
 
 
 class Machine(Protocol):
@@ -97,7 +105,8 @@ class Part:
         return ()
 
     def contents(self) -> Iterable[Content]:
-        """Files that define a result by what is in them; where they lie does not count."""
+        """Files that define a result by what is in them; where they lie does not count. A part with an option that names a file
+        or folder declares it here: without it, other files of the same name would be the same run."""
         return ()
 
     def settings(self) -> Mapping[str, Any] | None:
@@ -116,4 +125,4 @@ class Part:
         """BadInput where this part does not go with others (an engine: launcher and dtype)."""
 
 
-__all__ = ["DEFINES", "Content", "Machine", "Part", "incidental"]
+__all__ = ["CHECKPOINT", "DEFINES", "Content", "Machine", "Part", "incidental"]

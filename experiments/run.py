@@ -40,6 +40,7 @@ def run_job(config: RunConfig) -> float | None:
     from experiments.preflight.run import preflight
     from experiments.reports.run.terminal import print_results
     from experiments.runs.checks import check_name, check_training
+    from experiments.runs.contents import known_by_name
     from experiments.runs.identity import config_text, identity, run_folder
     from experiments.runs.run import Run
     from experiments.runs.sweeps import clear, note_sweep, objective
@@ -49,7 +50,8 @@ def run_job(config: RunConfig) -> float | None:
     check_name(config)
     stages, chosen = the_stages(config)
     preflight(config, chosen)
-    folder = run_folder(config)
+    values = identity(config)
+    folder = run_folder(config, values)
     if config.force or not (folder / "results.json").is_file():
         check_training(config)
     with locked(folder):
@@ -61,10 +63,12 @@ def run_job(config: RunConfig) -> float | None:
         else:
             existing = (folder / "config.yaml").is_file()
             console.print(f"[bold]{folder}[/]: " + ("going on with an interrupted run" if existing else "a new run"))
+            for line in sorted({n for g in values for n in known_by_name(getattr(config, g))}):
+                console.print(f"note: {line}")
             if not existing:
                 write_text(folder / "config.yaml", config_text(config))
             note_sweep(config, folder)  # before the work, so that a report names a run that did not end
-            work(run, chosen, identity(config))
+            work(run, chosen, values)
         if not (folder / "results.json").is_file():
             console.print(f"stages {', '.join(s.name for s in chosen)}: done in {clock(time.monotonic() - began)}")
             return None
@@ -73,10 +77,10 @@ def run_job(config: RunConfig) -> float | None:
             from experiments.reports.run.page import write_report
 
             write_report(folder)
-    values = read_json(folder / "results.json")
-    print_results(folder, values)
+    results = read_json(folder / "results.json")
+    print_results(folder, results)
     console.print(f"report: [bold]{folder / 'report.html'}[/]   total time: {clock(time.monotonic() - began)}")
-    return objective(run, values)
+    return objective(run, results)
 
 
 def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:

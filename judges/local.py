@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 import time
@@ -10,7 +9,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, field
-from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
@@ -41,7 +39,7 @@ class LocalClient(CachingClient):
 
     A batch is asked as soon as it has `batch_size` questions, or `wait_s` after its first one. Greedy at temperature 0; what
     a sampling leaves open is the model's whole distribution at temperature 1. Pictures are resized as the question says;
-    how they would be compressed is a matter of sending them. `identity` names the weights (`folder_identity`).
+    how they would be compressed is a matter of sending them. `identity` names the weights (a digest of the checkpoint's folder).
     """
 
     def __init__(
@@ -158,16 +156,4 @@ def harmless(text: str) -> str:
     return re.sub(r"<(?=\|)", "< ", text)
 
 
-def folder_identity(folder: Path) -> str:
-    """Of a checkpoint: its small files by content, its weights by name, size and time of writing (hashing them would take
-    longer than many a judgement)."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in (".json", ".jinja", ".safetensors")):
-        facts = path.stat()
-        small = path.suffix != ".safetensors"
-        content = path.read_bytes() if small else f"{facts.st_size} {facts.st_mtime_ns}".encode()
-        digest.update(f"{path.name} {len(content)} ".encode() + content)
-    return digest.hexdigest()
-
-
-__all__ = ["LocalClient", "folder_identity", "harmless"]
+__all__ = ["LocalClient", "harmless"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from benchmarks.base import EditSample
     from benchmarks.item import Benchmark, Card
     from benchmarks.sandbox.generate import SandboxBenchmark as Procedural
+
+
+PICTURES = tuple(  # of a folder, whatever the case of their endings
+    f"**/*.{''.join(f'[{c}{c.upper()}]' for c in ending)}"
+    for ending in ("png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff")
+)
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,8 @@ class TextBenchmark(Part):
             yield f"data: {error}"
 
     def contents(self) -> Iterator[Content]:
-        if self.path:
-            yield Content(Path(self.path), ("**/*.jsonl",))
+        with suppress(MissingFile):  # what is missing is said by `missing`
+            yield Content(self.find(), ("**/*.jsonl",))
 
     def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
         sandbox = _procedural("train", self.max_edits, image_size, seed)
@@ -155,6 +161,13 @@ class PreparedBenchmark(TextBenchmark):
         from benchmarks.prepared import find_folder
 
         return find_folder(self.path)
+
+    def contents(self) -> Iterator[Content]:
+        from benchmarks.prepared import RECORDS, pictures_elsewhere
+
+        with suppress(MissingFile):
+            folder = self.find()
+            yield Content(folder, (RECORDS, *PICTURES), also=pictures_elsewhere(folder))
 
 
 @dataclass(frozen=True)

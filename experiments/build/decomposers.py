@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from common.parts import Content, Machine, Part, incidental
+from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from common.ranges import MANY, number
 from conf.parts import build
 from experiments.build.device import device_of
@@ -30,7 +30,7 @@ class VLMDecomposer(Part):
 
     name: str
     checkpoint: str = incidental()  # folder with config.json, *.safetensors, tokenizer, image processor
-    prompt: str = "decompose"  # a file of agents/prompts without .txt, or a path
+    prompt: str = incidental("decompose")  # a file of agents/prompts without .txt, or a path; its text defines the run
     source: str = incidental("")  # how to get the checkpoint, said when it is missing
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_new_tokens: int = number(96, 1, 1_000_000)  # of one decomposition
@@ -46,7 +46,10 @@ class VLMDecomposer(Part):
             yield f"weights of the decomposer {self.name}: no {' and '.join(lacks)} in {folder}{how}"
 
     def contents(self) -> Iterator[Content]:
-        yield Content(Path(self.checkpoint), ("*.safetensors", "*.json"))
+        from agents.prompt_files import prompt_file
+
+        yield Content(self.checkpoint, CHECKPOINT)
+        yield Content(prompt_file(self.prompt))
 
     def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
         """The model, from its own checkpoint or from another folder of the same kind."""
@@ -56,14 +59,16 @@ class VLMDecomposer(Part):
 
     def to_request(self) -> Callable[[EditSample], ModelRequest]:
         """What makes a sample the model's input, in training and inference alike."""
-        from agents.decomposer import build_request, load_prompt
+        from agents.decomposer import build_request
+        from agents.prompt_files import load_prompt
 
         template = load_prompt(self.prompt)
         return lambda sample: build_request(template, sample, self.max_request_chars)
 
     def build(self, tools: DecomposerTools) -> Decomposer:
         from agents.backends.base import Sampling
-        from agents.decomposer import Decomposer, load_prompt
+        from agents.decomposer import Decomposer
+        from agents.prompt_files import load_prompt
 
         sampling = Sampling(self.max_new_tokens, self.temperature)
         return Decomposer(tools.backend, load_prompt(self.prompt), sampling, self.max_request_chars)

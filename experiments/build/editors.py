@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from common.parts import Content, Machine, Part, incidental
+from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from common.ranges import number
 from conf.parts import build
 from editors.settings import FlowSettings
@@ -62,7 +62,7 @@ class DiffusionEditor(Part):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     offload: Literal["none", "model", "sequential"] = "none"  # what waits in main memory while it is not needed
     device_map: str | None = None  # balanced: spread over all GPUs
-    lora: str | None = None  # file, folder or Hub id
+    lora: str | None = incidental(None)  # file, folder or Hub id; its bytes define the run
     lora_weight_name: str | None = None  # the file in it
     lora_scale: float = number(1.0, -100, 100)
     # above 0: FirstBlockCache, an approximation; never in one arm of a comparison alone
@@ -100,7 +100,9 @@ class DiffusionEditor(Part):
         return diffusion.missing_memory(self, machine, beside, device)
 
     def contents(self) -> Iterable[Content]:
-        yield Content(self.checkpoint, ("**/*.safetensors", "**/*.json"))
+        yield Content(self.checkpoint, CHECKPOINT, fetched=self.allow_download)
+        if self.lora is not None:
+            yield Content(self.lora, (self.lora_weight_name or "*.safetensors",), fetched=self.allow_download)
 
     def settings(self) -> Mapping[str, Any]:
         return {

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from common.contents import digest
 from common.errors import BadInput, ImageEditError, MissingFile
-from common.parts import Machine, Part, incidental
+from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from common.ranges import number, seed_number
 from conf.parts import build, part_field
 from experiments.build.device import device_of
@@ -165,6 +166,10 @@ class LocalJudge(AskingJudge):
         except ImageEditError as error:
             yield str(error)
 
+    def contents(self) -> Iterator[Content]:
+        if self.model:
+            yield Content(self.model, CHECKPOINT)
+
     def checkpoint(self) -> Path:
         """The folder: named itself, or by its Hub id in the local hub cache."""
         from editors.checkpoint import find_folder
@@ -182,7 +187,7 @@ class LocalJudge(AskingJudge):
 
     def client(self, tools: JudgeTools) -> Client:
         from judges.cache import ReplyCache
-        from judges.local import LocalClient, folder_identity
+        from judges.local import LocalClient
 
         folder, device = self.checkpoint(), tools.device()
 
@@ -192,7 +197,7 @@ class LocalJudge(AskingJudge):
             rollouts = AutoRollouts(batch_size=self.concurrency, max_tokens=VLLM_TOKENS, cache_gib=VLLM_CACHE_GIB)
             return make_backend(rollouts, load_vlm(folder, self.dtype, device))
 
-        identity = f"{folder_identity(folder)} {self.dtype} {device}"
+        identity = f"{digest(folder, CHECKPOINT)} {self.dtype} {device}"
         return LocalClient(load, self.model, identity, ReplyCache(tools.cache), self.concurrency)
 
 

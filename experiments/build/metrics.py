@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import MissingFile
-from common.parts import Machine, Part, incidental
+from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from conf.parts import build
 from experiments.preflight.machine import ThisMachine
 
@@ -40,6 +40,14 @@ class MetricSet(Part):
         from judges.metrics import missing_metric_weights
 
         yield from missing_metric_weights(self.names, self.weights())
+
+    def contents(self) -> Iterator[Content]:
+        from judges.metrics.names import parse
+
+        families = {n.info.family for n in parse(self.names)}
+        for family, place in (("clip", self.clip), ("dino", self.dino)):
+            if family in families:
+                yield Content(place, CHECKPOINT)
 
     def build(self, tools: None) -> Metrics:
         from judges.metrics import make_metrics

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common.parts import Part
+from common.parts import Content, Part, incidental
 from common.ranges import number
 from conf.parts import build
 
@@ -38,15 +38,20 @@ class RulesSequencer(Part):
 class VLMSequencer(Part):
     """The decomposer's backbone before RL, prompted to put the sub-requests in order."""
 
-    prompt: str  # a file of agents/prompts without .txt, or a path
+    prompt: str = incidental()  # a file of agents/prompts without .txt, or a path; its text defines the run
     name: str = "vlm"
     max_new_tokens: int = number(256, 1, 1_000_000)
 
     own_backbone = True
 
+    def contents(self) -> Iterator[Content]:
+        from agents.prompt_files import prompt_file
+
+        yield Content(prompt_file(self.prompt))
+
     def build(self, tools: SequencerTools) -> VLM:
         from agents.backends.base import Sampling
-        from agents.decomposer import load_prompt
+        from agents.prompt_files import load_prompt
         from agents.vlm_sequencer import VLMSequencer as VLM
 
         return VLM(tools.backbone(), load_prompt(self.prompt), Sampling(self.max_new_tokens, 0.0))

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.item import Benchmark
+from common.contents import digest
 from common.errors import BadInput
 from common.files import read_json
-from conf.parts import part_values
 from experiments.build.judges import rubric_of as protocol_of
 from experiments.build.judges import takes_rubric
 from experiments.evaluation.claims import claim, has_rows, write_changed
 from experiments.evaluation.decomposing import check_gold
 from experiments.evaluation.editing import check_pictures
-from experiments.evaluation.identities import arm_settings, decomposer_settings, judge_settings, weights
+from experiments.evaluation.identities import (
+    arm_settings,
+    decomposer_settings,
+    judge_settings,
+    weights,
+)
 from experiments.evaluation.layout import CLAIM, EDITS, LIMITS, LOCKS, METRICS, Layout
 from experiments.evaluation.listing import Listing, claim_benchmark
 from experiments.evaluation.makers import ENDINGS, FolderMaker
 from experiments.evaluation.names import CALLS, arm_order
 from experiments.evaluation.shares import held
 from experiments.evaluation.spec import EvaluationSpec, benchmark_identity
-from experiments.runs.identity import digest_folder
+from experiments.runs.contents import values_with_content
 
 ANOTHER = "choose another out=<folder>, or label=<name> to have both in one table"
 
@@ -45,7 +50,7 @@ def claim_all(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> tup
         if arms:
             _claim_judge(spec, benchmark, layout)
             if spec.metrics.names:
-                models = {k: v for k, v in part_values(spec.metrics, defining=True).items() if k != "name"}
+                models = {k: v for k, v in values_with_content(spec.metrics).items() if k != "name"}
                 claim(layout.folder / METRICS, models, "metrics", "choose another out=<folder>")
     return listing, arms
 
@@ -59,11 +64,13 @@ def _claim_arms(spec: EvaluationSpec, layout: Layout, listing: Listing) -> tuple
             checkpoint = spec.start if arm == "agents" else spec.trained
             assert checkpoint is not None
             values = values | {"weights": weights(checkpoint)}
+            if spec.used.sequencer.own_backbone:
+                values = values | {"backbone": weights(spec.start)}
         claim_arm(spec, layout, arm, values)
         names.append(spec.named(arm))
     if spec.pictures is not None:
         FolderMaker(spec.pictures, {i.id: i.key for i in listing.items}).check()
-        content = digest_folder(spec.pictures, [f"*{e}" for e in ENDINGS])
+        content = digest(spec.pictures, [f"*{e}" for e in ENDINGS])
         name = spec.named(spec.pictures.name)
         claim(layout.edits(name), {"arm": name, "chunk": 1, "content": content}, "pictures", ANOTHER)
         names.append(name)

@@ -8,13 +8,13 @@ from typing import Any
 
 from benchmarks.item import Benchmark
 from common.errors import BadInput, MissingFile
-from conf.parts import part_values
 from conf.schema import RunConfig
 from experiments.build.benchmarks import BenchmarkTools
 from experiments.build.benchmarks import open_benchmark as open_part
 from experiments.build.metrics import MetricSet
 from experiments.evaluation.names import ARMS
 from experiments.evaluation.shares import Share
+from experiments.runs.contents import values_with_content
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def open_benchmark(spec: EvaluationSpec) -> Benchmark:
 
 def benchmark_identity(spec: EvaluationSpec) -> dict[str, Any]:
     """The settings that choose items; where the data lie is no part of it."""
-    values = part_values(spec.used.benchmark, defining=True)
+    values = values_with_content(spec.used.benchmark)
     if spec.samples is not None:
         values["samples"] = spec.samples
     return {k: v for k, v in values.items() if k != "train_share"} | {"place": spec.benchmark_name}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,40 +13,27 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from common.errors import BadData, MissingFile
-from common.parts import Content, Part
 from common.places import assets_folder, moved
-from conf.options import Options
 from conf.parts import config_values, loose, to_object
 from conf.schema import MAIN_JOB, RunConfig
 from experiments.build.device import device_of
+from experiments.runs.contents import contents_of, digest_of
 
 START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised phase, after GRPO
-HASHED_BYTES = 1 << 30  # bigger checkpoints are told apart by file names and sizes alone
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
     """The part of the configuration that defines the run: every key but those marked as incidental, the class of every part,
-    and digests of the files whose content a part declares."""
+    and digests of the files whose content a part declares. Raises BadInput for files that cannot be read."""
     if config.rollouts.resolve("cpu") is not config.rollouts:  # rollouts=auto: what it stands for here counts
         config = replace(config, rollouts=config.rollouts.resolve(device_of(config.engine)))
     values = config_values(config, defining=True)
     if config.job == list(MAIN_JOB):
         values.pop("job")
     for group in values:
-        part = getattr(config, group)
-        if digests := [digest(content) for content in _contents(part)]:
+        if digests := [digest_of(content) for content in contents_of(getattr(config, group))]:
             values[group]["content"] = digests
     return values
-
-
-def _contents(part: Any) -> list[Content]:
-    return list(part.contents()) if isinstance(part, Part | Options) else []
-
-
-def digest(content: Content) -> str:
-    """Of the files, or their name where they are not here (a Hub id stands for itself)."""
-    folder = Path(content.folder)
-    return digest_folder(folder, content.patterns) if folder.exists() else str(content.folder)
 
 
 def run_hash(values: dict[str, Any]) -> str:
@@ -55,20 +41,9 @@ def run_hash(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
-def run_folder(config: RunConfig) -> Path:
-    return Path(config.paths.outputs) / f"{config.name}-{run_hash(identity(config))}"
-
-
-def digest_folder(folder: Path, patterns: Iterable[str]) -> str:
-    """A digest of the matching files' names and contents; of names and sizes where there is more than a gigabyte."""
-    files = [folder] if folder.is_file() else sorted({f for p in patterns for f in folder.glob(p) if f.is_file()})
-    whole = sum(f.stat().st_size for f in files) <= HASHED_BYTES
-    digest = hashlib.sha256()
-    for f in files:
-        digest.update(f"{f.name}\0{f.stat().st_size}\0".encode())
-        if whole:
-            digest.update(f.read_bytes())
-    return digest.hexdigest()[:16]
+def run_folder(config: RunConfig, values: dict[str, Any] | None = None) -> Path:
+    """`values` is the run's identity, where it is known already."""
+    return Path(config.paths.outputs) / f"{config.name}-{run_hash(values or identity(config))}"
 
 
 def config_text(config: Any) -> str:

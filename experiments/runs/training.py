@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from agents.backends.vlm import VLM, save_vlm
-from agents.decomposer import load_prompt
+from agents.prompt_files import load_prompt
 from common.atomic import atomic_folder
 from common.errors import ImageEditError, SaveFailed
 from common.jsonl import read_jsonl

@@ -18,7 +18,8 @@ from agents.backends.base import Sampling
 from agents.backends.hf import HFBackend
 from agents.backends.tiny import TinyShape, build_tiny_vlm
 from agents.backends.vlm import VLM, save_vlm
-from agents.decomposer import build_request, load_prompt
+from agents.decomposer import build_request
+from agents.prompt_files import load_prompt
 from benchmarks.sandbox.generate import KINDS, SandboxBenchmark
 from common.progress import bar, console
 from conf.schema import ColdStartConfig, PretrainConfig, VisionWarmupConfig

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agents.backends.base import Completion, Sampling
-from agents.decomposer import PROMPTS, Decomposer, build_request, clean_request, load_prompt
+from agents.decomposer import Decomposer, build_request, clean_request
+from agents.prompt_files import PROMPTS, load_prompt
 from benchmarks.base import ACTIONS, EditSample
 from common.errors import BadInput, MissingFile
 

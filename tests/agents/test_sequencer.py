@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.backends.base import Completion, Sampling
-from agents.decomposer import load_prompt
 from agents.naming import renamed
+from agents.prompt_files import load_prompt
 from agents.sequencer import RulesSequencer
 from agents.vlm_sequencer import VLMSequencer, parse_steps
 from benchmarks.base import ACTIONS, Decomposition, Edit, EditSample

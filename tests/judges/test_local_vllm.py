@@ -14,7 +14,7 @@ from agents.backends.vllm import VLLMBackend  # noqa: E402
 from agents.backends.vlm import load_vlm  # noqa: E402
 from benchmarks.base import EditSample  # noqa: E402
 from judges.llm import LLMJudge  # noqa: E402
-from judges.local import LocalClient, folder_identity  # noqa: E402
+from judges.local import LocalClient  # noqa: E402
 from judges.question import JudgeSampling  # noqa: E402
 from judges.rubrics import make_rubric  # noqa: E402
 
@@ -28,7 +28,7 @@ def test_a_decomposer_is_no_judge_and_says_so_for_every_edit() -> None:
     def load() -> VLLMBackend:
         return VLLMBackend(load_vlm(TINY), max_sequences=8, max_tokens=1024, cache_gib=1 / 8, separate=True)
 
-    client = LocalClient(load, str(TINY), folder_identity(TINY), None, 4)
+    client = LocalClient(load, str(TINY), "the tiny weights", None, 4)
     judge = LLMJudge(client, make_rubric("paper"), JudgeSampling(max_tokens=48))
     red = Image.new("RGB", (64, 64), "red")
     samples = [EditSample(str(k), f"remove star {k}", ()) for k in range(3)]

@@ -10,7 +10,8 @@ from typing import Any
 
 from agents.backends.base import ModelRequest
 from agents.backends.vlm import VLM, load_vlm, save_vlm
-from agents.decomposer import build_request, load_prompt
+from agents.decomposer import build_request
+from agents.prompt_files import load_prompt
 from benchmarks.base import EditSample
 from benchmarks.sandbox.generate import SandboxBenchmark
 from experiments.benches.rl.models import tiny_random

@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.preferences import PreferenceSet
 from common.errors import BadInput
 from common.files import read_json, write_json
-from conf.parts import part_values
 from conf.schema import AgreementConfig
 from experiments.build.judges import cache_of, judge_tools, make_client, make_judge_of, rubric_of, takes_rubric
+from experiments.runs.contents import values_with_content
 from judges.comparing import LLMComparison
 from judges.rubrics import PairRubric
 
@@ -35,7 +35,7 @@ def make_judge(config: AgreementConfig) -> Any:
 
 def settings_of(config: AgreementConfig, data: PreferenceSet) -> dict[str, Any]:
     """What the verdicts in a folder depend on; the same in every run that goes on with them."""
-    judge = {k: v for k, v in part_values(config.judge, defining=True).items() if k != "rubric"}
+    judge = {k: v for k, v in values_with_content(config.judge).items() if k != "rubric"}
     name, prompts = rubric_name(config), ""
     if config.scores == "csv":
         judge = {}

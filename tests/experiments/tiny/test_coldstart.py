@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from agents.decomposer import load_prompt
 from agents.plan import parse_decomposition
+from agents.prompt_files import load_prompt
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.corpus import open_turn
 from benchmarks.sandbox.generate import SandboxSample

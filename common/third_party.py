@@ -1,0 +1,108 @@
+"""Lines that libraries write to the terminal (progress bars, warnings of C++ code, probes by a compiler) go to a log file.
+
+Within `library_lines()` everything that this process or one that it starts writes to its output goes to the file; what our
+own console says goes where it went before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from common.progress import console
+
+NAME = "libraries.log"  # in a run's folder
+
+
+class _Log:
+    """The file, and how many are within `library_lines`. It stays open: a library may keep the stream that it found at its
+    start and write to it later."""
+
+    def __init__(self) -> None:
+        self.stream: IO[str] | None = None
+        self.path: Path | None = None
+        self.within = 0
+        self.lock = threading.Lock()
+        self.before: tuple[int, int, Any, Any, Any] | None = None
+
+
+_log = _Log()
+
+
+def log_libraries(folder: str | Path | None) -> None:
+    """From now on, lines of libraries are added to `folder`/libraries.log; None leaves them on the terminal."""
+    with _log.lock:
+        _log.path = None if folder is None else Path(folder) / NAME
+        _log.stream = None  # opened when it is first needed
+
+
+def where_to_look() -> str:
+    """For an error that a library explains in its own lines; empty where they are on the terminal."""
+    return f"; what the library wrote itself is in {_log.path}" if _log.path is not None and _log.path.is_file() else ""
+
+
+@contextmanager
+def library_lines() -> Iterator[None]:
+    """Redirect the process's output, in all of its threads, for the time of the block. May be nested."""
+    with _log.lock:
+        redirected = _log.path is not None
+        if redirected:
+            _log.within += 1
+            if _log.within == 1:
+                _redirect(_log.path)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        if redirected:
+            with _log.lock:
+                _log.within -= 1
+                if _log.within == 0:
+                    _restore()
+
+
+def _redirect(path: Path) -> None:
+    if _log.stream is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _log.stream = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    out, err = os.dup(1), os.dup(2)
+    ours = (
+        os.fdopen(os.dup(out), "w", encoding="utf-8", errors="replace", buffering=1)
+        if _is(sys.stdout, 1)
+        else sys.stdout
+    )
+    _log.before = (out, err, sys.stdout, sys.stderr, ours)
+    console.file = ours
+    sys.stdout = sys.stderr = _log.stream
+    os.dup2(_log.stream.fileno(), 1)
+    os.dup2(_log.stream.fileno(), 2)
+
+
+def _restore() -> None:
+    assert _log.before is not None
+    out, err, stdout, stderr, ours = _log.before
+    for stream in (sys.stdout, ours):
+        stream.flush()
+    for copy, original in ((out, 1), (err, 2)):
+        os.dup2(copy, original)
+        os.close(copy)
+    sys.stdout, sys.stderr, _log.before = stdout, stderr, None
+    console.file = None  # type: ignore[assignment]  # whatever sys.stdout is
+    if ours is not stdout:
+        ours.close()
+
+
+def _is(stream: Any, number: int) -> bool:
+    try:
+        return stream.fileno() == number
+    except (OSError, AttributeError, ValueError):
+        return False
+
+
+__all__ = ["NAME", "library_lines", "log_libraries", "where_to_look"]
