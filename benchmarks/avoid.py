@@ -112,7 +112,7 @@ def _from_file(file: Path) -> Avoided:
             f"{', '.join((*catalogue.NAMES, *MICE))}, or a CSV, TSV, JSONL or TXT file"
         )
     if file.suffix.lower() == ".txt":
-        lines = {line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()}
+        lines = {line.strip() for line in file.read_text(encoding="utf-8-sig").split("\n")}
         return Avoided(str(file), tuple(sorted(lines - {""})), frozenset(), True)
     texts: set[str] = set()
     ids: set[str] = set()

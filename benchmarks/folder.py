@@ -14,6 +14,7 @@ from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import PictureFile
 from benchmarks.rows import read_rows
 from benchmarks.sampling import describe_sampling, sample_ids
+from benchmarks.values import path_in, shown
 from common.errors import BadData, BadInput, MissingFile
 
 CARD = Card(
@@ -103,13 +104,13 @@ def _row(file: Path, line: int, values: Mapping[str, Any]) -> _Row:
         if value is None:
             return ""
         if isinstance(value, bool) or not isinstance(value, str if column == "instruction" else str | int):
-            raise BadData(f"{where}: {column} should be text but is {value!r}")
+            raise BadData(f"{where}: {column} should be text but is {shown(value)}")
         return str(value).strip()
 
     def picture(column: str, mode: str = "RGB") -> PictureFile | None:
         if not (name := text(column)):
             return None
-        path = file.parent / Path(name).expanduser()
+        path = file.parent / path_in(name, f"{where}, column {column!r}")
         if not path.is_file():
             raise MissingFile(f"{where}: {column}: there is no picture {path}")
         return PictureFile(path, f"{where}, column {column}", mode)
@@ -118,7 +119,7 @@ def _row(file: Path, line: int, values: Mapping[str, Any]) -> _Row:
         raise BadData(f"{where}: instruction is missing; every row needs one")
     turn = text("turn")
     if turn and not turn.isdecimal():
-        raise BadData(f"{where}: turn should be a number from 0 but is {turn!r}")
+        raise BadData(f"{where}: turn should be a number from 0 but is {shown(turn)}")
     session = text("session")
     if turn and not session:
         raise BadData(f"{where}: turn without a session; name the session whose turn it is")

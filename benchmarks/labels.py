@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.base import RESERVED, Edit, says_no_goal
 from benchmarks.mice_records import part_of
+from benchmarks.values import not_a_path, shown
 from common.errors import BadData, BadInput, MissingFile
 
 RECORDS, MANIFEST = "records.jsonl", "manifest.json"
@@ -133,12 +134,14 @@ class Labelled:
         texts = {k: row.get(k) for k in ("id", "request", "source", "licence")}
         for key, value in texts.items():
             if not isinstance(value, str) or (not value.strip() and key in ("id", "request")):
-                raise ValueError(f"{key!r} must be a text, not {value!r}")
+                raise ValueError(f"{key!r} must be a text, not {shown(value)}")
         history, picture, labels = row.get("history", []), row.get("picture"), row.get("labels")
         if not isinstance(history, list) or not all(isinstance(h, str) for h in history):
             raise ValueError("'history' must be a list of texts")
         if picture is not None and not isinstance(picture, str):
             raise ValueError(f"'picture' must be a path or null, not {picture!r}")
+        if picture is not None and (why := not_a_path(picture)):
+            raise ValueError(f"'picture': {why}")
         if not isinstance(labels, dict) or "by" not in labels:
             raise ValueError("'labels' must say who labelled: {\"by\": ...}")
         edits = row.get("edits")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.item import Card
+from benchmarks.values import not_a_path
 from common.errors import BadInput, MissingFile
 
 # How the files of a split are read: by the packaged builders of `datasets`, or memory-mapped as they are.
@@ -87,7 +88,10 @@ def _names_a_split(name: str) -> bool:
 
 
 def beside(base: Path, name: str) -> Path:
-    """The file that a row names: relative to the folder of the rows, or to `images/` in it."""
+    """The file that a row names: relative to the folder of the rows, or to `images/` in it. For what is no path at all, such as
+    a picture as text, a path at which there is nothing."""
+    if not_a_path(name):
+        return base / "no path"
     path = base / Path(name).expanduser()
     return path if path.is_file() or not (below := base / "images" / name).is_file() else below
 

@@ -20,6 +20,7 @@ from benchmarks.mice_records import SPLITS, MiceRecord, find_folder, from_sandbo
 from benchmarks.options import BenchmarkOptions, PublicBenchmark
 from benchmarks.pictures import PictureFile
 from benchmarks.sampling import describe_sampling, take
+from benchmarks.values import shown
 from common.errors import BadData, BadInput, MissingFile
 
 RULE_EDIT = "rule_edit"  # a key of the sandbox's records (benchmarks/sandbox/mice_export.py)
@@ -146,7 +147,9 @@ def _session(record: MiceRecord) -> MiceSession:
     where = f"{record.stem}.jsonl:{record.line}"
     image = record.row.get("image")
     if not isinstance(image, str) or not image.strip("/"):
-        raise BadData(f"{where}: 'image' should be the name of a picture but is {image!r}. How to get it: {CARD.get}")
+        raise BadData(
+            f"{where}: 'image' should be the name of a picture but is {shown(image)}. How to get it: {CARD.get}"
+        )
     flags = _per_turn(record, "bg_consistency", where)
     ruled = _per_turn(record, RULE_EDIT, where) if RULE_EDIT in record.row else [None] * len(flags)
     lists = {name: [_names(v, name, where) for v in _per_turn(record, name, where)] for name in LISTS}
@@ -154,7 +157,7 @@ def _session(record: MiceRecord) -> MiceSession:
     for k, request in enumerate(record.instruction):
         gold, reason = _gold(record.task_type[k], record.formatted[k])
         if not isinstance(flags[k], bool):
-            raise BadData(f"{where}: 'bg_consistency' should be true or false in turn {k + 1} but is {flags[k]!r}")
+            raise BadData(f"{where}: 'bg_consistency' should be true or false in turn {k + 1} but is {shown(flags[k])}")
         objects = {name: values[k] for name, values in lists.items()}
         besides = _rule_edit(ruled[k], where)
         turns.append(

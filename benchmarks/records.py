@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.item import Card
 from benchmarks.pictures import PictureFile
+from benchmarks.values import path_in, shown
 from common.errors import BadData, BadInput, MissingFile
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
@@ -43,7 +44,7 @@ class JsonRecord:
             if value is None or value == "" or value != value:  # NaN is how a table writes an absent text
                 continue
             if not isinstance(value, str):
-                raise BadData(f"{self.card.name}: {self.where}: {name!r} should be text but is {value!r}")
+                raise BadData(f"{self.card.name}: {self.where}: {name!r} should be text but is {shown(value)}")
             return value
         return None
 
@@ -54,7 +55,7 @@ class JsonRecord:
             return False
         flag = _FLAGS.get(str(value).strip().lower())
         if flag is None:
-            raise BadData(f"{self.card.name}: {self.where}: {name!r} should be true or false but is {value!r}")
+            raise BadData(f"{self.card.name}: {self.where}: {name!r} should be true or false but is {shown(value)}")
         return flag
 
 
@@ -107,6 +108,7 @@ def first_file(card: Card, root: Path, names: Sequence[str]) -> Path:
 
 def find_picture(record: JsonRecord, name: str, folders: Iterable[Path]) -> PictureFile:
     """The picture `name` in the first folder that has it. Raises MissingFile naming it and where it was looked for."""
+    path_in(name, f"{record.card.name}: {record.where}")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise BadInput(f"{record.card.name}: {record.where}: the picture {name!r} leads out of the data's folder")
     folders = list(dict.fromkeys(folders))

@@ -15,6 +15,7 @@ from benchmarks.rows import read_rows
 from benchmarks.sampling import sample_ids
 from benchmarks.schema import ANY, PICTURE, TEXT, Column, called, names_in, optional
 from benchmarks.tables import Table, open_table
+from benchmarks.values import path_in, shown
 from common.errors import BadData, BadInput
 
 PSR = Card(
@@ -129,19 +130,22 @@ def _from_file(card: Card, file: Path, wanted: str) -> Iterator[_Row]:
             raise BadData(f"{file}:{line}: no column {lacking[0]!r}; it has {', '.join(row)}. {card.get}")
         id_, text, picture = row[names["id"]], row[names[wanted]], row.get(names.get("image", "image"))
         if id_ is None or isinstance(id_, bool | list | dict) or not str(id_).strip():
-            raise BadData(f"{file}:{line}: {names['id']} is {id_!r}; every request needs an id of its own")
+            raise BadData(f"{file}:{line}: {names['id']} is {shown(id_)}; every request needs an id of its own")
         if text is not None and not isinstance(text, str):
-            raise BadData(f"{file}:{line}: {names[wanted]} should be a text but is {text!r}")
+            raise BadData(f"{file}:{line}: {names[wanted]} should be a text but is {shown(text)}")
         if picture is not None and not isinstance(picture, str):
-            raise BadData(f"{file}:{line}: {names['image']} should be a path but is {picture!r}")
-        path = str((file.parent / Path(picture).expanduser()).resolve()) if picture else None
+            raise BadData(f"{file}:{line}: {names['image']} should be a path but is {shown(picture)}")
+        where = f"{file}:{line}, column {names.get('image', 'image')!r}"
+        path = str((file.parent / path_in(picture, where)).resolve()) if picture else None
         yield _Row(line, str(id_).strip(), (text or "").strip(), path)
 
 
 def _from_table(table: Table, wanted: str, card: Card) -> Iterator[_Row]:
     for i, (id_, text) in enumerate(zip(table.column("id"), table.column(wanted), strict=True)):
         if id_ is None or isinstance(id_, bool | list | dict) or not str(id_).strip():
-            raise BadData(f"{card.name}: {table.where}, row {i}: the id is {id_!r}; every request needs one of its own")
+            raise BadData(
+                f"{card.name}: {table.where}, row {i}: the id is {shown(id_)}; every request needs one of its own"
+            )
         yield _Row(i, str(id_).strip(), (text or "").strip())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.item import Card
+from benchmarks.values import shown
 from common.errors import BadData
 
 
@@ -105,7 +106,7 @@ def check_value(value: Any, column: Column, where: str) -> Any:
         raise BadData(f"{where} is empty")
     types = _TYPES.get(column.kind)
     if types is not None and (not isinstance(value, types) or (isinstance(value, bool) and column.kind != FLAG.kind)):
-        raise BadData(f"{where} should be {column.kind} but is {value!r}")
+        raise BadData(f"{where} should be {column.kind} but is {shown(value)}")
     return value
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from benchmarks.hub import commit_of, explained
 from benchmarks.item import Card
 from benchmarks.local import BUILDERS, SHARD, Files, beside
+from benchmarks.rows import check_table
 
 
 class Source(Protocol):
@@ -194,6 +195,8 @@ def from_files(card: Card, files: Files) -> Source:
         with explained(card, where):
             parts = [datasets.Dataset.from_file(str(f)) for f in files.files]
             return Mapped(where, files.base, datasets.concatenate_datasets(parts))
+    for file in files.files:
+        check_table(file)
     names = [str(f) for f in files.files]
     stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files.files]
     chosen: dict[str, Any] = {"path": files.builder, "data_files": names, "split": "train"}

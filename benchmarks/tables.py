@@ -22,6 +22,7 @@ from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import decode, read
 from benchmarks.schema import PICTURE, Column, check_schema, check_value, names_in
 from benchmarks.sources import Source, from_files, from_hub
+from benchmarks.values import not_a_path
 from common.errors import BadData, BadInput, MissingFile
 
 
@@ -86,6 +87,8 @@ class Table:
         for name in self._pictured:
             if self._wanted[name].required and (lost := self._source.lost(self.names[name], self._rows)):
                 number, path = lost
+                if why := not_a_path(path):
+                    raise BadData(f"{self._at(number, name)}: {why}")
                 reason = f"{self._at(number, name)}: there is no picture" + (f" {path}" if path else "")
                 raise (MissingFile if path else BadData)(f"{reason}. How to get it: {self.card.get}")
         return self
@@ -180,6 +183,8 @@ class TablePicture:
             path = cell.get("path")
         if not path:
             raise BadData(f"{where}: there is no picture")
+        if why := not_a_path(str(path)):
+            raise BadData(f"{where}: {why}")
         base = self.of.source.base
         return read(beside(base, path) if base is not None else Path(path), where)
 

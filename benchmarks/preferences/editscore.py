@@ -16,6 +16,7 @@ from benchmarks.preferences.base import STRICT, A, EditCandidate, PreferenceGrou
 from benchmarks.sampling import describe_sampling, take
 from benchmarks.schema import ANY, PICTURE, TEXT, Column
 from benchmarks.tables import Table, open_table
+from benchmarks.values import shown
 from common.errors import BadData
 
 CARD = Card(
@@ -79,9 +80,11 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
             or not all(isinstance(k, str) and k for k in key)
             or key[0] == key[1]
         ):
-            raise BadData(f"{at}, column 'key': expected the ids of two edits, found {key!r}")
+            raise BadData(f"{at}, column 'key': expected the ids of two edits, found {shown(key)}")
         if dimensions[i] not in DIMENSIONS:
-            raise BadData(f"{at}, column 'dimension': expected one of {', '.join(DIMENSIONS)}, found {dimensions[i]!r}")
+            raise BadData(
+                f"{at}, column 'dimension': expected one of {', '.join(DIMENSIONS)}, found {shown(dimensions[i])}"
+            )
         item = Item(
             id=f"{key[0]}-{key[1]}-{dimensions[i]}",
             request=instructions[i],

@@ -20,6 +20,7 @@ from benchmarks.preferences.base import (
 from benchmarks.sampling import describe_sampling, take
 from benchmarks.schema import PICTURE, TEXT, Column, optional
 from benchmarks.tables import open_table
+from benchmarks.values import shown
 from common.errors import BadData
 
 CARD = Card(
@@ -67,7 +68,7 @@ def load(options: BenchmarkOptions) -> PreferenceSet:
     for i, vote in enumerate(texts["vote_type"]):
         if vote not in VOTES:
             at = f"{CARD.name}: {table.where}, row {table.number(i)}, column 'vote_type'"
-            raise BadData(f"{at}: expected one of {', '.join(VOTES)}, found {vote!r}")
+            raise BadData(f"{at}: expected one of {', '.join(VOTES)}, found {shown(vote)}")
         request, caption = texts["instruct_prompt"][i], texts["source_prompt"][i] or ""
         captions = {k: texts[k][i] for k in ("source_prompt", "target_prompt") if texts[k][i]}
         name = f"vote-{table.number(i):04d}"

@@ -20,6 +20,7 @@ from benchmarks.pictures import PictureFile
 from benchmarks.preferences.base import RATINGS, EditCandidate, PreferenceGroup, PreferenceSet
 from benchmarks.rows import read_rows
 from benchmarks.sampling import describe_sampling, take
+from benchmarks.values import shown
 from common.errors import BadData, MissingFile
 
 TASK = "Text-Guided_IE"
@@ -99,7 +100,7 @@ def _rating(where: str, cell: str | None) -> tuple[float, ...]:
     match = _CELL.fullmatch(cell or "")
     values = tuple(float(v) for v in match.groups()) if match else ()
     if len(values) != len(ASPECTS) or not set(values) <= set(LEVELS):
-        raise BadData(f"{CARD.name}: {where}: expected [SC, PQ] with values 0, 0.5 or 1, found {cell!r}")
+        raise BadData(f"{CARD.name}: {where}: expected [SC, PQ] with values 0, 0.5 or 1, found {shown(cell)}")
     return values
 
 

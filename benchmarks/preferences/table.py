@@ -39,6 +39,7 @@ from benchmarks.preferences.base import (
 from benchmarks.preferences.repeats import PreferenceRow, join_repeats
 from benchmarks.rows import read_rows
 from benchmarks.sampling import describe_sampling, take
+from benchmarks.values import path_in, shown
 from common.errors import BadData, MissingFile
 
 CARD = Card(
@@ -137,7 +138,7 @@ def _text(row: Mapping[str, Any], column: str) -> str:
 
 def _label(where: str, column: str, text: str) -> str:
     if (label := text.strip().lower()) not in LABELS:
-        raise BadData(f"{where}, column {column!r}: expected one of {', '.join(LABELS)}, found {text!r}")
+        raise BadData(f"{where}, column {column!r}: expected one of {', '.join(LABELS)}, found {shown(text)}")
     return label
 
 
@@ -149,7 +150,7 @@ def _score(where: str, row: Mapping[str, Any], column: str) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise BadData(f"{where}, column {column!r}: expected a number or nothing, found {text!r}")
+        raise BadData(f"{where}, column {column!r}: expected a number or nothing, found {shown(text)}")
     return value
 
 
@@ -159,7 +160,7 @@ def _picture(file: Path, where: str, row: Mapping[str, Any], column: str, needed
         if needed:
             raise BadData(f"{where}: no value in column {column!r}. How: {CARD.get}")
         return None
-    path = file.parent / Path(name).expanduser()
+    path = file.parent / path_in(name, f"{where}, column {column!r}")
     if not path.is_file():
         raise MissingFile(f"{where}, column {column!r}: there is no picture {path}")
     return PictureFile(path, f"{where}, column {column!r}")
@@ -174,7 +175,7 @@ def _gold(where: str, row: Mapping[str, Any]) -> tuple[Edit, ...]:
         return tuple(Edit(str(action), str(subject), goal) for action, subject, goal in edits)
     except (ValueError, TypeError) as error:
         raise BadData(
-            f"{where}, column 'gold': expected JSON [[action, subject, goal], ...], found {cell!r}"
+            f"{where}, column 'gold': expected JSON [[action, subject, goal], ...], found {shown(cell)}"
         ) from error
 
 

@@ -127,7 +127,7 @@ def _letters(table: Table, i: int, comparison: str | None, rows: int) -> tuple[s
         )
     if not (match := _TYPE.fullmatch(comparison)):
         raise BadData(
-            f"{CARD.name}: {_at(table, i)}, column 'comparison_type': expected e.g. AvsB, found {comparison!r}"
+            f"{CARD.name}: {_at(table, i)}, column 'comparison_type': expected e.g. AvsB, found {comparison!r:.80}"
         )
     return match[1].upper(), match[2].upper()
 
@@ -141,7 +141,7 @@ def _human(table: Table, i: int, comparison: str, shown: tuple[str, str]) -> str
             return _TURNED[match[2]][named != (one, two)]
     raise BadData(
         f"{CARD.name}: {_at(table, i)}, column 'ranking': expected A>B, B>A or A=B (or the letters {shown[0]} and {shown[1]}), "
-        f"found {comparison!r}"
+        f"found {comparison!r:.80}"
     )
 
 
