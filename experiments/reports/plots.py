@@ -99,7 +99,10 @@ def _captioned(drawn: str, words: Sequence[str]) -> str:
 def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str, label: str) -> None:
     x, y = [p[0] for p in points], [p[1] for p in points]
     width = max(1, len(y) // 12)
-    smooth = [sum(y[max(0, i - width + 1) : i + 1]) / len(y[max(0, i - width + 1) : i + 1]) for i in range(len(y))]
+    low, high = robust_range(np.array(y))
+    near = [v if low <= v <= high else None for v in y]  # one far value must not pull the running mean for many steps
+    windows = [[v for v in near[max(0, i - width + 1) : i + 1] if v is not None] for i in range(len(y))]
+    smooth = [sum(w) / len(w) if w else np.nan for w in windows]
     if width > 1:
         axes.plot(x, y, color=colour, alpha=0.25, linewidth=0.8)
     axes.plot(x, smooth, color=colour, linewidth=1.8, label=label, marker="o" if len(x) < 3 else None, markersize=3)
@@ -139,22 +142,26 @@ def whiskers(
         return _captioned(svg(figure, title), [words])
 
 
-def fit(axes: Axes, points: Sequence[tuple[float, float]], scale: Range | None, along: str = "y") -> str:
+def fit(
+    axes: Axes, points: Sequence[tuple[float, float]], scale: Range | None, along: str = "y", zero: bool = False
+) -> str:
     """Set the limits of the axis `along` which the values lie: a few values far from all others do not flatten the rest but
-    become arrowheads at the edge, and nothing beyond `scale` is shown. Returns what must be said: that the axis does not
-    start at 0, and which values lie beyond it."""
+    become arrowheads at the edge, and nothing beyond `scale` is shown; with `zero`, 0 always is. Returns what must be said:
+    that the axis does not start at 0, and which values lie beyond it."""
     values = np.array([v for _, v in points], dtype=np.float64)
     if not values.size:
         return ""
     low, high = robust_range(values)
     inside = (values >= low) & (values <= high)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
     pad = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
     bottom, top = low - pad, high + pad
     if scale is not None:
         bottom, top = max(bottom, scale[0]), min(top, scale[1])
         if bottom == top:
             bottom, top = scale
-    elif low >= 0 > bottom:
+    elif low >= 0 > bottom and not zero:
         bottom = 0.0
     (axes.set_ylim if along == "y" else axes.set_xlim)(bottom, top)
     words = []

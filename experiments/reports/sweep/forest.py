@@ -54,7 +54,7 @@ def _forest(title: str, shown: Sequence[tuple[Comparison, Difference]]) -> tuple
         assert d.samples.value is not None
         axes.plot([d.samples.value], [y], "o", color=colour, markersize=6)
         points.append((y, d.samples.value))
-    words = fit(axes, [*points, (0.0, 0.0)], None, along="x")
+    words = fit(axes, points, None, along="x", zero=True)
     axes.set_yticks(range(len(shown)), [f"{c.question}\n{c.where}" for c, _ in shown], fontsize=7.5)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)

@@ -98,7 +98,7 @@ def comparisons_section(sweep: Sweep) -> list[str]:
         f'<p class="muted">Each line: {escape(COVERS)}</p>',
         *(f'<p class="muted">{escape(note)}</p>' for note in sweep.notes),
         *(f'<figure class="wide" tabindex="0">{p}</figure>' for p in forests(sweep.comparisons, sweep.shown.forests)),
-        table(HEADS[1:], rows) if rows else "",
+        table(HEADS[1:], rows, "wordsfirst") if rows else "",
         starred(cell for _, d in sweep.answered for cell in (d.samples, d.both)),
         *(f'<p class="muted">Not compared: {escape(t)}</p>' for t in sweep.refused),
     ]
