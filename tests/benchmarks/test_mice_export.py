@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
@@ -10,12 +11,14 @@ from PIL import Image, ImageChops
 from benchmarks.base import Edit
 from benchmarks.mice import MiceText
 from benchmarks.mice_gold import gold_edit
+from benchmarks.mice_sessions import MiceSessions
 from benchmarks.sandbox.__main__ import main
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import make_session
 from benchmarks.sandbox.mice_export import TASKS, formatted, in_mice, record, write_sessions
 from benchmarks.sandbox.scene import Scene, Thing
 from common.errors import BadInput, ImageEditError
+from experiments.build.benchmarks import MiceTextBenchmark
 from judges.sandbox import SandboxJudge
 
 KEYS = [
@@ -168,3 +171,24 @@ def test_the_command_line(tmp_path, capsys):
             main(words)
     with pytest.raises(BadInput, match="unknown split"):
         main(["mice", "split=dev", f"out={tmp_path / 'x'}"])
+
+
+def test_the_sandboxs_own_sessions_are_never_called_mice_bench(tmp_path: Path) -> None:
+    """By their own mark, whatever the files are called; published records keep the paper's card and say where they lay."""
+    write_sessions(tmp_path / "own", 2)
+    (tmp_path / "own" / "cm_sandbox.jsonl").rename(tmp_path / "own" / "cm_renamed.jsonl")
+    card = MiceSessions(name="mice", path=str(tmp_path / "own")).build().card
+    assert card.data == "sandbox sessions" and card.title == "Sandbox sessions in MICE-Bench's format"
+    assert card.paper == "" and card.read == str(tmp_path / "own") and "2 sessions were read" in card.size
+    text = MiceTextBenchmark(name="mice_text", path=str(tmp_path / "own")).described()
+    assert text.data == "sandbox sessions, text" and text.paper == ""
+    for file in (tmp_path / "own").glob(
+        "*.jsonl"
+    ):  # the same records without the mark: nothing says that they are not published
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        marked = ("origin", "rule_edit")
+        published = [{k: v for k, v in row.items() if k not in marked} for row in rows]
+        file.with_name(file.name[:2] + "_x.jsonl").write_text("".join(json.dumps(r) + "\n" for r in published))
+        file.unlink()
+    card = MiceSessions(name="mice", path=str(tmp_path / "own")).build().card
+    assert card.title == "MICE-Bench (Edit-R2)" and card.data == "" and "arXiv 2606.05950" in card.paper

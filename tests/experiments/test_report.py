@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from common.errors import MissingFile
 from common.files import read_json
 from common.jsonl import Journal, read_jsonl
+from experiments.evaluation.core import decomposition_section
+from experiments.evaluation.load import load as load_sections
 from experiments.evaluation.names import COMPONENTS
 from experiments.report import main
+from experiments.reports.evaluation import decomposition as evaluated
+from experiments.reports.run.numbers import f1_change
 from experiments.reports.run.page import write_report
 from experiments.reports.run.terminal import print_results
 from experiments.reports.sweep.find import find_runs
@@ -20,7 +26,7 @@ from experiments.reports.sweep.runs import differing, grouped, load
 from experiments.reports.sweep.summary import over
 from experiments.reports.sweep.team import TEAM
 from experiments.runs.identity import load_config
-from experiments.runs.results import results
+from experiments.runs.results import Evaluation, results
 from tests.made_up_runs import add_variants, make_run
 
 VOID = {"meta", "img", "br", "link", "path", "use", "circle", "line", "rect"}
@@ -135,3 +141,20 @@ def test_the_editors_equal_calls_stand_beside_the_arms(finished_run: Path, capsy
         assert needle in text
     print_results(finished_run, read_json(finished_run / "results.json"))
     assert "best by judge" in capsys.readouterr().out
+
+
+def test_an_evaluation_prints_the_paired_difference_of_mean_f1_that_a_run_prints(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = load_sections(finished_run)
+    values = decomposition_section(sections, "sandbox")
+    rows = Evaluation.load(finished_run).decompositions
+    own = f1_change(rows["before"], rows["after"])
+    (change,) = values["f1_change"].values()
+    assert (change["value"], change["low"], change["p"]) == pytest.approx((own.cell.value, own.cell.low, own.p))
+    said = io.StringIO()
+    monkeypatch.setattr(evaluated, "console", Console(file=said, width=100))
+    evaluated.print_decompositions(values)
+    assert f"after − before RL: {own.cell.text(3, sign=True)} mean F1, paired, p" in said.getvalue()
+    page = "".join(evaluated.decomposition_part(values))
+    assert "paired difference in mean F1" in page and own.cell.parts(3, sign=True)[0] in page
