@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from agents.decomposer import build_request, load_prompt
+from agents.decomposer import build_request
+from agents.prompt_files import load_prompt
 from benchmarks.base import ACTIONS, Decomposition, Edit, EditSample, explicit_instruction, says_no_goal
 from benchmarks.goals import GOAL_OF, Goal, fault, fault_of, goal_of, goal_sentence
 from benchmarks.labels import BY_DATA, RECORDS, Labelled
