@@ -101,7 +101,7 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     from experiments.runs.results import flat
     from experiments.runs.tracking import make_tracker
 
-    quiet_libraries(run.config.verbose)
+    quiet_libraries(run.config.verbose, run.folder)
     use_threads(run.config.engine)
     Journal(run.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
     run.tracker = make_tracker(run.config.tracker, run.folder, values)

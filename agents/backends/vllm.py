@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from torch import Tensor
 
@@ -13,22 +12,11 @@ from agents.backends.remote import RemoteEngine
 from agents.backends.vllm_engine import VLLMEngine
 from agents.backends.vllm_requests import SampledSequence
 from agents.backends.vllm_settings import settings_of
-from agents.backends.vlm import VLM, EncodedPrompt
+from agents.backends.vllm_shared import SharedEngine, shared_engine
+from agents.backends.vlm import VLM
 from common.errors import BadInput
 
-
-class TokenEngine(Protocol):
-    """The engine under `VLLMBackend`: `VLLMEngine` in this process, or `RemoteEngine`."""
-
-    @property
-    def usable(self) -> bool: ...
-    def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]: ...
-    def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport: ...
-
-
-_idle: dict[
-    tuple[str, bool, float], list[TokenEngine]
-] = {}  # engines whose backend is gone: a start takes seconds, a sync a moment
+_idle: dict[tuple[str, float], list[RemoteEngine]] = {}  # processes whose backend is gone: a start takes seconds
 
 
 class VLLMBackend:
@@ -68,25 +56,54 @@ class VLLMBackend:
             sleep=sleep,
             sync_limit_s=sync_limit_s,
         )
-        idle = _idle.setdefault((settings.signature, separate, call_limit_s), [])
-        idle[:] = [engine for engine in idle if engine.usable]
-        if not idle:
-            idle.append(RemoteEngine(settings, call_limit_s) if separate else VLLMEngine(settings))
-        self.engine = idle.pop()
-        weakref.finalize(self, idle.append, self.engine).atexit = False
-        self.sync(vlm.model.named_parameters())
+        self.report: SyncReport | None = None  # of the last sync
+        self._kept: dict[str, Tensor] | None = None  # weights that others have replaced in the engine
+        self._trained = False  # synced with other weights than those `vlm` had at the start
+        self._shared: SharedEngine | None = None
+        self.engine: VLLMEngine | RemoteEngine
+        if separate:
+            idle = _idle.setdefault((settings.signature, call_limit_s), [])
+            idle[:] = [engine for engine in idle if engine.usable]
+            self.engine = idle.pop() if idle else RemoteEngine(settings, call_limit_s)
+            weakref.finalize(self, idle.append, self.engine).atexit = False
+        else:
+            self._shared = shared_engine(settings)
+            self.engine = self._shared.engine
+        self._sync(vlm.model.named_parameters())
 
     def generate(self, requests: Sequence[ModelRequest], n: int, sampling: Sampling) -> list[list[Completion]]:
         """n completions of each request, [P][n], in order."""
         if n < 1:
             raise BadInput(f"n must be at least 1, not {n}")
-        answers = self.engine.generate(self.vlm.encode(requests), n, sampling)
+        prompts = self.vlm.encode(requests)
+        if self._shared is None:
+            answers = self.engine.generate(prompts, n, sampling)
+        else:
+            with self._shared.with_weights_of(self) as engine:
+                answers = engine.generate(prompts, n, sampling)
         return [[self._completion(a) for a in row] for row in answers]
 
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
         """See `VLLMEngine.sync`. The checksum is over what was read back from the engine (with -0 and subnormal numbers
         as 0)."""
-        return self.engine.sync(named_parameters)
+        self._trained = True
+        return self._sync(named_parameters)
+
+    def _sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
+        if self._shared is None:
+            return self.engine.sync(named_parameters)
+        report = self._shared.sync(self, named_parameters)
+        self._kept = None
+        return report
+
+    def weights(self) -> Iterable[tuple[str, Tensor]]:
+        """The weights of the last sync."""
+        return self.vlm.model.named_parameters() if self._kept is None else self._kept.items()
+
+    def leave(self, engine: VLLMEngine) -> None:
+        """Another backend takes the engine. Weights of a training change or are sharded, so that theirs are kept."""
+        if self._trained and self._kept is None:
+            self._kept = engine.weights()
 
     def _completion(self, answer: SampledSequence) -> Completion:
         ids = answer.token_ids

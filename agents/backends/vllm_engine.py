@@ -6,9 +6,13 @@ time by other code. It starts with random weights; nothing may be generated befo
 
 from __future__ import annotations
 
+import atexit
+import gc
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +21,11 @@ from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
 from agents.backends.vllm_requests import SampledSequence, engine_input, sampled_sequence, sampling_params
 from agents.backends.vllm_settings import EngineSettings
-from agents.backends.vllm_start import model_of, own_random_state, start_engine
+from agents.backends.vllm_start import can_sleep, model_of, own_random_state, start_engine
 from agents.backends.vllm_weights import ParameterSlice, parameter_slices, read_back, settled
 from agents.backends.vlm import EncodedPrompt
 from common.errors import BadInput, RunFailed
+from common.third_party import library_lines, where_to_look
 
 
 @dataclass
@@ -43,8 +48,9 @@ class VLLMEngine:
         self.usable = True  # not after a call that never came to its end
         self._asleep: set[str] = set()
         self._count = 0
-        self._engine = start_engine(settings)
-        self._model = model_of(self._engine)
+        self._engine: Any = start_engine(settings)
+        self._model: Any = model_of(self._engine)
+        self._sleeps = can_sleep(self._engine)
         names = settings.shapes | {alias: settings.shapes[name] for alias, name in settings.tied.items()}
         self._names = names
         self._places: dict[str, ParameterSlice] = parameter_slices(self._model, names)
@@ -66,7 +72,8 @@ class VLLMEngine:
                     f"prompt {k} of {len(prompt)} tokens and {sampling.max_new_tokens} new ones are more than vLLM was "
                     f"started for: raise rollouts.max_tokens={self.settings.max_tokens}"
                 )
-        with own_random_state():
+        first = nullcontext() if self._count else library_lines()  # kernels are compiled at their first use
+        with own_random_state(), first:
             rows = self._run(prompts, n, sampling)
         if self.settings.sleep:
             self.sleep()
@@ -91,9 +98,9 @@ class VLLMEngine:
                             raise RunFailed(f"vLLM changed the token ids of prompt {k}")
                         answers = [sampled_sequence(o) for o in sorted(out.outputs, key=lambda o: o.index)]
                         rows[k] = answers * n if greedy else answers
-        except (RuntimeError, ValueError) as e:
+        except (RuntimeError, ValueError, AssertionError) as e:
             self.usable = self.ready = False  # requests are left inside
-            raise RunFailed(f"vLLM failed while it generated: {e}") from e
+            raise RunFailed(f"vLLM failed while it generated: {_said(e)}{where_to_look()}") from e
         return rows
 
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
@@ -121,7 +128,8 @@ class VLLMEngine:
     def _sync(self, named_parameters: Iterable[tuple[str, Tensor]], progress: Progress) -> SyncReport:
         incoming = _Incoming()
         stream = self._checked(named_parameters, incoming, progress)
-        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": stream})
+        with library_lines():
+            self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": stream})
         for _ in stream:  # a loader may stop before the end
             pass
         if incoming.error is not None:
@@ -174,6 +182,14 @@ class VLLMEngine:
         except RunFailed as e:
             incoming.error = e
 
+    def weights(self) -> dict[str, Tensor]:
+        """A copy in main memory of what the engine holds, each parameter once. Raises RunFailed where it holds nothing whole."""
+        if not self.ready:
+            raise RunFailed("vLLM has no weights of the trainer: no weight sync has succeeded since it started")
+        self.wake("weights")
+        held = read_back(self._model, self._names, self._places)
+        return {name: value.detach().to("cpu", copy=True) for name, value in held if name not in self.settings.tied}
+
     def _forget(self) -> None:
         """Drop keys and values, and image features, that the old weights made."""
         self._engine.reset_mm_cache()
@@ -183,7 +199,7 @@ class VLLMEngine:
 
     def sleep(self) -> None:
         """Free the GPU's memory for the trainer: weights go to main memory, keys and values are dropped. CPU: no effect."""
-        if self.settings.device == "cuda" and self.settings.sleep and not self._asleep:
+        if self._sleeps and not self._asleep:
             self._engine.sleep(level=1)
             self._asleep = {"weights", "kv_cache"}
 
@@ -194,9 +210,19 @@ class VLLMEngine:
             self._asleep -= set(asleep)
 
     def close(self) -> None:
-        """Stop the engine's loop for good; its memory is freed with the last reference."""
+        """Stop the engine's loop for good and free its memory."""
         self.usable = self.ready = False
-        self._engine.engine_core.shutdown()
+        engine, self._engine, self._model, self._places = self._engine, None, None, {}
+        if engine is not None:
+            engine.engine_core.shutdown()
+        del engine
+        gc.collect()  # vLLM's objects refer to each other
+        if self.settings.device == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 _open: weakref.WeakSet[VLLMEngine] = weakref.WeakSet()
@@ -208,6 +234,9 @@ def close_engines() -> None:
     for engine in list(_open):
         if engine.usable:
             engine.close()
+
+
+atexit.register(close_engines)  # the process owns its engines
 
 
 __all__ = ["VLLMEngine", "close_engines"]

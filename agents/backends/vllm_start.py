@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 
 from agents.backends.vllm_settings import EngineSettings
 from common.errors import MissingFile, RunFailed
+from common.third_party import library_lines, where_to_look
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine's loop runs in this process
@@ -26,7 +28,7 @@ QUIET = {"VLLM_LOGGING_LEVEL": "ERROR"}  # unless the user set it
 
 def start_engine(settings: EngineSettings) -> Any:
     """A `vllm.LLMEngine` with random weights. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
-    with own_random_state(), _quiet_start(settings.device):
+    with own_random_state(), _quiet_start(settings), library_lines():
         return _start(settings)
 
 
@@ -54,7 +56,7 @@ def _start(settings: EngineSettings) -> Any:
         gpu_memory_utilization=0.05,  # only what must be free at the start; the line above is what is taken
         enable_prefix_caching=True,
         **(_on_cpu(settings) if settings.device == "cpu" else {}),
-        enable_sleep_mode=settings.sleep and settings.device == "cuda",
+        enable_sleep_mode=settings.sleep and settings.device == "cuda" and not _memory_is_claimed(),
         limit_mm_per_prompt={"image": 16, "video": 0},
         skip_mm_profiling=True,
         mm_processor_cache_gb=0,  # pictures arrive processed
@@ -68,8 +70,21 @@ def _start(settings: EngineSettings) -> Any:
     )
     try:
         return LLMEngine.from_engine_args(args)
-    except (ValueError, RuntimeError, OSError, NotImplementedError) as e:
-        raise RunFailed(f"vLLM did not start: {e}") from e
+    except (ValueError, RuntimeError, OSError, NotImplementedError, AssertionError) as e:
+        raise RunFailed(f"vLLM did not start: {str(e) or type(e).__name__}{where_to_look()}") from e
+
+
+def _memory_is_claimed() -> bool:
+    """Whether an engine of this process holds memory of the allocator that puts engines to sleep. It serves one engine at a
+    time; a second one (a model of another shape) keeps its memory instead."""
+    module = sys.modules.get("vllm.device_allocator.cumem")
+    allocator = getattr(getattr(module, "CuMemAllocator", None), "instance", None)
+    return allocator is not None and allocator.get_current_usage() > 0
+
+
+def can_sleep(engine: Any) -> bool:
+    """Whether the engine was started so that its memory can be handed over."""
+    return bool(engine.vllm_config.model_config.enable_sleep_mode)
 
 
 def _on_cpu(settings: EngineSettings) -> dict[str, Any]:
@@ -112,14 +127,16 @@ def own_random_state() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_start(device: str) -> Iterator[None]:
+def _quiet_start(settings: EngineSettings) -> Iterator[None]:
     """Import and start vLLM without leaving traces: it turns `torch.set_num_threads` into a function that does nothing."""
     os.environ.update(ENVIRONMENT)
+    if settings.dtype == "float32":  # Triton's kernels multiply in TF32 unless they are told not to
+        os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     threads, set_threads = torch.get_num_threads(), torch.set_num_threads
     # on the CPU the sampler alone would compile for 20 s
-    plain = torch._dynamo.config.patch(disable=True) if device == "cpu" else contextlib.nullcontext()
+    plain = torch._dynamo.config.patch(disable=True) if settings.device == "cpu" else contextlib.nullcontext()
     try:
         with plain, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -129,4 +146,4 @@ def _quiet_start(device: str) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-__all__ = ["model_of", "own_random_state", "start_engine"]
+__all__ = ["can_sleep", "model_of", "own_random_state", "start_engine"]

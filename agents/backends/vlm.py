@@ -124,12 +124,21 @@ def _seeable(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def exact_float32() -> None:
+    """Multiply in float32 where float32 is wanted. On CUDA convolutions (the first layer of the vision tower is one) are
+    rounded to TF32 by default, which moves log-probs by nearly 1e-3."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> VLM:
     """Read a Qwen2.5-VL folder from disk.
 
     Raises MissingFile when the folder or one of its files is absent, BadData when a file cannot be read.
     """
     path = Path(path)
+    if dtype == "float32" and device.startswith("cuda"):
+        exact_float32()
     if not (path / "config.json").is_file():
         raise MissingFile(
             f"no model at {path}: config.json is missing. Rebuild the tiny one with `make tiny`, or name a folder"

@@ -71,7 +71,7 @@ class EvaluationSpec:
             from experiments.build.device import use_threads
             from experiments.runs.libraries import quiet_libraries
 
-            quiet_libraries(self.verbose)
+            quiet_libraries(self.verbose, self.out)
             use_threads(self.used.engine)
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 
-def quiet_libraries(verbose: bool) -> None:
-    """Turn off the progress bars and log lines of libraries, which would mix with ours; `verbose` leaves them on."""
+from common.third_party import log_libraries
+
+
+def quiet_libraries(verbose: bool, folder: str | Path | None = None) -> None:
+    """Turn off the progress bars and log lines of libraries, which would mix with ours; `verbose` leaves them on.
+    What they write past Python (compilers, C++ code) goes to `folder`/libraries.log, where a folder is given."""
     import logging
     import os
 
@@ -12,6 +17,7 @@ def quiet_libraries(verbose: bool) -> None:
     import transformers
 
     if not verbose:
+        log_libraries(folder)
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
         import diffusers

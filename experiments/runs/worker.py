@@ -26,7 +26,7 @@ def main(folder: Path, name: str) -> None:
     from rl.engine.process_group import join, leave, ranks
 
     config = load_config(folder, RESOLVED)
-    quiet_libraries(config.verbose)
+    quiet_libraries(config.verbose, folder)
     use_threads(config.engine)
     first = ranks()[0] == 0
     how, message = "done", ""

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from common.errors import BadInput, MissingFile
+from common.third_party import library_lines
 from rl.config import OptimizerConfig
 from rl.engine.base import LogProbs, StepInfo
 from rl.engine.optimizers import adamw
@@ -77,12 +78,13 @@ class DeepSpeedEngine(Generic[B]):
             self.policy.before_sharding()
         optimizer = adamw(self.params.values(), config)
         whole = _Whole(self.policy)
-        self.ds, *_ = deepspeed.initialize(
-            model=whole,
-            optimizer=optimizer,
-            config=self._config(offload_optimizer, dtype),
-            dist_init_required=False,
-        )
+        with library_lines():
+            self.ds, *_ = deepspeed.initialize(
+                model=whole,
+                optimizer=optimizer,
+                config=self._config(offload_optimizer, dtype),
+                dist_init_required=False,
+            )
         if stage == 3:
             for parameter in self.policy.external_parameters():
                 deepspeed.zero.register_external_parameter(whole, parameter)
@@ -202,7 +204,8 @@ def import_deepspeed(device: str) -> Any:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
     try:
-        import deepspeed
+        with library_lines():  # probes by a compiler
+            import deepspeed
     except ImportError as e:
         raise MissingFile(f"engine=deepspeed needs the package deepspeed ({e}): make extra-deepspeed") from e
     deepspeed.logger.setLevel("ERROR")

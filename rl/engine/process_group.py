@@ -11,6 +11,7 @@ import torch.distributed as dist
 
 from agents.backends.vllm_engine import close_engines
 from common.errors import BadInput
+from common.third_party import library_lines
 
 
 def ranks() -> tuple[int, int]:
@@ -36,7 +37,8 @@ def join(device: str, timeout_s: float = 1800.0) -> None:
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    with library_lines():  # lines about sockets
+        dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
 
 
 def leave() -> None:

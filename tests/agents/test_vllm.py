@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -253,6 +254,64 @@ def test_the_engine_of_a_backend_that_is_gone_serves_the_next(path: Path) -> Non
     assert second.engine is used  # with the weights of its own model
     ours, reference = (b.generate(requests(), 1, Sampling(8, 0.0)) for b in (second, HFBackend(vlm)))
     assert [r[0].token_ids for r in ours] == [r[0].token_ids for r in reference]
+
+
+def greedy(backend: VLLMBackend | HFBackend) -> list[tuple[int, ...]]:
+    return [tuple(row[0].token_ids) for row in backend.generate(requests(), 1, Sampling(8, 0.0))]
+
+
+def test_backends_that_live_together_share_one_engine_and_each_answers_with_its_own_weights(path: Path) -> None:
+    """As the decomposer and the sequencer of a team do, and the phases of a run whose backends something still holds."""
+    one, other = load_vlm(path), moved(path, seed=5)
+    first, second = VLLMBackend(one, **SMALL), VLLMBackend(other, **SMALL)
+    assert first.engine is second.engine
+    wanted = [greedy(HFBackend(vlm)) for vlm in (one, other)]
+    assert wanted[0] != wanted[1]
+    for _ in range(2):
+        assert [greedy(first), greedy(second)] == wanted
+
+
+def test_weights_of_a_training_come_back_after_another_backend_used_the_engine(path: Path) -> None:
+    """The last sync's, though the trainer's own have moved on since."""
+    trainer, trained = load_vlm(path), moved(path, seed=6)
+    first = VLLMBackend(trainer, **SMALL)
+    report = first.sync(trained.model.named_parameters())
+    answers = greedy(first)
+    second = VLLMBackend(load_vlm(path), **SMALL)
+    other = greedy(second)
+    assert greedy(first) == answers == greedy(HFBackend(trained)) and first.report == report
+    assert greedy(second) == other != answers
+
+
+def test_equal_weights_are_not_sent_twice(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = VLLMBackend(load_vlm(path), **SMALL), VLLMBackend(load_vlm(path), **SMALL)
+    monkeypatch.setattr(VLLMEngine, "sync", lambda *_: pytest.fail("sent again"))
+    assert greedy(first) == greedy(second) == greedy(first)
+
+
+def test_a_closed_engine_is_replaced_and_gives_up_what_it_held(path: Path) -> None:
+    limits = SMALL | {"max_sequences": 2}
+    backend = VLLMBackend(load_vlm(path), **limits)
+    engine = backend.engine
+    assert isinstance(engine, VLLMEngine)
+    engine.close()
+    engine.close()
+    assert engine._engine is None and not engine.usable
+    assert greedy(VLLMBackend(load_vlm(path), **limits)) == greedy(HFBackend(load_vlm(path)))
+
+
+def test_a_second_engine_on_a_gpu_keeps_its_memory_where_another_holds_the_allocator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """vLLM asserts that nothing is held there when an engine that can sleep starts."""
+    from agents.backends.vllm_start import _memory_is_claimed
+
+    held = SimpleNamespace(get_current_usage=lambda: 1)
+    module = SimpleNamespace(CuMemAllocator=SimpleNamespace(instance=held))
+    monkeypatch.setitem(sys.modules, "vllm.device_allocator.cumem", module)
+    assert _memory_is_claimed()
+    held.get_current_usage = lambda: 0
+    assert not _memory_is_claimed()
 
 
 def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path: Path) -> None:
