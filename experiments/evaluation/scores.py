@@ -79,7 +79,7 @@ def metrics_section(section: Section) -> dict[str, Any]:
     picture}}. A metric that cannot be had for an item (no mask, no target) is left out there, not counted as invalid; an
     edit that left no picture is invalid in every metric that some other edit has."""
     own = section.listing.card.mean
-    out: dict[str, Any] = {"mean": own, "arms": {}, "drift": {}}
+    out: dict[str, Any] = {"shown": section.listing.card.data or section.name, "mean": own, "arms": {}, "drift": {}}
     items = last_turns(section.listing.items) if own == "final" else section.listing.items
     for arm, rows in section.metrics.items():
         names = [n for n in dict.fromkeys(n for values in rows.values() for n in values) if not n.startswith(DRIFT)]

@@ -74,7 +74,7 @@ def metrics_as_markdown(measured: Mapping[str, Any]) -> list[str]:
         if rows:
             head = ["metric", "n", *(arm_name(a) for a in arms)]
             rule = "|---|" + "--:|" * (len(head) - 1)
-            title = f"Metrics without a judge on {benchmark}, {section['mean']} mean:"
+            title = f"Metrics without a judge on {section.get('shown', benchmark)}, {section['mean']} mean:"
             notes = [
                 star.replace("* ", "\\* ", 1)
                 for star in remarks(cell_of(c) for cells in arms.values() for c in cells.values())

@@ -20,10 +20,10 @@ def main_table(values: Mapping[str, Any]) -> list[str]:
         return []
     spans: list[tuple[str, int]] = []
     for column in table["columns"]:
-        name = f"{column['shown']} · {column['mean']} mean"
+        name = f"benchmark {column['shown']} · {column['mean']} mean"
         spans = [*spans[:-1], (name, spans[-1][1] + 1)] if spans and spans[-1][0] == name else [*spans, (name, 1)]
     top = "".join(f'<th class="group" colspan="{n}">{escape(name)}</th>' for name, n in spans)
-    heads = "".join(f"<th>{escape(c['title'])}</th>" for c in table["columns"])
+    heads = "".join(f"<th>judge {escape(c['title'])}</th>" for c in table["columns"])
     lines = []
     for row in table["rows"]:
         cells = "".join(f"<td>{big(c)}</td>" for c in row["cells"])
@@ -32,7 +32,7 @@ def main_table(values: Mapping[str, Any]) -> list[str]:
     links = ", ".join(f'<a href="{name}">{name}</a>' for name in EXPORTS)
     return [
         "<h2>Results</h2>",
-        '<p class="muted">Overall, 0–10: benchmarks above, judges below them. The average is over all columns, and only there '
+        '<p class="muted">Overall, 0–10. The average is over all columns, and only there '
         "where each of them is complete.</p>",
         boxed(
             f"<table><thead><tr><th></th>{top}<th></th></tr><tr><th>arm</th>{heads}<th>average</th></tr></thead>"
@@ -54,7 +54,7 @@ def plot(values: Mapping[str, Any]) -> list[str]:
             (r["name"], cell_of(r["cells"][i]), colours[r["arm"]]) for r in rows if state(r["cells"][i]) == "complete"
         ]
         if marks:
-            points.append((f"{column['shown']}\n{column['title']}", marks))
+            points.append((f"{column['shown']}\njudge {column['title']}", marks))
     if not points:
         return []
     drawn = whiskers(points, "Overall by benchmark and judge (0–10)", (0.0, 10.0), figsize=(9.6, 3.4))

@@ -73,21 +73,24 @@ def drift_part(drift: Mapping[str, Any]) -> list[str]:
 
 
 def metric_notes(names: Sequence[str]) -> str:
-    """What is compared with what, and what each metric rewards."""
+    """What is compared with what, and what each metric rewards; metrics that reward the same share a sentence."""
     to = {"source": " (against the given picture)", "reference": " (against the target)", "captions": ""}
-    parts = [(n, b, at or TABLE[b].against) for n in names for b, _, at in [n.partition("@")] if b in TABLE]
-    return ". ".join(
-        f"{n}: {TABLE[b].what}{to[against]}, {TABLE[b].unit}; {direction(b, against)} {rewards(b, against)}"
-        for n, b, against in parts
-    )
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        base, _, at = name.partition("@")
+        if base in TABLE:
+            against = at or TABLE[base].against
+            text = f"{name}: {TABLE[base].what}{to[against]}, {TABLE[base].unit}{direction(base, against)}"
+            groups.setdefault(rewards(base, against), []).append(text)
+    return ". ".join(f"{'; '.join(several)}: {what}" for what, several in groups.items())
 
 
 def direction(base: str, against: str) -> str:
     """Lower is better only where the target is compared; nearer to the given picture is not better."""
     better = TABLE[base].better
     if against == "source":
-        return "" if better == "zero" else f"{better} is nearer to the given picture, not better:"
-    return f"{better} is better:"
+        return "" if better == "zero" else f", {better} is nearer to the given picture, not better"
+    return f", {better} is better"
 
 
 __all__ = ["drift_part", "metric_notes", "metrics_part"]

@@ -45,7 +45,7 @@ def print_table(values: Mapping[str, Any]) -> None:
         )
     for name, measured in values["metrics"].items():
         if name not in names:  # nobody judged: what was measured is all there is to show
-            print_metrics(name, measured["arms"])
+            print_metrics(measured.get("shown", name), measured["arms"])
     for row in table["rows"]:
         if row[AVERAGE] is not None and len(table["columns"]) > 1:
             console.print(f"  {row['name']}: {row[AVERAGE]:.2f} on average over {len(table['columns'])} columns")

@@ -78,7 +78,7 @@ def test_drift_that_could_not_be_told_is_a_sentence_and_no_empty_table() -> None
 def test_metrics_say_what_they_are_compared_with() -> None:
     said = metric_notes(["l1", "l1@source", "clip_t", "something"])
     assert said.startswith(
-        "l1: mean absolute difference (against the target), of 0..1; lower is better: rewards coming near"
+        "l1: mean absolute difference (against the target), of 0..1, lower is better: rewards coming near"
     )
     assert "(against the given picture)" in said and "something" not in said
     own, to_source, caption = said.split(". ")
@@ -101,7 +101,7 @@ def test_every_metric_says_what_it_rewards_and_none_that_doing_nothing_wins_is_c
     for base, info in TABLE.items():
         for against in ("source", "reference") if info.free else (info.against,):
             said = metric_notes([f"{base}@{against}" if info.free else base])
-            assert "is better:" not in said or against != "source"
+            assert "is better" not in said or against != "source"
             assert ("nothing" in rewards(base, against)) or against == "reference"
 
 
