@@ -39,7 +39,7 @@ OTHER_CHARTS = (
         ),
         "Groups without spread: all answers to a prompt have one reward, so there is nothing to learn from them. "
         "Truncated: answers that reached the longest allowed length. Clipped high, low: tokens whose probability had "
-        "already moved up or down as far as one update allows.",
+        "already moved up or down as far as one update allows, among the answers that were trained on.",
         ONE,
     ),
     Chart("Gradient norm", (("grad_norm", "before clipping"),), "Length of the gradient of each update."),
