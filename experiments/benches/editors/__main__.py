@@ -24,6 +24,7 @@ from common.files import write_json
 from common.places import assets_folder
 from common.plain_command import plain_command, read_options
 from experiments.benches.editors.sides import FOLDERS, SIDE, Side, Work, checkpoint, pictures, sides
+from experiments.benches.machine import measured_on
 from experiments.build.device import use_threads
 from experiments.build.editors import KontextEditor, QwenEditor
 from experiments.build.engines import TorchEngine
@@ -99,7 +100,7 @@ def compare(ours: Side, peer: Side, work: Work, repeats: int) -> dict[str, Any]:
 
 def show(table: dict[str, dict[str, Any]], how: str) -> None:
     names = {"edit_batch8": "8 pictures", "edit_group8": "8 variants of one"}
-    shown = Table(title=f"Pictures a second: {how}")
+    shown = Table(title=f"Pictures a second: {how}; {measured_on()}")
     for column in ("editor", "work", "ours, batch 8", "pipeline in a loop", "ratio"):
         shown.add_column(column, justify="left" if column in ("editor", "work") else "right")
     for key, row in table.items():

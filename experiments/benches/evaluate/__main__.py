@@ -27,6 +27,7 @@ from common.errors import BadInput, RunFailed
 from common.files import write_json
 from common.plain_command import plain_command, read_options
 from experiments.benches.evaluate.measured import Measured, run
+from experiments.benches.machine import measured_on
 
 SERVER = Path("tests/judges/chat_server.py")
 REPLY = {"reasoning": "The star is blue now and the rest is as it was."}
@@ -121,7 +122,7 @@ def write_pictures(folder: Path, items: int, arms: Sequence[str], side: int) -> 
 
 
 def show(table: dict[str, Any]) -> None:
-    shown = Table(title="Evaluation against a judge of fixed latency")
+    shown = Table(title=f"Evaluation against a judge of fixed latency; {measured_on()}")
     for column in ("measure", "ours", "against", "ratio", "unit"):
         shown.add_column(column, justify="left" if column in ("measure", "unit") else "right")
     for key, m in table.items():

@@ -23,6 +23,7 @@ from agents.backends.vlm import load_vlm
 from common.errors import BadInput, ImageEditError, RunFailed
 from common.places import assets_folder
 from common.plain_command import plain_command, read_options
+from experiments.benches.machine import measured_on
 from experiments.benches.rl.cost import measure_cost, plot
 from experiments.benches.rl.gpu import measure_gpu
 from experiments.benches.rl.rollouts import compare_rollouts
@@ -163,7 +164,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def show(table: dict[str, dict[str, Any]]) -> None:
-    shown = Table(title="GRPO: medians (slowest to fastest)")
+    shown = Table(title=f"GRPO: medians (slowest to fastest); {measured_on()}")
     for column in ("measure", "ours", "peer", "ratio", "unit"):
         shown.add_column(column, justify="left" if column in ("measure", "unit") else "right")
     for key, m in table.items():
