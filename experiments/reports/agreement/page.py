@@ -79,7 +79,8 @@ def sentences(data: PreferenceSet, findings: Findings, judge: dict[str, Any]) ->
             f"Asked in both orders, {judge['inconsistent']} of {judge['judged']} pairs had no consistent answer; the same side "
             f"was named in both orders {sides['A']} times for A and {sides['B']} for B."
         )
-    if usage := judge.get("usage"):
+    usage = judge.get("usage")
+    if usage and any(usage.values()):
         out.append(
             f"{usage['calls']} calls and {usage['cached']} cached replies in this process, {usage['input_tokens']} tokens in, "
             f"{usage['output_tokens']} out, ${usage['dollars']:.2f}."
