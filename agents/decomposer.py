@@ -84,20 +84,20 @@ def build_request(template: str, sample: EditSample, max_request_chars: int = MA
     return ModelRequest(text, () if sample.image is None else (sample.image,))
 
 
-def clean_request(text: str, max_chars: int = MAX_REQUEST_CHARS) -> tuple[str, tuple[str, ...]]:
+def clean_request(text: str, max_chars: int | None = MAX_REQUEST_CHARS) -> tuple[str, tuple[str, ...]]:
     """`text` made safe to put into a prompt, and plain notes on what was changed for good.
 
     White space is collapsed; control and invisible characters go; whatever a tokenizer could take for a control token
-    ("<|im_end|>", "<tool_call>", "<think>") is broken by a space; then the text is cut at `max_chars` characters,
-    between words where possible. Any language and any emoji pass. Raises `BadInput` where nothing is left.
+    ("<|im_end|>", "<tool_call>", "<think>") is broken by a space; then the text is cut at `max_chars` characters
+    (None: not at all), between words where possible. Any language and any emoji pass. Raises `BadInput` where nothing is left.
     """
-    if max_chars < 1:
+    if max_chars is not None and max_chars < 1:
         raise BadInput(f"max_request_chars={max_chars} leaves nothing of a request; give 1 or more")
     visible = "".join(_visible(char) for char in text)
     clean = " ".join(_MARKUP.sub(lambda match: (match[1] or "") + " ", visible).split())
     if not clean:
         raise BadInput("the request is empty; say what to change, for example 'make the red star blue'")
-    if len(clean) <= max_chars:
+    if max_chars is None or len(clean) <= max_chars:
         return clean, ()
     head = clean[:max_chars]
     if clean[max_chars] != " " and " " in head[max_chars // 2 :]:

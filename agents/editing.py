@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
 from agents.sequencer import EXECUTIONS
 from common.errors import BadInput, RunFailed
-from editors.base import ChainEditor, Editor
+from editors.base import ChainEditor, Editor, LimitedEditor
 from editors.outcomes import EditsFailed
 
 
@@ -33,6 +33,7 @@ class EditResult:
     calls: tuple[Call, ...]
     pictures: tuple[Image.Image, ...]
     failure: str = ""
+    cuts: tuple[str, ...] = ()  # a sentence for each call whose instruction the editor did not read to its end
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,18 @@ class EditingAgent:
             tuple(Call(text, call_seed(seed, id_, k)) for k, text in enumerate(self.instructions(plan)))
             for id_, plan in zip(ids, plans, strict=True)
         ]
-        return execute(self.editor, images, calls)
+        cuts = unread(self.editor, calls)
+        return [
+            replace(result, cuts=cut) for result, cut in zip(execute(self.editor, images, calls), cuts, strict=True)
+        ]
+
+
+def unread(editor: Editor, calls: Sequence[Sequence[Call]]) -> list[tuple[str, ...]]:
+    """For each sample a sentence for every call whose instruction the editor does not read to its end."""
+    if not isinstance(editor, LimitedEditor):
+        return [()] * len(calls)
+    said = iter(editor.unread([call.instruction for c in calls for call in c]))
+    return [tuple(f"call {k}: {text}" for k in range(1, len(c) + 1) if (text := next(said))) for c in calls]
 
 
 def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Sequence[Call]]) -> list[EditResult]:

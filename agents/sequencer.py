@@ -91,8 +91,8 @@ class RulesSequencer:
 
 
 def fallback(request: str, why: str) -> Sequenced:
-    """The raw request as the only sub-request, cleaned as for a prompt; `BadInput` where it is empty."""
-    text, notes = clean_request(request)
+    """The raw request as the only sub-request, cleaned as for a prompt (who gives it has cut it); `BadInput` where it is empty."""
+    text, notes = clean_request(request, None)
     return Sequenced((text,), "request", (*notes, f"{why}: the raw request is used"))
 
 

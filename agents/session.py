@@ -24,6 +24,7 @@ from benchmarks.base import EditSample
 from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile
 from common.files import write_bytes
+from common.pictures import to_rgb
 
 if TYPE_CHECKING:
     from agents.team import Team
@@ -65,7 +66,7 @@ class Session:
     @classmethod
     def start(cls, id: str, source: Image.Image) -> Session:
         """A session without turns. `id` also fixes the editor's seeds (with the number of the turn and of the call)."""
-        source = source if source.mode == "RGB" else source.convert("RGB")
+        source = to_rgb(source)
         return cls(id, source, digest(source))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -14,17 +14,21 @@ from agents.sequencer import Sequenced, Sequencer
 from agents.traces import Trace, digest, replay
 from benchmarks.base import EditSample
 from common.errors import BadInput
+from common.pictures import notes_of, to_rgb
 
 Progress = Callable[[int, int], None]  # samples done, samples in all
 
 
 @dataclass(frozen=True)
 class Team:
-    """Without a decomposer the raw request goes straight to the editor: the arm "editor alone"."""
+    """Without a decomposer the raw request goes straight to the editor: the arm "editor alone". Whoever reads the raw request,
+    decomposer, sequencer or editor, gets its first `max_request_chars` characters (None: the decomposer's limit, where there is
+    one), so that no arm knows more of it than another."""
 
     decomposer: Decomposer | None
     sequencer: Sequencer
     editing: EditingAgent
+    max_request_chars: int | None = None
 
     def run(
         self, samples: Sequence[EditSample], seed: int = 0, batch_size: int = 16, progress: Progress | None = None
@@ -38,10 +42,17 @@ class Team:
             raise BadInput(f"batch_size={batch_size} cannot be used; give 1 or more")
         for sample in samples:
             try:
-                clean_request(sample.request)
+                clean_request(sample.request, self.limit)
             except BadInput as error:
                 raise BadInput(f"sample {sample.id!r}: {error}") from error
         return self._batches(samples, seed, batch_size, progress)
+
+    @property
+    def limit(self) -> int | None:
+        """The number of characters of a request that are read."""
+        if self.max_request_chars is None and self.decomposer is not None:
+            return self.decomposer.max_request_chars
+        return self.max_request_chars
 
     def _batches(
         self, samples: Sequence[EditSample], seed: int, batch_size: int, progress: Progress | None
@@ -65,6 +76,7 @@ class Team:
         traces = []
         for sample, image, reply, plan, result in zip(samples, images, replies, plans, edited, strict=True):
             pictures = (image, *result.pictures)
+            cuts = clean_request(sample.request, self.limit)[1]
             traces.append(
                 Trace(
                     sample_id=sample.id,
@@ -74,7 +86,8 @@ class Team:
                     decomposition=None if reply is None else reply.decomposition,
                     error=None if reply is None else reply.error,
                     source=plan.source,
-                    notes=(*(() if reply is None else reply.notes), *plan.notes),
+                    notes=tuple(dict.fromkeys((*notes_of(image), *cuts, *plan.notes, *result.cuts))),
+                    cut=len(cuts) + len(result.cuts),
                     sub_requests=plan.sub_requests,
                     execution=self.editing.execution,
                     seed=seed,
@@ -94,9 +107,9 @@ class Team:
         self, samples: Sequence[EditSample], replies: Sequence[DecomposeResult] | Sequence[None]
     ) -> list[Sequenced]:
         if self.decomposer is None:
-            requests = [clean_request(s.request) for s in samples]
-            return [Sequenced((text,), "request", notes) for text, notes in requests]
+            return [Sequenced((clean_request(s.request, self.limit)[0],), "request") for s in samples]
         decompositions = [None if reply is None else reply.decomposition for reply in replies]
+        samples = [replace(s, request=clean_request(s.request, self.limit)[0]) for s in samples]
         return self.sequencer.sequence(samples, decompositions, self.editing.execution)
 
 
@@ -104,9 +117,7 @@ def _picture(sample: EditSample) -> Image.Image:
     image = sample.image
     if image is None:
         raise BadInput(f"sample {sample.id!r} has no picture to edit; text-only benchmarks score decompositions alone")
-    return (
-        image if image.mode == "RGB" else image.convert("RGB")
-    )  # the same object: branches of a session share pictures
+    return to_rgb(image)  # a plain one is the same object: branches of a session share pictures
 
 
 __all__ = ["Progress", "Team", "Trace", "replay"]

@@ -16,6 +16,7 @@ from benchmarks.base import Decomposition
 from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile
 from common.files import write_bytes
+from common.pictures import BadPicture, read_picture
 
 if TYPE_CHECKING:
     from editors.base import Editor
@@ -44,6 +45,9 @@ class Trace:
     pictures: tuple[Image.Image, ...] = field(default=(), compare=False, repr=False)
     timings: dict[str, float] = field(default_factory=dict, compare=False, repr=False)  # seconds by phase
     failure: str = ""  # why there is no picture after a call; "" where all went well
+    cut: int = (
+        0  # of the request and of the calls' instructions, how many were not read to their end; `notes` say which
+    )
 
     @property
     def result(self) -> Image.Image:
@@ -106,7 +110,7 @@ class Trace:
 
 _PLAIN = (
     *("sample_id", "request", "history", "text", "error", "source", "notes", "sub_requests", "execution", "seed"),
-    *("digests", "failure"),
+    *("digests", "failure", "cut"),
 )
 
 
@@ -127,11 +131,10 @@ def digest(image: Image.Image) -> str:
 def open_picture(path: Path, expected: str) -> Image.Image:
     """A saved picture whose `digest` is `expected`. Raises MissingFile, or BadData where the file was changed."""
     try:
-        with Image.open(path) as file:
-            image = file.copy()
+        image = read_picture(path.read_bytes()).rgb
     except FileNotFoundError as error:
         raise MissingFile(f"the picture {path} is gone; restore it or run again") from error
-    except OSError as error:
+    except (BadPicture, OSError) as error:
         raise BadData(f"the picture {path} cannot be read ({error}); restore it or run again") from error
     if digest(image) != expected:
         raise BadData(

@@ -66,7 +66,7 @@ class VLMSequencer:
         """The prompt for one decomposition, with the picture where there is one."""
         edits = [clean_request(explicit_instruction(edit))[0] for edit in decomposition.edits or ()]
         filled = {
-            "request": clean_request(sample.request)[0],
+            "request": clean_request(sample.request, None)[0],
             "edits": "\n".join(f"- {edit}" for edit in edits),
             "naming": NAMING[execution],
         }

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from common.errors import BadData, MissingFile
+from common.pictures import BadPicture, read_mask, read_picture
 
 
 def decode(data: bytes, where: str, mode: str | None = "RGB") -> Image.Image:
-    """The picture in an encoded file, upright (EXIF orientation applied) and in `mode`; None leaves the mode as it is.
+    """The picture in an encoded file. "RGB" is what is shown, as `common.pictures.read_picture` has it; another mode is that of a
+    mask, whose values are no colours (`read_mask`); None leaves a mask's own.
 
     Raises BadData naming `where`, if the bytes are no whole picture.
     """
     try:
-        with Image.open(BytesIO(data)) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            upright.load()
-            return upright if mode is None else upright.convert(mode)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        why = "of no known format" if isinstance(error, UnidentifiedImageError) else error  # which would name a buffer
-        raise BadData(f"{where}: not a readable picture ({why}); get this file or row again") from error
+        return read_picture(data).rgb if mode == "RGB" else read_mask(data, mode)
+    except BadPicture as error:
+        raise BadData(f"{where}: not a readable picture ({error}); get this file or row again") from None
 
 
 @dataclass(frozen=True)

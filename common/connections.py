@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from common.errors import BadInput, RunFailed
@@ -67,7 +67,7 @@ class Connections:
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []  # with the time of their last use
         self._lock = threading.Lock()
         proxy = "" if proxy_bypass(self.host) else getproxies().get(url.scheme, "")
-        self._proxy = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
+        self._proxy = _proxy(proxy, url.scheme) if proxy else None
 
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Send `body` to `base_url` + `path` and read the whole reply, whatever its status.
@@ -189,6 +189,25 @@ class Connections:
             return {}
         pair = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
         return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def _proxy(address: str, scheme: str) -> SplitResult:
+    """The HTTP proxy that the environment names. Raises BadInput for one of another kind (SOCKS, TLS), which does not understand
+    what is said here; the address may hold a password and is not shown."""
+    variable = f"{scheme.upper()}_PROXY"
+    try:
+        url = urlsplit(address if "//" in address else f"//{address}")
+        whole = bool(url.hostname) and (url.port or 80) > 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise BadInput(f"{variable} cannot be read as the address of a proxy; it must look like http://host:port")
+    if url.scheme not in ("", "http"):
+        raise BadInput(
+            f"{variable} names a {url.scheme} proxy, and only http ones are spoken to; give {variable}=http://host:port, or name "
+            "the service's host in NO_PROXY to reach it directly"
+        )
+    return url
 
 
 def read_plain_reply(data: bytes) -> tuple[Response, bool] | None:

@@ -75,6 +75,8 @@ class Part:
     max_invalid_share = 0.02  # of verdicts; above it an evaluation fails instead of reporting a biased mean
     # a sequencer
     own_backbone = False  # it loads the decomposer's weights from before RL a second time
+    # an editor or a decomposer
+    sandbox_only = False  # it was trained on the sandbox alone: other pictures and texts are refused (allow_tiny=true)
     # a decomposer
     parameters = 0.0  # how many, for memory checks; 0: not checked
     dtype = "float32"

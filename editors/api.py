@@ -27,11 +27,12 @@ from PIL import Image
 
 from common.errors import BadInput, SaveFailed
 from common.http import HttpResult, HttpSettings, JsonClient
+from common.pictures import to_rgb
 from common.replies import Unusable
 from editors.base import check_batch
 from editors.cache import DiskCache, Entry, content_key
 from editors.canvas import fill, nearest_fit, open_picture
-from editors.geometry import Fit, restore, to_rgb
+from editors.geometry import Fit, restore
 from editors.outcomes import EditsFailed, Outcome
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class ApiEditor(ABC):
         more is asked then, and what was done is cached), and SaveFailed where what would be asked cannot be cached.
         """
         check_batch(images, instructions, seeds)
-        rgb = [image if image.mode == "RGB" else to_rgb(image) for image in images]
+        rgb = [to_rgb(image) for image in images]
         items = list(zip(rgb, instructions, seeds, strict=True))
         keys = [self._key(*item) for item in items]
         stop = Event()

@@ -29,6 +29,14 @@ class ChainEditor(Editor, Protocol):
         """`instructions[b][k]` with `seeds[b][k]` on what call k - 1 gave; what each call gave, at the picture's own size."""
 
 
+@runtime_checkable
+class LimitedEditor(Editor, Protocol):
+    """An editor that may leave the end of a long instruction unread."""
+
+    def unread(self, instructions: Sequence[str]) -> list[str]:
+        """For each instruction a sentence about what of it is not read, "" where all of it is."""
+
+
 def check_batch(images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]) -> None:
     """Raise BadInput where the three lists differ in length."""
     if not len(images) == len(instructions) == len(seeds):
@@ -38,4 +46,4 @@ def check_batch(images: Sequence[Image.Image], instructions: Sequence[str], seed
         )
 
 
-__all__ = ["ChainEditor", "Editor", "check_batch"]
+__all__ = ["ChainEditor", "Editor", "LimitedEditor", "check_batch"]

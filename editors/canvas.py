@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from common.pictures import BadPicture, read_picture
 from common.replies import Unusable
-from editors.geometry import MAX_PIXELS, Fit, to_rgb
+from editors.geometry import Fit
 
 
 def nearest_fit(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> Fit:
@@ -50,15 +50,9 @@ def decode_base64(text: str) -> bytes:
 def open_picture(data: bytes) -> Image.Image:
     """Open a reply's picture as RGB. Raises Unusable where the bytes are no picture or cut short."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Unusable(f"a picture of {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
-            image.load()
-            return to_rgb(image)
-    except UnidentifiedImageError:
-        raise Unusable(f"{len(data)} bytes that are no picture") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:  # of damaged files
-        raise Unusable(f"a damaged picture ({error})") from None
+        return read_picture(data).rgb
+    except BadPicture as error:
+        raise Unusable(f"a picture of {len(data)} bytes that cannot be used: {error}") from None
 
 
 __all__ = ["decode_base64", "fill", "nearest_fit", "open_picture"]

@@ -38,6 +38,13 @@ class FlowModel(Protocol):
     def prepare(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> Conditioning:
         """Encode fitted pictures of one size and their instructions; equal ones are encoded once."""
 
+    def text_length(self, instruction: str) -> int:
+        """The number of tokens that the instruction is padded to, 0 in a family without such padding. Edits that share a batch
+        have one length."""
+
+    def unread(self, instructions: Sequence[str]) -> list[str]:
+        """As in `editors.base.LimitedEditor`."""
+
     def noise(self, conditioning: Conditioning, seeds: Sequence[int]) -> Tensor:
         """[B, N, C], each row from its own seed alone."""
 

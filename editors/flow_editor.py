@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 
 from common.errors import BadInput
+from common.pictures import to_rgb
 from editors.base import check_batch
 from editors.flow import FlowModel, sample
-from editors.geometry import Fit, restore, to_rgb
+from editors.geometry import Fit, restore
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class FlowEditor:
             self.model.release()
         return chains
 
+    def unread(self, instructions: Sequence[str]) -> list[str]:
+        """As in `editors.base.LimitedEditor`."""
+        return self.model.unread(instructions)
+
     def _fit(self, images: Sequence[Image.Image]) -> tuple[list[Image.Image], list[Fit]]:
         fitted = [self.model.fit(to_rgb(image)) for image in images]
         return [image for image, _ in fitted], [fit for _, fit in fitted]
@@ -79,7 +84,9 @@ class FlowEditor:
         """Edit fitted pictures at their own sizes. Pictures of one size share batches; none is stretched."""
         settings, done = self.model.settings, 0
         results: list[Image.Image | None] = [None] * len(working)
-        for rows in batches([image.size for image in working], settings.batch_size):
+        lengths = [self.model.text_length(text) for text in instructions]
+        shapes = [(image.size, length) for image, length in zip(working, lengths, strict=True)]
+        for rows in batches(shapes, settings.batch_size):
             conditioning = self.model.prepare([working[b] for b in rows], [instructions[b] for b in rows])
             latents = self.model.noise(conditioning, [seeds[b] for b in rows])
             latents = sample(self.model, conditioning, latents, settings)
@@ -91,11 +98,11 @@ class FlowEditor:
         return [picture for picture in results if picture is not None]
 
 
-def batches(sizes: Sequence[tuple[int, int]], batch_size: int) -> list[list[int]]:
-    """Rows of equal size together, in order, at most `batch_size` of them at a time."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for row, size in enumerate(sizes):
-        groups.setdefault(size, []).append(row)
+def batches(shapes: Sequence[Hashable], batch_size: int) -> list[list[int]]:
+    """Rows of equal shape together, in order, at most `batch_size` of them at a time."""
+    groups: dict[Hashable, list[int]] = {}
+    for row, shape in enumerate(shapes):
+        groups.setdefault(shape, []).append(row)
     return [rows[i : i + batch_size] for rows in groups.values() for i in range(0, len(rows), batch_size)]
 
 

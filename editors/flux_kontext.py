@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,8 @@ from editors.conditioning import TextEmbeddings
 from editors.pipeline import Pair, PipelineModel
 from editors.settings import FlowSettings
 
+MOST_TOKENS = 512  # of T5, in the published pipeline too
+LENGTH_STEP = 64  # to which longer texts are padded, so that they can share batches
 TRAINED_AREA = 1024 * 1024  # of the published checkpoint, which was trained on the preferred sizes
 
 
@@ -24,8 +25,9 @@ class KontextModel(PipelineModel):
     """`editors.flow.FlowModel` over a FluxKontextPipeline.
 
     Texts are padded to `settings.max_sequence_length` T5 tokens and the padding is attended to, as in training: a checkpoint
-    wants the length that it was trained with. At an area of one megapixel the working grid is one of the sizes the published
-    checkpoint was trained on, with padding where the ratio is another; at other areas any multiple of 16 pixels.
+    wants the length that it was trained with. A text that is longer is read at a length of its own, up to 512 tokens. At an area
+    of one megapixel the working grid is one of the sizes the published checkpoint was trained on, with padding where the ratio is
+    another; at other areas any multiple of 16 pixels.
     """
 
     family = "FLUX Kontext"
@@ -33,8 +35,10 @@ class KontextModel(PipelineModel):
     def __init__(self, pipe: FluxKontextPipeline, settings: FlowSettings) -> None:
         if not isinstance(pipe, FluxKontextPipeline):
             raise BadInput(f"FLUX Kontext needs a FluxKontextPipeline, not {type(pipe).__name__}")
-        if settings.max_sequence_length > 512:
-            raise BadInput(f"max_sequence_length={settings.max_sequence_length}: FLUX Kontext takes at most 512 tokens")
+        if settings.max_sequence_length > MOST_TOKENS:
+            raise BadInput(
+                f"max_sequence_length={settings.max_sequence_length}: FLUX Kontext takes at most {MOST_TOKENS} tokens"
+            )
         super().__init__(pipe, settings)
 
     @property
@@ -56,25 +60,35 @@ class KontextModel(PipelineModel):
         """The number of T5 tokens of each text, before padding or cutting."""
         return [len(ids) for ids in self.pipe.tokenizer_2(list(texts)).input_ids]
 
+    def text_length(self, instruction: str) -> int:
+        """`settings.max_sequence_length`, the length of training, where the instruction fits; a longer one gets the next multiple
+        of LENGTH_STEP, up to what the family reads at all."""
+        return self._length(self.token_counts([instruction])[0])
+
+    def _length(self, tokens: int) -> int:
+        usual = self.settings.max_sequence_length
+        return usual if tokens <= usual else min(MOST_TOKENS, -(-tokens // LENGTH_STEP) * LENGTH_STEP)
+
+    def unread(self, instructions: Sequence[str]) -> list[str]:
+        counts = self.token_counts(instructions) if instructions else []
+        return [f"the editor reads {MOST_TOKENS} of {n} tokens" if n > MOST_TOKENS else "" for n in counts]
+
     def _texts(
         self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]
     ) -> tuple[TextEmbeddings, TextEmbeddings | None]:
+        """All instructions at the length of the longest; the negative prompt always at its usual one."""
         negative = [self.settings.negative_prompt or ""] if self.settings.guided else []
-        distinct = list(dict.fromkeys([text for _, text in pairs] + negative))
-        self._warn_of_cuts(distinct)
-        encoded, row = self.encode_text([], distinct), {text: i for i, text in enumerate(distinct)}
+        texts = list(dict.fromkeys(text for _, text in pairs))
+        usual, length = self.settings.max_sequence_length, self._length(max(self.token_counts(texts)))
+        if length == usual:  # all in one call, as there is one length
+            texts = list(dict.fromkeys(texts + negative))
+        encoded, row = self.encode_text([], texts, length), {text: i for i, text in enumerate(texts)}
         positive = encoded.select([row[text] for _, text in pairs])
-        return positive, encoded.select([row[negative[0]]] * len(pairs)) if negative else None
-
-    def _warn_of_cuts(self, texts: Sequence[str]) -> None:
-        """T5 reads no more than `max_sequence_length` tokens; what an instruction says after them is lost."""
-        limit, lengths = self.settings.max_sequence_length, self.token_counts(texts)
-        if max(lengths) > limit:
-            cut = sum(n > limit for n in lengths)
-            warnings.warn(
-                f"{cut} instructions are longer than max_sequence_length={limit} tokens (up to {max(lengths)}) and were cut",
-                stacklevel=2,
-            )
+        if not negative:
+            return positive, None
+        if length == usual:
+            return positive, encoded.select([row[negative[0]]] * len(pairs))
+        return positive, self.encode_text([], negative).select([0] * len(pairs))
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         return self.pipe._encode_vae_image(pixels, generator=None)
@@ -90,6 +104,10 @@ class KontextModel(PipelineModel):
 
     def _arguments(self, grid: tuple[int, int], rows: int, text: TextEmbeddings) -> dict[str, Any]:
         assert text.pooled is not None
+        if text.mask is not None:
+            raise BadInput(
+                "FLUX Kontext has no mask for padding: the instructions of a batch need one length (text_length)"
+            )
         height, width = self._latent_size(grid)
         result = self.pipe._prepare_latent_image_ids(rows, height // 2, width // 2, self.device, torch.float32)
         source = result.clone()

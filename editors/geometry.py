@@ -1,4 +1,4 @@
-"""Reads image files as plain RGB, and resizes pictures to a model's grid and exactly back, without cropping or drift."""
+"""Resizes pictures to a model's grid and exactly back, without cropping or drift."""
 
 from __future__ import annotations
 
@@ -6,71 +6,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from common.errors import BadInput, MissingFile
+from common.errors import BadInput
 
-MAX_PIXELS = 200_000_000  # a larger file is more likely a mistake or an attack than a picture
 MAX_RATIO = 8.0  # of a grid's sides; longer pictures are padded on their short side
 MAX_STRETCH = 0.008  # largest change of the aspect ratio that is preferred to padding
 MAX_AREA = 1.15  # of the requested area
 AREA_WEIGHT = 0.5  # of a grid's distance from that area, relative to padding, when a grid is chosen
-
-
-def load_image(path: str | Path) -> Image.Image:
-    """The picture in a file as 8-bit RGB, upright (EXIF rotation applied), transparency over white.
-
-    Raises MissingFile where there is no such file and BadInput where it cannot be read, naming it.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise MissingFile(f"there is no image at {path}; check the path")
-    if not path.is_file():
-        raise BadInput(f"{path} is not a file; give the path of one image")
-    if path.stat().st_size == 0:
-        raise BadInput(f"the image {path} is empty (0 bytes); save or download it again")
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadInput(
-                    f"the image {path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}; make it smaller"
-                )
-            image.load()
-            return to_rgb(image)
-    except UnidentifiedImageError:
-        raise BadInput(f"{path} is no image that can be read; use PNG, JPEG, WebP, GIF, BMP or TIFF") from None
-    except Image.DecompressionBombError:
-        raise BadInput(f"the image {path} has far more than {MAX_PIXELS:,} pixels; make it smaller") from None
-    except BadInput:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises on damaged files
-        raise BadInput(f"the image {path} is damaged or cut short ({error}); save or download it again") from None
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of any mode, upright, transparency over white, 16-bit and float pictures scaled to 8 bits."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _from_deep(image)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey pictures of more than 8 bits: 16-bit integers over 65535, floats over their own maximum (1.0 if below)."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    if image.mode == "F":
-        top = 1.0 if values.size and values.max() <= 1 else 255.0
-    else:
-        top = 65535.0 if values.size and values.max() > 255 or image.mode.startswith("I;16") else 255.0
-    gray = np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8)
-    return Image.fromarray(gray).convert("RGB")
 
 
 @dataclass(frozen=True)
@@ -101,7 +46,7 @@ def plan_fit(
     if multiple < 1 or area < multiple * multiple:
         raise BadInput(f"an area of {area} pixels has no room for a grid of {multiple}; use at least {multiple**2}")
     best: tuple[float, tuple[int, int], tuple[int, int]] | None = None
-    for grid in grids or _grids(width / height, area, multiple):
+    for grid in grids or _grids(width, height, area, multiple):
         inner = _inner(width, height, grid)
         padding = 1 - inner[0] * inner[1] / (grid[0] * grid[1])
         cost = padding + (0 if grids else AREA_WEIGHT * abs(math.log(grid[0] * grid[1] / area)))
@@ -113,11 +58,12 @@ def plan_fit(
     return Fit((width, height), grid, (left, top, left + inner[0], top + inner[1]))
 
 
-def _grids(ratio: float, area: int, multiple: int) -> Iterator[tuple[int, int]]:
-    """The grids that may suit a ratio: for every number of rows the columns just below and above the ratio, within MAX_RATIO."""
-    if ratio < 1:  # the same as for the picture on its side
-        yield from ((width, height) for height, width in _grids(1 / ratio, area, multiple))
+def _grids(width: int, height: int, area: int, multiple: int) -> Iterator[tuple[int, int]]:
+    """The grids that may suit a picture: for every number of rows the columns just below and above its ratio, within MAX_RATIO."""
+    if width < height:  # the same as for the picture on its side
+        yield from ((columns, rows) for rows, columns in _grids(height, width, area, multiple))
         return
+    ratio = width / height
     cells, ratio = area / multiple**2, min(ratio, MAX_RATIO)
     fitted = math.sqrt(cells / ratio)
     for rows in range(max(1, int(fitted * 0.8)), math.ceil(fitted * 1.2) + 1):
@@ -179,4 +125,4 @@ def restore(image: Image.Image, fit: Fit) -> Image.Image:
     return image if image.size == fit.original else image.resize(fit.original, Image.Resampling.LANCZOS)
 
 
-__all__ = ["Fit", "fit_to_grid", "grid_size", "load_image", "plan_fit", "restore", "to_rgb"]
+__all__ = ["Fit", "fit_to_grid", "grid_size", "plan_fit", "restore"]

@@ -23,7 +23,7 @@ _SPLIT = re.compile(
     rf"|\s+and\s+(?=(?:please\s+)?(?:{_VERBS})\b)"  # "... and remove ..."
 )
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\u2018[^\u2019]*\u2019|\u201c[^\u201d]*\u201d")
-_MAX_CHARACTERS = 10_000
+MAX_CHARACTERS = 10_000
 
 _IMAGE = r"(?:the )?(?:whole |entire )?(?:image|picture|photo|scene)"
 _THING = r"(?:the )?(?P<s>[a-z0-9 ]+?)"
@@ -70,7 +70,7 @@ _COMPILED = tuple((kind, re.compile(p.replace("<place>", _STARTS_PLACE))) for ki
 
 def parse_instruction(text: str) -> list[Edit]:
     """The edits an instruction says explicitly, in order; clauses that say none are left out."""
-    text = text[:_MAX_CHARACTERS]
+    text = text[:MAX_CHARACTERS]
     quotes: list[str] = []
 
     def keep(match: re.Match[str]) -> str:  # quoted words are data: no splitting, no matching inside them
@@ -146,4 +146,4 @@ def _place(text: str) -> str | None:
     return None
 
 
-__all__ = ["parse_instruction"]
+__all__ = ["MAX_CHARACTERS", "parse_instruction"]

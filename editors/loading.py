@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 from common.errors import BadData, BadInput, ImageEditError, MissingFile
 from editors.checkpoint import check_complete, check_pipeline, find_folder, read_header, weight_files
 from editors.processor import vision_processor
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 OFFLOADS = ("none", "model", "sequential")
@@ -177,17 +180,35 @@ def _add_lora(pipe: Any, file: Path, scale: float) -> None:
             if ".edit." in name
         )
         held = sum(
-            math.prod(e["shape"]) for e in read_header(file).values() if e["shape"]
-        )  # scalars are the adapters' scales
+            n for e in read_header(file).values() if (n := math.prod(e["shape"])) > 1
+        )  # without the adapters' scales
         if loaded < held:  # loaders leave out weights that fit nowhere and only warn
             raise BadData(
                 f"the LoRA {file} has {held:,} weights, of which {loaded:,} have a place here; it is of another model"
             )
         pipe.set_adapters(["edit"], adapter_weights=[scale])
+        if why := _idle(pipe, scale):
+            logger.warning("the LoRA %s changes no picture: %s", file, why)
     except ImageEditError:
         raise
     except Exception as error:  # peft and diffusers raise errors of many kinds for LoRAs of other models
         raise BadData(f"the LoRA {file} does not fit this pipeline ({type(error).__name__}: {error})") from error
+
+
+def _idle(pipe: Any, scale: float) -> str:
+    """Why the adapter adds nothing to any weight; "" where it adds something."""
+    if scale == 0:
+        return "lora_scale is 0"
+    modules = [m for c in pipe.components.values() if isinstance(c, torch.nn.Module) for m in c.modules()]
+    layers: list[Any] = [m for m in modules if "edit" in getattr(m, "lora_A", ())]
+    pairs = [(m.lora_A["edit"].weight, m.lora_B["edit"].weight) for m in layers]
+    if all(not up.any() for _, up in pairs):
+        return "its B matrices are all zero, as before any training"
+    if all(not (up.any() and down.any()) for down, up in pairs):
+        return "in every layer its A or its B is zero"
+    if all(m.scaling["edit"] == 0 for m in layers):
+        return "its alpha is 0"
+    return ""
 
 
 __all__ = ["DTYPES", "LIGHTNING_SCHEDULER", "LoadOptions", "load_pipeline"]

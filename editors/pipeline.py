@@ -131,6 +131,14 @@ class PipelineModel(ABC):
         a fixed length; None takes `settings.max_sequence_length`.
         """
 
+    def text_length(self, instruction: str) -> int:
+        """See `FlowModel`: a family pads to the longest of a batch unless it says otherwise."""
+        return 0
+
+    def unread(self, instructions: Sequence[str]) -> list[str]:
+        """See `FlowModel`: a family reads everything unless it says otherwise."""
+        return [""] * len(instructions)
+
     @abstractmethod
     def _texts(
         self, pictures: Sequence[Image.Image], pairs: Sequence[Pair]

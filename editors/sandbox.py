@@ -20,8 +20,9 @@ from benchmarks.sandbox.phrases import CELL_OF
 from benchmarks.sandbox.render import grade, render, zoom_in
 from benchmarks.sandbox.scene import CELL_NAMES, Scene
 from common.errors import BadInput
+from common.pictures import to_rgb
 from editors.base import check_batch
-from editors.instructions import parse_instruction
+from editors.instructions import MAX_CHARACTERS, parse_instruction
 
 MAX_ERROR = (
     10.0  # mean cost per pixel above which a picture is no sandbox picture (a photo): only photo edits work on it
@@ -39,9 +40,17 @@ class SandboxEditor:
         check_batch(images, instructions, seeds)
         return [self.edit_one(image, text) for image, text in zip(images, instructions, strict=True)]
 
+    def unread(self, instructions: Sequence[str]) -> list[str]:
+        """As in `editors.base.LimitedEditor`."""
+        long = [len(text) > MAX_CHARACTERS for text in instructions]
+        return [
+            f"the editor reads the first {MAX_CHARACTERS:,} of {len(text):,} characters" if cut else ""
+            for text, cut in zip(instructions, long, strict=True)
+        ]
+
     def edit_one(self, image: Image.Image, instruction: str) -> Image.Image:
         """The edited picture, RGB, of the same size."""
-        pixels = np.asarray(image.convert("RGB"))
+        pixels = np.asarray(to_rgb(image))
         edits = parse_instruction(instruction)
         if not edits:
             return Image.fromarray(pixels)

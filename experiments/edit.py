@@ -13,41 +13,49 @@ from conf.schema import EditConfig
 from experiments.runs.cli import command
 
 FREE_TEXT = ("image", "instruction", "out", "run")  # keys whose values are taken as they are
-FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def main(config: EditConfig) -> None:
     from agents.decomposer import clean_request
+    from agents.traces import digest
     from benchmarks.base import EditSample
-    from common.errors import BadInput, MissingFile, RunFailed
+    from common.errors import MissingFile, RunFailed
+    from common.pictures import load_picture
     from common.progress import console
-    from editors.geometry import load_image
     from experiments.build.device import use_threads
     from experiments.preflight.editor import missing_editor, missing_editor_memory
     from experiments.preflight.machine import missing_of, one_process
+    from experiments.preflight.unlike_sandbox import objections, refuse
     from experiments.runs.libraries import quiet_libraries
+    from experiments.runs.output_picture import check_writable, output_path, save_edited, trace_folder
     from experiments.runs.team import TeamParts
 
-    out = Path(config.out)
-    if out.suffix.lower() not in FORMATS:
-        raise BadInput(f"out={out}: the ending says the format; give one of {', '.join(FORMATS)}")
-    if out.resolve() == Path(config.image).resolve():
-        raise BadInput(f"out={out} is the picture itself; give another name")
+    say = lambda text: console.print(text, markup=False)  # noqa: E731  # requests may hold brackets
+    out = output_path(config.out, config.image, config.paths.outputs)
     clean_request(config.instruction, config.decomposer.max_request_chars)  # an empty one is refused before any loading
-    picture = load_image(config.image)
+    given = load_picture(config.image)
     settings = trained(config)
+    unlike = objections(
+        replace(config, decomposer=settings),
+        [(config.image, given.rgb)],
+        [("instruction", config.instruction)],
+        config.unlike,
+    )
+    for line in refuse(list(unlike), config.allow_tiny):
+        say(f"allowed by allow_tiny=true: {line}")
     if lacking := [*missing_of(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
         raise MissingFile("; ".join(lacking))
+    check_writable(out)
     quiet_libraries(config.verbose)
     one_process(config.engine, "experiments.edit")
     use_threads(config.engine)
     # a sequencer that asks a model uses the configured decomposer's backbone, not the trained one
     parts = TeamParts(replace(config, decomposer=settings), Path(config.decomposer.checkpoint))
     team = parts.team(Path(settings.checkpoint))
-    sample = EditSample(id=Path(config.image).stem or "picture", request=config.instruction, gold=(), picture=picture)
+    # seeds come from the id: the same pixels under another name give the same picture
+    sample = EditSample(id=digest(given.rgb), request=config.instruction, gold=(), picture=given.rgb)
     (trace,) = next(iter(team.run([sample], config.seed, 1)))
 
-    say = lambda text: console.print(text, markup=False)  # noqa: E731  # requests may hold brackets
     for note in trace.notes:
         say(f"note: {note}")
     if trace.decomposition is not None and (edits := trace.decomposition.edits):
@@ -59,8 +67,9 @@ def main(config: EditConfig) -> None:
         say(f"  {number}. {line}")
     if trace.failure:
         raise RunFailed(f"the editor gave no picture, {trace.failure}; say it differently, or try another seed")
-    save_picture(trace.result, out)
-    kept = trace.save(out.with_name(out.stem + "_trace"))
+    if note := save_edited(trace.result, given, out):
+        say(f"note: {note}")
+    kept = trace.save(trace_folder(out))
     if trace.digests[0] == trace.digests[-1]:
         say("the editor changed nothing: it found nothing to do on this picture")
     say(f"picture: {out}\ntrace: {kept}")
@@ -81,16 +90,6 @@ def trained(config: EditConfig) -> Any:
             f"{config.run} has no trained decomposer yet (no folder {TRAINED}/ in it); let its training end first"
         )
     return with_keys(settings, "decomposer", {"checkpoint": str(folder)})
-
-
-def save_picture(picture, out: Path) -> None:  # type: ignore[no-untyped-def]
-    """In the format of the file's ending, which is one of FORMATS."""
-    from PIL import Image
-
-    from common.atomic import atomic_file
-
-    with atomic_file(out, remedy="Free space or choose another out=<file>") as file:
-        picture.save(file, format=Image.registered_extensions()[out.suffix.lower()])
 
 
 if __name__ == "__main__":

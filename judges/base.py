@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks.base import EditSample
 from common.errors import BadInput
+from common.pictures import to_rgb
 from judges.question import Usage
 
 # The paper's three aspects (arXiv 2603.08059) and their summary; all 0 to 10.
@@ -63,7 +64,7 @@ def judge_all(judge: Judge, samples: Sequence[EditSample], pictures: Sequence[Im
         before = sample.image
         if before is None:
             raise BadInput(f"sample {sample.id!r} has no picture; a judge needs the pictures before and after the edit")
-        return judge.judge(before.convert("RGB"), after, sample)
+        return judge.judge(to_rgb(before), after, sample)
 
     if len(samples) != len(pictures):
         raise BadInput(f"{len(samples)} samples and {len(pictures)} pictures; give one picture for each sample")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from common.errors import BadData, BadInput
-from editors.geometry import to_rgb
+from common.pictures import to_rgb
 from judges.question import Encoding
 
 FORMATS = ("png", "jpeg")
@@ -129,7 +129,7 @@ def _digest(image: Image.Image) -> bytes:
 def _seen(image: Image.Image) -> Image.Image:
     try:
         image.load()
-        return image if image.mode == "RGB" else to_rgb(image)
+        return to_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for broken PNG chunks
         raise BadData(f"a picture cannot be decoded: {error}") from error
 

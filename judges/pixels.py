@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from common.pictures import to_rgb
+
 NOTHING = 10.0  # a mean difference per channel up to this is compression or light noise, no other content
 ONE_OFF = 0.1  # what a pixel loses that is one step away from where it belongs
 EVERYTHING = 45.0  # from here on it is another colour: any two of the world's colours are at least so far apart
@@ -56,8 +58,8 @@ def grow(mask: np.ndarray) -> np.ndarray:
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """RGB without alpha. Raises OSError or ValueError for a picture that cannot be decoded."""
-    return image if image.mode == "RGB" else image.convert("RGB")
+    """As `common.pictures.to_rgb`. Raises OSError or ValueError for a picture that cannot be decoded."""
+    return to_rgb(image)
 
 
 def square(image: Image.Image, side: int) -> np.ndarray:

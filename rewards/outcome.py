@@ -13,6 +13,7 @@ from agents.editing import EditingAgent
 from agents.sequencer import Sequencer
 from benchmarks.base import Decomposition, EditSample
 from common.errors import BadInput
+from common.pictures import to_rgb
 from judges.base import Judge, Verdict, judge_all
 
 
@@ -39,7 +40,7 @@ class OutcomeReward:
         for sample in samples:
             if sample.image is None:
                 raise BadInput(f"sample {sample.id!r} has no picture: the reward 'outcome' cannot be computed on it")
-            images.append(sample.image.convert("RGB"))
+            images.append(to_rgb(sample.image))
         plans = self.sequencer.sequence(samples, decompositions, self.editing.execution)
         ids = [f"{sample.id}/{seed}" for sample, seed in zip(samples, seeds, strict=True)]
         edited = self.editing.run(ids, images, [plan.sub_requests for plan in plans])

@@ -6,6 +6,7 @@ PIL image processor are used directly, since `Qwen2_5_VLProcessor` wants torchvi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ from agents.backends.base import ModelRequest
 from agents.backends.memo import Memo
 from agents.backends.prompts import PromptStore
 from common.errors import BadData, BadInput, MissingFile
+from common.pictures import to_rgb
 
 MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
 
@@ -106,6 +108,15 @@ class VLM:
         repeats[ids == place] = torch.tensor(widths)
         return EncodedPrompt(ids.repeat_interleave(repeats), pixels, grids)
 
+    def bounded(self, max_pixels: int) -> VLM:
+        """The same model, whose pictures have at most so many pixels (rounded to whole tokens). The model itself is shared."""
+        images = copy.deepcopy(self.image_processor)
+        images.size = {
+            "shortest_edge": min(images.size["shortest_edge"], max_pixels),
+            "longest_edge": min(images.size["longest_edge"], max_pixels),
+        }
+        return VLM(self.model, self.tokenizer, images, self.path)
+
     def preprocess(self, images: Sequence[Image.Image]) -> tuple[Tensor, Tensor]:
         """Images -> patches [N, D] in fp32 and grids [n, 3] (time, rows, columns of patches)."""
         out = self.image_processor(images=[_seeable(im) for im in images], return_tensors="pt")
@@ -120,8 +131,8 @@ def _seeable(image: Image.Image) -> Image.Image:
     width, height = image.size
     least = -(-max(width, height) // MAX_RATIO)
     if min(width, height) < least:
-        image = image.convert("RGB").resize((max(width, least), max(height, least)))
-    return image.convert("RGB")
+        image = to_rgb(image).resize((max(width, least), max(height, least)))
+    return to_rgb(image)
 
 
 def exact_float32() -> None:

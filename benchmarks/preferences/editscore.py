@@ -18,6 +18,7 @@ from benchmarks.schema import ANY, PICTURE, TEXT, Column
 from benchmarks.tables import Table, open_table
 from benchmarks.values import shown
 from common.errors import BadData
+from common.pictures import to_rgb
 
 CARD = Card(
     name="editscore",
@@ -60,7 +61,7 @@ class Output:
         at = f"{CARD.name}: {self.table.where}, row {self.table.number(self.row)}, column 'output_images'"
         if len(pictures) != 2 or not isinstance(pictures[self.place], Image.Image):
             raise BadData(f"{at}: expected two pictures. How to get it: {CARD.get}")
-        return pictures[self.place].convert("RGB")
+        return to_rgb(pictures[self.place])
 
 
 def load(options: BenchmarkOptions) -> PreferenceSet:

@@ -9,7 +9,7 @@ from omegaconf import MISSING
 
 from common.ranges import MANY, number, seed_number
 from conf.parts import part_field
-from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig
+from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig, UnlikeSandbox
 
 
 @dataclass
@@ -52,6 +52,8 @@ class EvaluateConfig:
     scale: ScaleConfig = field(default_factory=ScaleConfig)  # with run=none, likewise the next two
     decomposer: Any = part_field()
     rollouts: Any = part_field()
+    allow_tiny: bool = False  # evaluate models that know the sandbox alone on pictures and texts that are unlike it
+    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
     paths: PathsConfig = field(default_factory=PathsConfig)  # where the tiny checkpoints of an editor given here lie
 
 
@@ -61,9 +63,11 @@ class EditConfig:
 
     image: str = MISSING
     instruction: str = MISSING
-    out: str = "edited.png"
+    out: str | None = None  # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format
     run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
     seed: int = seed_number()
+    allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
+    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
     verbose: bool = False
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     decomposer: Any = part_field()

@@ -36,7 +36,10 @@ class VLMDecomposer(Part):
     max_new_tokens: int = number(96, 1, 1_000_000)  # of one decomposition
     temperature: float = number(0.0, 0, 100)  # when evaluating; 0 is greedy
     max_request_chars: int = number(1000, 1, MANY)  # a longer request is cut, with a note
+    # a larger picture is made smaller before the decomposer sees it (the editor gets it as it is); null: the checkpoint's own limit
+    max_pixels: int | None = number(None, 784, 2**40)
     parameters: float = number(0.0, 0, 1e13, defines=False)  # how many, for the memory check; 0: not checked
+    sandbox_only: bool = incidental(False)  # trained on the sandbox alone: other texts are refused (allow_tiny=true)
 
     def missing(self, machine: Machine) -> Iterator[str]:
         folder = Path(self.checkpoint)
@@ -55,7 +58,8 @@ class VLMDecomposer(Part):
         """The model, from its own checkpoint or from another folder of the same kind."""
         from agents.backends.vlm import load_vlm
 
-        return load_vlm(checkpoint or self.checkpoint, self.dtype, device)
+        vlm = load_vlm(checkpoint or self.checkpoint, self.dtype, device)
+        return vlm if self.max_pixels is None else vlm.bounded(self.max_pixels)
 
     def to_request(self) -> Callable[[EditSample], ModelRequest]:
         """What makes a sample the model's input, in training and inference alike."""

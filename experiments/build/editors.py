@@ -58,7 +58,9 @@ class DiffusionEditor(Part):
     area: int = number(4096, 256, 2**26)  # pixels of the working grid; pictures are brought there and back
     multiple: int = number(0, 0, 1024)  # of the grid's sides, pixels; 0: the smallest that the model takes
     batch_size: int = number(8, 1, 10_000)  # pictures edited together
-    max_sequence_length: int = number(512, 1, 100_000)  # tokens to which FLUX pads an instruction
+    max_sequence_length: int = number(
+        512, 1, 100_000
+    )  # tokens to which FLUX pads an instruction; a longer one gets more
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     offload: Literal["none", "model", "sequential"] = "none"  # what waits in main memory while it is not needed
     device_map: str | None = None  # balanced: spread over all GPUs
@@ -70,6 +72,7 @@ class DiffusionEditor(Part):
     vae_tiling: bool = False  # less memory, seams; refused where a reward looks at the picture
     compile: bool = False
     allow_download: bool = incidental(False)
+    sandbox_only: bool = incidental(False)  # trained on the sandbox alone: other pictures are refused (allow_tiny=true)
 
     kind: ClassVar[str] = ""  # of editors.checkpoint.CLASSES
     local_model = True

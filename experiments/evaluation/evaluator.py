@@ -140,11 +140,11 @@ class Evaluator:
 
     def edit_variants(self, share: Share) -> None:
         """The editor alone with as many calls as the team after RL. Nothing is run where that made one call everywhere."""
-        blocks = self.variant_blocks(share)
+        blocks, used = self.variant_blocks(share), self.spec.used
         if blocks:
             self._edit(
                 self.spec.named(CALLS),
-                lambda: VariantMaker(self.team_parts.editor, self.spec.used.scale.test_seed),
+                lambda: VariantMaker(self.team_parts.editor, used.scale.test_seed, used.decomposer.max_request_chars),
                 blocks,
                 share,
             )

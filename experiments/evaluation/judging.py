@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 
 from benchmarks.item import Benchmark, Item
+from common.pictures import to_rgb
 from common.work import run_tasks
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.pictures import open_picture
@@ -91,7 +92,8 @@ class LastPictures:
             if not held:
                 given = item.image
                 assert given is not None  # check_pictures
-                held.append(given.convert("RGB"))
+                given.load()
+                held.append(to_rgb(given))
             return held[0]
 
 

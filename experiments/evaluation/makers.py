@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL import Image
 
 from benchmarks.item import Item
-from common.errors import MissingFile
+from common.errors import BadInput, MissingFile
 from common.filenames import folder_name
+from common.pictures import load_image, notes_of, to_rgb
 from experiments.evaluation.layout import Key, picture_name
-from experiments.evaluation.pictures import open_picture
 
 if TYPE_CHECKING:
     from agents.team import Team
@@ -63,6 +63,7 @@ def trace_row(trace: Trace) -> dict[str, Any]:
         "error": trace.error,
         "source": trace.source,
         "notes": list(trace.notes),
+        "cut": trace.cut,
         "sub_requests": list(trace.sub_requests),
         "calls": [call.instruction for call in trace.calls],
         "seconds": round(sum(trace.timings.values()), 4),
@@ -75,32 +76,36 @@ class VariantMaker:
 
     editor: Editor
     seed: int
+    max_request_chars: int
 
     def __call__(self, items: Sequence[Item], variants: Sequence[int], within: Within) -> list[Made]:
         from agents.decomposer import clean_request
-        from agents.editing import Call, call_seed, execute
+        from agents.editing import Call, call_seed, execute, unread
 
         pictures = [item.image for item in items]
         assert all(p is not None for p in pictures)  # the arms before have edited them
+        texts = [clean_request(item.request, self.max_request_chars) for item in items]
         calls = [
-            (Call(clean_request(item.request)[0], call_seed(self.seed, item.id, j)),)
-            for item, j in zip(items, variants, strict=True)
+            (Call(text, call_seed(self.seed, item.id, j)),)
+            for item, j, (text, _) in zip(items, variants, texts, strict=True)
         ]
-        results = execute(watched(self.editor, within), [p.convert("RGB") for p in pictures if p is not None], calls)
+        cuts = [(*notes, *cut) for (_, notes), cut in zip(texts, unread(self.editor, calls), strict=True)]
+        results = execute(watched(self.editor, within), [to_rgb(p) for p in pictures if p is not None], calls)
         return [
             Made(
                 r.pictures[-1] if r.pictures and not r.failure else None,
                 r.failure,
-                {"calls": [c.instruction for c in r.calls]},
+                {"calls": [c.instruction for c in r.calls], "notes": list(cut), "cut": len(cut)},
             )
-            for r in results
+            for r, cut in zip(results, cuts, strict=True)
         ]
 
 
 @dataclass(frozen=True)
 class FolderMaker:
     """Pictures made elsewhere: `<folder>/<id>.png` (as `folder_name` writes an id), or `<unit>-<turn>.png` as this
-    project's own evaluations name them; .jpg and .webp too. A picture that is not there is an edit that failed."""
+    project's own evaluations name them; .jpg and .webp too. A picture that is not there, or cannot be read, is an edit that
+    failed."""
 
     folder: Path
     keys: dict[str, Key]  # of each item's id
@@ -128,8 +133,18 @@ class FolderMaker:
             if path is None:
                 made.append(Made(None, f"there is no picture of it in {self.folder}"))
             else:
-                made.append(Made(open_picture(path), row={"file": path.name}))
+                made.append(from_file(path))
         return made
+
+
+def from_file(path: Path) -> Made:
+    """A picture of somebody else's; one that cannot be read is an edit that failed, and says which file it is."""
+    try:
+        picture = load_image(path)
+    except BadInput as error:
+        return Made(None, str(error), {"file": path.name})
+    notes = {"notes": list(notes_of(picture))} if notes_of(picture) else {}
+    return Made(picture, row={"file": path.name, **notes})
 
 
 def watched(editor: Editor, within: Within) -> Editor:

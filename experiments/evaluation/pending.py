@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.errors import MissingFile, RunFailed
+from common.progress import console
 from conf.parts import with_keys
 from experiments.evaluation.evaluator import Evaluator
 from experiments.evaluation.judge_parts import missing_for_judge
@@ -15,6 +16,7 @@ from experiments.evaluation.measuring import unmeasured
 from experiments.evaluation.names import ARMS, CALLS
 from experiments.evaluation.rows import read_rows
 from experiments.evaluation.shares import Share
+from experiments.preflight.unlike_sandbox import check_benchmark
 from judges.invalid import invalid_share_error
 
 
@@ -31,6 +33,9 @@ def check(work: Evaluator) -> bool:
         lacking += missing_for_judge(spec.used.judge)
     if lacking:
         raise MissingFile("the evaluation cannot start here; missing:\n" + "\n".join(f"  - {f}" for f in lacking))
+    if arms or tasks or variants:
+        for unlike in check_benchmark(spec.used, work.benchmark, spec.arms, spec.allow_tiny, spec.unlike):
+            console.print(f"allowed by allow_tiny=true: {unlike}", markup=False)
     if arms or tasks or texts or variants:
         return True
     names = spec.metrics.names

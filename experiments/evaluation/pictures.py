@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from common.atomic import atomic_file
 from common.errors import BadData, MissingFile
+from common.pictures import BadPicture, open_plain, read_picture
 from judges.encoding import with_file
-
-END_OF_PNG = b"IEND\xaeB`\x82"
 
 
 def save_picture(path: Path, picture: Image.Image) -> None:
@@ -21,17 +19,16 @@ def save_picture(path: Path, picture: Image.Image) -> None:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """RGB, decoded when it is first used. Raises MissingFile, or BadData where the file is damaged."""
+    """One of the pictures that `save_picture` wrote: RGB, decoded when it is first used. Raises MissingFile, or BadData where the
+    file is damaged."""
     try:
         data = path.read_bytes()
-        image = Image.open(BytesIO(data))
-        if image.mode == "RGB" and data.endswith(END_OF_PNG) and "transparency" not in image.info:
-            return with_file(image, data)
-        return image.convert("RGB")
+        plain = open_plain(data)
+        return read_picture(data).rgb if plain is None else with_file(plain, data)
     except FileNotFoundError as e:
         raise MissingFile(f"the picture {path} is gone; with its arm named in arms= it is made again") from e
-    except OSError as e:
-        raise BadData(f"the picture {path} cannot be read ({e}); delete it, and it is made again") from e
+    except (BadPicture, OSError) as e:
+        raise BadData(f"the picture {path} cannot be used: {e}; delete it, and it is made again") from e
 
 
 __all__ = ["open_picture", "save_picture"]

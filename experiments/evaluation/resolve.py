@@ -71,6 +71,8 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
         gallery=config.gallery,
         run=config.run,
         verbose=config.verbose,
+        allow_tiny=config.allow_tiny,
+        unlike=config.unlike,
     )
     check(spec)
     return spec

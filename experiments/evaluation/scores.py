@@ -8,6 +8,7 @@ from typing import Any
 from common.statistics import Cell, macro, micro
 from experiments.evaluation.columns import column_scores
 from experiments.evaluation.core import arms_section, decomposition_section
+from experiments.evaluation.edit_counts import edits_section
 from experiments.evaluation.load import Section
 from experiments.evaluation.means import average, clusters_of, last_turns
 from experiments.evaluation.names import arm_name, arm_order
@@ -33,6 +34,7 @@ def scores(sections: Sequence[Section], made_from: str = "", about: Mapping[str,
         "table": table(sections, judges),
         "judges": judges,
         "metrics": {s.name: metrics_section(s) for s in sections if s.metrics},
+        "edits": {s.name: edits_section(s) for s in sections},
         "cost": {s.name: cost_section(s) for s in sections},
         "benchmarks": {s.name: benchmark_section(s) for s in sections},
         "made_from": made_from,

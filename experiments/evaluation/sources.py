@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.item import Benchmark
+from common.pictures import to_rgb
 from experiments.evaluation.gallery import chosen
 from experiments.evaluation.layout import Key, Layout
 from experiments.evaluation.load import Section
@@ -24,7 +25,7 @@ def keep(benchmark: Benchmark, layout: Layout, key: Key) -> None:
     if not path.is_file():
         picture = benchmark.unit(key[0])[key[1]].image
         if picture is not None:
-            save_picture(path, picture.convert("RGB"))
+            save_picture(path, to_rgb(picture))
 
 
 __all__ = ["keep", "keep_sources"]

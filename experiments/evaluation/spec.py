@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.item import Benchmark
 from common.errors import BadInput, MissingFile
 from conf.schema import RunConfig
+from conf.schema.shared import UnlikeSandbox
 from experiments.build.benchmarks import BenchmarkTools
 from experiments.build.benchmarks import open_benchmark as open_part
 from experiments.build.metrics import MetricSet
@@ -41,6 +42,8 @@ class EvaluationSpec:
     gallery: int = 4  # items of each kind on the page
     run: str = "none"  # the run's folder, for the report
     verbose: bool = False
+    allow_tiny: bool = True  # models that know the sandbox alone may edit what is unlike it
+    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)  # from when on it is unlike it
 
     @property
     def judged(self) -> bool:

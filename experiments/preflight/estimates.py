@@ -190,6 +190,8 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
     vision = part.config["vision_config"]
     merged = vision["patch_size"] * vision["spatial_merge_size"]
     picture = max(1, round(config.scale.image_size / merged)) ** 2
+    if config.decomposer.max_pixels is not None:  # photographs are as large as they may be
+        picture = max(1, config.decomposer.max_pixels // merged**2)
     tokens = picture + config.request_tokens + config.decomposer.max_new_tokens
     parameters = count_parameters(part).parameters
     training = algo.micro_batch_size * (

@@ -10,6 +10,7 @@ from conf.schema import RunConfig
 from editors.costs import BYTES
 from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
 from experiments.preflight.machine import GIB, ThisMachine, free_disk, gpu_memories, memory_bytes
+from experiments.preflight.picture_tokens import too_many_tokens
 
 
 def preflight(config: RunConfig, stages: Iterable[Any] = ()) -> None:
@@ -25,6 +26,7 @@ def preflight(config: RunConfig, stages: Iterable[Any] = ()) -> None:
         lines += getattr(part, "missing", lambda machine: ())(machine)
     for stage in stages:
         lines += getattr(stage, "missing", lambda config, machine: ())(config, machine)
+    lines += too_many_tokens(config)
     if lines := list(dict.fromkeys(lines)):
         listed = "\n".join(f"  - {line}" for line in lines)
         hint = "\n  scale=tiny needs none of these." if config.scale.name != "tiny" else ""

@@ -55,12 +55,12 @@ class TeamParts:
 
     def team(self, checkpoint: Path | None) -> Team:
         """The team with this decomposer; without one, the raw request goes straight to the editor."""
-        execution = self.config.execution.name
+        execution, limit = self.config.execution.name, self.config.decomposer.max_request_chars
         if checkpoint is None:
-            return Team(None, RulesSequencer(), EditingAgent(self.editor, execution))
+            return Team(None, RulesSequencer(), EditingAgent(self.editor, execution), limit)
         decomposer = self.decomposer(checkpoint)
         sequencer = make_sequencer(self.config.sequencer, lambda: self.backend(self.start))
-        return Team(decomposer, sequencer, EditingAgent(self.editor, execution))
+        return Team(decomposer, sequencer, EditingAgent(self.editor, execution), limit)
 
 
 __all__ = ["TeamConfig", "TeamParts"]

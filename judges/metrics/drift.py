@@ -33,6 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from common.pictures import to_rgb
 from judges.metrics.base import Case, Reading
 from judges.metrics.motion import Motion, agreeing, fit
 from judges.metrics.phase import shifts
@@ -181,7 +182,7 @@ def _coarse(first: np.ndarray, second: np.ndarray) -> Motion:
 
 def _grey(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """float64[H, W], 0..255, the picture brought to `size` and then to the working size."""
-    picture = picture.convert("RGB")
+    picture = to_rgb(picture)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
     width, height = size

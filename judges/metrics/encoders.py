@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from common.errors import BadData
+from common.pictures import to_rgb
 
 BATCH = 32  # pictures or captions in one forward
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -104,7 +105,7 @@ def _load(kind: Any, folder: Path, **options: Any) -> Any:
 
 
 def _pixels(images_to: Any, pictures: Iterable[Image.Image], device: str) -> torch.Tensor:
-    return images_to([p.convert("RGB") for p in pictures], return_tensors="pt")["pixel_values"].to(device)
+    return images_to([to_rgb(p) for p in pictures], return_tensors="pt")["pixel_values"].to(device)
 
 
 @torch.no_grad()

@@ -6,13 +6,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from common.pictures import to_rgb
+
 CHANGES = 128  # a mask's grey level from which something was to change
 
 
 def tensor(picture: Image.Image, size: tuple[int, int] | None = None) -> torch.Tensor:
     """float64[3, H, W] in 0..1, in `size` (width, height) if given: resized by PIL's bicubic, as MagicBrush's script does
     (arXiv 2306.10012). Another aspect ratio is stretched."""
-    picture = picture.convert("RGB")
+    picture = to_rgb(picture)
     if size is not None and picture.size != size:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).to(torch.float64) / 255

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from benchmarks.base import EditSample
+from common.pictures import to_rgb
 from judges.question import Question
 from judges.rubrics.viescore import VieScoreRubric
 
@@ -20,7 +21,7 @@ class GEditRubric(VieScoreRubric):
     name = "gedit"
 
     def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
-        same_size = after if after.size == before.size else after.convert("RGB").resize(before.size)
+        same_size = after if after.size == before.size else to_rgb(after).resize(before.size)
         return super().questions(item, before, same_size)
 
 

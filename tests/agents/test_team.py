@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from agents.backends.base import Completion, Sampling
-from agents.decomposer import Decomposer
+from agents.decomposer import Decomposer, clean_request
 from agents.editing import Call, EditingAgent, call_seed
 from agents.plan import write_decomposition
 from agents.sequencer import RulesSequencer
@@ -20,6 +20,7 @@ from benchmarks.goals import Goal, goal_of
 from common.errors import BadData, BadInput, MissingFile, RunFailed, SaveFailed
 from common.filenames import folder_name
 from editors.outcomes import EditsFailed, Outcome
+from experiments.evaluation.makers import trace_row
 
 SIZE = (5, 4)
 
@@ -182,6 +183,24 @@ def test_a_trace_tells_everything():
 def test_the_editor_alone_gets_the_raw_request():
     trace = flat(Team(None, RulesSequencer(), EditingAgent(HashEditor())).run(samples(" make  it\nnice ")))[0]
     assert trace.text is None and trace.error is None and trace.sub_requests == ("make it nice",)
+
+
+@pytest.mark.parametrize("limit", [50, 3000])
+def test_every_arm_reads_as_much_of_a_request_and_a_cut_is_recorded(limit, tmp_path):
+    """The decomposer, the editor alone, and the editor where a decomposition is malformed ("?")."""
+    request = "please remove the star ? " * 60 + "LAST"
+    decomposer = Decomposer(Echo(), "{request}", Sampling(8, temperature=0.0), limit)
+    alone = Team(None, RulesSequencer(), EditingAgent(HashEditor()), limit)
+    fallen = Team(decomposer, RulesSequencer(), EditingAgent(HashEditor()))
+    for arm in (alone, fallen):
+        (trace,) = flat(arm.run(samples(request)))
+        assert trace.source == "request" and len(trace.calls) == 1
+        told = trace.calls[0].instruction
+        assert told == clean_request(request, limit)[0] and ("LAST" in told) == (limit == 3000)
+        assert trace.cut == (limit == 50) and ("was cut to" in " ".join(trace.notes)) == (limit == 50)
+        assert trace_row(trace)["cut"] == trace.cut
+        assert Trace.load(trace.save(tmp_path / "t").parent).cut == trace.cut
+    assert ("LAST" in decomposer.request(samples(request)[0]).text) == (limit == 3000)
 
 
 def test_saved_loaded_and_replayed(tmp_path):

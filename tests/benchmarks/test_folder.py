@@ -127,7 +127,8 @@ def test_a_picture_that_is_none_is_said_with_the_line_that_names_it(tmp_path: Pa
         0
     )[0]
     with pytest.raises(
-        BadData, match=r"requests\.jsonl:1, column image: .*a\.png: not a readable picture \(of no known format\);"
+        BadData,
+        match=r"requests\.jsonl:1, column image: .*a\.png: not a readable picture \(it is no picture that can be read",
     ):
         _ = item.image
 

@@ -106,3 +106,26 @@ def test_a_reply_in_two_pieces_is_the_same_reply(cut):
         response = Connections(place, connect_timeout_s=5, timeout_s=5, limit=1).post("/v1", {}, b"ask")
         thread.join()
     assert (response.status, response.body) == (200, b"{}")
+
+
+@pytest.mark.parametrize(
+    "address", ["socks5://user:secret@localhost:1080", "socks5h://localhost", "https://localhost:3128"]
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_of_another_kind_is_refused_and_its_password_not_shown(monkeypatch, scheme, address):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "NO_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(f"{scheme}_proxy", address)
+    with pytest.raises(BadInput, match=f"{scheme.upper()}_PROXY names a {address.partition(':')[0]} proxy") as refused:
+        Connections(f"{scheme}://service.example", connect_timeout_s=1, timeout_s=1, limit=1)
+    assert "secret" not in str(refused.value) and "NO_PROXY" in str(refused.value)
+    monkeypatch.setenv("no_proxy", "service.example")
+    Connections(f"{scheme}://service.example", connect_timeout_s=1, timeout_s=1, limit=1)
+
+
+@pytest.mark.parametrize("address", ["http://", "http://host:port"])
+def test_a_proxy_that_cannot_be_read_is_named_by_its_variable(monkeypatch, address):
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", address)
+    with pytest.raises(BadInput, match="HTTP_PROXY cannot be read"):
+        Connections("http://service.example", connect_timeout_s=1, timeout_s=1, limit=1)

@@ -49,7 +49,11 @@ def test_any_picture_gives_one_of_its_own_size(tiny_vlm_path: Path, tmp_path: Pa
     for name, image in pictures(tmp_path).items():
         out = f"{Path(name).stem}_out.png"
         ended = command(
-            EDIT, arguments(tiny_vlm_path, f"image={name}", "instruction=make it, well, darker", f"out={out}"), tmp_path
+            EDIT,
+            arguments(
+                tiny_vlm_path, f"image={name}", "instruction=make it, well, darker", f"out={out}", "allow_tiny=true"
+            ),
+            tmp_path,
         )
         assert ended.code == 0, f"{name}: {ended.text}"
         assert Image.open(tmp_path / out).size == image.size, name
@@ -69,9 +73,10 @@ def test_any_picture_gives_one_of_its_own_size(tiny_vlm_path: Path, tmp_path: Pa
 )
 def test_any_request_is_taken(tiny_vlm_path: Path, tmp_path: Path, request_text: str, needle: str) -> None:
     SandboxBenchmark("test").sample(0).image.save(tmp_path / "scene.png")
-    ended = command(EDIT, arguments(tiny_vlm_path, "image=scene.png", f"instruction={request_text}"), tmp_path)
+    words = ["image=scene.png", f"instruction={request_text}", "allow_tiny=true"]
+    ended = command(EDIT, arguments(tiny_vlm_path, *words), tmp_path)
     assert ended.code == 0, ended.text
-    assert needle in ended.text and (tmp_path / "edited.png").is_file()
+    assert needle in ended.text and (tmp_path / "outputs" / "edits" / "scene.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -97,4 +102,4 @@ def test_what_cannot_work_exits_2_with_one_message(
     ended = command(EDIT, arguments(tiny_vlm_path, *more), tmp_path)
     assert ended.code == 2, ended.text
     assert "error: " in ended.text and needle in ended.text and "Traceback" not in ended.text
-    assert not (tmp_path / "edited.png").exists()
+    assert not (tmp_path / "outputs").exists()

@@ -9,7 +9,9 @@ import pytest
 import torch
 from diffusers import FirstBlockCacheConfig, FluxTransformer2DModel
 
+from agents.editing import EditingAgent
 from common.errors import BadInput
+from editors.conditioning import Conditioning
 from editors.flow import sample
 from editors.flow_editor import FlowEditor
 from editors.flux_kontext import KontextModel
@@ -175,9 +177,38 @@ def _pixels(model, pictures, texts, seeds):
     return model.decode_pixels(prepared, sample(model, prepared, model.noise(prepared, seeds), model.settings))
 
 
-def test_an_instruction_that_is_cut_is_told(pipe):
+LONG = "turn the circle into a blue square and the hat darker"
+
+
+def test_an_instruction_longer_than_in_training_is_read_to_its_end(pipe):
+    """Its end changes the picture, and the shorter ones beside it stay as they are, to the last bit."""
     model = KontextModel(pipe, replace(SETTINGS, max_sequence_length=8))
-    with pytest.warns(UserWarning, match="1 instructions are longer than max_sequence_length=8"):
-        model.prepare(
-            [noise_picture((64, 64))] * 2, ["remove", "turn the circle into a blue square and the hat darker"]
-        )
+    assert model.token_counts([LONG])[0] > 8 and model.text_length(LONG) == 64 and model.text_length("remove") == 8
+    assert model.unread([LONG, "remove"]) == ["", ""]
+    pictures = [noise_picture((64, 64))] * 3
+    shown = FlowEditor(model).edit(pictures, ["remove", LONG, LONG + " blue"], [1, 1, 1])
+    alone = FlowEditor(model).edit(pictures[:1], ["remove"], [1])
+    assert np.array_equal(np.asarray(shown[0]), np.asarray(alone[0]))
+    assert not np.array_equal(np.asarray(shown[1]), np.asarray(shown[2]))
+    prepared = model.prepare(pictures[:1], [LONG])
+    assert prepared.text.embeds.shape[1] == 64
+    guided = KontextModel(pipe, replace(GUIDED, max_sequence_length=8)).prepare(pictures[:1], [LONG])
+    assert guided.negative is not None and guided.negative.embeds.shape[1] == 8
+
+
+def test_what_is_beyond_the_familys_length_is_said(pipe):
+    model = KontextModel(pipe, SETTINGS)
+    (said,) = model.unread(["blue square " * 400])
+    assert "the editor reads 512 of " in said
+    results = EditingAgent(FlowEditor(model), "multi").run(
+        ["a"], [noise_picture((64, 64))], [["remove", "blue square " * 400]]
+    )
+    assert results[0].cuts == (f"call 2: {said}",) and len(results[0].calls) == 2
+
+
+def test_rows_of_different_lengths_do_not_share_a_batch_unseen(pipe):
+    model = KontextModel(pipe, replace(SETTINGS, max_sequence_length=8))
+    parts = [model.prepare([noise_picture((64, 64))], [text]) for text in ("remove", LONG)]
+    mixed = Conditioning.concat(parts)
+    with pytest.raises(BadInput, match="no mask for padding"):
+        model.velocity(mixed, model.noise(mixed, [0, 1]), 0.5)

@@ -4,90 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from common.errors import BadInput, MissingFile
-from editors.geometry import fit_to_grid, grid_size, load_image, plan_fit, restore, to_rgb
+from common.errors import BadInput
+from editors.geometry import fit_to_grid, grid_size, plan_fit, restore
 
-RED, GREEN = (200, 10, 10), (10, 200, 10)
-
-
-def test_plain_files_come_back_as_they_are(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
-    for name in ("a.png", "a.bmp", "a.tiff"):
-        Image.fromarray(pixels).save(tmp_path / name)
-        loaded = load_image(tmp_path / name)
-        assert loaded.mode == "RGB"
-        assert np.array_equal(np.asarray(loaded), pixels)
-
-
-def test_exif_rotation_is_applied(tmp_path):
-    image = Image.new("RGB", (4, 2), RED)
-    image.putpixel((0, 0), GREEN)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn clockwise to show
-    image.save(tmp_path / "turned.png", exif=exif)
-    loaded = load_image(tmp_path / "turned.png")
-    assert loaded.size == (2, 4)
-    assert loaded.getpixel((1, 0)) == GREEN
-
-
-def test_alpha_over_white(tmp_path):
-    image = Image.new("RGBA", (2, 1), (*RED, 255))
-    image.putpixel((1, 0), (*RED, 0))
-    image.save(tmp_path / "a.png")
-    loaded = load_image(tmp_path / "a.png")
-    assert [loaded.getpixel((x, 0)) for x in (0, 1)] == [RED, (255, 255, 255)]
-    image.convert("LA").save(tmp_path / "la.png")
-    assert load_image(tmp_path / "la.png").getpixel((1, 0)) == (255, 255, 255)
-    palette = Image.new("P", (1, 1), 0)
-    palette.putpalette([*RED, *GREEN])
-    palette.save(tmp_path / "p.png", transparency=0)
-    assert load_image(tmp_path / "p.png").getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_other_modes(tmp_path):
-    palette = Image.new("P", (1, 1), 1)
-    palette.putpalette([*RED, *GREEN])
-    palette.save(tmp_path / "p.png")
-    assert load_image(tmp_path / "p.png").getpixel((0, 0)) == GREEN
-    Image.new("CMYK", (3, 3), (0, 255, 255, 0)).save(tmp_path / "c.jpg")
-    red, green, blue = load_image(tmp_path / "c.jpg").getpixel((1, 1))
-    assert red > 200 and green < 60 and blue < 60
-    Image.new("1", (2, 2), 1).save(tmp_path / "bit.png")
-    assert load_image(tmp_path / "bit.png").getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_sixteen_bits_keep_their_tones(tmp_path):
-    ramp = np.linspace(0, 65535, 16, dtype=np.uint16).reshape(4, 4)
-    Image.fromarray(ramp).save(tmp_path / "deep.png")
-    loaded = np.asarray(load_image(tmp_path / "deep.png"))[..., 0]
-    assert np.abs(loaded.astype(int) - np.rint(ramp / 257)).max() <= 1
-    assert to_rgb(Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32))).getpixel((1, 0)) == (128, 128, 128)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (20000, 3)])
-def test_extreme_sizes_load(tmp_path, size):
-    Image.new("RGB", size, RED).save(tmp_path / "x.png")
-    assert load_image(tmp_path / "x.png").size == size
-
-
-def test_bad_files_are_named(tmp_path):
-    with pytest.raises(MissingFile, match="none.png"):
-        load_image(tmp_path / "none.png")
-    with pytest.raises(BadInput, match="not a file"):
-        load_image(tmp_path)
-    (tmp_path / "empty.png").touch()
-    with pytest.raises(BadInput, match="empty.png is empty"):
-        load_image(tmp_path / "empty.png")
-    (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(BadInput, match="text.png is no image"):
-        load_image(tmp_path / "text.png")
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    for name in ("cut.png", "cut.jpg"):
-        Image.fromarray(noise).save(tmp_path / name)
-        whole = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(BadInput, match=name):
-            load_image(tmp_path / name)
+RED = (200, 10, 10)
 
 
 @settings(max_examples=60, deadline=None)

@@ -150,6 +150,45 @@ def test_loras_that_do_not_fit_are_refused(folders, lora, tmp_path):
         load_pipeline(folders[kind], kind, LoadOptions(lora=str(tmp_path / "nowhere")))
 
 
+NAME = "pytorch_lora_weights.safetensors"
+
+
+def changed(lora, change):
+    file = lora / NAME
+    save_file({k: v.contiguous() for k, v in change(load_file(file)).items()}, file)
+    return LoadOptions(lora=str(file))
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_the_scale_of_an_adapter_may_be_a_number_or_a_list_of_one(folders, lora, shape):
+    """alpha = rank leaves an adapter as it is, and its half halves it, whatever the shape alpha is saved in."""
+    kind, file = "flux_kontext", lora / NAME
+    whole = edit(load_pipeline(folders[kind], kind, LoadOptions(lora=str(file))))
+    plain = load_file(file)
+
+    def with_alpha(alpha):
+        names = [k for k in plain if k.endswith("lora_A.weight")]
+        alphas = {k.replace("lora_A.weight", "alpha"): torch.full(shape, alpha) for k in names}
+        return edit(load_pipeline(folders[kind], kind, changed(lora, lambda _: {**plain, **alphas})))
+
+    assert same(with_alpha(2.0), whole)
+    assert not same(with_alpha(1.0), whole)
+
+
+def test_an_adapter_that_changes_no_picture_is_said(folders, lora, caplog):
+    kind, file = "flux_kontext", lora / NAME
+    plain = load_file(file)
+    load_pipeline(folders[kind], kind, LoadOptions(lora=str(file)))
+    assert "changes no picture" not in caplog.text
+    load_pipeline(folders[kind], kind, LoadOptions(lora=str(file), lora_scale=0.0))
+    assert "lora_scale is 0" in caplog.text
+    for part, needle in (("lora_B", "its B matrices are all zero"), ("lora_A", "its A or its B is zero")):
+        caplog.clear()
+        options = changed(lora, lambda _, part=part: {k: v * (part not in k) for k, v in plain.items()})
+        load_pipeline(folders[kind], kind, options)
+        assert "changes no picture" in caplog.text and needle in caplog.text
+
+
 # ------------------------------------------------------------------------------------------------------------- broken
 def test_what_is_no_pipeline_folder(folders, tmp_path):
     with pytest.raises(MissingFile, match="there is no folder"):

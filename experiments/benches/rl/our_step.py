@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 import transformers
-from PIL import Image
 
 from agents.backends.base import ModelRequest
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
+from common.pictures import load_image
 from experiments.benches.rl.trl_step import Line, reward
 from experiments.benches.rl.work import Scored, endless
 from experiments.build.device import use_threads
@@ -86,7 +86,7 @@ def main(settings: dict[str, Any]) -> None:
 
 def sample(row: dict[str, str]) -> EditSample:
     """Read anew every time, as the other side does: nothing of a prompt is remembered from a step to the next."""
-    return EditSample(row["id"], row["text"], (), picture=Image.open(row["image"]).convert("RGB"))
+    return EditSample(row["id"], row["text"], (), picture=load_image(row["image"]))
 
 
 def to_request(sample: EditSample) -> ModelRequest:

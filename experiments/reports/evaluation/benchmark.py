@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from experiments.evaluation.edit_counts import edit_notes
 from experiments.evaluation.load import Section
 from experiments.reports.evaluation.gallery import gallery
 from experiments.reports.evaluation.judge import judge_part
@@ -25,6 +26,9 @@ def benchmark_part(values: Mapping[str, Any], section: Section, count: int) -> l
     for label, column in values["judges"][section.name].items():
         out += judge_part(label, column)
     out += metrics_part(values["metrics"].get(section.name, {}))
+    out += [
+        f'<p class="warning">{escape(note)}</p>' for note in edit_notes(values.get("edits", {}).get(section.name, {}))
+    ]
     out += [card_part(about["card"])]
     return [*out, *gallery(section, count)]
 

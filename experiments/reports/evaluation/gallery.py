@@ -16,6 +16,7 @@ from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
 from experiments.evaluation.load import OVERALL, Column, Section
 from experiments.evaluation.names import arm_name
+from experiments.evaluation.pictures import open_picture
 from experiments.evaluation.verdict_files import words_of
 from experiments.reports.html import inline
 
@@ -155,11 +156,10 @@ def picture(section: Section, path: Path, name: str, score: str, below: str, alt
 
 def thumbnail(path: Path, alt: str) -> str:
     """Inside the page: small pictures as they are, photographs shrunk and as JPEG."""
-    with Image.open(path) as file:
-        width, height = file.size
-        if max(width, height) <= SMALL:
-            return inline(path.read_bytes(), "png", alt)
-        shrunk = file.convert("RGB")
+    picture = open_picture(path)
+    if max(picture.size) <= SMALL:
+        return inline(path.read_bytes(), "png", alt)
+    shrunk = picture.copy()
     shrunk.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     shrunk.save(buffer, "JPEG", quality=88)

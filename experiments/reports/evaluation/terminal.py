@@ -11,6 +11,7 @@ from rich.table import Table
 from common.cells import Cell, remarks
 from common.progress import console
 from common.statistics import significant
+from experiments.evaluation.edit_counts import edit_notes
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.cells import AVERAGE, cell_of, shown, state
 from experiments.reports.evaluation.metrics import metric_notes
@@ -55,6 +56,9 @@ def print_table(values: Mapping[str, Any]) -> None:
                 if state(gap) == "complete":
                     text = f"  {shown_names[name]}, {column['title']}: {difference(gap)}"
                     console.print(text, style="bold" if significant(gap["p_holm"]) else None, markup=False)
+    for name, counts in values.get("edits", {}).items():
+        for note in edit_notes(counts):
+            console.print(f"  {shown_names.get(name, name)}, {note}", markup=False)
     if values["partial"]:
         console.print("[bold]partial[/]: not everything is there yet; the same command goes on")
 

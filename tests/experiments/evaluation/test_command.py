@@ -6,7 +6,9 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from common.files import read_json
 from experiments import evaluate
@@ -82,6 +84,36 @@ def test_the_same_command_again_does_nothing_and_pictures_from_elsewhere_are_ano
     command(*words, f"pictures={mine}", "judge.max_invalid_share=0.5")
     result = read_json(out / "results.json")["arms"]
     assert result["my_editor"]["sandbox"]["invalid"] == 1 and result["my_editor"]["sandbox"]["n"] == 5
+
+
+def test_a_result_that_cannot_be_read_is_one_invalid_edit(
+    command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    """The others are judged, and the broken ones are named: damaged in the middle, cut, empty, and no picture at all."""
+    data, mine, out = tmp_path / "data", tmp_path / "mine", tmp_path / "out"
+    data.mkdir(), mine.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        picture = Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8))
+        picture.save(data / f"p{i}.png")
+        picture.save(mine / f"i{i}.png")
+    rows = "".join(f"i{i},p{i}.png,do {i}\n" for i in range(6))
+    (data / "q.csv").write_text(f"id,image,instruction\n{rows}")
+    whole = (mine / "i1.png").read_bytes()
+    broken = {"i1": whole[:200] + bytes(200) + whole[400:], "i2": whole[:300], "i3": b"", "i4": b"no picture"}
+    for name, content in broken.items():
+        (mine / f"{name}.png").write_bytes(content)
+    words = ["run=none", "benchmark=folder", f"benchmark.path={data}", "judge=none", "metrics.names=[l1@source]"]
+    command(*words, f"pictures={mine}", f"out={out}", "engine.threads=1")
+    edits = read_rows(out / "folder" / "edits" / "mine")
+    assert [bool(row["failure"]) for row in edits.values()] == [False, True, True, True, True, False]
+    for name in broken:
+        assert f"{mine / name}.png" in edits[int(name[1]), 0]["failure"]
+    result = read_json(out / "results.json")
+    assert result["metrics"]["folder"]["arms"]["mine"]["l1@source"]["n"] == 2 and not result["partial"]
+    assert result["edits"]["folder"]["mine"]["failed"] == 4
+    assert "mine: 4 of 6 edits invalid, no picture" in " ".join(capsys.readouterr().out.split())
+    assert "4 of 6 edits invalid" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_label_and_a_second_benchmark_extend_the_table(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
