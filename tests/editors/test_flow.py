@@ -42,6 +42,12 @@ class IdentityModel:
         source = torch.stack([torch.from_numpy(np.array(image)).float().flatten(0, 1) for image in images])
         return Conditioning(images[0].size, source, TextEmbeddings(torch.zeros(len(images), 1, 1)))
 
+    def text_length(self, instruction) -> int:
+        return 0
+
+    def unread(self, instructions) -> list[str]:
+        return [""] * len(instructions)
+
     def noise(self, prepared, seeds) -> Tensor:
         shape = prepared.source.shape[1:]
         return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
