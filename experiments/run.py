@@ -73,7 +73,7 @@ def run_job(config: RunConfig) -> float | None:
             console.print(f"stages {', '.join(s.name for s in chosen)}: done in {clock(time.monotonic() - began)}")
             return None
         note_sweep(config, folder)
-        if not finished or not (folder / "report.html").is_file():
+        if not (folder / "report.html").is_file():
             from experiments.reports.run.page import write_report
 
             write_report(folder)
@@ -97,29 +97,33 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     from common.files import read_json
     from common.jsonl import Journal
     from experiments.build.device import use_threads
+    from experiments.reports.run.page import write_report
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.results import flat
-    from experiments.runs.tracking import make_tracker
+    from experiments.runs.tracking import end, make_tracker
 
     quiet_libraries(run.config.verbose, run.folder)
     use_threads(run.config.engine)
     Journal(run.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
-    run.tracker = make_tracker(run.config.tracker, run.folder, values)
-    results = Path(run.folder) / "results.json"
+    run.tracker = make_tracker(run.config.tracker, run.folder, values, run.config.sweep)
+    results, exit_code = Path(run.folder) / "results.json", 1
     try:
         for stage in stages:
             if not stage.done(run):
                 run.enter(stage.name)
                 stage.run(run)
         if results.is_file():
+            write_report(run.folder)
             run.tracker.summary(flat(read_json(results)))
+        exit_code = 0
     except KeyboardInterrupt as e:
+        exit_code = 130
         where = f" ({e})" if str(e) else ""
         raise KeyboardInterrupt(
             f"stopped during {run.phase}{where}; nothing that was done is lost: the same command goes on from here"
         ) from e
     finally:
-        run.tracker.finish()
+        end(run.tracker, exit_code)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import pytest
 
 from experiments.runs.cli import compose, typed
 from experiments.runs.identity import config_text, identity
-from experiments.runs.tracking import WandB, make_tracker
+from experiments.runs.tracking import make_tracker
+from experiments.runs.wandb_run import WandB
 
 pytest.importorskip("wandb")
 KEYS = {"OPENAI_API_KEY": "sk-openai-0123456789abcdef", "GEMINI_API_KEY": "AIza-gemini-0123456789abcdef"}

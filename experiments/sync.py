@@ -1,0 +1,55 @@
+"""`python -m experiments.sync run=outputs/<run>`: a run's steps, results, samples and report to Weights & Biases.
+
+Everything comes from the run's own files, whatever tracker it had, and however often it was stopped. Other keys: project=<name>,
+entity=<team>, group=<name>.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    run: str = "<folder>"
+    project: str = "of the run"
+    entity: str = "of the run"
+    group: str = "of the run"
+
+
+def main(argv: Sequence[str]) -> None:
+    from dataclasses import replace
+
+    from common.errors import MissingFile, RunFailed
+    from common.filenames import check_name
+    from common.files import read_json
+    from common.plain_command import read_options
+    from experiments.runs.identity import identity, load_config
+    from experiments.runs.results import flat
+    from experiments.runs.tracking import KEY, TrackerTools, WandBTracker, has_key
+    from experiments.runs.wandb_run import WandB
+
+    options = read_options(Options, argv, "experiments.sync")
+    folder = Path(options.run)
+    config = load_config(folder)
+    part = config.tracker if isinstance(config.tracker, WandBTracker) else WandBTracker()
+    given = {k: v for k, v in vars(options).items() if k != "run" and v != "of the run"}
+    for key, value in given.items():
+        check_name(value, key, 128)
+    if not has_key():
+        raise MissingFile(f"W&B needs the key {KEY} in the environment, or in ~/.netrc (wandb login)")
+    tracker = WandB(replace(part, **given), TrackerTools(folder.resolve(), identity(config), config.sweep), "online")
+    if tracker.mode == "online" and (folder / "results.json").is_file():
+        tracker.summary(flat(read_json(folder / "results.json")))
+    tracker.finish(0)
+    if tracker.mode != "online" or tracker.broken:
+        raise RunFailed(f"{folder} was not uploaded; the same command tries again")
+
+
+if __name__ == "__main__":
+    from common.plain_command import plain_command
+
+    plain_command(main, sys.argv[1:], __doc__)
