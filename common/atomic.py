@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -65,10 +66,25 @@ def atomic_folder(path: str | Path, *, remedy: str = REMEDY) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def why_refused(error: BaseException) -> str:
+    """Why something could not be written, in the system's words: libraries wrap them in their own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = seen.__cause__ or seen.__context__
+    text = " ".join(str(error).split())
+    if "No space left" in text or "os error 28" in text:
+        return os.strerror(errno.ENOSPC)
+    if "enforce fail" in text or "PytorchStreamWriter" in text or "iostream error" in text:
+        return "the file could not be written to its end (is the disk full?)"
+    return text.split(". ")[0] or type(error).__name__
+
+
 def draft_of(path: Path, shared: bool = False) -> Path:
     """The hidden name beside `path` under which it is written; with `shared` it is this thread's own."""
     mine = f".{os.getpid()}-{threading.get_native_id()}" if shared else ""
     return path.with_name(f".{path.name}{mine}.part")
 
 
-__all__ = ["REMEDY", "atomic_file", "atomic_folder", "draft_of"]
+__all__ = ["REMEDY", "atomic_file", "atomic_folder", "draft_of", "why_refused"]

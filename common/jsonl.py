@@ -46,8 +46,8 @@ class Journal:
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
-    """All rows of a jsonl file. A broken last line is what a kill leaves and is dropped; any other broken line is BadData
-    naming file and line; an absent file is MissingFile."""
+    """All rows of a jsonl file. A broken end (half a line, or bytes that a crash of the machine left) is dropped; a broken line
+    before a whole one is BadData naming file and line; an absent file is MissingFile."""
     path = Path(path)
     if not path.is_file():
         raise MissingFile(f"no such file: {path}")
@@ -59,13 +59,20 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as e:
-            if number == len(lines):
+            if not any(_is_row(rest) for rest in lines[number:]):
                 break
             raise BadData(f"{path}, line {number}: not JSON ({e.msg}); remove the line") from e
         if not isinstance(row, dict):
             raise BadData(f"{path}, line {number}: a row must be a JSON object, not {type(row).__name__}")
         rows.append(row)
     return rows
+
+
+def _is_row(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 __all__ = ["Journal", "read_jsonl"]

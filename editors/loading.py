@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from common.errors import BadData, BadInput, ImageEditError, MissingFile
+from common.weights import check_finite
 from editors.checkpoint import check_complete, check_pipeline, find_folder, read_header, weight_files
 from editors.processor import vision_processor
 
@@ -104,6 +105,7 @@ def load_pipeline(folder_or_id: str | Path, kind: str, options: LoadOptions | No
     for part, module in pipe.components.items():
         if isinstance(module, torch.nn.Module):
             check_complete(module, weight_files(folder / part))
+            check_finite(module, folder / part)
             module.eval()
     pipe.set_progress_bar_config(disable=True)
     if lora is not None:

@@ -29,7 +29,8 @@ def main(argv: Sequence[str]) -> None:
     from common.plain_command import read_options
     from experiments.runs.identity import identity, load_config
     from experiments.runs.results import flat
-    from experiments.runs.tracking import KEY, TrackerTools, WandBTracker, has_key
+    from experiments.runs.tracking import TrackerTools, WandBTracker
+    from experiments.runs.wandb_account import KEY, has_key
     from experiments.runs.wandb_run import WandB
 
     options = read_options(Options, argv, "experiments.sync")

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
+from common.atomic import why_refused
 from common.errors import BadInput, SaveFailed
 
 log = logging.getLogger(__name__)
@@ -61,9 +62,8 @@ class Checkpoints:
             shutil.rmtree(draft, ignore_errors=True)
             older = self.steps()
             rest = f"the checkpoint of step {older[-1]} is intact" if older else "there is no older checkpoint"
-            reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e).splitlines()[0]
             raise SaveFailed(
-                f"could not save step {step} in {self.folder}: {reason}; {rest}. Free space and run again"
+                f"could not save step {step} in {self.folder}: {why_refused(e)}; {rest}. Free space and run again"
             ) from e
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self.folder / f"step-{old:08d}", ignore_errors=True)

@@ -28,6 +28,7 @@ from agents.backends.memo import Memo
 from agents.backends.prompts import PromptStore
 from common.errors import BadData, BadInput, MissingFile
 from common.pictures import to_rgb
+from common.weights import check_finite
 
 MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
 
@@ -162,6 +163,7 @@ def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> V
         images = Qwen2VLImageProcessorPil.from_pretrained(path)
     except Exception as e:  # safetensors, json and transformers each raise kinds of their own
         raise BadData(f"the model in {path} cannot be read ({type(e).__name__}: {e}); is a file truncated?") from e
+    check_finite(model, path)
     return VLM(model, tokenizer, images, path)
 
 

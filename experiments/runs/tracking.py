@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import netrc
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import urlparse
 
-from common.errors import BadInput
 from common.filenames import name_field
 from common.parts import Machine, Part
 from conf.parts import build
-
-KEY, MODE, BASE = "WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"
-SERVICE = "https://api.wandb.ai"
-MODES = {"online": "online", "run": "online", "offline": "offline", "dryrun": "offline", "disabled": "disabled"}
+from experiments.runs.wandb_account import KEY, has_key, wandb_mode
 
 
 class Tracker(Protocol):
@@ -86,37 +79,6 @@ class WandBTracker(Part):
         return WandB(self, tools, "online" if mode == "online" else "offline")
 
 
-def wandb_mode(configured: str) -> str:
-    """online, offline or disabled: what the environment says, or the configuration. Raises BadInput for an unknown one."""
-    given = os.environ.get(MODE, "").strip().lower()
-    if given and given not in MODES:
-        raise BadInput(f"{MODE}={given} in the environment is unknown; give online, offline or disabled, or unset it")
-    if given:
-        return MODES[given]
-    return ("online" if has_key() else "offline") if configured == "auto" else configured
-
-
-def service() -> str:
-    return os.environ.get(BASE, "").strip() or SERVICE
-
-
-def has_key() -> bool:
-    """In the environment, or where `wandb login` writes it."""
-    return bool(os.environ.get(KEY)) or _netrc_has(urlparse(service()).hostname or "")
-
-
-def _netrc_has(host: str) -> bool:
-    given = os.environ.get("NETRC")
-    for path in [Path(given)] if given else [Path.home() / ".netrc", Path.home() / "_netrc"]:
-        try:
-            entry = netrc.netrc(str(path)).authenticators(host)
-        except (OSError, netrc.NetrcParseError):
-            continue
-        if entry and entry[2]:
-            return True
-    return False
-
-
 def make_tracker(part: Any, folder: Path, values: Mapping[str, Any], sweep: str = "") -> Tracker:
     return build(part, TrackerTools(folder, values, sweep))
 
@@ -129,14 +91,4 @@ def end(tracker: Tracker, exit_code: int) -> None:
         tracker.finish()
 
 
-__all__ = [
-    "NoTracker",
-    "Tracker",
-    "TrackerTools",
-    "WandBTracker",
-    "end",
-    "has_key",
-    "make_tracker",
-    "service",
-    "wandb_mode",
-]
+__all__ = ["NoTracker", "Tracker", "TrackerTools", "WandBTracker", "end", "make_tracker"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agents.backends.vlm import VLM, save_vlm
 from agents.prompt_files import load_prompt
-from common.atomic import atomic_folder
+from common.atomic import atomic_folder, why_refused
 from common.errors import ImageEditError, SaveFailed
 from common.jsonl import read_jsonl
 from common.progress import Bar, bar
@@ -113,7 +113,7 @@ def save_whole(vlm: VLM, folder: Path) -> None:
     except ImageEditError:
         raise
     except Exception as e:  # safetensors and tokenizers raise kinds of their own when a disk is full
-        raise SaveFailed(f"could not save the model to {folder}: {' '.join(str(e).split())}. {remedy}") from e
+        raise SaveFailed(f"could not save the model to {folder}: {why_refused(e)}. {remedy}") from e
 
 
 def steps_done(folder: Path) -> int:

@@ -19,7 +19,7 @@ from urllib.parse import urlparse
 from common.errors import BadData, MissingFile
 from common.jsonl import read_jsonl
 from common.progress import console
-from experiments.runs.tracking import TrackerTools, WandBTracker, service
+from experiments.runs.wandb_account import service
 
 CONNECT_S, INIT_S, FINISH_S = 5.0, 30.0, 60.0  # seconds at most: to reach the service, to open a record, to close it
 RECORDS, OLDER = "wandb", "wandb-older"  # folders of a run: records, and those that a later one replaces
@@ -27,12 +27,13 @@ SFT, STEPS = "sft.jsonl", "metrics.jsonl"  # in the order in which a run writes 
 
 
 class WandB:
-    """`mode` is what is wished for; `self.mode` what it is. `said` prints a line."""
+    """`options`: a WandBTracker, `tools`: TrackerTools (experiments/runs/tracking.py). `mode` is what is wished for; `self.mode` what
+    it is. `said` prints a line."""
 
     def __init__(
         self,
-        options: WandBTracker,
-        tools: TrackerTools,
+        options: Any,
+        tools: Any,
         mode: Literal["online", "offline"],
         said: Callable[[str], None] = lambda text: console.print(text, markup=False, soft_wrap=True),
     ) -> None:
@@ -50,7 +51,7 @@ class WandB:
         self.run: Any = None
         self._safely(lambda: self._begin(wandb, options, tools))
 
-    def _begin(self, wandb: Any, options: WandBTracker, tools: TrackerTools) -> None:
+    def _begin(self, wandb: Any, options: Any, tools: Any) -> None:
         self.run = self._open(wandb, options, tools)
         self.next = self.run.step if self.mode == "online" else 0
         self.run.define_metric("*", step_metric="step")
@@ -58,7 +59,7 @@ class WandB:
         for row in known_steps(self.folder):
             self.log(row)
 
-    def _open(self, wandb: Any, options: WandBTracker, tools: TrackerTools) -> Any:
+    def _open(self, wandb: Any, options: Any, tools: Any) -> Any:
         set_aside(self.folder)
         values = dict(tools.values)
         common = dict(

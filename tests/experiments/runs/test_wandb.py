@@ -17,17 +17,8 @@ from common.jsonl import Journal
 from experiments import sync
 from experiments.preflight.machine import missing_of
 from experiments.runs import tracking
-from experiments.runs.tracking import (
-    KEY,
-    MODE,
-    NoTracker,
-    TrackerTools,
-    WandBTracker,
-    end,
-    has_key,
-    make_tracker,
-    wandb_mode,
-)
+from experiments.runs.tracking import NoTracker, TrackerTools, WandBTracker, end, make_tracker
+from experiments.runs.wandb_account import KEY, MODE, has_key, wandb_mode
 
 pytest.importorskip("wandb")
 from experiments.runs import wandb_run  # noqa: E402
@@ -174,7 +165,7 @@ def test_a_stage_that_raises_ends_the_record_as_failed(tmp_path: Path, monkeypat
             codes.append(exit_code)
 
     codes: list[int] = []
-    monkeypatch.setattr(libraries, "quiet_libraries", lambda verbose: None)
+    monkeypatch.setattr(libraries, "quiet_libraries", lambda *anything: None)
     monkeypatch.setattr(tracking, "make_tracker", lambda *anything: Knowing())
     config = typed(compose("run", []))
     for error in (None, BadInput("no"), OSError("disk full"), KeyboardInterrupt("at step 3")):
