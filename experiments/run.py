@@ -113,7 +113,8 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
                 run.enter(stage.name)
                 stage.run(run)
         if results.is_file():
-            write_report(run.folder)
+            if (run.folder / "config.yaml").is_file():
+                write_report(run.folder)  # before the tracker ends, which keeps it
             run.tracker.summary(flat(read_json(results)))
         exit_code = 0
     except KeyboardInterrupt as e:

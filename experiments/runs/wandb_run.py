@@ -27,8 +27,8 @@ SFT, STEPS = "sft.jsonl", "metrics.jsonl"  # in the order in which a run writes 
 
 
 class WandB:
-    """`options`: a WandBTracker, `tools`: TrackerTools (experiments/runs/tracking.py). `mode` is what is wished for; `self.mode` what
-    it is. `said` prints a line."""
+    """`options`: a WandBTracker, `tools`: TrackerTools (experiments/runs/tracking.py). `mode` is what is wished for; `self.mode`
+    what it is. `said` prints a line."""
 
     def __init__(
         self,
