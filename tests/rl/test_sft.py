@@ -95,7 +95,7 @@ def test_log_probs_are_those_of_each_example_alone(tiny_vlm):
 def test_bad_settings_are_named():
     with pytest.raises(BadInput, match="sgd"):
         SFTConfig(steps=1, optimizer="sgd")
-    with pytest.raises(BadInput, match="batch sizes"):
+    with pytest.raises(BadInput, match="batch_size=0 cannot be used"):
         SFTConfig(steps=1, batch_size=0)
 
 
