@@ -8,6 +8,7 @@ from typing import Any
 
 from common.files import read_json, write_json, write_text
 from conf.parts import from_values, part_values
+from conf.schema.shared import UnlikeSandbox
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.runs.identity import config_text, load_config
@@ -20,7 +21,7 @@ def write_spec(spec: EvaluationSpec, path: Path) -> None:
     """The specification as JSON, and the configuration that is evaluated beside it as yaml."""
     values: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "used"}
     values |= {k: None if values[k] is None else str(values[k]) for k in PATHS}
-    values |= {"share": asdict(spec.share), "metrics": part_values(spec.metrics)}
+    values |= {"share": asdict(spec.share), "unlike": asdict(spec.unlike), "metrics": part_values(spec.metrics)}
     write_text(_config_of(path), config_text(spec.used))
     write_json(path, values)
 
@@ -30,7 +31,8 @@ def read_spec(path: Path, worker: int) -> EvaluationSpec:
     values = read_json(path)
     values |= {k: None if values[k] is None else Path(values[k]) for k in PATHS}
     values |= {k: tuple(values[k]) for k in LISTS}
-    values |= {"share": Share(**values["share"]), "metrics": from_values("metrics", values["metrics"])}
+    values |= {"share": Share(**values["share"]), "unlike": UnlikeSandbox(**values["unlike"])}
+    values |= {"metrics": from_values("metrics", values["metrics"])}
     config = _config_of(path)
     spec = EvaluationSpec(used=load_config(config.parent, config.name), **values)
     return replace(spec, share=spec.share.split(spec.used.launcher.processes)[worker])

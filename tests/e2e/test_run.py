@@ -109,9 +109,8 @@ def test_the_same_seed_gives_the_same_scores_and_force_keeps_the_old_run(
     assert (tmp_path / "outputs" / f"{the_run(tmp_path).name}.old-1" / "results.json").is_file()
 
 
-@pytest.mark.parametrize(
-    "first", [8, pytest.param(15, marks=pytest.mark.slow), pytest.param(30, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [8, 15, 30])
 def test_a_run_killed_again_and_again_ends_with_the_same_scores(
     once: tuple[Path, Ended], tiny_vlm_path: Path, tmp_path: Path, first: int
 ) -> None:

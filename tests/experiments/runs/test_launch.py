@@ -38,7 +38,7 @@ def config(*words: str) -> RunConfig:
     ("words", "needle"),
     [
         (["engine.stage=2"], "no key 'engine.stage'"),
-        (["engine=deepspeed", "engine.stage=4"], "choose 0, 1, 2, 3"),
+        (["engine=deepspeed", "engine.stage=4"], "engine.stage=4 cannot be used"),
         (["engine=deepspeed", "engine.stage=0", "engine.offload_optimizer=true"], "shards nothing"),
         (["launcher.processes=2"], "launcher=torchrun"),
         (["launcher=torchrun"], "engine=deepspeed"),
