@@ -51,10 +51,15 @@ def check_twice(overrides: Sequence[Override]) -> None:
     """A key or a choice that is given twice."""
     given: dict[str, str] = {}
     for override in overrides:
-        key, line = override.key_or_group, str(override.input_line)
+        key, line = override.key_or_group, _as_typed(str(override.input_line))
         if key in given:
             raise BadInput(f"{key} is given twice: {given[key]} and {line}; give it once")
         given[key] = line
+
+
+def _as_typed(word: str) -> str:
+    """With the text of the command line in the place of `${raw:0}`, where a free text is kept during the composition."""
+    return str(OmegaConf.create([word])[0]) if "${raw:" in word else word
 
 
 def check_left_out(override: Override, group: bool) -> None:

@@ -190,3 +190,11 @@ def test_a_users_own_numbers_are_checked_too() -> None:
         from_values("reward", {"_target_": target, "limit": 10})
     with pytest.raises(BadInput, match=r"reward.free=nan is no number"):
         from_values("reward", {"_target_": target, "free": float("nan")})
+
+
+def test_a_free_text_that_is_given_twice_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
+    words = cli.hide_texts(["image=a.png", "out=a b.png", "out=c.png", "instruction=x"], ("out", "instruction"), texts)
+    with pytest.raises(BadInput, match=r"out is given twice: out=a b\.png and out=c\.png; give it once"):
+        cli.check("edit", words)

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,8 @@ def _watch_writes(count: Any, kill_at: int | None, interrupt_at: int | None, ful
 
     Journal.append, os.fsync, os.replace = torn, flushed, renamed  # type: ignore[method-assign,assignment]
     RowFile.append = torn_rows  # type: ignore[method-assign]
+
+
+def last_of_each(words: Sequence[str]) -> list[str]:
+    """Of words with the same key the last one: a command refuses a key that is given twice."""
+    return list({word.partition("=")[0]: word for word in words}.values())

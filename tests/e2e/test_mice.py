@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.e2e.processes import command
+from tests.e2e.processes import command, last_of_each
 from tests.e2e.test_run import arguments, the_run
 
 
@@ -61,5 +61,5 @@ def test_the_mice_experiment_and_its_evaluation(tiny_vlm_path: Path, tmp_path: P
     assert scores["n"] == 4 and set(scores["decomposition"]) >= {"before", "after", "by_category"}
 
     (data / "cm_train.jsonl").write_text('{"instruction": ["x"]}\n')
-    ended = command("experiments.evaluate", [*score, "out=other"], tmp_path)
+    ended = command("experiments.evaluate", last_of_each([*score, "out=other"]), tmp_path)
     assert ended.code == 2 and "cm_train.jsonl:1" in ended.text and "Traceback" not in ended.text

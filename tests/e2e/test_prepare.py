@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.labels import MANIFEST, RECORDS, read_records
-from tests.e2e.processes import command
+from tests.e2e.processes import command, last_of_each
 from tests.e2e.test_run import arguments, the_run
 from tests.judges.chat_server import ChatServer, answer, busy, cut_off, prose, refuse
 from tests.labeller import label_of, request_of
@@ -101,7 +101,7 @@ def test_budget_dry_run_and_mistakes_from_the_command_line(tmp_path: Path) -> No
         assert ended.code == 2 and len(server.calls) * 0.00014 <= 0.003  # the first start's spending counts
         ended = command(PREPARE, words(data, server, "budget=1"), tmp_path)
         assert ended.code == 0, ended.text
-        ended = command(PREPARE, [*words(data, server), "sources=[request]"], tmp_path)
+        ended = command(PREPARE, last_of_each([*words(data, server), "sources=[request]"]), tmp_path)
         assert ended.code == 2 and "no 'request'" in ended.text and "Traceback" not in ended.text
 
 
@@ -112,7 +112,7 @@ def test_a_run_trains_on_it(tiny_vlm_path: Path, tmp_path: Path) -> None:
         ended = command(PREPARE, words(data, server), tmp_path)
         assert ended.code == 0, ended.text
     small = ["benchmark=prepared", f"benchmark.path={tmp_path / 'set'}", "algo.steps=1", "scale.test_samples=2"]
-    ended = command("experiments.run", [*arguments(tiny_vlm_path), *small], tmp_path)
+    ended = command("experiments.run", arguments(tiny_vlm_path, *small), tmp_path)
     assert ended.code == 0, ended.text
     run = the_run(tmp_path)
     result = json.loads((run / "results.json").read_text())

@@ -11,14 +11,14 @@ import pytest
 
 from common.jsonl import read_jsonl
 from experiments.evaluation.rows import read_rows
-from tests.e2e.processes import ASSETS, Ended, command
+from tests.e2e.processes import ASSETS, Ended, command, last_of_each
 
 RUN = "experiments.run"
 
 
 def arguments(model: Path, *more: str) -> list[str]:
     """Three steps on a random model. Weight decay moves the weights even where every completion is malformed."""
-    return [
+    words = [
         f"paths.assets={ASSETS}",
         f"decomposer.checkpoint={model}",
         "decomposer.max_new_tokens=8",
@@ -32,8 +32,8 @@ def arguments(model: Path, *more: str) -> list[str]:
         "scale.chunk=2",
         "scale.strips=2",
         "engine.threads=1",
-        *more,
     ]
+    return last_of_each([*words, *more])
 
 
 def the_run(folder: Path) -> Path:
