@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+from omegaconf import OmegaConf
 
 from common.errors import BadInput
 from common.ranges import Range, check_fields, number
@@ -192,7 +193,7 @@ def test_a_users_own_numbers_are_checked_too() -> None:
         from_values("reward", {"_target_": target, "free": float("nan")})
 
 
-def test_a_free_text_that_is_given_twice_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_free_text_that_is_given_twice_is_shown_as_it_was_typed() -> None:
     texts: list[str] = []
     OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
     words = cli.hide_texts(["image=a.png", "out=a b.png", "out=c.png", "instruction=x"], ("out", "instruction"), texts)
