@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.processes import command, last_of_each
 from tests.e2e.test_run import arguments, the_run
 
@@ -23,6 +25,7 @@ def records(folder: Path, n: int = 40) -> None:
         (folder / f"{category}_train.jsonl").write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 def test_the_mice_experiment_and_its_evaluation(tiny_vlm_path: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -1,7 +1,7 @@
 """Trainings under the loop that are killed at random points, SIGKILL, and must end as if nothing had happened.
 
-`python -m tests.rl.kills <case> <model folder> <out folder>` plays one of CASES in forked children: once undisturbed, then
-several times with kills at random events, and prints one JSON object: [outcome undisturbed, outcome after kills, ...].
+`python -m tests.rl.kills <case> <model folder> <out folder> [<tries>]` plays one of CASES in forked children: once undisturbed,
+then several times with kills at random events, and prints one JSON object: [outcome undisturbed, outcome after kills, ...].
 """
 
 from __future__ import annotations
@@ -104,12 +104,12 @@ def play(case: Case, model: Path, out: Path, kill_at: int | None = None) -> Any:
     return [case(model, out), events.count]
 
 
-def main(name: str, model: Path, out: Path) -> list[Any]:
+def main(name: str, model: Path, out: Path, tries: int = TRIES) -> list[Any]:
     torch.set_num_threads(1)  # forking is safe only before any thread pool exists
     case, rng, file = CASES[name], random.Random(name), out / "result.json"
     outcomes = []
     events = 0
-    for attempt in range(TRIES + 1):
+    for attempt in range(tries + 1):
         folder = out / str(attempt)
         for _ in range(KILLS if attempt else 0):
             point = rng.randrange(events)
@@ -128,4 +128,4 @@ def main(name: str, model: Path, out: Path) -> list[Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *map(int, sys.argv[4:]))))

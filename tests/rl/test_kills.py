@@ -12,14 +12,13 @@ from tests.rl.kills import CASES, KILLS, TRIES
 ROOT = Path(__file__).parents[2]
 
 
-QUICK = ("grpo",)  # each of the others takes half a minute more
-
-
-@pytest.mark.parametrize("case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
-def test_kills_at_random_points_change_nothing(case: str, tiny_vlm_path: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.rl.kills", case, str(tiny_vlm_path), str(tmp_path)]
+@pytest.mark.parametrize(
+    ("case", "tries"), [("grpo", 1), *(pytest.param(case, TRIES, marks=pytest.mark.slow) for case in CASES)]
+)
+def test_kills_at_random_points_change_nothing(case: str, tries: int, tiny_vlm_path: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.rl.kills", case, str(tiny_vlm_path), str(tmp_path), str(tries)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     whole, *others = json.loads(done.stdout.splitlines()[-1])
-    assert len(others) == TRIES and all(other == whole for other in others), done.stderr
-    assert done.stderr.count("killed") >= TRIES * KILLS / 2  # points behind a run's end are rare
+    assert len(others) == tries and all(other == whole for other in others), done.stderr
+    assert done.stderr.count("killed") >= tries * KILLS / 2  # points behind a run's end are rare
