@@ -62,10 +62,7 @@ def read_picture(data: bytes) -> Picture:
         notes = _frames(image)
         image = _upright(image)
         alpha = _alpha(image)
-        rgb = to_rgb(image)
-        rgb = rgb.copy() if rgb is image else rgb
-    rgb.info = {NOTES: notes} if notes else {}
-    return Picture(rgb, alpha)
+        return Picture(_over_white(image, alpha, notes), alpha)
 
 
 def read_mask(data: bytes, mode: str | None) -> Image.Image:
@@ -187,11 +184,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if _is_plain(image):
         return image
     image = _upright(image)
-    alpha = _alpha(image)
+    return _over_white(image, _alpha(image), notes_of(image))
+
+
+def _over_white(image: Image.Image, alpha: Image.Image | None, notes: tuple[str, ...]) -> Image.Image:
+    """A new RGB picture of an upright one, of whose metadata only the notes are kept."""
     rgb = _srgb(image)
     if alpha is not None:
         rgb = Image.composite(rgb, Image.new("RGB", rgb.size, (255, 255, 255)), alpha)
-    notes = notes_of(image)
     rgb = rgb.copy() if rgb is image else rgb
     rgb.info = {NOTES: notes} if notes else {}
     return rgb

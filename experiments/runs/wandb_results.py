@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.filenames import folder_name
+from common.statistics import mean
 from experiments.evaluation.names import ARMS, WHEN
 from experiments.reports.run.numbers import differences, f1_change, mean_f1, mean_of
 from experiments.runs.results import Evaluation
@@ -22,8 +23,6 @@ def summary_of(folder: Path) -> dict[str, float]:
         if cell.value is not None:
             bounds = {f"{key}/low": cell.low, f"{key}/high": cell.high}
             out.update({key: cell.value} | {k: v for k, v in bounds.items() if v is not None})
-
-    from common.statistics import mean
 
     for when in WHEN:
         if rows := evaluation.decompositions[when]:
