@@ -9,8 +9,8 @@ from typing import Any
 from common.jsonl import read_jsonl
 from common.statistics import holm_adjusted, paired
 from experiments.evaluation.load import Section
-from experiments.evaluation.means import aspect_means, average, clusters_of, decomposition_scores
-from experiments.evaluation.names import EXTRA_ARMS, MEAN_OF, WHEN
+from experiments.evaluation.means import aspect_means, average, clusters_of, decomposition_scores, row_f1
+from experiments.evaluation.names import EXTRA_ARMS, WHEN
 
 
 def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,14 +76,10 @@ def f1_change(section: Section) -> dict[str, Any]:
     kinds = sorted({i.kind for i in both} & {"cm", "cu"})
     parts = {"": both} | {kind: [i for i in both if i.kind == kind] for kind in kinds}
     changes = [
-        paired(*([mean_f1(section.decompositions[w][i.key]) for i in part] for w in WHEN), clusters=clusters_of(part))
+        paired(*([row_f1(section.decompositions[w][i.key]) for i in part] for w in WHEN), clusters=clusters_of(part))
         for part in parts.values()
     ]
     return {"f1_change": {kind: d.as_dict() for kind, d in zip(parts, holm_adjusted(changes), strict=True)}}
-
-
-def mean_f1(row: Mapping[str, Any]) -> float:
-    return average([row["scores"][c] for c in MEAN_OF])
 
 
 def decomposition_rows(section: Section, when: str) -> list[dict[str, Any]]:

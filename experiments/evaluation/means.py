@@ -9,7 +9,7 @@ from common.errors import BadData
 from common.statistics import Cell, macro, micro
 from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
-from experiments.evaluation.names import COMPONENTS, WHEN
+from experiments.evaluation.names import COMPONENTS, MEAN_OF, WHEN
 from experiments.evaluation.rows import Row
 
 Rows = Mapping[Key, Row]
@@ -77,4 +77,18 @@ def average(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-__all__ = ["aspect_means", "average", "cell", "clusters_of", "component_means", "decomposition_scores", "last_turns"]
+def row_f1(row: Mapping[str, Any]) -> float:
+    """The headline number of one decomposition: the mean of its F1 of actions, subjects and goals."""
+    return average([row["scores"][c] for c in MEAN_OF])
+
+
+__all__ = [
+    "aspect_means",
+    "average",
+    "cell",
+    "clusters_of",
+    "component_means",
+    "decomposition_scores",
+    "last_turns",
+    "row_f1",
+]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from common.cells import Cell
 from common.statistics import Difference, holm_adjusted, mean, paired
 from experiments.evaluation.equal_calls import calls_made
+from experiments.evaluation.means import row_f1
 from experiments.evaluation.names import COMPONENTS, MEAN_OF, WHEN
 from experiments.runs.results import Evaluation, Row
 
@@ -36,7 +37,7 @@ def mean_of(rows: Sequence[Row], aspect: str) -> Cell:
 
 def mean_f1(rows: Sequence[Row]) -> list[float]:
     """Mean of action, subject and goal F1 of each sample."""
-    return [sum(r["scores"][c] for c in MEAN_OF) / len(MEAN_OF) for r in rows]
+    return list(map(row_f1, rows))
 
 
 def f1_cells(rows: Sequence[Row]) -> list[Cell]:
