@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.plan import parse_decomposition, write_decomposition
-from benchmarks.base import ACTIONS, Decomposition, Edit
+from benchmarks.base import ACTIONS, RESERVED, Decomposition, Edit, says_no_goal
+from benchmarks.goals import fault_of_edit
 from benchmarks.labels import (
     BY_DATA,
     PSR_ACTIONS,
@@ -24,7 +25,7 @@ from benchmarks.labels import (
 )
 from benchmarks.mice import MiceText
 from benchmarks.mice_records import ENV
-from common.errors import BadData, MissingFile
+from common.errors import BadData, BadInput, MissingFile
 
 
 def test_psr_has_fifteen_actions_of_which_seven_are_ours() -> None:
@@ -62,11 +63,13 @@ def record(**more: object) -> Labelled:
     return Labelled(**{**values, "licence": "x", "labels": BY_DATA, **more})  # type: ignore[arg-type]
 
 
-ITEM = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda t: t and not set(";<") & set(t) and t != "none")
+ITEM = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda t: t and not set(RESERVED) & set(t))
+GOAL = st.none() | ITEM.filter(lambda t: not says_no_goal(t))
+EDIT = st.builds(Edit, ITEM, ITEM, GOAL).filter(lambda e: not fault_of_edit(e))
 
 
 @given(
-    st.lists(st.builds(Edit, ITEM, ITEM, ITEM | st.none()), min_size=1, max_size=4),
+    st.lists(EDIT, min_size=1, max_size=4),
     st.text(min_size=1).filter(str.strip),
     st.lists(st.text(), max_size=2),
 )
@@ -76,6 +79,20 @@ def test_a_line_gives_back_the_record(edits: list[Edit], request: str, history: 
     assert "\n" not in line and Labelled.from_json(line) == made
     text = write_decomposition(Decomposition.of(made.edits))  # every record can be written as a decomposition
     assert parse_decomposition(text).edits == made.edits
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (Edit("recolor", "star", "NONE"), "stands for an absent goal"),
+        (Edit("recolor", "star", "None."), "stands for an absent goal"),
+        (Edit("recolor", "red；blue", "green"), "cannot hold"),
+        (Edit("recolor", "star ", "green"), "white space around it"),
+    ],
+)
+def test_a_line_that_the_format_cannot_hold_is_refused(edit: Edit, says: str) -> None:
+    with pytest.raises((BadData, BadInput), match=says):
+        Labelled.from_json(record(edits=(edit,)).to_json())
 
 
 @pytest.mark.parametrize(
