@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,11 @@ ACTIONS = (
 )
 GLOBAL_ACTIONS = ("background", "relight", "tone", "zoom")  # they touch the whole picture
 NO_GOAL = "none"  # how an absent goal is written; it is no element of the goal set
+# other words for it, which people and models write, as `normalise` has them; "n/a" in all its forms is one more. "NA" is none:
+# it may well be the text that is asked for
+NO_GOAL_WORDS = frozenset({NO_GOAL, "null", "nil", "not applicable", "no goal"})
+_NOT_APPLICABLE = re.compile(r"\W*n\s*[/.\\]\s*a\W*")
+_DASHES = re.compile(r"[\s_\-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]*")
 SEPARATORS = ";；؛﹔︔\u037e"  # between the items of a list: the semicolon, full-width and of other scripts
 RESERVED = SEPARATORS + "<"  # what no item of a decomposition may contain
 
@@ -40,8 +46,11 @@ class Edit:
 
 
 def says_no_goal(goal: str | None) -> bool:
-    """Whether this stands for an absent goal: None, nothing but white space, or "none" in any case and punctuation."""
-    return goal is None or not goal.strip() or normalise(goal) == NO_GOAL
+    """Whether this stands for an absent goal: None, nothing but white space or dashes, "n/a", or one of NO_GOAL_WORDS in any case
+    and punctuation. For every action alike: a picture cannot be given the text "none" either."""
+    if goal is None or _DASHES.fullmatch(goal):
+        return True
+    return normalise(goal) in NO_GOAL_WORDS or _NOT_APPLICABLE.fullmatch(goal.casefold()) is not None
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,7 @@ __all__ = [
     "ACTIONS",
     "GLOBAL_ACTIONS",
     "NO_GOAL",
+    "NO_GOAL_WORDS",
     "RESERVED",
     "SEPARATORS",
     "Decomposition",

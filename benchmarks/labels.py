@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class Labelled:
-    """One line of records.jsonl. Actions are the labeller's; `gold` has them in the words that are trained."""
+    """One line of records.jsonl. Actions are the labeller's; `gold` has them in the words that are trained. A goal that only says
+    that there is none ("none", "n/a") is None here, whoever wrote it."""
 
     id: str
     request: str
@@ -108,6 +109,10 @@ class Labelled:
     kind: str = ""
     picture: str | None = None
 
+    def __post_init__(self) -> None:
+        edits = tuple(replace(e, goal=None) if says_no_goal(e.goal) else e for e in self.edits)
+        object.__setattr__(self, "edits", edits)
+
     @property
     def gold(self) -> tuple[Edit, ...]:
         return tuple(Edit(training_action(e.action), e.subject, e.goal) for e in self.edits)
@@ -117,13 +122,18 @@ class Labelled:
         return part_of_request(self.request, self.history)
 
     def to_json(self) -> str:
-        """One line; `Labelled.from_json` gives back an equal record."""
+        """One line; `Labelled.from_json` gives back an equal record. Raises BadInput for a record that it would refuse."""
         row = vars(self) | {
             "edits": [vars(e) for e in self.edits],
             "labels": dict(self.labels),
             "history": list(self.history),
         }
-        return json.dumps(row, ensure_ascii=False)
+        line = json.dumps(row, ensure_ascii=False)
+        try:
+            Labelled.from_json(line)
+        except ValueError as error:
+            raise BadInput(f"the record {self.id!r} cannot be written: {error}") from error
+        return line
 
     @classmethod
     def from_json(cls, line: str) -> Labelled:

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.base import Edit
+from benchmarks.base import Edit, says_no_goal
 from benchmarks.goals import goal_of, goal_sentence
 from benchmarks.labels import PSR_ACTIONS, check_writable, psr_action, training_action
 from common.errors import BadInput
@@ -26,7 +26,6 @@ SAMPLING = JudgeSampling(temperature=0.0, max_tokens=512)
 ASKS = 2  # of a request whose reply cannot be read
 KEYS = ("actions", "subjects", "goals")
 MOST = 32  # edits in one request; more are a model that repeats itself
-_ABSENT = ("", "none", "null", "n/a")  # how models write that there is no goal
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -107,7 +106,7 @@ def _edit(action: Any, subject: Any, goal: Any) -> Edit:
     mapped = psr_action(action)
     if mapped is None:
         raise Unreadable(f"the action {action!r:.60} is not in the list")
-    goal = None if goal is None or goal.strip().casefold() in _ABSENT else " ".join(goal.split())
+    goal = None if goal is None or says_no_goal(goal) else " ".join(goal.split())
     edit = Edit(mapped.name, " ".join(subject.split()), goal)
     try:
         check_writable(edit)

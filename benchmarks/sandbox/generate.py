@@ -15,7 +15,7 @@ from random import Random
 
 from PIL import Image
 
-from benchmarks.base import Edit, EditSample, EditSession
+from benchmarks.base import Edit, EditSample, EditSession, says_no_goal
 from benchmarks.sandbox import scene as S
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.edits import apply_edits
@@ -89,7 +89,11 @@ def random_thing(rng: Random, cell: tuple[int, int], taken: set[str]) -> Thing:
 
 
 def random_text(rng: Random, most: int) -> str:
-    return "".join(rng.choice("ABCDEFGHIJKLMNOPRSTUVWXYZ0123456789") for _ in range(rng.randint(2, most)))
+    """Letters and digits that do not read as an absent goal ("NIL", "NONE")."""
+    while True:
+        text = "".join(rng.choice("ABCDEFGHIJKLMNOPRSTUVWXYZ0123456789") for _ in range(rng.randint(2, most)))
+        if not says_no_goal(text):
+            return text
 
 
 def random_scene(rng: Random, split: str, fewest: int = 1, most: int = 8) -> Scene:

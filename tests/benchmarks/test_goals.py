@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from agents.decomposer import build_request
+from agents.plan import parse_decomposition, write_decomposition
 from agents.prompt_files import load_prompt
 from benchmarks.base import ACTIONS, Decomposition, Edit, EditSample, explicit_instruction, says_no_goal
 from benchmarks.goals import GOAL_OF, Goal, fault, fault_of, goal_of, goal_sentence
@@ -18,8 +19,8 @@ from benchmarks.mice import MiceText
 from benchmarks.mice_records import ENV
 from benchmarks.prepared import PreparedBenchmark
 from benchmarks.sandbox.corpus import open_turn
-from benchmarks.sandbox.generate import SandboxBenchmark
-from common.errors import BadData
+from benchmarks.sandbox.generate import SandboxBenchmark, random_text
+from common.errors import BadData, BadInput
 from experiments.tiny.coldstart import SECOND_PART, ColdStart, ColdStartMix
 from judges.labelling import question
 
@@ -33,7 +34,7 @@ def test_every_action_has_a_rule() -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-@pytest.mark.parametrize("goal", [None, "", "none", "NONE", "red"])
+@pytest.mark.parametrize("goal", [None, "", "none", "NONE", "N/A", "-", "red"])
 def test_what_can_be_carried_out(action: str, goal: str | None) -> None:
     rule, absent = GOAL_OF[action], goal != "red"
     fits = rule is Goal.OPTIONAL or (rule is Goal.ABSENT) == absent
@@ -41,12 +42,78 @@ def test_what_can_be_carried_out(action: str, goal: str | None) -> None:
     assert (not fault([edit])) == (not fault_of(Decomposition.of([edit]))) == fits
 
 
+ABSENT = (
+    "",
+    " ",
+    "none",
+    "None.",
+    "(NONE)",
+    "null",
+    "Nil",
+    "n/a",
+    "N/A.",
+    "n / a",
+    "n.a.",
+    "-",
+    "--",
+    " \u2014 ",
+    "not applicable",
+    "No goal",
+)
+REAL = (
+    "NA",
+    "a",
+    "n",
+    "no",
+    "0",
+    "-3",
+    "nothing",
+    "none of them",
+    "nail",
+    "top left",
+    "null island",
+    "!",
+    "X-Y",
+    "and/or",
+)
+
+
+def test_placeholders_are_no_goals_and_other_words_are() -> None:
+    assert [g for g in ABSENT if not says_no_goal(g)] == []
+    assert [g for g in REAL if says_no_goal(g)] == []
+    for action in ACTIONS:  # the reader, the writer and the rule agree
+        for goal in ABSENT[2:]:
+            text = f"<think></think><action>{action}</action><subject>star</subject><goal>{goal}</goal>"
+            if GOAL_OF[action] is Goal.NEEDED:
+                with pytest.raises(BadInput, match="needs a goal"):
+                    parse_decomposition(text)
+            else:
+                assert parse_decomposition(text).edits == (Edit(action, "star"),)
+    with pytest.raises(BadInput, match="stands for an absent goal"):
+        write_decomposition(Decomposition.of([Edit("add", "star", "n/a")]))
+
+
+def test_no_text_of_the_sandbox_reads_as_an_absent_goal() -> None:
+    class Chosen(Random):
+        """Draws these letters first."""
+
+        letters = list("NILNULLNONEAB7")
+
+        def choice(self, seq):
+            return self.letters.pop(0)
+
+        def randint(self, a, b):
+            return {14: 3, 11: 4, 7: 4}.get(len(self.letters), 3)
+
+    assert random_text(Chosen(), 8) == "AB7"
+
+
 @pytest.mark.parametrize("action", [*ACTIONS, "sharpen"])
 @pytest.mark.parametrize("subject", ["star", "image", "background"])
-@pytest.mark.parametrize("goal", [None, "", " ", "none", "None", "NONE."])
+@pytest.mark.parametrize("goal", [None, *ABSENT])
 def test_no_instruction_says_none(action: str, subject: str, goal: str | None) -> None:
     text = explicit_instruction(Edit(action, subject, goal))
-    assert says_no_goal(goal) and "none" not in text.casefold()
+    assert text == explicit_instruction(Edit(action, subject)) and "none" not in text.casefold()
     assert text == " ".join(text.split()) and not re.search(r"\b(to|to the|with a|on the|on|at)$", text)
 
 

@@ -28,6 +28,8 @@ TRICKS: tuple[tuple[str, tuple[Edit, ...], str, float], ...] = (
     ("one action for two subjects", (RED, RED), text("recolor", "star; star", "red; red"), 0),
     ("a goal that the action needs is `none`", (RED,), text("recolor", "star", "none"), 0),
     ("… written `None.`", (RED,), text("recolor", "star", "None."), 0),
+    ("… written `n/a`", (RED,), text("recolor", "star", "n/a"), 0),
+    ("… written `-`", (RED,), text("recolor", "star", "-"), 0),
     ("… under an action in disguise", (RED,), text("The Recolor!", "star", "none"), 0),
     ("a goal for an action that has none", (GONE,), text("remove", "tree", "grass"), 0),
     ("goals of two kinds of edit swapped", (RED, GONE), text("recolor; remove", "star; tree", "none; red"), 0),
