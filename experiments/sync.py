@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+UPLOAD_S = 600.0  # seconds at most to wait for the upload
+
 
 @dataclass(frozen=True)
 class Options:
@@ -23,14 +25,14 @@ class Options:
 def main(argv: Sequence[str]) -> None:
     from dataclasses import replace
 
-    from common.errors import MissingFile, RunFailed
+    from common.errors import BadInput, MissingFile, RunFailed
     from common.filenames import check_name
-    from common.files import read_json
+    from common.files import locked, read_json
     from common.plain_command import read_options
     from experiments.runs.identity import identity, load_config
     from experiments.runs.results import flat
     from experiments.runs.tracking import TrackerTools, WandBTracker
-    from experiments.runs.wandb_account import KEY, has_key
+    from experiments.runs.wandb_account import KEY, MODE, has_key, wandb_mode
     from experiments.runs.wandb_run import WandB
 
     options = read_options(Options, argv, "experiments.sync")
@@ -40,12 +42,17 @@ def main(argv: Sequence[str]) -> None:
     given = {k: v for k, v in vars(options).items() if k != "run" and v != "of the run"}
     for key, value in given.items():
         check_name(value, key, 128)
+    if wandb_mode("online") != "online":
+        raise BadInput(f"{MODE} in the environment keeps W&B offline; unset it to upload {folder}")
     if not has_key():
         raise MissingFile(f"W&B needs the key {KEY} in the environment, or in ~/.netrc (wandb login)")
-    tracker = WandB(replace(part, **given), TrackerTools(folder.resolve(), identity(config), config.sweep), "online")
-    if tracker.mode == "online" and (folder / "results.json").is_file():
-        tracker.summary(flat(read_json(folder / "results.json")))
-    tracker.finish(0)
+    results = folder / "results.json"
+    with locked(folder):
+        tools = TrackerTools(folder.resolve(), identity(config), config.sweep)
+        tracker = WandB(replace(part, **given), tools, "online", finish_s=UPLOAD_S)
+        if tracker.mode == "online" and results.is_file():
+            tracker.summary(flat(read_json(results)))
+        tracker.finish(0 if results.is_file() else 1)  # without results the run was stopped or has failed
     if tracker.mode != "online" or tracker.broken:
         raise RunFailed(f"{folder} was not uploaded; the same command tries again")
 

@@ -1,34 +1,40 @@
 """A run as Weights & Biases records it.
 
 The files of the run are the truth: when a run goes on, or is uploaded later, its steps are written from `sft.jsonl` and
-`metrics.jsonl`, so that one record has all of them under one id, each at its own step. Nothing here can fail or delay a run for
-long: without a network the record is kept offline, and said once.
+`metrics.jsonl`, so that one record has all of them under one id, each at its own step. Nothing here can fail a run, or delay it
+beyond half a minute at its start and two minutes at its end: without a service the record is kept offline, which is said once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shlex
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
 
-from common.errors import BadData, MissingFile
+from common.contents import digest
+from common.errors import BadData, MissingFile, RunFailed
+from common.files import write_text
 from common.jsonl import read_jsonl
 from common.progress import console
-from experiments.runs.wandb_account import service
+from experiments.runs.wandb_account import key
+from experiments.runs.wandb_service import rows_known, unavailable, within
 
-CONNECT_S, INIT_S, FINISH_S = 5.0, 30.0, 60.0  # seconds at most: to reach the service, to open a record, to close it
+# Seconds at most, besides wandb_service.WAIT_S: to open a record, to leave one that did not open, to upload what is left at the end
+# (a third of that besides for the samples, and for the report, to be handed over).
+INIT_S, LEAVE_S, FINISH_S = 18.0, 5.0, 60.0
 RECORDS, OLDER = "wandb", "wandb-older"  # folders of a run: records, and those that a later one replaces
+UPLOADED = "uploaded.txt"  # in RECORDS: the address of the run, and which results the service has whole
 SFT, STEPS = "sft.jsonl", "metrics.jsonl"  # in the order in which a run writes them
 
 
 class WandB:
     """`options`: a WandBTracker, `tools`: TrackerTools (experiments/runs/tracking.py). `mode` is what is wished for; `self.mode`
-    what it is. `said` prints a line."""
+    what it is. `said` prints a line. `finish_s`: how long the end of the run may wait for the upload."""
 
     def __init__(
         self,
@@ -36,18 +42,21 @@ class WandB:
         tools: Any,
         mode: Literal["online", "offline"],
         said: Callable[[str], None] = lambda text: console.print(text, markup=False, soft_wrap=True),
+        finish_s: float = FINISH_S,
     ) -> None:
         try:
             import wandb
         except ImportError as e:
             raise MissingFile("tracker=wandb needs the package wandb: `make clean && make setup` installs it") from e
         os.environ.setdefault("WANDB_SILENT", "true")
-        self.folder, self.say, self.broken = tools.folder, said, False
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # W&B's telemetry, which reports every failed try
+        self.folder, self.say, self.finish_s, self.broken = tools.folder, said, finish_s, False
         self.offset = supervised_steps(tools.values)
         self.mode: str = mode
-        if mode == "online" and (why := unreachable(service())):
+        if mode == "online" and (why := unavailable()):
             self.mode = self._offline(why)
-        self.next = 0
+        self.next = self.rows = 0
+        self.results = ""  # a mark of what the service will have whole
         self.run: Any = None
         self._safely(lambda: self._begin(wandb, options, tools))
 
@@ -75,29 +84,31 @@ class WandB:
             config=values,
             reinit="create_new",  # a sweep in one process is still one run per job
         )
-        settings = wandb.Settings(init_timeout=INIT_S, finish_timeout=FINISH_S, finish_timeout_raises=False)
+        settings = wandb.Settings(init_timeout=INIT_S, finish_timeout=self.finish_s, finish_timeout_raises=True)
         if self.mode == "online":
             try:
                 return wandb.init(**common, mode="online", resume="allow", settings=settings)
             except Exception as error:  # noqa: BLE001  # W&B raises many kinds, of several libraries
-                self.mode = self._offline(" ".join(str(error).split())[:200] or type(error).__name__)
-                wandb.teardown()  # its helper process still holds the id
+                self.mode = self._offline(reason(error))
+                with contextlib.suppress(TimeoutError):
+                    within(LEAVE_S, wandb.teardown)  # its helper process holds the id, and may wait for the service
                 set_aside(self.folder)
         return wandb.init(**common, mode="offline", settings=settings)
 
     def _offline(self, why: str) -> Literal["offline"]:
-        self.say(f"W&B cannot be reached ({why}); the run is recorded offline")
+        self.say(f"W&B cannot be used ({why}); the run is recorded offline")
         return "offline"
 
     def _say_where(self) -> None:
         if self.mode == "online":
             self.say(f"W&B: {self.run.url}")
         else:
-            upload = f"python -m experiments.sync run={shlex.quote(str(self.folder))}"
             record = Path(self.run.dir).parent
-            self.say(
-                f"W&B: offline, in {record}; to upload it later: {upload} (or wandb sync {shlex.quote(str(record))})"
-            )
+            self.say(f"W&B: offline, in {record}; to upload it later: {self._upload()} "
+                     f"(or wandb sync {shlex.quote(str(record))})")  # fmt: skip
+
+    def _upload(self) -> str:
+        return f"python -m experiments.sync run={shlex.quote(str(self.folder))}"
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """A step that is there already is not written again: a resumed training does its last steps anew, with the same
@@ -106,21 +117,36 @@ class WandB:
         supervised = any(key.startswith("sft/") for key in metrics)
         index = step if supervised else self.offset + step
         if index >= self.next:
-            self._safely(lambda: self.run.log(dict(metrics), step=index))
-            self.next = index + 1
+            self._safely(lambda: self._row(dict(metrics), index))
+
+    def _row(self, values: dict[str, Any], index: int) -> None:
+        self.run.log(values, step=index)
+        self.next = index + 1
+        self.rows += 1
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """The numbers, and of a finished run its samples with pictures and its report."""
+        """The numbers, and of a finished run its samples with pictures and its report, where the service has them not yet."""
         from experiments.runs.wandb_results import samples_table, summary_of
 
         self._safely(lambda: self.run.summary.update({**values, **summary_of(self.folder)}))
-        self._safely(lambda: self._samples(samples_table(self.folder)))
-        self._safely(self._report)
+        if self.mode == "online" and not self.broken and (why := unavailable()):
+            self._stop(RunFailed(why))
+        if self.broken or self._has_results():
+            return
+        self._safely(lambda: within(self.finish_s / 3, lambda: self._samples(samples_table(self.folder))))
+        self._safely(lambda: within(self.finish_s / 3, self._report))
+
+    def _has_results(self) -> bool:
+        if self.mode != "online" or not (self.folder / "results.json").is_file():
+            return False
+        self.results = f"{self.run.url}\n{digest(self.folder / 'results.json')}\n"
+        mark = self.folder / RECORDS / UPLOADED
+        known = self.run.resumed and mark.is_file() and mark.read_text(encoding="utf-8") == self.results
+        return bool(known)
 
     def _samples(self, table: Any) -> None:
         if table is not None:
-            self.run.log({"samples": table}, step=self.next)
-            self.next += 1
+            self._row({"samples": table}, self.next)
 
     def _report(self) -> None:
         import wandb
@@ -131,7 +157,25 @@ class WandB:
             self.run.log_artifact(artifact)
 
     def finish(self, exit_code: int = 0) -> None:
-        self._safely(lambda: self.run.finish(exit_code=exit_code))
+        """Also after a fault, so that the record ends with its exit code."""
+        if self.run is None:
+            return
+        try:
+            self.run.finish(exit_code=exit_code)
+            if self.mode == "online" and not self.broken:
+                self._check()
+        except Exception as error:  # noqa: BLE001  # whatever a tracker raises
+            self._stop(error)
+
+    def _check(self) -> None:
+        """W&B ends without a word where the service refused rows; what it has is therefore counted."""
+        known = rows_known(self.run.entity, self.run.project, self.run.id)
+        if known is None:
+            raise RunFailed(unavailable() or "the service does not say what it has of the run")
+        if known < self.rows:
+            raise RunFailed(f"the service has {known} rows of {self.rows}")
+        if self.results:
+            write_text(self.folder / RECORDS / UPLOADED, self.results)
 
     def _safely(self, call: Callable[[], Any]) -> None:
         """A tracker's fault is said once and stops no run."""
@@ -140,23 +184,20 @@ class WandB:
         try:
             call()
         except Exception as error:  # noqa: BLE001  # whatever a tracker raises
-            self.broken = True
-            why = " ".join(str(error).split())[:200] or type(error).__name__
-            self.say(f"W&B stopped recording ({why}); the run goes on. All of it can be uploaded later: "
-                     f"python -m experiments.sync run={shlex.quote(str(self.folder))}")  # fmt: skip
+            self._stop(error)
+
+    def _stop(self, error: Exception) -> None:
+        if not self.broken:
+            self.say(f"W&B stopped recording ({reason(error)}); the run goes on. All of it can be uploaded later: "
+                     f"{self._upload()}")  # fmt: skip
+        self.broken = True
 
 
-def unreachable(url: str) -> str:
-    """Why the service cannot be reached within CONNECT_S; empty where it can. A proxy is left to the library."""
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
-        return ""
-    parts = urlparse(url)
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_S).close()
-    except (OSError, ValueError) as error:
-        return f"{parts.hostname}: {error}"
-    return ""
+def reason(error: Exception) -> str:
+    """In one line, without the key, which a proxy or a service may repeat."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    secret = key()
+    return (text.replace(secret, "<key>") if secret else text)[:200]
 
 
 def known_steps(folder: Path) -> Iterator[dict[str, Any]]:
@@ -188,4 +229,4 @@ def tags_of(values: Mapping[str, Any]) -> list[str]:
     return [f"{name}"[:64] for name in dict.fromkeys(names) if name]
 
 
-__all__ = ["OLDER", "RECORDS", "WandB", "known_steps", "set_aside", "supervised_steps", "tags_of", "unreachable"]
+__all__ = ["OLDER", "RECORDS", "WandB", "known_steps", "set_aside", "supervised_steps", "tags_of"]
