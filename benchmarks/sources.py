@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +46,7 @@ class Mapped:
         self.base: Path | None = base
 
     def plain(self, columns: Sequence[str]) -> Any:
-        return self.table.select_columns(list(columns))
+        return _undecoded(self.table.select_columns(list(columns)))
 
     def pictures(self, columns: Sequence[str], rows: Sequence[int]) -> Any:
         return _undecoded(self.table.select_columns(list(columns)).select(rows))
@@ -114,22 +115,24 @@ class Streamed:
         return stream.features if stream.features is not None else stream._resolve_features().features
 
     def _kept(self, columns: list[str], rows: Sequence[int] | None) -> Any:
-        from datasets import Dataset, Features
+        from datasets import Dataset, Features, Image
 
         features = Features({c: _as_stored(self.features[c]) for c in columns})
+        # caches of earlier versions hold lists of pictures as decoded ones
+        lists = [c for c in columns if features[c] != self.features[c] and not isinstance(self.features[c], Image)]
         with explained(self.card, self.where), nullcontext() if self.base is None else _no_bar():
             return Dataset.from_generator(
                 _Once(lambda: self._some(columns, features, rows)),
                 features=features,
-                fingerprint=self._fingerprint(columns, None if rows is None else list(rows)),
+                fingerprint=self._fingerprint(
+                    columns, None if rows is None else list(rows), *([{"encoded": lists}] if lists else [])
+                ),
             )
 
     def _some(self, columns: list[str], features: Any, rows: Sequence[int] | None) -> Iterator[dict[str, Any]]:
-        from datasets import Image
-
         stream = self.opens(columns)
         for name, feature in features.items():
-            if isinstance(feature, Image):
+            if feature != self.features[name]:  # pictures, which nobody but common/pictures.py decodes
                 stream = stream.cast_column(name, feature)
         chosen = None if rows is None else set(rows)
         last = None if rows is None else max(rows, default=-1)
@@ -137,8 +140,7 @@ class Streamed:
             if last is not None and number > last:
                 return
             if chosen is None or number in chosen:
-                remote = [c for c in columns if self.base is None and isinstance(features[c], Image)]
-                yield {c: _carried(row[c]) if c in remote else row[c] for c in columns}
+                yield {c: _carried(row[c]) if self.base is None else row[c] for c in columns}
 
     def _fingerprint(self, *what: Any) -> str:
         return fingerprint(self.identity, *what)
@@ -253,23 +255,32 @@ def _stream(chosen: dict[str, Any], columns: list[str] | None) -> Any:
 
 
 def _as_stored(feature: Any) -> Any:
-    from datasets import Image
+    """The feature with every picture in it, in lists and in structs too, as its encoded bytes."""
+    from datasets import Image, LargeList, List
 
-    return Image(decode=False) if isinstance(feature, Image) else feature
+    if isinstance(feature, Image):
+        return Image(decode=False)
+    if isinstance(feature, dict):
+        return {name: _as_stored(inner) for name, inner in feature.items()}
+    if isinstance(feature, list):
+        return [_as_stored(inner) for inner in feature]
+    if isinstance(feature, List | LargeList):
+        return replace(feature, feature=_as_stored(feature.feature))
+    return feature
 
 
 def _undecoded(table: Any) -> Any:
-    from datasets import Image
-
     for name, feature in table.features.items():
-        if isinstance(feature, Image):
-            table = table.cast_column(name, Image(decode=False))
+        if (stored := _as_stored(feature)) != feature:
+            table = table.cast_column(name, stored)
     return table
 
 
 def _carried(cell: Any) -> Any:
-    """A streamed picture with its bytes, also where the stream only says where they are."""
-    if isinstance(cell, dict) and cell.get("bytes") is None and cell.get("path"):
+    """A streamed picture, or a list of them, with its bytes, also where the stream only says where they are."""
+    if isinstance(cell, list):
+        return [_carried(inner) for inner in cell]
+    if isinstance(cell, dict) and set(cell) == {"bytes", "path"} and cell["bytes"] is None and cell["path"]:
         import fsspec
 
         with fsspec.open(cell["path"], "rb") as file:

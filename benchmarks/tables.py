@@ -22,7 +22,7 @@ from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import decode, read
 from benchmarks.schema import PICTURE, Column, check_schema, check_value, names_in
 from benchmarks.sources import Source, from_files, from_hub
-from benchmarks.values import not_a_path
+from benchmarks.values import not_a_path, shown
 from common.errors import BadData, BadInput, MissingFile
 
 
@@ -123,6 +123,16 @@ class Table:
             raise BadInput(f"{self.where}: {column!r} is no picture column of this table, but {self._pictured}")
         return picture
 
+    def listed_picture(self, i: int, column: str, place: int, count: int) -> Image.Image:
+        """One of the `count` pictures that a cell of a column of lists holds. Raises BadData, MissingFile naming row and column."""
+        at, cells = self._at(self.number(i), column), self.row(i)[column]
+        if not isinstance(cells, list) or len(cells) != count:
+            found = f"{len(cells)} of them" if isinstance(cells, list) else shown(cells)
+            raise BadData(f"{at}: expected {count} pictures, found {found}. How to get it: {self.card.get}")
+        return decode(
+            encoded(cells[place], self._source.base, f"{at}, picture {place + 1}"), f"{at}, picture {place + 1}"
+        )
+
     def _at(self, number: int, name: str) -> str:
         return f"{self.card.name}: {self.where}, row {number}, column {self.names.get(name, name)!r}"
 
@@ -173,20 +183,23 @@ class TablePicture:
     def encoded(self) -> bytes:
         """The bytes of the picture's file."""
         where = f"{self.where}, row {self.row}, column {self.column!r}"
-        cell = self.of.cell(self.row, self.column)
-        if isinstance(cell, bytes) and cell:
-            return cell
-        path = cell
-        if isinstance(cell, Mapping):
-            if cell.get("bytes"):
-                return bytes(cell["bytes"])
-            path = cell.get("path")
-        if not path:
-            raise BadData(f"{where}: there is no picture")
-        if why := not_a_path(str(path)):
-            raise BadData(f"{where}: {why}")
-        base = self.of.source.base
-        return read(beside(base, path) if base is not None else Path(path), where)
+        return encoded(self.of.cell(self.row, self.column), self.of.source.base, where)
+
+
+def encoded(cell: Any, base: Path | None, where: str) -> bytes:
+    """The bytes of the picture file that a cell holds or names. Raises BadData, MissingFile naming `where`."""
+    if isinstance(cell, bytes) and cell:
+        return cell
+    path = cell
+    if isinstance(cell, Mapping):
+        if cell.get("bytes"):
+            return bytes(cell["bytes"])
+        path = cell.get("path")
+    if not path:
+        raise BadData(f"{where}: there is no picture")
+    if why := not_a_path(str(path)):
+        raise BadData(f"{where}: {why}")
+    return read(beside(base, path) if base is not None else Path(path), where)
 
 
 __all__ = ["TablePicture", "Table", "open_table"]

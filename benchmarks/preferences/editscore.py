@@ -18,7 +18,6 @@ from benchmarks.schema import ANY, PICTURE, TEXT, Column
 from benchmarks.tables import Table, open_table
 from benchmarks.values import shown
 from common.errors import BadData
-from common.pictures import to_rgb
 
 CARD = Card(
     name="editscore",
@@ -57,11 +56,7 @@ class Output:
     place: int
 
     def __call__(self) -> Image.Image:
-        pictures = self.table.row(self.row)["output_images"]
-        at = f"{CARD.name}: {self.table.where}, row {self.table.number(self.row)}, column 'output_images'"
-        if len(pictures) != 2 or not isinstance(pictures[self.place], Image.Image):
-            raise BadData(f"{at}: expected two pictures. How to get it: {CARD.get}")
-        return to_rgb(pictures[self.place])
+        return self.table.listed_picture(self.row, "output_images", self.place, 2)
 
 
 def load(options: BenchmarkOptions) -> PreferenceSet:

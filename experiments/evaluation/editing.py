@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.item import Benchmark, Unit
-from common.errors import BadInput
+from benchmarks.item import Benchmark, Item, Unit
+from common.errors import BadData, BadInput
 from experiments.evaluation.chains import Block, Chain
 from experiments.evaluation.layout import Key, Layout, picture_name
 from experiments.evaluation.makers import Made, Maker
@@ -98,9 +98,12 @@ def _edit_block(
     rows: list[tuple[Chain, dict[str, Any]]] = []
     for turn in range(max(map(len, units.values()))):
         now = [c for c in block if block[c] <= turn < len(units[c.unit])]
-        ready = [c for c in now if turn == 0 or c in last]
         began = time.perf_counter()
-        items = [replace(units[c.unit][turn], picture=last[c]) if turn else units[c.unit][turn] for c in ready]
+        first = {} if turn else {c: opened(units[c.unit][0]) for c in now}
+        unusable = {c: p for c, p in first.items() if isinstance(p, BadData)}
+        given = last if turn else {c: p for c, p in first.items() if not isinstance(p, BadData)}
+        ready = [c for c in now if c in given]
+        items = [replace(units[c.unit][turn], picture=given[c]) for c in ready]
 
         def within(done: int, total: int, before: int = len(rows), count: int = len(ready)) -> None:
             tell(before + count * done / max(1, total))
@@ -108,7 +111,8 @@ def _edit_block(
         results = dict(zip(ready, maker(items, [c.variant for c in ready], within) if items else [], strict=True))
         seconds = (time.perf_counter() - began) / max(1, len(ready))
         for chain in now:
-            made = results.get(chain) or Made(None, f"there is no picture of turn {turn} to go on with")
+            why = f"the given picture cannot be used: {unusable[chain]}" if chain in unusable else ""
+            made = results.get(chain) or Made(None, why or f"there is no picture of turn {turn} to go on with")
             item = units[chain.unit][turn]
             if made.picture is None:
                 last.pop(chain, None)
@@ -121,6 +125,14 @@ def _edit_block(
     return rows
 
 
+def opened(item: Item) -> Image.Image | BadData | None:
+    """The picture of an item, or why its file is no picture: one damaged file of the user's is one edit that failed."""
+    try:
+        return item.image
+    except BadData as error:
+        return error
+
+
 def check_pictures(layout: Layout, benchmark: Benchmark) -> None:
     """Raises BadInput for a benchmark whose pictures are not edited."""
     item = benchmark.unit(0)[0]
@@ -128,4 +140,4 @@ def check_pictures(layout: Layout, benchmark: Benchmark) -> None:
         raise BadInput(f"benchmark={layout.benchmark} has no pictures to edit; choose one with pictures")
 
 
-__all__ = ["blocks_of", "check_pictures", "edit", "missing_turns"]
+__all__ = ["blocks_of", "check_pictures", "edit", "missing_turns", "opened"]

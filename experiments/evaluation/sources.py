@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.item import Benchmark
+from common.errors import BadData
 from common.pictures import to_rgb
+from experiments.evaluation.editing import opened
 from experiments.evaluation.gallery import chosen
 from experiments.evaluation.layout import Key, Layout
 from experiments.evaluation.load import Section
@@ -23,8 +25,8 @@ def keep_sources(benchmark: Benchmark, sections: Sequence[Section], layout: Layo
 def keep(benchmark: Benchmark, layout: Layout, key: Key) -> None:
     path = layout.source(key)
     if not path.is_file():
-        picture = benchmark.unit(key[0])[key[1]].image
-        if picture is not None:
+        picture = opened(benchmark.unit(key[0])[key[1]])
+        if picture is not None and not isinstance(picture, BadData):  # of a damaged one there is no edit to show
             save_picture(path, to_rgb(picture))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 from PIL import Image
 
-from benchmarks.item import Item
-from common.errors import BadInput
+from benchmarks.item import Item, Opens
+from common.errors import BadData, BadInput
+from common.progress import say
 from judges.metrics.base import Case, Metric, Reading
 from judges.metrics.names import ALWAYS, MetricName, parse
 from judges.metrics.weights import Weights, require
@@ -72,15 +73,29 @@ def make_metrics(names: Iterable[str], device: str = "auto", weights: Weights | 
 
 
 def case_of(item: Item, edited: Image.Image, needs: frozenset[str]) -> Case:
-    """What metrics may look at; the source is what the editor was given in this turn. Pictures not needed stay closed."""
+    """What metrics may look at; the source is what the editor was given in this turn. Pictures not needed stay closed. A target or
+    a mask that is damaged counts as one that the item does not have, and is named."""
     return Case(
         edited,
         source=item.image if "source" in needs else None,
-        reference=item.reference() if "reference" in needs and item.reference is not None else None,
-        mask=item.mask() if "mask" in needs and item.mask is not None else None,
+        reference=_opened(item.reference) if "reference" in needs else None,
+        mask=_opened(item.mask) if "mask" in needs else None,
         source_caption=_caption(item, SOURCE_CAPTION),
         target_caption=_caption(item, TARGET_CAPTION),
     )
+
+
+def _opened(opens: Opens | None) -> Image.Image | None:
+    try:
+        return None if opens is None else opens()
+    except BadData as error:
+        _say_once(f"left out of the metrics that need it: {error}")
+        return None
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)
 
 
 def _caption(item: Item, keys: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -203,8 +204,43 @@ def test_editscore_rows_that_are_not_as_published_are_named(
 def test_editscore_needs_two_pictures(tmp_path: Path) -> None:
     row = editscore_row(0, "overall") | {"output_images": [picture(5)]}
     save([row], EDITSCORE, tmp_path / "train-00000-of-00001.parquet")
-    with pytest.raises(BadData, match="'output_images': expected two pictures"):
+    with pytest.raises(BadData, match="row 0, column 'output_images': expected 2 pictures, found 1 of them"):
         load("editscore", path=str(tmp_path)).groups[0].candidates[0].picture()  # type: ignore[misc]
+
+
+def written(image: Pictures.Image, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("saved", ["parquet", "disk"])
+def test_editscores_lists_of_pictures_go_through_the_one_reader(
+    tmp_path: Path, saved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turned by EXIF, beyond the pixel limit, damaged: as for a picture in a column of its own."""
+    turned = Pictures.Exif()
+    turned[0x0112] = 6
+    first, second = picture(5).resize((20, 10)), picture(7, 300)
+    pictures = [{"bytes": data, "path": None} for data in (written(first, exif=turned), written(second))]
+    cut = {"bytes": written(picture(9, 40))[:80], "path": None}
+    rows = [
+        editscore_row(0, "overall") | {"output_images": pictures},
+        editscore_row(1, "overall") | {"output_images": [pictures[0], cut]},
+    ]
+    if saved == "parquet":
+        save(rows, EDITSCORE, tmp_path / "train-00000-of-00001.parquet")
+    else:
+        columns = {name: [row[name] for row in rows] for name in EDITSCORE}
+        Dataset.from_dict(columns, features=Features(EDITSCORE)).save_to_disk(str(tmp_path / "kept"))
+    data = load("editscore", path=str(tmp_path / "kept" if saved == "disk" else tmp_path))
+    one, two = (c.picture for c in data.groups[0].candidates)
+    assert one().size == (10, 20) and shade(one()) == 5 and two().size == (300, 300)  # type: ignore[misc]
+    with pytest.raises(BadData, match=r"row 1, column 'output_images', picture 2: not a readable picture"):
+        data.groups[1].candidates[1].picture()  # type: ignore[misc]
+    monkeypatch.setattr("common.pictures.MAX_PIXELS", 50_000)
+    with pytest.raises(BadData, match="300x300 pixels, more than 50,000"):
+        two()  # type: ignore[misc]
 
 
 GENAI = dict.fromkeys(

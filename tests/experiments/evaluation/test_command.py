@@ -116,6 +116,53 @@ def test_a_result_that_cannot_be_read_is_one_invalid_edit(
     assert "4 of 6 edits invalid" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_given_picture_that_cannot_be_read_is_one_invalid_edit(
+    command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    """For an arm that edits it and for an arm that was made elsewhere; a damaged mask or target leaves its metrics out."""
+    data, mine, out = tmp_path / "data", tmp_path / "mine", tmp_path / "out"
+    data.mkdir(), mine.mkdir()
+    for i in range(5):
+        picture = Image.new("RGB", (32, 32), (40 * i, 90, 200))
+        for place in (data / f"p{i}.png", data / f"t{i}.png", mine / f"i{i}.png"):
+            picture.save(place)
+    whole = (data / "p1.png").read_bytes()
+    (data / "p1.png").write_bytes(whole[:60])
+    (data / "p3.png").write_bytes(b"")
+    (data / "t4.png").write_bytes(b"no picture")
+    rows = "".join(f"i{i},p{i}.png,t{i}.png,make it darker\n" for i in range(5))
+    (data / "q.csv").write_text(f"id,image,reference,instruction\n{rows}")
+    words = [
+        "run=none",
+        "benchmark=folder",
+        f"benchmark.path={data}",
+        "judge=none",
+        "engine.threads=1",
+        "allow_tiny=true",
+    ]
+    words += [
+        "metrics.names=[l1@source,l1@reference]",
+        f"out={out}",
+        f"pictures={mine}",
+        "editor=sandbox",
+        "arms=editor",
+    ]
+    command(*words)
+    for arm in ("editor", "mine"):
+        edits = read_rows(out / "folder" / "edits" / arm)
+        assert [bool(row["failure"]) for row in edits.values()] == [False, True, False, True, False], arm
+        for i in (1, 3):
+            assert (
+                "the given picture cannot be used" in edits[i, 0]["failure"] and f"p{i}.png" in edits[i, 0]["failure"]
+            )
+    result = read_json(out / "results.json")
+    cells = result["metrics"]["folder"]["arms"]["mine"]
+    assert cells["l1@source"]["n"] == 3 and cells["l1@source"]["invalid"] == 2 and not result["partial"]
+    assert cells["l1@reference"]["n"] == 2
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mine: 2 of 5 edits invalid" in said and "t4.png" in said
+
+
 def test_a_label_and_a_second_benchmark_extend_the_table(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "out"
     words = [*BASE[:-1], f"out={out}", "arms=editor"]
