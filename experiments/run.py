@@ -38,6 +38,7 @@ def run_job(config: RunConfig) -> float | None:
     from common.progress import clock, console
     from experiments.preflight.limits import check_limits
     from experiments.preflight.run import preflight
+    from experiments.preflight.unlike_sandbox import check_run
     from experiments.reports.run.terminal import print_results
     from experiments.runs.checks import check_name, check_training
     from experiments.runs.contents import known_by_name
@@ -54,6 +55,8 @@ def run_job(config: RunConfig) -> float | None:
     folder = run_folder(config, values)
     if config.force or not (folder / "results.json").is_file():
         check_training(config)
+        for unlike in check_run(config):
+            console.print(f"allowed by allow_tiny=true: {unlike}", markup=False)
     with locked(folder):
         clear(folder, config.force)
         finished = (folder / "results.json").is_file()

@@ -11,7 +11,7 @@ from common.filenames import name_field
 from common.parts import incidental
 from common.ranges import seed_number
 from conf.parts import part_field
-from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig
+from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig, UnlikeSandbox
 
 MAIN_JOB = (
     "experiments.runs.training.Supervised",
@@ -31,6 +31,8 @@ class RunConfig:
     seed: int = seed_number()
     force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
     verbose: bool = incidental(False)
+    allow_tiny: bool = incidental(False)  # train models that know the sandbox alone on what is unlike it
+    unlike: UnlikeSandbox = incidental(UnlikeSandbox)
     experiment: str = MISSING
     job: list[str] = field(default_factory=lambda: list(MAIN_JOB))  # class paths of the stages, in order
     # of the stage experiments.runs.published.PublishedBenchmarks: choices of benchmark= and judge= of experiments.evaluate

@@ -33,8 +33,11 @@ def check(work: Evaluator) -> bool:
         lacking += missing_for_judge(spec.used.judge)
     if lacking:
         raise MissingFile("the evaluation cannot start here; missing:\n" + "\n".join(f"  - {f}" for f in lacking))
-    if arms or tasks or variants:
-        for unlike in check_benchmark(spec.used, work.benchmark, spec.arms, spec.allow_tiny, spec.unlike):
+    if arms or tasks or variants or texts:
+        edited = spec.arms if arms or tasks or variants else ()
+        for unlike in check_benchmark(
+            spec.used, work.benchmark, edited, spec.allow_tiny, spec.unlike, decomposed=bool(texts)
+        ):
             console.print(f"allowed by allow_tiny=true: {unlike}", markup=False)
     if arms or tasks or texts or variants:
         return True

@@ -68,6 +68,7 @@ def evaluation(config: RunConfig, words: list[str], run: str = "none", out: str 
 
     made = typed(compose("evaluate", ["out=none", *words]))
     made.run, made.out, made.arms, made.paths, made.verbose = run, out, "all", config.paths, config.verbose
+    made.allow_tiny, made.unlike = config.allow_tiny, config.unlike
     return made
 
 

@@ -112,6 +112,7 @@ def test_a_run_trains_on_it(tiny_vlm_path: Path, tmp_path: Path) -> None:
         ended = command(PREPARE, words(data, server), tmp_path)
         assert ended.code == 0, ended.text
     small = ["benchmark=prepared", f"benchmark.path={tmp_path / 'set'}", "algo.steps=1", "scale.test_samples=2"]
+    small += ["allow_tiny=true"]  # its pictures are no scenes
     ended = command("experiments.run", arguments(tiny_vlm_path, *small), tmp_path)
     assert ended.code == 0, ended.text
     run = the_run(tmp_path)
@@ -129,6 +130,7 @@ def test_a_run_trains_on_it(tiny_vlm_path: Path, tmp_path: Path) -> None:
         "part=test",
         "samples=2",
         "out=scores",
+        "allow_tiny=true",
     ]
     ended = command("experiments.evaluate", score, tmp_path)
     assert ended.code == 0, ended.text
