@@ -412,14 +412,17 @@ def make_sample(
     lengths: Sequence[float],
     size: int = 64,
     wordings: float = 1.0,
+    series: str = "",
 ) -> SandboxSample:
-    """Sample number `index` of a split: the same for ever for the same arguments."""
-    rng = Random(f"{split}/{seed}/{index}")
+    """Sample number `index` of a split: the same for ever for the same arguments. Each `series` of a split is drawn on its own;
+    "" is the split's first one."""
+    drawn = series or split
+    rng = Random(f"{drawn}/{seed}/{index}")
     kind = rng.choices(tuple(kinds), tuple(kinds.values()))[0]
     length = rng.choices(LENGTHS, lengths)[0]
     for _ in range(MAX_TRIES):
         try:
-            return _try_sample(rng, split, f"sandbox-{split}-{seed}-{index}", kind, length, size, wordings)
+            return _try_sample(rng, split, f"sandbox-{drawn}-{seed}-{index}", kind, length, size, wordings)
         except (Retry, BadInput):  # an edit that cannot be drawn (no free cell, name taken): other choices
             continue
     raise RuntimeError(f"no {kind} request of {length} edits after {MAX_TRIES} tries; the grammar has a dead end")
@@ -541,21 +544,25 @@ class SandboxBenchmark:
         max_edits: int = 5,
         lengths: Sequence[float] = LENGTH_WEIGHTS,
         wordings: float = 1.0,
+        series: str = "",
     ):
         """`kinds` are equally likely, or have weights; `lengths` weighs requests of 1..5 edits; `wordings` < 1 keeps to
-        the first share of every list of templates (a supervised start sees only part of the grammar)."""
+        the first share of every list of templates (a supervised start sees only part of the grammar); `series` names
+        another sequence of samples of the same split."""
         if split not in SPLITS:
             raise BadInput(f"unknown split '{split}'; one of {', '.join(SPLITS)}")
         if unknown := [k for k in kinds if k not in KINDS]:
             raise BadInput(f"unknown request kind '{unknown[0]}'; any of {', '.join(KINDS)}")
         if not 1 <= max_edits <= LENGTHS[-1]:
             raise BadInput(f"max_edits must be 1..{LENGTHS[-1]}, not {max_edits}")
-        self.split, self.seed, self.size, self.wordings = split, seed, size, wordings
+        self.split, self.seed, self.size, self.wordings, self.series = split, seed, size, wordings, series
         self.kinds = dict(kinds) if isinstance(kinds, Mapping) else dict.fromkeys(kinds, 1.0)
         self.lengths = tuple(w if n <= max_edits else 0 for n, w in zip(LENGTHS, lengths, strict=True))
 
     def sample(self, index: int) -> SandboxSample:
-        return make_sample(self.split, self.seed, index, self.kinds, self.lengths, self.size, self.wordings)
+        return make_sample(
+            self.split, self.seed, index, self.kinds, self.lengths, self.size, self.wordings, self.series
+        )
 
     def session(self, index: int, turns: int = 3) -> EditSession:
         return make_session(self.split, self.seed, index, turns, self.size)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import BadInput, MissingFile
 from common.parts import Content, Machine, Part, incidental
@@ -43,25 +43,43 @@ class SandboxBenchmark(Part):
     name: str = "sandbox"
     max_edits: int = number(5, 1, 100)
     samples: int | None = number(None, 1, 1_000_000)  # when evaluating; null: the scale's test_samples
+    # which test requests are evaluated. mixed: all kinds, up to max_edits | complex: indirect and multi-step, three to five edits
+    split: Literal["mixed", "complex"] = "mixed"
 
     trainable = True
+
+    @property
+    def place(self) -> str:
+        """Of its folder and column: other requests are other items."""
+        return self.name if self.split == "mixed" else f"{self.name}_{self.split}"
+
+    def complex_split(self) -> SandboxBenchmark | None:
+        """The complex requests of the test split, where these are the mixed ones."""
+        return None if self.split == "complex" else replace(self, split="complex", samples=None, max_edits=5)
 
     def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
         """Training samples by counter: sample `index` is a function of (seed, index)."""
         return TrainSamples(_procedural("train", self.max_edits, image_size, seed), None, 1.0, seed)
 
     def held_out(self, image_size: int, count: int | None, seed: int, part: str = "test") -> list[EditSample]:
-        sandbox = _procedural("test", self.max_edits, image_size, seed)
+        sandbox = self._tested(image_size, seed)
         return [sandbox.sample(i) for i in range(200 if count is None else count)]
 
+    def _tested(self, image_size: int, seed: int) -> Procedural:
+        from benchmarks.sandbox.complex_split import complex_requests
+
+        mixed = self.split == "mixed"
+        return _procedural("test", self.max_edits, image_size, seed) if mixed else complex_requests(seed, image_size)
+
     def build(self, tools: BenchmarkTools) -> Benchmark:
-        from experiments.evaluation.held_out import SandboxItems
+        from experiments.evaluation.held_out import COMPLEX, SANDBOX, SandboxItems
 
         own = tools.test_samples if self.samples is None else self.samples
         count = own if tools.samples is None else tools.samples
         if count < 1:
             raise BadInput(f"samples={count} cannot be used; give 1 or more")
-        return SandboxItems(count, tools.test_seed, tools.image_size, self.max_edits)
+        card = SANDBOX if self.split == "mixed" else COMPLEX
+        return SandboxItems(count, self._tested(tools.image_size, tools.test_seed), card)
 
 
 @dataclass

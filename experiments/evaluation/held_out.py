@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from benchmarks.base import EditSample
 from benchmarks.item import Card, Item, Unit
@@ -23,6 +22,12 @@ SANDBOX = Card(
     get="nothing to get: scenes are drawn here",
     rubric="sandbox",
     trainable=True,
+)
+COMPLEX = replace(
+    SANDBOX,
+    name="sandbox_complex",
+    title="Sandbox, complex requests",
+    sampling="the first complex requests (indirect and multi-step, three to five edits) of the test split, counted from its seed",
 )
 MICE_TEXT = Card(
     name="mice_text",
@@ -60,25 +65,20 @@ PREPARED = Card(
     text_only=True,
     trainable=True,
 )
-CARDS = {card.name: card for card in (SANDBOX, MICE_TEXT, PREPARED)}
+CARDS = {card.name: card for card in (SANDBOX, COMPLEX, MICE_TEXT, PREPARED)}
 
 
 @dataclass
 class SandboxItems:
-    """`count` samples of the test split, never trained on; the same for every run. Scenes are drawn when they are needed."""
+    """The first `count` samples of the test split, never trained on; the same for every run. Scenes are drawn when they are
+    needed."""
 
     count: int
-    seed: int = 0
-    size: int = 64
-    max_edits: int = 5
+    samples: SandboxBenchmark = field(default_factory=SandboxBenchmark)
     card: Card = SANDBOX
     _units: dict[int, Unit] = field(
         default_factory=dict, repr=False
     )  # drawn so far: a scene takes longer than a verdict
-
-    @cached_property
-    def _samples(self) -> SandboxBenchmark:
-        return SandboxBenchmark("test", seed=self.seed, size=self.size, max_edits=self.max_edits)
 
     def __len__(self) -> int:
         return self.count
@@ -89,7 +89,7 @@ class SandboxItems:
         return self._units[i]
 
     def _item(self, i: int) -> Item:
-        s = self._samples.sample(i)
+        s = self.samples.sample(i)
         return Item(
             id=s.id,
             request=s.request,
@@ -118,4 +118,4 @@ class SampleItems:
         return (Item(s.id, s.request, s.gold, s.kind, s.history, s.image),)
 
 
-__all__ = ["CARDS", "SANDBOX_TEXT", "SampleItems", "SandboxItems"]
+__all__ = ["CARDS", "COMPLEX", "SANDBOX", "SANDBOX_TEXT", "SampleItems", "SandboxItems"]
