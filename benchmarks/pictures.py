@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from common.errors import BadData, MissingFile
+from common.files import read_bytes
 from common.pictures import BadPicture, read_mask, read_picture
 
 
@@ -38,7 +39,7 @@ class PictureFile:
 def read(path: Path, where: str) -> bytes:
     """The bytes of a picture file; MissingFile says who names it."""
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise MissingFile(f"{where}: the picture {path} cannot be read ({error.strerror or error})") from error
 

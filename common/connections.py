@@ -25,6 +25,8 @@ from common.errors import BadInput, RunFailed
 MAX_IDLE_S = 5.0  # servers close idle connections; one that has waited longer is not trusted with a request
 MAX_REPLY = 256 * 2**20  # bytes; a reply beyond this is a mistake, and memory is shared by all threads
 CHUNK = 2**16
+_STATUS = re.compile(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?")
+SLACK = 0.01  # share of the whole time by which a wait may end after the deadline
 
 
 class ExchangeFailed(RunFailed):
@@ -125,7 +127,9 @@ class Connections:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            sock.settimeout(left)
+            now = sock.gettimeout()
+            if now is None or not left <= now <= left + SLACK * self._timeout_s:  # to set it is a call of the system
+                sock.settimeout(left)
 
         limit_wait()
         sock.sendall(self._head(target, headers, len(body)) + body)  # in one piece: half the calls, no wait between two
@@ -158,9 +162,10 @@ class Connections:
     def _head(self, target: str, headers: Mapping[str, str], length: int) -> bytes:
         lines = [f"POST {target} HTTP/1.1", f"Host: {self._netloc}", "Accept-Encoding: identity"]
         lines += [f"Content-Length: {length}", *(f"{name}: {value}" for name, value in headers.items())]
-        if any("\r" in line or "\n" in line for line in lines):
+        head = "\r\n".join([*lines, "", ""])
+        if head.count("\r") + head.count("\n") != 2 * len(lines) + 2:
             raise BadInput("a line break in the address or a header of a request; mend base_url or the key")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+        return head.encode("latin-1")
 
     def _take(self) -> http.client.HTTPConnection:
         with self._lock:
@@ -215,12 +220,17 @@ def read_plain_reply(data: bytes) -> tuple[Response, bool] | None:
     headers, a body of the stated length); None for everything else, which `http.client` reads. Most replies are of this form,
     and reading them here takes a tenth of the time."""
     head, end, body = data.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    status = re.fullmatch(r"HTTP/1\.1 ([2-5]\d\d)(?: .*)?", lines[0])
-    if not end or status is None or any(line[:1] in (" ", "\t", "") or ":" not in line for line in lines[1:]):
+    first, *lines = head.decode("latin-1").split("\r\n")
+    status = _STATUS.fullmatch(first)
+    if not end or status is None:
         return None
-    names = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    if len(names) < len(lines) - 1 or "transfer-encoding" in names or names.get("content-length") != str(len(body)):
+    names: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or line[:1] in (" ", "\t"):
+            return None
+        names[name.lower()] = value.strip()
+    if len(names) < len(lines) or "transfer-encoding" in names or names.get("content-length") != str(len(body)):
         return None
     return Response(int(status[1]), names, body), names.get("connection", "").lower() != "close"
 

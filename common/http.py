@@ -23,6 +23,7 @@ from common.replies import AllRejected, KeyRejected, Reader, Refused, Rejected, 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_KEY = re.compile(r"[!-~]+")
 MAX_TEXT = 300  # characters of a service's own words in a message
 
 
@@ -61,7 +62,7 @@ class ApiKey:
         key = os.environ.get(self.env, "").strip()
         if not key:
             raise BadInput(f"there is no key in the environment variable {self.env}; set it to use this service")
-        if not re.fullmatch(r"[!-~]+", key):
+        if not _KEY.fullmatch(key):
             raise BadInput(f"{self.env} holds spaces, line breaks or special characters, as no key does; copy it again")
         return key
 

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from common.errors import BadData, BadInput, MissingFile
+from common.plain_png import UndecodedPicture, keep_file, read_plain_png
 
 MAX_PIXELS = 200_000_000  # a larger file is more likely a mistake or an attack than a picture
 # EPS would start another program, and icons hold several pictures, so neither is read
@@ -27,8 +28,6 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "J
 STILL = ("MPO",)  # a photograph that holds its preview or its depth map as a second picture is no animation
 NOTES = "notes"  # key of a picture's `info`: a tuple of sentences about what could not be taken over
 ORIENTATION = 0x0112  # EXIF
-PNG = b"\x89PNG\r\n\x1a\n"
-PLAIN_CHUNKS = {b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"tEXt", b"sRGB"}
 DAMAGE: tuple[type[Exception], ...] = (  # what Pillow and littlecms raise on damaged files
     *(OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, ArithmeticError),
     *(struct.error, zlib.error, Image.DecompressionBombError, ImageCms.PyCMSError),
@@ -58,6 +57,8 @@ class Picture:
 
 def read_picture(data: bytes) -> Picture:
     """The picture in an encoded file; see the top of this file. Raises BadPicture."""
+    if (plain := _plain(data)) is not None:
+        return plain
     with _opened(data) as image:
         notes = _frames(image)
         image = _upright(image)
@@ -96,27 +97,21 @@ def load_image(path: str | Path) -> Image.Image:
 
 
 def open_plain(data: bytes) -> Image.Image | None:
-    """An RGB PNG that holds nothing to be converted, such as those this project writes, decoded when it is first used; None for
-    any other file. Raises BadPicture where it is no picture."""
-    if not _has_only_pixels(data):
+    """A PNG of 8-bit RGB that holds nothing to be converted, such as those this project writes, decoded when it is first used
+    (OSError where its pixels are damaged); None for any other file, also one that is no picture."""
+    png = read_plain_png(data, MAX_PIXELS)
+    return None if png is None else UndecodedPicture(png)
+
+
+def _plain(data: bytes) -> Picture | None:
+    """What `read_picture` gives for such a PNG, without what Pillow does to open one, and with its file at hand."""
+    png = read_plain_png(data, MAX_PIXELS)
+    if png is None:
         return None
-    image = _header(data)
-    return image if image.mode == "RGB" else None
-
-
-def _has_only_pixels(data: bytes) -> bool:
-    """Whether the file is a whole PNG without transparency, profile, EXIF data or further frames; nothing is decoded for it."""
-    at = len(PNG)
-    if not data.startswith(PNG):
-        return False
-    while at + 8 <= len(data):
-        size, kind = struct.unpack(">I4s", data[at : at + 8])
-        if kind not in PLAIN_CHUNKS:
-            return False
-        at += 12 + size
-        if kind == b"IEND":
-            return at == len(data)
-    return False
+    try:
+        return Picture(keep_file(png.decode(), png))
+    except ValueError:  # damaged: the way of all other files says how
+        return None
 
 
 def notes_of(image: Image.Image | None) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from judges.spending import Ledger, Prices
 
 PATH = "/chat/completions"
 CHARS_PER_TOKEN, PICTURE_TOKENS = 4, 1000  # guesses before the first reply says more
-VERSION = 1  # raised when other bytes are sent for the same question
+VERSION = 1  # raised when other words or pixels are sent for the same question (another PNG of the same pixels is none)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +69,12 @@ class ChatClient(CachingClient):
         self._http.close()
 
     def _head(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
-        s = self.settings
-        return request_head(s.model, question, sampling, repeat, s.structured, s.extra)
+        """The request without its messages; made once for all items."""
+        return self._start(question, sampling, repeat).settings[len(self._service) :]
 
     def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
-        return self._service + self._head(question, sampling, repeat)
+        s = self.settings
+        return self._service + request_head(s.model, question, sampling, repeat, s.structured, s.extra)
 
     def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
         texts = [part for part in question.parts if isinstance(part, str)]
@@ -83,7 +84,7 @@ class ChatClient(CachingClient):
         parts = [
             self._pictures.part(part, question.encoding)
             if isinstance(part, Image.Image)
-            else json.dumps({"type": "text", "text": part}).encode()
+            else f'{{"type": "text", "text": {json.dumps(part)}}}'.encode()
             for part in question.parts
         ]
         body = request_body(self._head(question, sampling, repeat), question.system, parts)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -19,6 +18,34 @@ from judges.question import JudgeSampling, Question, Reply, Usage
 FROM_CACHE = Usage(cached=1)
 STARTS = 1000  # of keys; more are only made by a rubric that writes a system prompt or a schema per item
 BEGINNING = 100  # characters of a cut-off reply that its reason quotes
+
+
+@dataclass(frozen=True)
+class Start:
+    """`settings` as `CachingClient._settings` gives them, and the beginning of the keys."""
+
+    settings: bytes
+    key: hashlib.blake2b
+    schema: Any
+
+
+class _UnderWay:
+    """One question that is with the model, for threads that have an equal one; a `Future` costs ten times as much."""
+
+    __slots__ = ("done", "error", "reply")
+
+    def __init__(self) -> None:
+        self.reply: Reply | None = None
+        self.error: BaseException | None = None
+        self.done = threading.Lock()  # held until either of them is there
+        self.done.acquire()
+
+    def wait(self) -> Reply:
+        """The reply; raises what the thread that asks got instead."""
+        with self.done:
+            if self.reply is None:
+                raise self.error or RuntimeError("a question ended without a reply")
+            return self.reply
 
 
 class CachingClient(ABC):
@@ -35,8 +62,8 @@ class CachingClient(ABC):
         self._cache = cache
         self._pictures = Pictures()
         self._lock = threading.Lock()
-        self._starts: dict[tuple[Any, ...], tuple[Any, hashlib.blake2b]] = {}
-        self._under_way: dict[bytes, Future[Reply]] = {}
+        self._starts: dict[tuple[Any, ...], Start] = {}
+        self._under_way: dict[bytes, _UnderWay] = {}
         self._cached, self._spent = 0, Usage()
         self._broken: BadInput | None = None
 
@@ -60,28 +87,27 @@ class CachingClient(ABC):
             return cached
         if self._broken is not None:
             raise self._broken
+        mine = _UnderWay()
         with self._lock:
-            first = self._under_way.get(key)
-            mine: Future[Reply] = Future()
-            if first is None:
-                self._under_way[key] = mine
-        if first is not None:
-            reply = replace(first.result(), usage=FROM_CACHE)
+            first = self._under_way.setdefault(key, mine)
+        if first is not mine:
+            reply = replace(first.wait(), usage=FROM_CACHE)
             with self._lock:
                 self._cached += 1
             return reply
         try:
             reply = self._from_cache(key) or self._call_and_cache(key, question, sampling, repeat)
-            mine.set_result(reply)
+            mine.reply = reply
             return reply
         except BaseException as error:
-            mine.set_exception(error)
+            mine.error = error
             if isinstance(error, BadInput):
                 self._broken = error
             raise
         finally:
             with self._lock:
                 del self._under_way[key]
+            mine.done.release()
 
     @abstractmethod
     def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
@@ -94,7 +120,7 @@ class CachingClient(ABC):
     def _key(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
         """Of everything that determines the reply. Pictures count by their pixels and how they are encoded, not by their
         encoded files: encoding costs far more than all the rest of a kept reply. Raises BadData for an unreadable one."""
-        key = self._start(question, sampling, repeat).copy()
+        key = self._start(question, sampling, repeat).key.copy()
         for part in question.parts:
             if isinstance(part, Image.Image):
                 key.update(b"\0picture " + self._pictures.digest(part))
@@ -102,19 +128,18 @@ class CachingClient(ABC):
                 key.update(b"\0text " + part.encode("utf-8", "surrogatepass"))
         return key.digest()
 
-    def _start(self, question: Question, sampling: JudgeSampling, repeat: int) -> hashlib.blake2b:
-        """What the keys of a rubric's question have in common over all items. A schema is told apart by identity and kept
-        alive here."""
+    def _start(self, question: Question, sampling: JudgeSampling, repeat: int) -> Start:
+        """What a rubric's question has in common over all items. A schema is told apart by identity and kept alive here."""
         name = (question.name, question.system, id(question.schema), question.encoding, sampling, repeat)
         start = self._starts.get(name)
         if start is None:
             if len(self._starts) >= STARTS:
                 self._starts.clear()
-            key = new_key()
-            key.update(self._settings(question, sampling, repeat))
+            key, settings = new_key(), self._settings(question, sampling, repeat)
+            key.update(settings)
             key.update(repr((repeat, question.system, question.encoding)).encode())
-            start = self._starts[name] = (question.schema, key)
-        return start[1]
+            start = self._starts[name] = Start(settings, key, question.schema)
+        return start
 
     def _from_cache(self, key: bytes) -> Reply | None:
         entry = None if self._cache is None else self._cache.get(key)

@@ -15,10 +15,12 @@ from PIL import Image
 
 from common.errors import BadData, BadInput
 from common.pictures import to_rgb
+from common.plain_png import kept_file
 from judges.question import Encoding
 
 FORMATS = ("png", "jpeg")
 HELD = 256  # pictures whose encoded files are held, so that a caller who keeps all its pictures pays no second copy
+SMALL = 16 << 10  # bytes of a file that is named and written as text anew each time: to remember that costs more
 VERSION = 1  # raised when the same picture and encoding come to give other pixels: part of the cache's keys
 
 
@@ -50,8 +52,8 @@ def encode(image: Image.Image, encoding: Encoding) -> tuple[str, bytes]:
     """(MIME type, file). Raises BadInput for an unknown format, BadData for a picture that cannot be decoded."""
     if encoding.format not in FORMATS:
         raise BadInput(f"pictures are sent as {' or '.join(FORMATS)}, not {encoding.format!r}")
-    known = file_of(image)
-    if known is not None and encoding.format == "png" and max(image.size) <= (encoding.longest or max(image.size)):
+    known = file_of(image) or kept_file(image)
+    if known is not None and _sent_as_it_is(image, encoding):
         return "image/png", known
     file, shown = io.BytesIO(), prepare(image, encoding)
     if encoding.format == "png":
@@ -71,10 +73,12 @@ def content_part(image: Image.Image, encoding: Encoding) -> bytes:
 
 @dataclass
 class EncodedPicture:
-    """`digest` names the pixels; `parts` are its files so far, as `content_part` gives them."""
+    """`digest` names the pixels; `parts` are its files so far, as `content_part` gives them. Both are made once: threads that want
+    the same at the same time wait for it under `lock`."""
 
-    digest: bytes
+    digest: bytes = b""
     parts: dict[Encoding, bytes] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
 
 class Pictures:
@@ -89,14 +93,26 @@ class Pictures:
     def digest(self, image: Image.Image) -> bytes:
         """Of the pixels that are seen and their size, or of the file that `with_file` told; nothing is resized or encoded for
         it. Raises BadData."""
-        return self._picture(image).digest
+        if _is_small(image):
+            return _digest(image)
+        picture = self._picture(image)
+        if not picture.digest:
+            with picture.lock:
+                picture.digest = picture.digest or _digest(image)
+        return picture.digest
 
     def part(self, image: Image.Image, encoding: Encoding) -> bytes:
         """As `content_part`."""
+        if _is_small(image) and _sent_as_it_is(image, encoding):
+            return content_part(image, encoding)
         picture = self._picture(image)
         part = picture.parts.get(encoding)
         if part is None:
-            part = picture.parts[encoding] = content_part(image, encoding)
+            with picture.lock:
+                part = picture.parts.get(encoding)
+                if part is not None:
+                    return part
+                part = picture.parts[encoding] = content_part(image, encoding)
             with self._lock:
                 self._recent[id(picture)] = weakref.ref(picture)
                 self._recent.move_to_end(id(picture))
@@ -109,12 +125,20 @@ class Pictures:
     def _picture(self, image: Image.Image) -> EncodedPicture:
         name = id(image)
         known = self._known.get(name)
-        if known is None:
-            known = self._known[name] = (
-                weakref.ref(image, lambda _: self._known.pop(name, None)),
-                EncodedPicture(_digest(image)),
-            )
+        if known is None:  # setdefault: two threads that come at the same time get the same one
+            gone = weakref.ref(image, lambda _: self._known.pop(name, None))
+            known = self._known.setdefault(name, (gone, EncodedPicture()))
         return known[1]
+
+
+def _is_small(image: Image.Image) -> bool:
+    known = file_of(image)
+    return known is not None and len(known) <= SMALL
+
+
+def _sent_as_it_is(image: Image.Image, encoding: Encoding) -> bool:
+    """Whether a protocol shows the pixels of a PNG file of this picture unchanged."""
+    return encoding.format == "png" and (encoding.longest is None or max(image.size) <= encoding.longest)
 
 
 def _digest(image: Image.Image) -> bytes:

@@ -59,6 +59,7 @@ class LLMJudge:
         self.client, self.rubric, self.retry = client, rubric, retry
         self.sampling = rubric.sampling if sampling is None else sampling
         self.repeats = rubric.repeats if repeats is None else repeats
+        self._announced = frozenset(rubric.scores)
         if self.repeats < 1:
             raise BadInput(f"a judge needs at least 1 pass over its questions, not {self.repeats}")
 
@@ -110,7 +111,8 @@ class LLMJudge:
             scores = self.rubric.score(answers, item)
         except UNREADABLE as error:
             raise _Invalid(f"the replies make no score: {_words(error)}") from None
-        if unknown := sorted(scores.keys() - set(self.rubric.scores)):
+        if not scores.keys() <= self._announced:
+            unknown = sorted(scores.keys() - self._announced)
             raise BadInput(f"the rubric {self.rubric.name} gave a score {unknown[0]} that it does not announce")
         for name in (OVERALL, *scores):  # others are left out where they do not apply to the item
             value, top = scores.get(name), self.rubric.scales.get(name, TOP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ from PIL import Image
 from benchmarks.item import Benchmark, Item
 from common.pictures import to_rgb
 from common.work import run_tasks
-from experiments.evaluation.layout import Layout
+from experiments.evaluation.layout import Key, Layout, picture_name
 from experiments.evaluation.pictures import open_picture
 from experiments.evaluation.rows import fine, read_rows
 from experiments.evaluation.shares import Share
@@ -38,6 +39,7 @@ class Judging:
     share: Share
     from_start: bool = False
     _given: LastPictures = field(init=False, repr=False)
+    _folders: dict[str, str] = field(default_factory=dict, init=False, repr=False)  # of the arms' pictures
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_given", LastPictures(max(1, self.judge.concurrency)))
@@ -61,15 +63,22 @@ class Judging:
 
     def _judge(self, task: JudgeTask) -> tuple[Item, Verdict]:
         unit, turn = task.key
-        turns = self.benchmark.unit(unit)
-        item = turns[turn]
         if turn and not self.from_start:
-            before = open_picture(self.layout.picture(task.arm, (unit, turn - 1)))
+            before = open_picture(self._picture(task.arm, (unit, turn - 1)))
+            item = replace(self.benchmark.unit(unit)[turn], picture=before)
         else:
-            before = self._given.get(unit, turns[0])
-            item = replace(item, gold=tuple(e for t in turns[: turn + 1] for e in t.gold))
-        after = open_picture(self.layout.picture(task.arm, task.key))
-        return item, self.judge.judge(before, after, replace(item, picture=before))
+            item, before = self._given.get(unit, self.benchmark)
+            if turn:
+                turns = self.benchmark.unit(unit)
+                item = replace(turns[turn], gold=tuple(e for t in turns[: turn + 1] for e in t.gold), picture=before)
+        return item, self.judge.judge(before, open_picture(self._picture(task.arm, task.key)), item)
+
+    def _picture(self, arm: str, key: Key) -> str:
+        """`layout.picture`, whose folder is put together once for all pictures of an arm."""
+        folder = self._folders.get(arm)
+        if folder is None:
+            folder = self._folders[arm] = str(self.layout.pictures(arm))
+        return f"{folder}{os.sep}{picture_name(key)}"
 
 
 class LastPictures:
@@ -78,22 +87,28 @@ class LastPictures:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._slots: OrderedDict[int, tuple[threading.Lock, list[Image.Image]]] = OrderedDict()
+        self._slots: OrderedDict[int, tuple[threading.Lock, list[tuple[Item, Image.Image]]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, unit: int, item: Item) -> Image.Image:
-        """RGB and fully decoded, so that threads may share it; one of the threads that ask at the same time opens it."""
+    def get(self, unit: int, benchmark: Benchmark) -> tuple[Item, Image.Image]:
+        """The first item of a unit with its picture, and that picture: RGB and fully decoded, so that threads may share it; one of
+        the threads that ask at the same time opens it."""
         with self._lock:
-            lock, held = self._slots.setdefault(unit, (threading.Lock(), []))
+            slot = self._slots.get(unit)
+            if slot is None:
+                slot = self._slots[unit] = (threading.Lock(), [])
             self._slots.move_to_end(unit)
             while len(self._slots) > self.size:
                 self._slots.popitem(last=False)
+        lock, held = slot
         with lock:
             if not held:
+                item = benchmark.unit(unit)[0]
                 given = item.image
                 assert given is not None  # check_pictures
                 given.load()
-                held.append(to_rgb(given))
+                given = to_rgb(given)
+                held.append((replace(item, picture=given), given))
             return held[0]
 
 

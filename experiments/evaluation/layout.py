@@ -41,7 +41,10 @@ class Layout:
         return self.out / folder_name(self.benchmark)
 
     def picture(self, arm: str, key: Key) -> Path:
-        return self.folder / PICTURES / folder_name(arm) / picture_name(key)
+        return self.pictures(arm) / picture_name(key)
+
+    def pictures(self, arm: str) -> Path:
+        return self.folder / PICTURES / folder_name(arm)
 
     def source(self, key: Key) -> Path:
         """A copy of a given picture, where the page shows it."""

@@ -8,6 +8,7 @@ from PIL import Image
 
 from common.atomic import atomic_file
 from common.errors import BadData, MissingFile
+from common.files import read_bytes
 from common.pictures import BadPicture, open_plain, read_picture
 from judges.encoding import with_file
 
@@ -18,11 +19,11 @@ def save_picture(path: Path, picture: Image.Image) -> None:
         picture.save(file, format="PNG", compress_level=1)
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: str | Path) -> Image.Image:
     """One of the pictures that `save_picture` wrote: RGB, decoded when it is first used. Raises MissingFile, or BadData where the
     file is damaged."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         plain = open_plain(data)
         return read_picture(data).rgb if plain is None else with_file(plain, data)
     except FileNotFoundError as e:

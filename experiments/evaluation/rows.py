@@ -14,6 +14,7 @@ from common.jsonl import read_jsonl
 from experiments.evaluation.layout import Key
 
 Row = dict[str, Any]
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)  # made once: `json.dumps` makes one per call
 
 
 class RowFile:
@@ -31,7 +32,7 @@ class RowFile:
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Raises SaveFailed when the disk refuses; what was written before stays."""
-        text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+        text = "".join(_JSON.encode(row) + "\n" for row in rows)
         data = memoryview(text.encode("utf-8", "replace"))
         try:
             while data:

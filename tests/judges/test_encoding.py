@@ -6,14 +6,17 @@ import base64
 import gc
 import io
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from common.errors import BadInput
+from common.pictures import read_picture
 from judges.encoding import Pictures, content_part, encode, file_of, prepare, with_file
 from judges.question import Encoding
 
@@ -99,3 +102,37 @@ def test_a_file_that_is_known_is_sent_as_it_is_and_only_where_the_protocol_would
     for other in (Encoding("jpeg"), Encoding("png", longest=8)):
         assert encode(opened, other) == encode(picture, other)
     assert file_of(opened.resize((5, 5))) is None and file_of(opened.copy()) is None
+
+
+def test_a_source_that_is_a_plain_png_is_sent_as_its_own_file_and_named_by_its_pixels() -> None:
+    """So that no reply that is kept is lost: the key is that of the same pixels from any other file."""
+    file = io.BytesIO()
+    noise(20, 10).save(file, "PNG", compress_level=9)
+    source = read_picture(file.getvalue()).rgb
+    assert encode(source, Encoding("png")) == ("image/png", file.getvalue())
+    assert Pictures().digest(source) == Pictures().digest(noise(20, 10))
+    for other in (Encoding("jpeg"), Encoding("png", longest=8)):
+        assert encode(source, other) == encode(noise(20, 10), other)
+    ImageDraw.Draw(source).rectangle((0, 0, 5, 5), fill=(1, 2, 3))
+    sent = Image.open(io.BytesIO(encode(source, Encoding("png"))[1]))
+    assert np.array_equal(np.asarray(sent), np.asarray(source)) and sent.getpixel((0, 0)) == (1, 2, 3)
+
+
+def test_threads_that_want_the_same_picture_encode_it_once(monkeypatch) -> None:
+    count: list[str] = []
+    start = threading.Barrier(8)
+
+    def slow(*args) -> bytes:
+        count.append("part")
+        return content_part(*args)
+
+    monkeypatch.setattr("judges.encoding.content_part", slow)
+    pictures, image = Pictures(), noise(300, 300)
+
+    def one(_: int) -> tuple[bytes, bytes]:
+        start.wait()
+        return pictures.digest(image), pictures.part(image, Encoding())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(one, range(8)))) == 1
+    assert count == ["part"]

@@ -3,7 +3,8 @@
 A chat service in a process of its own answers every question after `latency_ms`; `items` x `arms` small pictures that were
 edited before are judged by it, once, with `concurrency` questions under way. Ideal is questions x latency / concurrency.
 Then the same command again, and once more into an empty folder with every reply in the cache. Nothing is left out: pictures
-are read, encoded and sent, replies parsed, rows written. Writes outputs/bench/evaluate.json.
+are read, encoded and sent, replies parsed, rows written. What a call costs the client in CPU time is measured by itself, on 600
+items at most: `client.py`. Writes outputs/bench/evaluate.json.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rich.table import Table
 from common.errors import BadInput, RunFailed
 from common.files import write_json
 from common.plain_command import plain_command, read_options
+from experiments.benches.evaluate.client import Side, cpu_ms_per_call
 from experiments.benches.evaluate.measured import Measured, run
 from experiments.benches.machine import measured_on
 
@@ -63,7 +65,8 @@ def measure(folder: Path, o: Options) -> dict[str, Any]:
     data = ["run=none", "benchmark=folder", f"benchmark.path={folder / 'requests.jsonl'}", "metrics=none"]
     for name in names:
         run([*data, f"out={folder / 'first'}", "judge=none", f"pictures={folder / name}"])
-    shutil.copytree(folder / "first", folder / "second")
+    for copy in ("second", "third"):
+        shutil.copytree(folder / "first", folder / copy)
     server = subprocess.Popen(
         [sys.executable, str(SERVER), "--latency-ms", str(o.latency_ms), "--text", json.dumps(REPLY)],
         stdout=subprocess.PIPE, text=True,
@@ -73,6 +76,9 @@ def measure(folder: Path, o: Options) -> dict[str, Any]:
         url = server.stdout.readline().strip()
         judge = ["judge=gpt4o", f"judge.base_url={url}", "judge.keys=[]", f"judge.concurrency={o.concurrency}"]
         judge += ["judge.rubric=paper", f"judge.cache={folder / 'cache'}"]
+        say("the client's CPU time")
+        requests, third, other = folder / "requests.jsonl", folder / "third", folder / "other-cache"
+        cpu_ms = cpu_ms_per_call(Side(str(requests), str(third), str(other), url, tuple(names), o.concurrency))
         say("judging")
         first = run([*data, *judge, f"out={folder / 'first'}"], folder / "first")
         say("the same command again")
@@ -86,13 +92,15 @@ def measure(folder: Path, o: Options) -> dict[str, Any]:
         raise RunFailed(
             f"{first.calls} calls for {questions} pictures, and {cached.calls} with every reply in the cache"
         )
-    return in_table(first, again, cached, questions * o.latency_ms / 1000 / o.concurrency)
+    return in_table(first, again, cached, cpu_ms, questions * o.latency_ms / 1000 / o.concurrency)
 
 
-def in_table(first: Measured, again: Measured, cached: Measured, ideal_s: float) -> dict[str, Any]:
+def in_table(first: Measured, again: Measured, cached: Measured, cpu_ms: float, ideal_s: float) -> dict[str, Any]:
+    wait_ms = 1000 * ideal_s / max(1, first.calls)  # between two calls, where nothing but the service takes time
     early, late = first.memory_mib(0.25, 0.4), first.memory_mib(0.65, 0.8)  # both while it judges; then it reports
     return {
         "judging_vs_ideal": row(first.judging_s, ideal_s, "s"),
+        "client_cpu_per_call_vs_ideal_time_per_call": row(cpu_ms, wait_ms, "ms"),
         "whole_command_vs_ideal": row(first.wall_s, ideal_s, "s"),
         "same_command_again": row(again.work_s, first.work_s, "s"),
         "same_command_again_with_imports": row(again.wall_s, first.wall_s, "s"),

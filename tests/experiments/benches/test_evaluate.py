@@ -19,6 +19,8 @@ def test_it_judges_everything_once_and_nothing_again(tmp_path: Path) -> None:
     ideal_s = 6 * 2 * 0.020 / 4
     assert table["judging_vs_ideal"]["peer"] == ideal_s
     assert table["judging_vs_ideal"]["ours"] >= ideal_s  # nobody is faster than the service
+    cpu = table["client_cpu_per_call_vs_ideal_time_per_call"]
+    assert cpu["ours"] > 0 and cpu["peer"] == pytest.approx(1000 * ideal_s / 12, abs=0.001) and cpu["unit"] == "ms"
     assert all(row["ratio"] == pytest.approx(row["peer"] / row["ours"], rel=0.02, abs=0.001) for row in table.values())
 
 
