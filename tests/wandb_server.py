@@ -13,7 +13,7 @@ PUT /run/<run>/<file>, /artifact/<artifact>/<file>: the files themselves. POST /
 
 Every request needs the key. Anything else is answered with 400 and kept in `unknown`. `trouble` makes the server ill from then
 on: a status such as 500 answers everything with it, "hang" answers nothing. `trouble_at` lets the trouble begin with the first
-request of an operation.
+request of an operation, `trouble_in` keeps it to paths that end so.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class WandBServer:
         self.unknown: list[str] = []
         self.trouble: int | str = ""
         self.trouble_at: tuple[str, int | str] | None = None
+        self.trouble_in = ""
         self.lock, self.over = Lock(), Event()
         server = self
 
@@ -77,7 +78,7 @@ class WandBServer:
                 data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if server.trouble_at is not None and server.trouble_at[0].encode() in data:
                     (_, server.trouble), server.trouble_at = server.trouble_at, None
-                if server.trouble == "hang":
+                if server.trouble == "hang" and self.path.endswith(server.trouble_in):
                     server.over.wait()
                     self.close_connection = True
                     return
@@ -105,13 +106,13 @@ class WandBServer:
 
     def heal(self) -> None:
         """End a trouble; requests that hang are dropped."""
-        self.trouble, self.trouble_at = "", None
+        self.trouble, self.trouble_at, self.trouble_in = "", None, ""
         self.over.set()
         self.over = Event()
 
     def answer(self, method: str, path: str, authorization: str, data: bytes) -> tuple[int, Any]:
         with self.lock:
-            if isinstance(self.trouble, int):
+            if isinstance(self.trouble, int) and path.endswith(self.trouble_in):
                 return self.trouble, {"errors": [{"message": "trouble"}]}
             if path.startswith("/sdk/"):
                 return 200, {}

@@ -55,14 +55,16 @@ class WandB:
         self.mode: str = mode
         if mode == "online" and (why := unavailable()):
             self.mode = self._offline(why)
-        self.next = self.rows = 0
+        self.next = self.rows = 0  # the next step, and how many rows of history the service should have in the end
         self.results = ""  # a mark of what the service will have whole
         self.run: Any = None
         self._safely(lambda: self._begin(wandb, options, tools))
 
     def _begin(self, wandb: Any, options: Any, tools: Any) -> None:
         self.run = self._open(wandb, options, tools)
-        self.next = self.run.step if self.mode == "online" else 0
+        if self.mode == "online" and self.run.resumed:
+            self.next = self.run.starting_step  # `step` is still 0 here
+            self.rows = rows_known(self.run.entity, self.run.project, self.run.id) or 0
         self.run.define_metric("*", step_metric="step")
         self._say_where()
         for row in known_steps(self.folder):

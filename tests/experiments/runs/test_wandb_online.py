@@ -98,6 +98,7 @@ def test_a_run_that_was_stopped_and_goes_on_has_each_step_once(server: WandBServ
     assert list(server.runs["0a1b2c3d"].steps()) == [1, 2, 3, 4, 5] and server.runs["0a1b2c3d"].exit_code == 130
     journal.cut_after(3)  # the last checkpoint's step: 4 and 5 are done again
     again = opened(tmp_path / NAME)
+    assert (again.next, again.rows) == (6, 5)  # nothing that is there is sent again
     for step in range(4, 9):
         journal.append([row(step)])
         again.log(row(step))
@@ -290,6 +291,23 @@ def test_a_service_that_falls_ill_later(
     assert ["W&B stopped recording" in line for line in said] == [False, True]
     assert f"experiments.sync run={tmp_path / NAME}" in said[1]
     no_key_in(tmp_path, [*said, *capfd.readouterr()])
+
+
+def test_rows_that_the_service_refuses_are_noticed(server: WandBServer, tmp_path: Path) -> None:
+    """The rows alone are refused; W&B itself then ends as if all were well."""
+    journal, said = Journal(tmp_path / NAME / "metrics.jsonl"), list[str]()
+    journal.append(map(row, range(1, 6)))
+    opened(tmp_path / NAME).finish(130)
+    server.trouble, server.trouble_in = 404, "/file_stream"
+    again = opened(tmp_path / NAME, said)
+    for step in range(6, 9):
+        again.log(row(step))
+    again.finish(0)
+    assert len(said) == 2 and "the service has 5 rows of 8" in said[1] and again.broken
+    journal.append(map(row, range(6, 9)))
+    server.heal()
+    opened(tmp_path / NAME).finish(0)
+    assert list(server.runs["0a1b2c3d"].steps()) == list(range(1, 9))
 
 
 def test_results_are_not_waited_for_where_the_service_is_gone(
