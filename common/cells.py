@@ -10,15 +10,27 @@ from typing import Any
 
 from common.errors import BadInput
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
 
 def remarks(cells: Iterable[Cell]) -> list[str]:
-    """What the stars of these cells point to, each remark once. Those that differ in their numbers alone are given as one,
-    so that a table of many cells is not followed by as many lines."""
-    shown: dict[str, str] = {}
+    """What the stars of these cells point to, each remark once. Those that differ in their numbers alone are given as one with
+    the range of each number, so that a table of many cells is not followed by as many lines."""
+    alike: dict[str, list[str]] = {}
     for cell in cells:
         if cell.note and not cell.partial:
-            shown.setdefault(re.sub(r"[\d.]+(e[+-]?\d+)?", "#", cell.note), cell.note)
-    return [f"* {note}" for note in shown.values()]
+            alike.setdefault(NUMBER.sub("#", cell.note), []).append(cell.note)
+    return [f"* {_merged(notes)}" for notes in alike.values()]
+
+
+def _merged(notes: list[str]) -> str:
+    """Texts that differ in their numbers alone as one: "only 2–5 values"."""
+    ranges = []
+    for same_place in zip(*map(NUMBER.findall, notes), strict=True):
+        low, high = min(same_place, key=float), max(same_place, key=float)
+        ranges.append(low if float(low) == float(high) else f"{low}–{high}")
+    numbers = iter(ranges)
+    return NUMBER.sub(lambda _: next(numbers), notes[0])
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def main(config: AgreementConfig) -> None:
     from experiments.evaluation.agreement.study import check_config, run_study
     from experiments.reports.agreement.page import write_reports
     from experiments.reports.agreement.terminal import summary_lines
+    from experiments.reports.screen import print_line
     from experiments.runs.libraries import quiet_libraries
 
     check_config(config)
@@ -32,7 +33,7 @@ def main(config: AgreementConfig) -> None:
         study = run_study(config, out)
         paths = write_reports(out, config, study.data, study.findings, study.judge)
     for line in summary_lines(study.data, study.findings):
-        console.print(line, markup=False, soft_wrap=True)
+        print_line(line.lstrip(), line[: len(line) - len(line.lstrip())])
     console.print("\n".join(f"written: {p}" for p in [out / "agreement.json", *paths]), markup=False, soft_wrap=True)
     study.check()
 

@@ -100,23 +100,27 @@ def _compared(data: PreferenceSet, answers: list[JudgedPair], notes: list[str], 
             "accuracy_without_ties",
             "pairs that the labels do not tie",
             agreement.accuracy_without_ties(answers, seed),
-            "C / (C + D + T_m): a tie of the judge is wrong",
+            "share that the judge orders right; a tie of the judge is wrong",
         ),
     ]
     if ties is not None:
         measures.append(
-            AgreementMeasure("tie_aware_accuracy", "tie-aware accuracy", ties.test, f"arXiv 2305.14324, on {on}")
+            AgreementMeasure(
+                "tie_aware_accuracy", "tie-aware accuracy", ties.test, f"order or tie right (arXiv 2305.14324), on {on}"
+            )
         )
     for kind, title in (("spearman", "Spearman's rho"), ("kendall", "Kendall's tau-b")):
         cell = agreement.rank_correlation(answers, kind, seed)
         measures.append(
-            AgreementMeasure(kind, title, cell, "of score difference and preference, both sides of each pair", False)
+            AgreementMeasure(
+                kind, title, cell, "rank correlation of score gap and preference, both sides of each pair", False
+            )
         )
     for weights, title in (("none", "Cohen's kappa"), ("linear", "Cohen's kappa, linear weights")):
         name = "cohen_kappa" + ("" if weights == "none" else f"_{weights}")
         cell = agreement.kappa(rest, weights, epsilon, seed)
         measures.append(
-            AgreementMeasure(name, title, cell, f"judge and labels over b, tie, a, both sides; on {on}", False)
+            AgreementMeasure(name, title, cell, f"agreement beyond chance over b, tie, a, both sides; on {on}", False)
         )
     if any(len(r.votes) > 1 for r in answers):
         cell = agreement.rater_kappa(answers, seed)

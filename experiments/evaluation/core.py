@@ -61,6 +61,7 @@ def decomposition_section(sections: Sequence[Section], benchmark: str | None) ->
     last = rows.get("after") or rows["before"]
     return {
         "decomposition": decomposition_scores(rows),
+        "decomposed": scored[0].name,
         "n": len(last),
         "unreadable": average([float(r["error"] is not None) for r in last]),
         **f1_change(scored[0]),

@@ -34,6 +34,18 @@ def table(head: Sequence[str], rows: Sequence[tuple[Sequence[str], bool]], kind:
     return boxed(f"<table{name}><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>")
 
 
+NOTHING = frozenset({"–", "0", "0 %", "0 + 0", "$0.00", ""})
+
+
+def without_empty(
+    head: Sequence[str], rows: Sequence[tuple[Sequence[str], bool]], optional: Iterable[str]
+) -> tuple[list[str], list[tuple[list[str], bool]]]:
+    """The head and the rows without those of the `optional` columns in which every cell is 0 or a dash."""
+    names = set(optional)
+    kept = [i for i, h in enumerate(head) if h not in names or any(cells[i] not in NOTHING for cells, _ in rows)]
+    return [head[i] for i in kept], [([cells[i] for i in kept], significant) for cells, significant in rows]
+
+
 _SIGNIFICANT = ' class="significant"'
 
 
@@ -63,7 +75,7 @@ def inline(data: bytes, kind: str, alt: str, name: str = "") -> str:
     """A picture's bytes as an <img>; `name`: a class of its style."""
     style = f' class="{name}"' if name else ""
     encoded = base64.b64encode(data).decode()
-    return f'<img alt="{escape(alt)}"{style} loading="lazy" src="data:image/{kind};base64,{encoded}">'
+    return f'<img alt="{escape(alt)}"{style} src="data:image/{kind};base64,{encoded}">'
 
 
 def interval(cell: Cell, digits: int = 2, sign: bool = False, counts: bool = False) -> str:
@@ -81,4 +93,4 @@ def starred(cells: Iterable[Cell]) -> str:
     return f'<p class="muted">{escape("; ".join(lines))}.</p>' if lines else ""
 
 
-__all__ = ["boxed", "card", "explained", "image", "inline", "interval", "page", "starred", "table"]
+__all__ = ["boxed", "card", "explained", "image", "inline", "interval", "page", "starred", "table", "without_empty"]

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from common.progress import console
+from experiments.reports.screen import show_table
 
 UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 SPEEDS = (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6))
@@ -28,7 +29,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         markup=False,
     )
     for table in (components(editor), compute_table(editor), offload_table(editor, gpu)):
-        console.print(table)
+        show_table(table)
     decomposer, lengths = plan["decomposer"], plan["decomposer"]["tokens"]
     console.print(
         f"{decomposer['name']}: {count(decomposer['parameters'])} parameters, {size(decomposer['weights'])}; sequences of "
@@ -37,7 +38,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         "gradients, fp32 weights and moments in the optimizer\n",
         markup=False,
     )
-    console.print(training(plan))
+    show_table(training(plan))
     console.print(
         f"assumed: {assumed['mfu']:.0%} of the peak is reached (mfu), {assumed['host_gb_s']:.0f} GB/s between main memory and GPU "
         f"(host_gb_s), {size(assumed['reserve'])} for CUDA itself, an instruction of {assumed['instruction_tokens']} tokens. "

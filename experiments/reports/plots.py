@@ -17,11 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from common.cells import Cell
+from experiments.reports.html import boxed
 from experiments.reports.looks import COLOURS, GREYS
 
-INK, MUTED, GRID, EDGE = "#1c2733", "#5f6b78", "#e6eaee", "#c5ccd3"
+INK, MUTED, GRID, EDGE, PAPER = "#1c2733", "#5f6b78", "#e6eaee", "#c5ccd3", "#ffffff"
 VARIABLES = {  # of report.css
-    **{INK: "ink", MUTED: "muted", GRID: "line", EDGE: "edge"},
+    **{INK: "ink", MUTED: "muted", GRID: "line", EDGE: "edge", PAPER: "paper"},
     **{colour: f"c{n}" for n, colour in enumerate((*COLOURS, *GREYS), 1)},
 }
 STYLE = {
@@ -45,6 +46,7 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
+SMALL_SCREEN = 420  # points of a figure's width up to which it is readable there
 Range = tuple[float, float]
 
 
@@ -112,12 +114,12 @@ def whiskers(
     groups: Sequence[tuple[str, Sequence[tuple[str, Cell, str]]]],
     title: str,
     scale: Range | None = None,
-    figsize: tuple[float, float] = (6.4, 3.4),
 ) -> str:
     """Points with intervals: groups along x, (label, mean, colour) side by side in each; without an interval the point alone.
-    `scale`: the smallest and largest value there can be."""
+    `scale`: the smallest and largest value there can be. The figure is as wide as its groups and their names need."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=figsize, layout="constrained")
+        width = max(5.4, 0.8 + sum(_width(name, len(points)) for name, points in groups))
+        figure = Figure(figsize=(width, 3.2), layout="constrained")
         axes = figure.add_subplot()
         seen: set[str] = set()
         shown: list[tuple[float, float]] = []
@@ -138,8 +140,24 @@ def whiskers(
         axes.set_xlim(-0.6, len(groups) - 0.4)
         axes.set_title(title)
         if len(seen) > 1:
-            figure.legend(loc="outside lower center", ncols=min(3, len(seen)))
+            columns = _columns(list(dict.fromkeys(label for _, points in groups for label, _, _ in points)), width)
+            figure.legend(loc="outside lower center", ncols=columns)
         return _captioned(svg(figure, title), [words])
+
+
+def _width(name: str, points: int) -> float:
+    """Inches that a group of points and its name, of several lines, take."""
+    return max(max(map(len, name.split("\n"))) * 5.4 + 8, 11.0 * points) / 72
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """How many columns of a legend, which is filled column by column, fit into `width` inches: at most three."""
+    for columns in (3, 2):
+        rows = -(-len(labels) // columns)
+        widest = [max(map(len, labels[i : i + rows])) for i in range(0, len(labels), rows)]
+        if sum(4.5 * n + 32 for n in widest) < 72 * width:
+            return columns
+    return 1
 
 
 def fit(
@@ -190,13 +208,32 @@ def robust_range(values: np.ndarray) -> Range:
 
 
 def svg(figure: Figure, title: str) -> str:
-    """The figure as an <svg> element without the file's prologue, named for readers who do not see it."""
+    """The figure as an <svg> element without the file's prologue, named for readers who do not see it. It is at most 1.7 times
+    its size, so that its type does not outgrow the page's; one that would be too small to read on a telephone scrolls in a box."""
+    points = 72 * figure.get_figwidth()
+    least = f"min-width:{0.88 * points:.0f}px;" if points > SMALL_SCREEN else ""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{escape(title)}"', text, count=1)
-    return re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{VARIABLES[m[0]]})" if m[0] in VARIABLES else m[0], text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    named = f'role="img" aria-label="{escape(title)}" style="{least}max-width:{1.7 * points:.0f}px"'
+    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', named, text, count=1)
+    text = re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{VARIABLES[m[0]]})" if m[0] in VARIABLES else m[0], text)
+    return boxed(text) if least else text
 
 
-__all__ = ["COLOURS", "INK", "MUTED", "STYLE", "Chart", "Range", "curves", "fit", "robust_range", "svg", "whiskers"]
+__all__ = [
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "STYLE",
+    "Chart",
+    "Range",
+    "curves",
+    "fit",
+    "robust_range",
+    "svg",
+    "whiskers",
+]

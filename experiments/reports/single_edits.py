@@ -10,22 +10,25 @@ from rich.table import Table
 
 from benchmarks.sandbox.generate import SandboxSample
 from common.cells import remarks
-from common.progress import console
 from experiments.evaluation.single_edits import ByAction
+from experiments.reports.screen import print_line, show_table
 
 ZOOM, GAP, TEXT = 2, 6, 14  # of the sheet, in pixels
 
 
 def print_table(table: ByAction, editors: Sequence[str]) -> None:
-    shown = Table(box=box.SIMPLE_HEAD, title="Explicit single edits, held out: overall 0–10, mean and 95 % interval")
+    shown = Table(
+        box=box.SIMPLE_HEAD,
+        title="Explicit single edits of the sandbox, held out: overall 0–10 by judge sandbox, mean and 95 % interval",
+    )
     for name in ("action", "n", *editors):
         shown.add_column(name, justify="left" if name == "action" else "right")
     for action, row in table.items():
         cells = [row[e]["overall"].text() for e in editors]
         shown.add_row(action, str(row[editors[0]]["overall"].n), *cells)
-    console.print(shown)
+    show_table(shown)
     for line in remarks(row[e]["overall"] for row in table.values() for e in editors):
-        console.print(f"  {line}", markup=False)
+        print_line(line)
 
 
 def markdown(table: ByAction, editors: Sequence[str]) -> str:

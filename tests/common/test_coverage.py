@@ -114,3 +114,5 @@ def test_stars_are_explained_once_whatever_their_numbers() -> None:
     cells = [micro([5.0] * n) for n in (10, 20, 30)] + [micro([1.0, 2.0, 4.0]), Cell(1.0, 0.5, 1.5, 9)]
     lines = remarks(cells)
     assert len(lines) == 2 and all(line.startswith("* ") for line in lines)
+    assert "all 10–30 values are alike" in lines[0]  # true of every star that points to it
+    assert remarks(cells[:1]) == ["* " + cells[0].note]

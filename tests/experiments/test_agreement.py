@@ -24,6 +24,7 @@ from judges.question import BudgetSpent
 from judges.sandbox import SandboxJudge
 from tests.judges import chat_server as cs
 from tests.judges.chat_server import ChatServer
+from tests.pages import faults
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,8 @@ def test_the_sandbox_judge_agrees_with_what_the_sandbox_editor_was_told(tmp_path
     shares = {s["model"]: s for s in result["self_preference"]}
     assert shares["good"]["judge"]["value"] == shares["good"]["people"]["value"] == 1.0
     page, text = (out / "agreement.html").read_text(), (out / "agreement.md").read_text()
-    for words in ("100.0 [", "the judge&#x27;s own", "Self-preference", "against the labels of the file"):
+    assert faults(page) == [] and "<th>invalid" not in page and "missing" not in page  # nothing was
+    for words in ("100.0 <small>[", "the judge&#x27;s own", "Self-preference", "against the labels of the file"):
         assert words in page
     assert "people" not in page and "people" not in text  # nobody knows who wrote the labels of a file
     assert f"read from {path}" in text or f"{path}" in text

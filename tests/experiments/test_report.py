@@ -17,6 +17,7 @@ from experiments.evaluation.core import decomposition_section
 from experiments.evaluation.load import load as load_sections
 from experiments.evaluation.names import COMPONENTS
 from experiments.report import main
+from experiments.reports import screen
 from experiments.reports.evaluation import decomposition as evaluated
 from experiments.reports.run.numbers import f1_change
 from experiments.reports.run.page import write_report
@@ -153,7 +154,7 @@ def test_an_evaluation_prints_the_paired_difference_of_mean_f1_that_a_run_prints
     (change,) = values["f1_change"].values()
     assert (change["value"], change["low"], change["p"]) == pytest.approx((own.cell.value, own.cell.low, own.p))
     said = io.StringIO()
-    monkeypatch.setattr(evaluated, "console", Console(file=said, width=100))
+    monkeypatch.setattr(screen, "console", Console(file=said, width=100))
     evaluated.print_decompositions(values)
     assert f"after − before RL: {own.cell.text(3, sign=True)} mean F1, paired, p" in said.getvalue()
     page = "".join(evaluated.decomposition_part(values))

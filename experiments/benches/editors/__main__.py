@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from common.errors import RunFailed
@@ -28,6 +27,7 @@ from experiments.benches.machine import measured_on
 from experiments.build.device import use_threads
 from experiments.build.editors import KontextEditor, QwenEditor
 from experiments.build.engines import TorchEngine
+from experiments.reports.screen import show_table
 from experiments.runs.libraries import quiet_libraries
 
 BATCH, LEVELS = 8, 2  # LEVELS: of 255, by which rounding may part two ways to the same picture
@@ -106,7 +106,7 @@ def show(table: dict[str, dict[str, Any]], how: str) -> None:
     for key, row in table.items():
         work, _, kind = key.partition("_vs_naive")
         shown.add_row(kind.strip("_") or "qwen", names[work], f"{row['ours']}", f"{row['peer']}", f"{row['ratio']}")
-    Console().print(shown)
+    show_table(shown)
     print(f"written to {OUT}")
 
 

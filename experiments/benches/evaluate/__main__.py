@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 
 from common.errors import BadInput, RunFailed
@@ -30,6 +29,7 @@ from common.plain_command import plain_command, read_options
 from experiments.benches.evaluate.client import Side, cpu_ms_per_call
 from experiments.benches.evaluate.measured import Measured, run
 from experiments.benches.machine import measured_on
+from experiments.reports.screen import show_table
 
 SERVER = Path("tests/judges/chat_server.py")
 REPLY = {"reasoning": "The star is blue now and the rest is as it was."}
@@ -135,7 +135,7 @@ def show(table: dict[str, Any]) -> None:
         shown.add_column(column, justify="left" if column in ("measure", "unit") else "right")
     for key, m in table.items():
         shown.add_row(key, f"{m['ours']:.2f}", f"{m['peer']:.2f}", f"{m['ratio']:.2f}", m["unit"])
-    Console().print(shown)
+    show_table(shown)
 
 
 def say(text: str) -> None:

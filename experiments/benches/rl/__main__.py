@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from agents.backends.hf import HFBackend
@@ -35,6 +34,7 @@ from experiments.benches.rl.work import Shape, requests, roomy_checkpoint, sampl
 from experiments.build.device import use_threads
 from experiments.build.engines import TorchEngine
 from experiments.build.rollouts import VLLMRollouts, make_backend
+from experiments.reports.screen import show_table
 from experiments.runs.libraries import quiet_libraries
 from rl.policies.text import TextBatch, TextPolicy
 
@@ -170,7 +170,7 @@ def show(table: dict[str, dict[str, Any]]) -> None:
     for key, m in table.items():
         cells = [f"{m[s]:.4g} ({m[s + '_range'][0]:.4g} to {m[s + '_range'][1]:.4g})" for s in ("ours", "peer")]
         shown.add_row(key, *cells, f"{m['ratio']:.2f}", m["unit"])
-    Console().print(shown)
+    show_table(shown)
 
 
 def say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 from benchmarks.preferences import PreferenceSet
 from common.files import write_text
 from conf.schema import AgreementConfig
-from experiments.reports.html import page, table
+from experiments.reports.html import page, table, without_empty
+from experiments.reports.words import p_text
 from judges.findings import Findings
 from judges.self_preference import ModelShare
 
 Cells = Sequence[str]
+INTERVAL = re.compile(r" (\[[^\]]*\](?: %)?)$")
 MEASURES = ("measure", "value [95 %]", "n", "invalid", "missing", "what it is")
 SHARES = ("model", "judge, %", "labels, %", "judge − labels, %", "p", "p (Holm)", "n")
 
@@ -39,18 +42,22 @@ def judge_name(config: AgreementConfig) -> str:
     return f"judge={config.judge.name}{model}{rubric}"
 
 
-def measure_rows(findings: Findings) -> list[Cells]:
-    """One row per measure; stars point to the notes below the table."""
-    return [
-        (m.title, m.text(), str(m.cell.n), str(m.cell.invalid), str(m.cell.missing), m.how) for m in findings.measures
+def measure_table(findings: Findings) -> tuple[Cells, list[Cells]]:
+    """Head and one row per measure; stars point to the notes below the table. Invalid and missing verdicts have a column
+    where there are any."""
+    rows = [
+        ((m.title, m.text(), str(m.cell.n), str(m.cell.invalid), str(m.cell.missing), m.how), False)
+        for m in findings.measures
     ]
+    head, kept = without_empty(MEASURES, rows, ("invalid", "missing"))
+    return head, [cells for cells, _ in kept]
 
 
 def share_rows(config: AgreementConfig, shares: Sequence[ModelShare]) -> list[Cells]:
     def row(s: ModelShare) -> Cells:
         own = " (the judge's own)" if config.own and config.own.lower() in s.model.lower() else ""
         values = (s.judge.text(1, percent=True), s.people.text(1, percent=True), s.excess.cell.text(1, True, True))
-        return (s.model + own, *values, _p(s.excess.p), _p(s.excess.adjusted), str(s.excess.cell.n))
+        return (s.model + own, *values, p_text(s.excess.p), p_text(s.excess.adjusted), str(s.excess.cell.n))
 
     return [row(s) for s in shares]
 
@@ -65,12 +72,15 @@ def sentences(data: PreferenceSet, findings: Findings, judge: dict[str, Any]) ->
         if "tied_by_people" in counts
         else ""
     )
-    out.append(f"{counts['all']} rows{tied}; {counts['invalid']} invalid, {counts['missing']} not judged yet.")
+    lost = [f"{counts[k]} {words}" for k, words in (("invalid", "invalid"), ("missing", "not judged yet")) if counts[k]]
+    out.append(f"{counts['all']} rows{tied}; {', '.join(lost) or 'every one has a valid verdict'}.")
     ties = findings.ties
     if ties is not None and ties.epsilon is not None:
-        shown = [f"Epsilon {ties.epsilon:.4g} was chosen on {ties.half}"]
+        shown = [
+            f"Scores that differ by at most epsilon count as a tie. Epsilon {ties.epsilon:.4g} was chosen on {ties.half}"
+        ]
         if ties.calibration is not None and ties.in_sample is not None:
-            shown.append(f"where it reached {100 * ties.calibration:.1f} %")
+            shown.append(f"there it reached {100 * ties.calibration:.1f} %")
             shown.append(f"chosen on all pairs, as others do, it would show {100 * ties.in_sample:.1f} %")
         out.append("; ".join(shown) + ". The tie-aware accuracy is that of the other half.")
     if "inconsistent" in judge:
@@ -96,7 +106,7 @@ def markdown(
         clean = [[c.replace("|", "\\|").replace("\n", " ") for c in row] for row in rows]
         return [f"| {' | '.join(r)} |" for r in [head, ["---"] * len(head), *clean]]
 
-    out = [f"# {title}", "", *_about(data), "", *lines(MEASURES, measure_rows(findings)), ""]
+    out = [f"# {title}", "", *_about(data), "", *lines(*measure_table(findings)), ""]
     if findings.shares:
         out += ["## Self-preference", "", _SHARES_NOTE, "", *lines(SHARES, share_rows(config, findings.shares)), ""]
     return [*out, "## Notes", "", *(f"- {s}" for s in sentences(data, findings, judge))]
@@ -109,15 +119,20 @@ def html(
         return [([escape(c) for c in row], False) for row in rows]
 
     body = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _about(data))]
-    body.append(table(MEASURES, cells(measure_rows(findings)), "textlast"))
+    head, rows = measure_table(findings)
+    body.append(table(head, [([spaced(c) for c in row], bold) for row, bold in cells(rows)], "textlast"))
     if findings.shares:
         body += ["<h2>Self-preference</h2>", f"<p>{escape(_SHARES_NOTE)}</p>"]
         bold = [s.excess.significant for s in findings.shares]
-        body.append(
-            table(SHARES, [(c, b) for (c, _), b in zip(cells(share_rows(config, findings.shares)), bold, strict=True)])
-        )
+        models = cells(share_rows(config, findings.shares))
+        body.append(table(SHARES, [([spaced(c) for c in row], b) for (row, _), b in zip(models, bold, strict=True)]))
     notes = "".join(f"<li>{escape(s)}</li>" for s in sentences(data, findings, judge))
     return [*body, "<h2>Notes</h2>", f"<ul>{notes}</ul>"]
+
+
+def spaced(cell: str) -> str:
+    """The interval of a cell in small type, as in every table."""
+    return INTERVAL.sub(r" <small>\1</small>", cell)
 
 
 _SHARES_NOTE = (
@@ -136,8 +151,4 @@ def _about(data: PreferenceSet) -> list[str]:
     return [f"{source}. {card.size}. Taken: {card.sampling}."]
 
 
-def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
-
-
-__all__ = ["html", "judge_name", "markdown", "measure_rows", "sentences", "share_rows", "write_reports"]
+__all__ = ["html", "judge_name", "markdown", "measure_table", "sentences", "share_rows", "write_reports"]

@@ -44,14 +44,13 @@ def shown(cell: Mapping[str, Any], digits: int = 2, n: bool = False) -> str:
 
 
 def big(cell: Mapping[str, Any]) -> str:
-    """The value, its interval under it, and what a reader must know besides."""
+    """The value, then its interval and the number of items in small type, and what a reader must know besides."""
     text = shown(cell)
     value, bracket, rest = text.partition(" [")
     value = escape(value)
-    notes = [f"n {cell['n']}"] if state(cell) == "complete" else []
-    small = (f"[{escape(rest)}" if bracket else "") + (f"<br>{', '.join(notes)}" if notes else "")
+    small = ([f"[{escape(rest)}"] if bracket else []) + ([f"n {cell['n']}"] if state(cell) == "complete" else [])
     star = f' title="{escape(cell["note"])}"' if cell.get("note") else ""
-    return f"<span{star}>{value}</span><br><small>{small}</small>" if small else value
+    return " ".join([f"<span{star}>{value}</span>", *(f"<small>{text}</small>" for text in small)])
 
 
 def interval(cell: Mapping[str, Any], digits: int = 2, sign: bool = False) -> str:

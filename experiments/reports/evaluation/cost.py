@@ -8,7 +8,7 @@ from typing import Any
 
 from common.progress import clock
 from experiments.evaluation.names import arm_name
-from experiments.reports.html import table
+from experiments.reports.html import table, without_empty
 
 
 def cost_part(values: Mapping[str, Any]) -> list[str]:
@@ -25,7 +25,7 @@ def cost_part(values: Mapping[str, Any]) -> list[str]:
                 line = [escape(name), f"judge, {escape(label)}", *counts, tokens, f"${usage.get('dollars', 0.0):.2f}"]
                 rows.append(([*line, clock(usage.get("seconds", 0.0))], False))
     head = ["benchmark", "for", "calls", "cached", "tokens in + out", "dollars", "time"]
-    return ["<h2>Cost</h2>", table(head, rows)] if rows else []
+    return ["<h2>Cost</h2>", table(*without_empty(head, rows, head[2:-1]))] if rows else []
 
 
 __all__ = ["cost_part"]

@@ -10,11 +10,11 @@ from rich import box
 from rich.table import Table
 
 from common.cells import remarks
-from common.progress import console
 from common.statistics import significant
 from experiments.evaluation.names import COMPONENTS, MEAN_OF, WHEN
 from experiments.reports.evaluation.cells import cell_of, interval, starred
 from experiments.reports.html import table
+from experiments.reports.screen import print_line, show_table
 from experiments.reports.words import p_text
 
 
@@ -36,7 +36,8 @@ def decomposition_part(values: Mapping[str, Any]) -> list[str]:
     rows = [([escape(label), *cells], False) for label, cells in lines(values)]
     if not rows:
         return []
-    note = f"F1 on {values['n']:,} items; {100 * values['unreadable']:.1f} % of the last decompositions cannot be read."
+    on = f" of benchmark={values['decomposed']}" if "decomposed" in values else ""
+    note = f"F1 on {values['n']:,} items{on}; {100 * values['unreadable']:.1f} % of the last decompositions cannot be read."
     changes = values.get("f1_change", {})
     compared = [
         ([change_name(kind), interval(d, 3, True), p_text(d["p_holm"])], significant(d["p_holm"]))
@@ -60,21 +61,21 @@ def print_decompositions(values: Mapping[str, Any]) -> None:
         return
     shape = Table(
         *("", "mean F1", *COMPONENTS), box=box.SIMPLE_HEAD, padding=(0, 1), title_justify="left",
-        title=f"Decomposition on {values['n']:,} items: F1",
+        title=f"Decomposition on {values['n']:,} items{f' of benchmark {name}' if (name := values.get('decomposed')) else ''}: F1",
     )  # fmt: skip
     for label, cells in rows:
         shape.add_row(label, *cells)
-    console.print(shape)
+    show_table(shape)
     for kind, d in values.get("f1_change", {}).items():
         p = (
             ""
             if d["p_holm"] is None
             else f", p {d['p_holm']:.2g}" + (" (Holm)" if len(values["f1_change"]) > 1 else "")
         )
-        text = f"  {change_name(kind)}: {cell_of(d).text(3, sign=True)} mean F1, paired{p}"
-        console.print(text, style="bold" if significant(d["p_holm"]) else None, markup=False)
+        text = f"{change_name(kind)}: {cell_of(d).text(3, sign=True)} mean F1, paired{p}"
+        print_line(text, style="bold" if significant(d["p_holm"]) else "")
     for line in remarks(map(cell_of, values.get("f1_change", {}).values())):
-        console.print(f"  {line}", markup=False)
+        print_line(line)
 
 
 __all__ = ["decomposition_part", "print_decompositions"]

@@ -57,7 +57,8 @@ def read_words(section: Section, keys: set[Key]) -> dict[tuple[str, str, Key], A
 
 def strip(section: Section, item: Listed, group: str, words: Mapping[Any, Any]) -> str:
     turn = f"turn {item.key[1] + 1}" if item.session else ""
-    head = " · ".join(filter(None, [group, item.kind.replace("_", " "), item.id, turn]))
+    kind = " · ".join(filter(None, [group, item.kind.replace("_", " ")]))
+    head = " · ".join(filter(None, [f"<b>{escape(kind)}</b>", escape(item.id), turn]))
     # a later turn is edited from what the arm made of the turn before: every arm then has a given picture of its own
     given = section.layout.source((item.key[0], 0))
     pictures = [picture(section, given, "given" if not item.key[1] else "given in turn 1", "", "", f"given: {item.id}")]
@@ -71,7 +72,7 @@ def strip(section: Section, item: Listed, group: str, words: Mapping[Any, Any]) 
             )
     opinions = judged(section, item, words)
     return (
-        f'<div class="strip"><div class="kind">{escape(head)}</div><div class="ask">“{escape(item.request)}”</div>'
+        f'<div class="strip"><div class="kind">{head}</div><div class="ask">“{escape(item.request)}”</div>'
         f'<div class="pics few">{"".join(pictures)}</div>{opinions}</div>'
     )
 

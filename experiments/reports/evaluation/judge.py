@@ -8,7 +8,7 @@ from typing import Any
 
 from common.statistics import significant
 from experiments.evaluation.names import arm_name
-from experiments.reports.evaluation.cells import cell_of, interval, starred, state
+from experiments.reports.evaluation.cells import interval, starred, state
 from experiments.reports.evaluation.splits import split_parts
 from experiments.reports.evaluation.words import aspect_name, sentence
 from experiments.reports.html import table
@@ -35,13 +35,12 @@ def judge_part(label: str, column: Mapping[str, Any]) -> list[str]:
     first = next(iter(arms.values()))
     both = ""
     if first["by_kind"]:
-        text = [
-            f"{arm_name(a)}: micro {cell_of(s['micro']).text()}, macro {cell_of(s['macro']).text()}"
-            for a, s in arms.items()
-        ]
-        notes = sorted({s[m]["note"] for s in arms.values() for m in ("micro", "macro") if s[m].get("note")})
-        text += [f"* {note}" for note in notes]
-        both = f'<p class="muted">Overall as micro mean (over items) and macro mean (over kinds): {escape("; ".join(text))}.</p>'
+        means = ("micro", "macro")
+        both = table(
+            ["overall", *(f"{m} mean" for m in means)],
+            [([escape(arm_name(arm)), *(interval(scores[m]) for m in means)], False) for arm, scores in arms.items()],
+            "narrow",
+        ) + starred(scores[m] for scores in arms.values() for m in means)
     judge = column["judge"]
     settings = ("model", "rubric", "prompts", "repeats", "temperature", "max_tokens", "seed")
     text_of_judge = ", ".join(f"{k} {judge[k]}" for k in settings if judge.get(k) not in ("", None))

@@ -11,6 +11,7 @@ from experiments.reports.html import boxed
 from experiments.reports.looks import ARM_COLOURS, COLOURS
 from experiments.reports.plots import whiskers
 
+AVERAGED = " The average is over all columns, and only there where each of them is complete."
 EXPORTS = ("table.csv", "table.md", "table.tex", "results.json")
 
 
@@ -23,20 +24,20 @@ def main_table(values: Mapping[str, Any]) -> list[str]:
         name = f"benchmark {column['shown']} · {column['mean']} mean"
         spans = [*spans[:-1], (name, spans[-1][1] + 1)] if spans and spans[-1][0] == name else [*spans, (name, 1)]
     top = "".join(f'<th class="group" colspan="{n}">{escape(name)}</th>' for name, n in spans)
+    several = len(table["columns"]) > 1
     heads = "".join(f"<th>judge {escape(c['title'])}</th>" for c in table["columns"])
     lines = []
     for row in table["rows"]:
         cells = "".join(f"<td>{big(c)}</td>" for c in row["cells"])
         mean = "–" if row[AVERAGE] is None else f"{row[AVERAGE]:.2f}"
-        lines.append(f"<tr><td>{escape(row['name'])}</td>{cells}<td>{mean}</td></tr>")
+        lines.append(f"<tr><td>{escape(row['name'])}</td>{cells}{f'<td>{mean}</td>' if several else ''}</tr>")
     links = ", ".join(f'<a href="{name}">{name}</a>' for name in EXPORTS)
     return [
         "<h2>Results</h2>",
-        '<p class="muted">Overall, 0–10. The average is over all columns, and only there '
-        "where each of them is complete.</p>",
+        f'<p class="muted">Overall, 0–10.{AVERAGED if several else ""}</p>',
         boxed(
-            f"<table><thead><tr><th></th>{top}<th></th></tr><tr><th>arm</th>{heads}<th>average</th></tr></thead>"
-            f"<tbody>{''.join(lines)}</tbody></table>"
+            f'<table class="{"stacked" if several else "narrow"}"><thead><tr><th></th>{top}{"<th></th>" if several else ""}</tr>'
+            f"<tr><th>arm</th>{heads}{'<th>average</th>' if several else ''}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
         ),
         starred(c for row in table["rows"] for c in row["cells"] if state(c) == "complete"),
         f'<p class="muted">The same table as {links}.</p>',
@@ -57,8 +58,8 @@ def plot(values: Mapping[str, Any]) -> list[str]:
             points.append((f"{column['shown']}\njudge {column['title']}", marks))
     if not points:
         return []
-    drawn = whiskers(points, "Overall by benchmark and judge (0–10)", (0.0, 10.0), figsize=(9.6, 3.4))
-    return [f'<figure class="wide" tabindex="0">{drawn}</figure>']
+    drawn = whiskers(points, "Overall by benchmark and judge (0–10)", (0.0, 10.0))
+    return [f"<figure>{drawn}</figure>"]
 
 
 def colour_of(arm: str, number: int) -> str:

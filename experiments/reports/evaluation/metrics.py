@@ -9,7 +9,8 @@ from typing import Any
 from common.statistics import Cell
 from experiments.evaluation.names import arm_name
 from experiments.reports.evaluation.cells import interval, starred
-from experiments.reports.html import table
+from experiments.reports.evaluation.words import sentence
+from experiments.reports.html import table, without_empty
 from judges.metrics.names import TABLE, rewards
 from judges.metrics.summary import DEGREES, PIXELS, ZOOM
 
@@ -27,14 +28,18 @@ def metrics_part(measured: Mapping[str, Any]) -> list[str]:
             rows.append(([escape(name), str(max(c["n"] for c in cells)), *(interval(c, 3) for c in cells)], False))
         else:
             absent.append(name)
-    notes = [f"{measured['mean']} mean; an edit without a picture is invalid"] if rows else []
-    notes += [metric_notes([n for n in names if n not in absent])]
+    said = metric_notes([n for n in names if n not in absent]).split(". ")
+    notes = [*filter(None, said)]
     notes += [f"No item has what these need, a target or a mask: {', '.join(absent)}"] if absent else []
+    lines = "".join(f"<li>{escape(note)}.</li>" for note in notes)
     return [
         "<h3>Metrics without a judge</h3>",
+        f'<p class="muted">{escape(sentence(measured["mean"]))[:-1]} mean; an edit without a picture is invalid.</p>'
+        if rows
+        else "",
         table(["metric", "n", *(arm_name(a) for a in arms)], rows) if rows else "",
         starred(cells[n] for cells in arms.values() for n in names if n in cells),
-        f'<p class="muted">{escape(". ".join(filter(None, notes)))}.</p>',
+        f'<ul class="muted">{lines}</ul>' if lines else "",
         *drift_part(measured.get("drift", {})),
     ]
 
@@ -69,7 +74,8 @@ def drift_part(drift: Mapping[str, Any]) -> list[str]:
         "How far an edit moved the whole picture, in pixels of the source; measured where enough of it stayed the same. Shares "
         f"are of those: shifted by more than {PIXELS:g} px, zoomed by more than {100 * ZOOM:g} %, turned by more than {DEGREES:g}°."
     )
-    return [table(head, rows), f'<p class="muted">{escape(note)}</p>']
+    head, rows = without_empty(head, rows, head[2:])
+    return [table(head, rows), f'<p class="muted">{escape(note)} Columns of zeros are left out.</p>']
 
 
 def metric_notes(names: Sequence[str]) -> str:

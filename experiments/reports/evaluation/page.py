@@ -52,10 +52,15 @@ def partial_note(values: Mapping[str, Any]) -> str:
 
 
 def cards(values: Mapping[str, Any]) -> list[str]:
-    out = []
-    for row in values["table"]["rows"]:
-        if row[AVERAGE] is not None:
-            out.append(card(f"{row[AVERAGE]:.2f}", f"average, {row['name']}"))
+    columns = values["table"]["columns"]
+    of = f"average over {len(columns)} columns" if len(columns) > 1 else "overall of 10"
+    whose = {f"judge {c['title']}" for c in columns}
+    what = of + (f", {whose.pop()}" if len(whose) == 1 else "")
+    out = [
+        card(f"{row[AVERAGE]:.2f}", f"{row['name']}: {what}")
+        for row in values["table"]["rows"]
+        if row[AVERAGE] is not None
+    ]
     items = sum(b["items"] for b in values["benchmarks"].values())
     out.append(card(f"{items:,}", "items" + (f" of {n} benchmarks" if (n := len(values["benchmarks"])) > 1 else "")))
     dollars = sum(j.get("dollars", 0.0) for b in values["cost"].values() for j in b["judges"].values())

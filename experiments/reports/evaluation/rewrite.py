@@ -9,6 +9,7 @@ from experiments.evaluation.layout import LOCKS
 from experiments.evaluation.load import ABOUT, RESULTS, load, made_from
 from experiments.evaluation.scores import scores
 from experiments.evaluation.shares import held
+from experiments.reports.evaluation.decomposition import print_decompositions
 from experiments.reports.evaluation.files import write_tables
 from experiments.reports.evaluation.page import write_page
 from experiments.reports.evaluation.terminal import print_table
@@ -24,6 +25,7 @@ def rewrite(out: Path) -> Path:
         page = write_page(out, values, sections, values.get("gallery", 4))
         write_json(out / RESULTS, values)
     print_table(values)
+    print_decompositions(values)
     return page
 
 

@@ -44,7 +44,7 @@ def strip(
     if (target := first / "target.png").is_file():
         pictures.append(picture(target, "exact answer", "", "; ".join(edit_text(*g) for g in gold), ""))
     return (
-        f'<div class="strip"><div class="kind">{escape(row["kind"].replace("_", " "))} · {escape(row["id"])}</div>'
+        f'<div class="strip"><div class="kind"><b>{escape(row["kind"].replace("_", " "))}</b> · {escape(row["id"])}</div>'
         f'<div class="ask">“{escape(row["request"])}”</div><div class="pics">{"".join(pictures)}</div></div>'
     )
 

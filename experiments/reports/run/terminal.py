@@ -24,6 +24,7 @@ from experiments.reports.run.numbers import (
     f1_change,
     mean_of,
 )
+from experiments.reports.screen import print_line, show_table
 from experiments.runs.results import Evaluation
 
 
@@ -35,7 +36,7 @@ def interval(cell: Cell, digits: int = 2) -> Text:
 
 def gap(label: str, d: Difference, what: str, digits: int = 2, family: bool = True) -> Text:
     """A line for a paired difference; bold where it is significant after the correction for the `family` of questions."""
-    text = Text(f"  {label}: ").append(d.cell.text(digits, sign=True), "bold" if d.significant else "")
+    text = Text(f"{label}: ").append(d.cell.text(digits, sign=True), "bold" if d.significant else "")
     p = "" if d.adjusted is None else f", p {d.adjusted:.2g}{' (Holm)' if family else ''}"
     return text.append(f" {what}, paired{p}")
 
@@ -43,7 +44,7 @@ def gap(label: str, d: Difference, what: str, digits: int = 2, family: bool = Tr
 def print_remarks(cells: Iterable[Cell]) -> None:
     """What the stars of a table point to."""
     for line in remarks(cells):
-        console.print(f"  {line}", markup=False)
+        print_line(line)
 
 
 def arms_table(evaluation: Evaluation) -> Table | None:
@@ -59,7 +60,7 @@ def arms_table(evaluation: Evaluation) -> Table | None:
     )
     table.add_column("arm", no_wrap=True)
     for name in scored:
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
+        table.add_column(name.replace("_", " "), justify="right")  # a head of two words may be broken
     if any(not r["valid"] for a in names for r in evaluation.arms[a]):
         table.add_column("invalid", justify="right")
     for arm in names:
@@ -76,6 +77,7 @@ def decomposition_table(evaluation: Evaluation) -> Table:
         box=box.SIMPLE_HEAD,
         title_justify="left",
         padding=(0, 1),
+        collapse_padding=True,
         title=f"Decomposition on {n} test samples: F1, mean and 95 % interval",
     )
     table.add_column("", no_wrap=True)
@@ -92,27 +94,28 @@ def print_results(folder: Path, values: Mapping[str, Any]) -> None:
     evaluation = Evaluation.load(folder)
     console.print()
     if (table := arms_table(evaluation)) is not None:
-        console.print(table)
+        show_table(table)
         for a, b, diff in differences(evaluation):
-            console.print(gap(f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", diff, "overall"))
+            print_line(gap(f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", diff, "overall"))
         print_remarks(
             [mean_of(rows, a) for rows in evaluation.arms.values() for a in aspects(rows)]
             + [d.cell for _, _, d in differences(evaluation)]
         )
         if note := calls_note(evaluation):
-            console.print(f"  {note}")
+            print_line(note)
         console.print()
-    console.print(decomposition_table(evaluation))
+    show_table(decomposition_table(evaluation))
     before, after = (evaluation.decompositions[w] for w in WHEN)
     change = f1_change(before, after) if before and after else None
     if change is not None:
-        console.print(gap("after − before RL", change, "mean F1", 3, family=False))
+        print_line(gap("after − before RL", change, "mean F1", 3, family=False))
     changed = [change.cell] if change is not None else []
     print_remarks([c for _, part in decomposition_rows(evaluation.decompositions) for c in f1_cells(part)] + changed)
     console.print()
     times = values["time_s"]
     console.print(
-        f"results: {folder / 'results.json'}   training {times['train']:.0f} s, evaluation {times['evaluate']:.0f} s"
+        f"results: {folder / 'results.json'}   training {times['train']:.0f} s, evaluation {times['evaluate']:.0f} s",
+        soft_wrap=True,
     )
 
 

@@ -30,6 +30,7 @@ class Difference:
     both: Cell
     seeds: dict[int, float]  # NaN where no sample of that seed could be paired
     left_out: int
+    differing: int = 1  # samples that are not the same on both sides in every seed
     p: float | None = None  # sign-flip permutation test over samples, of this comparison alone
     adjusted: float | None = None  # Holm's
 
@@ -46,7 +47,8 @@ def difference(first: Mapping[int, Values], second: Mapping[int, Values], sample
     each = {s: float(row.mean()) if row.size else math.nan for s, row in zip(seeds, finite, strict=True)}
     gaps = of_samples(change)
     p = paired([0.0] * len(gaps), gaps).p
-    return Difference(over_samples(change), over_both(change), each, int(np.isnan(change).sum()), p)
+    differing = int((np.nan_to_num(change) != 0).any(0).sum())
+    return Difference(over_samples(change), over_both(change), each, int(np.isnan(change).sum()), differing, p)
 
 
 def table_SN(by_seed: Mapping[int, Values], seeds: Sequence[int], samples: Sequence[str]) -> NDArray[np.float64]:

@@ -42,7 +42,7 @@ def markdown(sweep: Sweep) -> str:
             for c, d in sweep.answered
         ]
         lines += ["", f"Differences: {COVERS}", "", *_markdown_table(HEADS, rows, 2)]
-    lines += [x for note in [*sweep.notes, *sweep.remarks] for x in ("", _cell(note))]
+    lines += [x for note in [*sweep.notes, *sweep.remarks, *sweep.equal] for x in ("", _cell(note))]
     lines += [x for line in sweep.absent for x in ("", f"In no table: {_cell(line)}")]
     refused = sweep.refused
     return "\n".join([*lines, *([""] if refused else []), *(f"- not compared: {_cell(t)}" for t in refused)]) + "\n"

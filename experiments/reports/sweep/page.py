@@ -43,7 +43,8 @@ def sweep_page(sweep: Sweep) -> str:
             f"<h1>{escape(sweep.name)}</h1>",
             f'<p class="lead">{len(sweep.runs)} runs{escape(sweep.judged)}; {escape(sweep.title)}.</p>',
             *absent(sweep),
-            table(heads, means),
+            table(heads, means, "stacked"),
+            f'<p class="muted">{escape(units(sweep))}</p>',
             starred(c for by_measure in sweep.means.values() for c in by_measure.values()),
             f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in mean_plots(sweep))}</div>',
             *comparisons_section(sweep),
@@ -51,6 +52,17 @@ def sweep_page(sweep: Sweep) -> str:
             table(["run", "seed", *sweep.keys, *(m.heading for m in sweep.measures)], each),
         ],
     )
+
+
+def units(sweep: Sweep) -> str:
+    """What the columns of the first table are measured in."""
+    by_unit = {unit.title: [m.heading for m in sweep.measures if m.unit == unit] for unit in sweep.shown.units}
+    said = (
+        f"{', '.join(names)}: {title[:1].lower()}{title[1:]}"
+        for title, names in by_unit.items()
+        if names not in ([], [title])
+    )
+    return "".join(f"{line[:1].upper()}{line[1:]}. " for line in said).strip()
 
 
 def absent(sweep: Sweep) -> list[str]:
@@ -65,7 +77,6 @@ def absent(sweep: Sweep) -> list[str]:
 
 def mean_plots(sweep: Sweep) -> list[str]:
     """The means of each configuration with their intervals, one figure for each unit."""
-    wide = (max(6.4, 1.3 * len(sweep.groups) + 2.5), 3.4)
     figures = []
     for unit in sweep.shown.units:
         measures = [m for m in sweep.measures if m.unit == unit]
@@ -74,7 +85,7 @@ def mean_plots(sweep: Sweep) -> list[str]:
             for key in sweep.groups
         ]
         if measures:
-            figures.append(whiskers(points, unit.title, unit.scale, figsize=wide))
+            figures.append(whiskers(points, unit.title, unit.scale))
     return figures
 
 
@@ -86,19 +97,21 @@ def comparisons_section(sweep: Sweep) -> list[str]:
                 interval(d.samples, c.digits, sign=True),
                 p_text(d.adjusted),
                 interval(d.both, c.digits, sign=True) if len(d.seeds) > 1 else "<small>one seed</small>",
-                "<br>".join(f"<small>{seed}</small> {x}" for seed, x in each_seed(c, d).items()),
+                "<br>".join(f'<small class="in">{seed}</small> {x}' for seed, x in each_seed(c, d).items()),
                 str(d.samples.n),
             ],
             d.significant,
         )
         for c, d in sweep.answered
     ]
+    plots = forests(sweep.comparisons, sweep.shown.forests)
     return [
         "<h2>Comparisons</h2>",
         f'<p class="muted">Each line: {escape(COVERS)}</p>',
         *(f'<p class="muted">{escape(note)}</p>' for note in sweep.notes),
-        *(f'<figure class="wide" tabindex="0">{p}</figure>' for p in forests(sweep.comparisons, sweep.shown.forests)),
+        f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in plots)}</div>' if plots else "",
         table(HEADS[1:], rows, "wordsfirst") if rows else "",
         starred(cell for _, d in sweep.answered for cell in (d.samples, d.both)),
+        *(f'<p class="muted">{escape(line)}</p>' for line in sweep.equal),
         *(f'<p class="muted">Not compared: {escape(t)}</p>' for t in sweep.refused),
     ]

@@ -76,7 +76,16 @@ class Sweep:
 
     @property
     def answered(self) -> list[tuple[Comparison, Difference]]:
-        return [(c, c.difference) for c in self.comparisons if c.difference is not None]
+        """Questions with a difference; where no test sample differs at all, `equal` says so in place of a row of zeros."""
+        return [(c, d) for c in self.comparisons if (d := c.difference) is not None and d.differing]
+
+    @property
+    def equal(self) -> list[str]:
+        """Questions whose two sides are the same on every test sample, as one sentence; empty where there are none."""
+        same = [c for c in self.comparisons if c.difference is not None and not c.difference.differing]
+        places = {c.where: [other.question for other in same if other.where == c.where] for c in same}
+        lines = [f"{where}: {', '.join(questions)}" for where, questions in places.items()]
+        return [f"The same on every test sample, so in no row: {'; '.join(lines)}."] if lines else []
 
     @property
     def remarks(self) -> list[str]:

@@ -12,7 +12,7 @@ from experiments.reports.sweep.measures import CHOICE, RAW_EDITOR, RL, ForestPlo
 from experiments.runs.results import Evaluation
 
 OVERALL = Unit("overall", 2, "Overall (0–10)", (0.0, 10.0))
-F1 = Unit("mean F1", 3, "Mean F1 of the decomposition", (0.0, 1.0))
+F1 = Unit("mean F1", 3, "Mean F1 of the decomposition (0–1)", (0.0, 1.0))
 K_CALLS = (
     "The editor alone, k calls: the raw request k times, where k is what the team called on that sample or "
     "scale.editor_calls; by chance is one of the k pictures at random; best by the judge is picked by the judge that "

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from experiments.reports.run.terminal import interval
 from experiments.reports.sweep.comparisons import label
+from experiments.reports.sweep.measures import Measure
 from experiments.reports.sweep.summary import Sweep
 from experiments.reports.sweep.words import each_seed, left_out_text, seeds_text, value
 from experiments.reports.words import p_text
@@ -20,10 +21,8 @@ AT_MOST = 5  # measures that fit side by side into 80 columns
 
 def mean_tables(sweep: Sweep) -> list[Table]:
     """One table, or one for each unit where the measures are too many for 80 columns."""
-    by_unit = [[m for m in sweep.measures if m.unit == unit] for unit in sweep.shown.units]
-    parts = [sweep.measures] if len(sweep.measures) <= AT_MOST else [part for part in by_unit if part]
     tables = []
-    for n, measures in enumerate(parts):
+    for n, measures in enumerate(side_by_side(sweep)):
         printed = _table(f"{len(sweep.runs)} runs{sweep.judged}: {sweep.title}" if n == 0 else "")
         printed.add_column("\n".join(sweep.keys) or "configuration", overflow="fold")
         for m in measures:
@@ -36,17 +35,27 @@ def mean_tables(sweep: Sweep) -> list[Table]:
     return tables
 
 
-def runs_table(sweep: Sweep) -> Table:
-    printed = _table("Each run")
-    printed.add_column("run", overflow="fold")
-    for head in ("seed", *(m.heading for m in sweep.measures)):
-        printed.add_column(_stacked(head, 6), justify="right", no_wrap=True)
-    for key, members in sweep.groups.items():
-        if sweep.keys:
-            printed.add_row(Text(label(sweep.keys, key), "bold"))
-        for run in members:
-            printed.add_row(Text(run.folder.name), str(run.seed), *(value(run, m) for m in sweep.measures))
-    return printed
+def side_by_side(sweep: Sweep) -> list[list[Measure]]:
+    """The measures of each table."""
+    by_unit = [[m for m in sweep.measures if m.unit == unit] for unit in sweep.shown.units]
+    return [sweep.measures] if len(sweep.measures) <= AT_MOST else [part for part in by_unit if part]
+
+
+def runs_tables(sweep: Sweep) -> list[Table]:
+    """Every run by its configuration, in as many tables as the means have."""
+    tables = []
+    for n, measures in enumerate(side_by_side(sweep)):
+        printed = _table("Each run" if n == 0 else "")
+        printed.add_column("run", overflow="fold")
+        for head in ("seed", *(m.heading for m in measures)):
+            printed.add_column(_stacked(head, 6), justify="right", no_wrap=True)
+        for key, members in sweep.groups.items():
+            if sweep.keys:
+                printed.add_row(Text(label(sweep.keys, key), "bold"))
+            for run in members:
+                printed.add_row(Text(run.folder.name), str(run.seed), *(value(run, m) for m in measures))
+        tables.append(printed)
+    return tables
 
 
 def comparisons_table(sweep: Sweep) -> Table | None:

@@ -18,6 +18,7 @@ from experiments.reports.evaluation.words import aspect_name
 from judges.metrics.names import TABLE, rewards
 from judges.metrics.pixels import l1, l2, psnr, ssim
 from tests.experiments.evaluation.little import evaluated
+from tests.pages import faults
 
 
 def test_a_second_judge_is_a_column_and_the_average_is_over_both(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_too_many_invalid_verdicts_give_no_mean_and_no_difference_anywhere(tmp_p
 def test_wide_tables_scroll_by_themselves_and_sizes_are_in_words(tmp_path: Path) -> None:
     evaluated(tmp_path, most=0.5)
     page = write_page(tmp_path, scores(load(tmp_path)), load(tmp_path), 2).read_text(encoding="utf-8")
-    assert "6 items: all of it." in page and "Overall by kind" in page
+    assert faults(page) == [] and "6 items: all of it." in page and "Overall by kind" in page
     before = [page[: m.start()] for m in re.finditer("<table", page)]
     assert before and all(text.endswith('<div class="wide" tabindex="0">') for text in before)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from experiments.evaluation.load import load
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.scores import scores
+from experiments.reports import screen
 from experiments.reports.evaluation import terminal
 from experiments.reports.evaluation.cells import shown, state
 from experiments.reports.evaluation.files import as_csv, as_latex, as_markdown
@@ -87,7 +88,8 @@ def test_without_a_judge_the_terminal_shows_what_was_measured(tmp_path: Path, mo
     rows.close()
     (layout.folder / "metrics" / "claim.json").touch()
     said = io.StringIO()
-    monkeypatch.setattr(terminal, "console", Console(file=said, width=100))
+    for module in (terminal, screen):
+        monkeypatch.setattr(module, "console", Console(file=said, width=100))
     terminal.print_table(scores(load(tmp_path)))
     line, what = [x for x in said.getvalue().splitlines() if "l1" in x]
     assert "rewards coming near" in what

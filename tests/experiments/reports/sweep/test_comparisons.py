@@ -110,6 +110,15 @@ def test_a_difference_turned_around_is_its_negative() -> None:
     assert forth.seeds == {s: pytest.approx(-x) for s, x in back.seeds.items()}
 
 
+def test_questions_whose_sides_are_the_same_are_a_sentence_and_no_row_of_zeros() -> None:
+    assert difference(FIRST, SECOND, SAMPLES).differing == 2 and difference(FIRST, FIRST, SAMPLES).differing == 0
+    same = [(0, run()), (1, run())]
+    found = between("reward: f1 → f1_goal", same, same)
+    assert found and all(c.difference is not None and c.difference.differing == 0 for c in found)
+    assert forests(found) == []
+    assert forests(within("as configured", same)) != []
+
+
 def test_only_common_seeds_count() -> None:
     assert difference(FIRST | {7: {"s0": 99.0}}, SECOND, SAMPLES) == difference(FIRST, SECOND, SAMPLES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import re
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from experiments.reports.sweep.comparisons import Comparison
 from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.files import comparisons_csv, markdown
 from experiments.reports.sweep.find import find_runs
+from experiments.reports.sweep.page import sweep_page
 from experiments.reports.sweep.report import report_sweep
 from experiments.reports.sweep.runs import Run, differing, load
 from experiments.reports.sweep.summary import MEANS, SEEDS_ONLY, Sweep, over
 from experiments.reports.sweep.team import OVERALL, TEAM
-from experiments.reports.sweep.terminal import comparisons_table, mean_tables, runs_table
+from experiments.reports.sweep.terminal import comparisons_table, mean_tables, runs_tables
 from tests.made_up_runs import make_run
+from tests.pages import faults
 
 CELL = re.compile(r"(?<!\\)\|")
 
@@ -71,6 +74,15 @@ def test_without_rows_of_the_same_samples_the_interval_is_over_seeds(folder: Pat
     assert mixed.title == SEEDS_ONLY and "test samples differ" in mixed.comparisons[0].refused
 
 
+def test_the_page_of_a_sweep_keeps_what_every_page_does_and_its_first_table_fits(sweep: Sweep) -> None:
+    page = sweep_page(sweep)
+    assert faults(page) == [] and page.count('<table class="stacked"') == 1  # intervals below their values
+    assert (
+        "F1 before, F1 after: mean F1 of the decomposition (0–1)." in page and "team after RL: overall (0–10)." in page
+    )
+    assert sweep.equal and html.escape(sweep.equal[0]) in page  # the editor alone is the same whatever the reward
+
+
 def test_what_a_named_choice_decides_is_no_choice_of_its_own(folder: Path, tmp_path: Path) -> None:
     runs = [load(f, TEAM) for f in find_runs([str(folder)])[0]]
     assert differing(runs) == ["reward"]
@@ -86,7 +98,7 @@ def test_everything_printed_holds_80_columns(sweep: Sweep) -> None:
     narrow = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     comparisons = comparisons_table(sweep)
     assert comparisons is not None
-    for printed in (*mean_tables(sweep), runs_table(sweep), comparisons):
+    for printed in (*mean_tables(sweep), *runs_tables(sweep), comparisons):
         for console in (wide, narrow):
             console.print(printed)
     text = narrow.export_text()
