@@ -39,7 +39,9 @@ def faults(page: str) -> list[str]:
     for figure in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         if re.search(r"#[0-9a-f]{6}\b", figure):
             reader.found.append("a figure with a colour that stays as it is on a dark page")
-    if re.search(r"(?<![\w.])[-−]0(\.0*)?(?![\w.])", re.sub(r"<(svg|style).*?</\1>|src=\"[^\"]*\"", "", page, flags=re.DOTALL)):
+    if re.search(
+        r"(?<![\w.])[-−]0(\.0*)?(?![\w.])", re.sub(r"<(svg|style).*?</\1>|src=\"[^\"]*\"", "", page, flags=re.DOTALL)
+    ):
         reader.found.append("a minus before a zero")
     return reader.found
 
