@@ -49,6 +49,7 @@ class SyncRollouts:
         self.backend.sync(weights())
 
     def take(self, step: int, weights: Weights, clock: Clock) -> Batch:
+        self.collector.sampler.prepare(step)
         batch = Batch(*self.collector.collect(step, clock))
         clock.safe_point()  # nothing has been trained yet
         return batch
@@ -115,6 +116,7 @@ class AsyncRollouts:
             groups, drawn = collector.collect(step, clock)
             return Batch(groups, drawn, step - version, dict(clock.seconds), backend.recording)
 
+        self.sampler.prepare(step)
         self.futures[step] = self.thread.submit(draw)
 
     def state(self) -> Pending:

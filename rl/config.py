@@ -97,6 +97,26 @@ class TextPolicyConfig:
 
 
 @dataclass
+class PromptPoolConfig:
+    """Earlier prompts that a step draws again, chosen by their pass rate (rl/prompts.py)."""
+
+    size: int = number(0, 0, 1_000_000)  # at most so many are kept; 0: off, every step has new prompts
+    new_share: float = number(0.5, 0, 1)  # of a step's prompts that are new ones
+    # prompts are kept while the share of answers that passed is within these bounds
+    lowest: float = number(0.0, 0, 1)
+    highest: float = number(0.8, 0, 1)
+    passed: float = number(0.999, 0, 1)  # an answer passes with a reward of this or more
+    uses: int = number(4, 1, 1_000_000)  # a prompt is left out after it was drawn so often
+
+    def __post_init__(self) -> None:
+        check_fields(self, "pool.")
+        if self.lowest > self.highest:
+            raise BadInput(
+                f"pool.lowest={self.lowest} is above pool.highest={self.highest}; no pass rate is between them"
+            )
+
+
+@dataclass
 class SFTConfig(OptimizerConfig):
     """Supervised training (`rl/sft.py`). In `algo.sft` it comes before GRPO; `steps` 0 leaves it out."""
 
@@ -148,6 +168,7 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
     keep_checkpoints: int = number(2, 1, 10_000, defines=False)
     # consecutive steps without a single usable reward before the run fails
     max_missing_steps: int = number(3, 1, MANY, defines=False)
+    pool: PromptPoolConfig = field(default_factory=PromptPoolConfig)  # prompts that are drawn again
     sft: SFTConfig = field(default_factory=SFTConfig)  # supervised training before
 
     def __post_init__(self) -> None:
@@ -185,4 +206,12 @@ def _one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:
         raise BadInput(f"{config.group}{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
-__all__ = ["GRPOConfig", "LoraConfig", "LossConfig", "OptimizerConfig", "SFTConfig", "TextPolicyConfig"]
+__all__ = [
+    "GRPOConfig",
+    "LoraConfig",
+    "LossConfig",
+    "OptimizerConfig",
+    "PromptPoolConfig",
+    "SFTConfig",
+    "TextPolicyConfig",
+]

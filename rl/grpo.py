@@ -6,7 +6,7 @@ Everything random is a function of (seed, step): a run that was killed and resum
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -83,11 +83,21 @@ class GRPO:
         rows = sorted((row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"]))
         metrics = describe(rows, [s for part in gathered for s in part[1]])
         metrics |= logprob_metrics([part[4] for part in gathered])
+        metrics |= self._observe(k, rows)
         metrics |= drift_metrics([part[3] for part in gathered], config.kl_estimator)
         metrics |= {"update/sequences": sum(part[2] for part in gathered), "rollout/steps_old": batch.lag}
         metrics |= self._update(items, clock) if metrics["update/sequences"] else {"update/skipped": 1.0}
         metrics |= clock.read(sum(row["tokens"] for row in rows), batch.seconds)
         return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
+
+    def _observe(self, k: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Tell what chooses the prompts how this step's were answered."""
+        if self.sampler.prompts is None:
+            return {}
+        rewards: dict[int, list[float | None]] = {}
+        for row in rows:
+            rewards.setdefault(row["j"], []).append(row["reward"])
+        return self.sampler.prompts.observe(k, rewards)
 
     def counts(self, item: CreditedRollout) -> bool:
         """Whether a completion belongs to the loss: its reward is there, and it was not cut off where that disqualifies."""
@@ -139,10 +149,13 @@ class GRPO:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"engine": self.engine.state_dict(), "pending": self.engine.all_gather(self.rollouts.state())}
+        state = {"engine": self.engine.state_dict(), "pending": self.engine.all_gather(self.rollouts.state())}
+        return state | ({"prompts": self.sampler.prompts.state_dict()} if self.sampler.prompts else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.engine.load_state_dict(state["engine"])
+        if self.sampler.prompts is not None:
+            self.sampler.prompts.load_state_dict(state["prompts"])
         ranks = state["pending"]
         if len(ranks) == self.engine.world_size:
             self.pending = ranks[self.engine.rank]

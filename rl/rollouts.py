@@ -36,6 +36,10 @@ class Group(Generic[R]):
 
 
 class Sampler(Protocol[R]):
+    def prepare(self, step: int) -> None:
+        """Decide on the units of a step. Called before it is drawn, in the order of the steps, by the training thread."""
+        ...
+
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[Group[R]]:
         """The units of these places of a step with their rollouts and rewards: a function of its arguments and of the weights."""
         ...

@@ -14,6 +14,7 @@ from agents.backends.vlm import EncodedPrompt
 from benchmarks.base import EditSample
 from common.errors import RunFailed
 from rl.clock import Clock
+from rl.prompts import Prompts
 from rl.rollouts import Group, counter_seed
 
 
@@ -66,6 +67,11 @@ class TextSampler:
     max_new_tokens: int
     temperature: float
     seed: int
+    prompts: Prompts | None = None  # what chooses the samples, where that depends on earlier steps
+
+    def prepare(self, step: int) -> None:
+        if self.prompts is not None:
+            self.prompts.choose(step)
 
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[TextGroup]:
         with clock("rollout"):

@@ -10,6 +10,7 @@ from rl.config import GRPOConfig
 from rl.grpo import train_grpo
 from rl.loop import Log, LoopState, Progress
 from rl.policies.text import TextPolicy
+from rl.prompts import Prompts
 from rl.text_rollouts import TextSampler
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ class GRPOTraining:
         own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0  # whole, merged or older weights
         self.vlm = tools.load() if own else loaded[0]
         draws = config.prompts_per_step * config.max_tries  # samples that a step may need
+        prompts = Prompts(config.pool, config.prompts_per_step, draws, tools.seed)
         self.sampler = TextSampler(
             tools.backend(self.vlm),
             self.vlm.encode,
-            samples=lambda step, j: tools.sample(step * draws + j),
+            samples=lambda step, j: tools.sample(prompts.index(step, j)),
             to_request=tools.to_request,
             reward=tools.reward,
             units_per_step=config.prompts_per_step,
@@ -42,6 +44,7 @@ class GRPOTraining:
             max_new_tokens=tools.max_new_tokens,
             temperature=config.temperature,
             seed=tools.seed,
+            prompts=prompts,
         )
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:

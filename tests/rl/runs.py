@@ -20,6 +20,7 @@ from rl.engine.base import Engine
 from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.policies.text import TextBatch, TextPolicy
+from rl.prompts import Prompts
 from rl.text_rollouts import TextSampler
 
 CONFIG = GRPOConfig(
@@ -84,9 +85,13 @@ def train(
 ) -> Ended:
     """`train_grpo` on the samples and the reward of this file."""
     encode = getattr(backend, "vlm", None) or backend.backend.vlm
+    prompts = None
+    if config.pool.size:
+        prompts = Prompts(config.pool, config.prompts_per_step, config.prompts_per_step, seed)
+        stream, samples = samples, lambda step, j: stream(0, prompts.index(step, j))
     sampler = TextSampler(
         backend, encode.encode, samples, to_request, reward, config.prompts_per_step, config.group_size, MAX_NEW_TOKENS,
-        config.temperature, seed,
+        config.temperature, seed, prompts,
     )  # fmt: skip
     state = train_grpo(config, engine, sampler, out, **kw)
     return Ended(state.step, state.metrics, fingerprint(engine.named_parameters()).checksum)

@@ -21,6 +21,9 @@ class Units:
     flat: tuple[int, ...] = ()
     asked: list[int] = field(default_factory=list)
 
+    def prepare(self, step: int) -> None:
+        pass
+
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[Group[str]]:
         self.asked += places
         return [self.unit(step, j) for j in places]
