@@ -16,6 +16,7 @@ from benchmarks.mice_records import published_test, read_records, without_rule
 from benchmarks.options import BenchmarkOptions
 from benchmarks.requests import Read
 from benchmarks.sampling import sample_ids
+from benchmarks.sources import fingerprint
 from benchmarks.tables import TablePicture
 from common.errors import MissingFile
 
@@ -99,7 +100,10 @@ def read_complex_edit(options: BenchmarkOptions) -> Read:
             assert isinstance(opens, TablePicture)  # every item of this benchmark has a picture in its table
             yield opens.encoded()
 
-    return Read(tuple(made), facts, pictures=pictures)
+    tables = {
+        i.source.of.source.where: i.source.of.source.identity for i in items if isinstance(i.source, TablePicture)
+    }
+    return Read(tuple(made), facts, pictures=pictures, identity=fingerprint(sorted(tables.items())))
 
 
 def _complex(item: Item, edits: tuple[Edit, ...] | None, licence: str, row: int) -> TrainingRequest:

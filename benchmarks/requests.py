@@ -62,6 +62,7 @@ class Read:
     facts: dict[str, Any]  # for the manifest: where, revision, licence, rows
     left_out: Counter[str] = field(default_factory=Counter)
     pictures: Callable[[Sequence[int]], Iterator[bytes]] | None = None  # encoded files of these rows, in order
+    identity: str = ""  # changes with the content of the source's pictures
     evaluated: tuple[str, ...] = ()  # texts that came along and are for evaluation alone
 
 
@@ -98,7 +99,8 @@ def read_requests(card: Card, options: BenchmarkOptions, licence: str = "") -> R
     requests = [requests[i] for i in sorted(sample_ids(len(requests), options.samples, options.seed))]
     made = tuple(_candidate(card, row, licence or card.licence, table) for row in requests)
     facts = {"where": where, "text": wanted, "rows": len(rows), "requests": len(by_id), "taken": len(made)}
-    return Read(made, facts | _published(options, card), left_out, _fetcher(table) if table is not None else None)
+    pictures, identity = (None, "") if table is None else (_fetcher(table), table.identity)
+    return Read(made, facts | _published(options, card), left_out, pictures, identity)
 
 
 @dataclass(frozen=True)

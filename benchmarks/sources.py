@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ class Source(Protocol):
     where: str  # the Hub id with split, or the files: for messages
     base: Path | None  # what relative paths of pictures are relative to; None where pictures cannot be paths
     features: Any  # name -> feature
+    identity: list[Any]  # names the content for all time: a commit of the Hub, or files with their sizes and times
 
     def plain(self, columns: Sequence[str]) -> Any:
         """These columns of all rows; none of them holds pictures."""
@@ -41,8 +42,12 @@ class Source(Protocol):
 class Mapped:
     """Arrow files read in place."""
 
-    def __init__(self, where: str, base: Path, table: Any) -> None:
+    def __init__(self, where: str, base: Path, table: Any, files: Sequence[Path]) -> None:
         self.where, self.table, self.features = where, table, table.features
+        self.identity: list[Any] = [
+            "mapped",
+            stamps_of(f for p in files for f in ([p] if p.is_file() else sorted(p.glob("*")))),
+        ]
         self.base: Path | None = base
 
     def plain(self, columns: Sequence[str]) -> Any:
@@ -192,19 +197,24 @@ def from_files(card: Card, files: Files) -> Source:
     where = str(files.files[0]) + (f" and {len(files.files) - 1} more" if len(files.files) > 1 else "")
     if files.builder == "disk":
         with explained(card, where):
-            return Mapped(where, files.base, datasets.load_from_disk(str(files.files[0])))
+            return Mapped(where, files.base, datasets.load_from_disk(str(files.files[0])), files.files)
     if files.builder == "arrow":
         with explained(card, where):
             parts = [datasets.Dataset.from_file(str(f)) for f in files.files]
-            return Mapped(where, files.base, datasets.concatenate_datasets(parts))
+            return Mapped(where, files.base, datasets.concatenate_datasets(parts), files.files)
     for file in files.files:
         check_table(file)
     names = [str(f) for f in files.files]
-    stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files.files]
+    stamps = stamps_of(files.files)
     chosen: dict[str, Any] = {"path": files.builder, "data_files": names, "split": "train"}
     if files.builder == "csv":  # only an empty cell is empty: a request may well say "None" or "NA"
         chosen |= {"keep_default_na": False, "na_values": [""]}
     return Streamed(card, where, files.base, ["files", stamps], partial(_stream, chosen))
+
+
+def stamps_of(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Path, size and time of change of each file."""
+    return [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
 
 
 def from_hub(card: Card, hub: str, config: str, revision: str | None, split: str, files: str = "") -> Source:

@@ -21,7 +21,7 @@ from benchmarks.local import beside, find
 from benchmarks.options import BenchmarkOptions
 from benchmarks.pictures import decode, read
 from benchmarks.schema import PICTURE, Column, check_schema, check_value, names_in
-from benchmarks.sources import Source, from_files, from_hub
+from benchmarks.sources import Source, fingerprint, from_files, from_hub
 from benchmarks.values import not_a_path, shown
 from common.errors import BadData, BadInput, MissingFile
 
@@ -67,6 +67,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def identity(self) -> str:
+        """Changes with the content of what is read."""
+        return fingerprint(self._source.identity)
 
     def number(self, i: int) -> int:
         """The place of row i in the published split, counted from 0."""

@@ -49,12 +49,13 @@ def _missing_parts(work: Evaluator, arms: Sequence[str], texts: Sequence[str]) -
     """What editing and decomposing need and this machine lacks; pictures made elsewhere need nothing."""
     from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
     from experiments.preflight.machine import missing_of
+    from experiments.preflight.picture_tokens import too_many_tokens
 
     used, kinds = work.spec.used, {a.rpartition("/")[2] for a in arms} & set(ARMS)
     lacking: list[str] = []
     if kinds - {"editor"} or texts:
         start = with_keys(used.decomposer, "decomposer", {"checkpoint": str(work.spec.start)})
-        lacking += missing_of(start, used.rollouts)
+        lacking += [*missing_of(start, used.rollouts), *too_many_tokens(used)]
     if kinds:
         lacking += [*missing_editor(used.editor), *missing_editor_memory(used), *missing_cache_room(used)]
     return lacking

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.build.device import device_of
+
 PATCH = 14 * 2  # pixels of a token's side in Qwen2.5-VL: patches of 14, merged two by two
 PROCESSOR = "preprocessor_config.json"
 PUBLISHED_PIXELS = 12_845_056  # the published processor's limit
@@ -51,8 +53,11 @@ def _processor(checkpoint: str | Path) -> Mapping[str, Any]:
 
 
 def too_many_tokens(config: Any) -> Iterator[str]:
-    """A sentence where a prompt with the largest picture and its answer are more than the rollout engine takes."""
+    """A sentence where a prompt with the largest picture and its answer are more than the rollout engine takes; rollouts=auto is
+    what it stands for on this machine."""
     rollouts, decomposer = config.rollouts, config.decomposer
+    if rollouts.resolve("cpu") is not rollouts:
+        rollouts = rollouts.resolve(device_of(config.engine))
     if rollouts.name != "vllm" or not hasattr(decomposer, "max_pixels"):
         return
     pixels = pixels_at_most(config)

@@ -132,7 +132,7 @@ class Preparation:
         for name, read in reads.items():
             of_source = [c for c in candidates if c.source == name and c.row is not None]
             if of_source and read.pictures is not None:
-                paths = copy_pictures(of_source, read.pictures, self.out)
+                paths = copy_pictures(of_source, read.pictures, self.out, name, read.identity)
                 candidates = [replace(c, picture=paths.get(c.id, c.picture)) for c in candidates]
         exists = {c.id: (path := self.picture(c)) is None or path.is_file() for c in candidates}
         for c in candidates:

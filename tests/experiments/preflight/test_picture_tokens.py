@@ -57,6 +57,19 @@ def test_a_prompt_that_the_engine_would_refuse_is_named_before_anything_starts(l
     )
 
 
+@pytest.mark.parametrize(
+    ("device", "there", "refused"), [("cuda", True, True), ("cuda", False, False), ("cpu", True, False)]
+)
+def test_auto_is_checked_as_what_it_stands_for_on_this_machine(large, monkeypatch, device, there, refused):
+    monkeypatch.setattr("experiments.build.rollouts.has_package", lambda name: there)
+    config = composed(["rollouts=auto", f"engine.device={device}"])
+    config = replace(
+        config, benchmark=PHOTOS, decomposer=with_keys(config.decomposer, "decomposer", {"checkpoint": str(large)})
+    )
+    lines = list(too_many_tokens(config))
+    assert bool(lines) == refused and all("decomposer.max_pixels" in line for line in lines)
+
+
 def test_the_paper_scale_fits_its_engine():
     config = composed(["scale=paper", "rollouts=vllm"])
     assert list(too_many_tokens(replace(config, benchmark=PHOTOS))) == []
