@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from PIL import Image
+
+from benchmarks import pictures
 
 COMMIT = "c" * 40
 
@@ -28,13 +29,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """One entry for every picture that is opened."""
     calls: list[str] = []
-    real = Image.open
+    real = pictures.read_picture
 
-    def counted(*args: Any, **kwargs: Any) -> Image.Image:
+    def counted(data: bytes) -> pictures.Picture:
         calls.append("open")
-        return real(*args, **kwargs)
+        return real(data)
 
-    monkeypatch.setattr(Image, "open", counted)
+    monkeypatch.setattr(pictures, "read_picture", counted)
     yield calls
 
 
