@@ -23,14 +23,14 @@ def write_report(
     columns = [key for key in scores["all"] if key != "n"]
     cells = [
         ([escape(name), *(f"{values[key]:z.2f}" for key in columns), str(int(values["n"]))], False)
-        for name, values in scores.items()
+        for name, values in sorted(scores.items(), key=lambda entry: entry[0] != "all")
         if values["n"]
     ]
     figures = "".join(_figure(row) for row in rows[:SHOWN])
     body = [
         f"<h1>{escape(title)}: held-out single edits</h1>",
         '<p class="muted">Means of scores from 0 to 10, by judge=sandbox on held-out scenes of benchmark=sandbox.</p>',
-        table(["action", *(c.replace("_", " ") for c in columns), "n"], cells),
+        table(["edit", *(c.replace("_", " ") for c in columns), "n"], cells),
         "<h2>Before, after, wanted</h2>",
         f'<div class="edits">{figures}</div>',
     ]

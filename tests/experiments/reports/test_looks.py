@@ -126,6 +126,7 @@ def test_the_configuration_is_flat_text() -> None:
 def test_the_page_of_an_editor_leaves_out_actions_without_an_edit(tmp_path: Path) -> None:
     scores = {"all": {"overall": 5.0, "n": 2}, "zoom": {"overall": 0.0, "n": 0}, "add": {"overall": -0.001, "n": 2}}
     text = editors.write_report(tmp_path / "x.html", "Editor", scores, []).read_text(encoding="utf-8")
+    assert "F1 of" not in text and text.index("<td>all") < text.index("<td>add")  # an action is no score here
     assert (
         faults(text) == []
         and "zoom" not in text
