@@ -50,6 +50,7 @@ class LossConfig:
     aggregation: str = "token"  # what the sum of losses is divided by: token | sequence | constant
     kl_coef: float = number(0.0, 0, 1e3)  # of the KL to the start in the loss; 0: off
     kl_estimator: str = "k3"  # k1 | k2 | k3
+    entropy_coef: float = number(0.0, 0, 1e3)  # of the entropy per token, which the loss then rewards; 0: off
     # truncated importance weights, trainer over rollout engine; null: no correction
     tis_cap: float | None = number(2.0, 0, 1e6, above=True)
     tis_level: str = "token"  # token | sequence (one weight per answer, the product over its tokens)

@@ -105,8 +105,9 @@ class GRPO:
         return item.present and not cut
 
     def has_gradient(self, item: CreditedRollout) -> bool:
-        """Without a KL term an advantage of 0 has no gradient, and its forward is saved."""
-        return self.counts(item) and (self.config.kl_coef > 0 or item.advantage != 0)
+        """Without a term for KL or entropy an advantage of 0 has no gradient, and its forward is saved."""
+        everywhere = self.config.kl_coef > 0 or self.config.entropy_coef > 0
+        return self.counts(item) and (everywhere or item.advantage != 0)
 
     def _update(self, items: Sequence[CreditedRollout], clock: Clock) -> dict[str, float]:
         config, engine = self.config, self.engine

@@ -103,7 +103,8 @@ def aggregate(value_BT: Tensor, mask_BT: Tensor, aggregation: str, normaliser: f
 
 
 def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
-    """The loss of one micro-batch: policy-gradient term, weighted by the truncated importance weights, + kl_coef x KL."""
+    """The loss of one micro-batch: policy-gradient term, weighted by the truncated importance weights, + kl_coef x KL
+    - entropy_coef x entropy (whose gradient must be in `entropy_BT`)."""
     mask, advantage = inputs.mask_BT, inputs.advantage_BT
     logp = torch.where(mask, inputs.logp_BT, 0.0)
     old = torch.where(mask, inputs.old_logp_BT, 0.0).detach()
@@ -133,6 +134,8 @@ def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
             loss = loss + config.kl_coef * aggregate(kl, mask, config.aggregation, inputs.normaliser)
     if inputs.entropy_BT is not None:
         tokens["entropy"] = inputs.entropy_BT
+        if config.entropy_coef > 0:
+            loss = loss - config.entropy_coef * aggregate(inputs.entropy_BT, mask, config.aggregation, inputs.normaliser)
     sums = {name: float(torch.where(mask, v.detach(), 0).double().sum()) for name, v in tokens.items()}
     sums["tokens"] = float(mask.sum())
     return LossOutputs(

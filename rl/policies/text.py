@@ -66,11 +66,13 @@ class TextPolicy(Policy[TextBatch]):
         shared_prefix: bool = True,
         lora: Lora | None = None,
         vision_cache_mib: int = 0,
+        entropy_gradient: bool = False,
     ) -> None:
         """`temperature` must be that of the rollouts. `frozen_vision` keeps the vision tower as it is, so that each picture
         passes it once. `shared_prefix`: completions of the same prompt object share its pass and each other's beginnings. `lora`:
         adapters are trained instead of the weights, in the vision tower too unless it is frozen. `vision_cache_mib`: main
-        memory for the features of pictures that may come again later in the run."""
+        memory for the features of pictures that may come again later in the run. `entropy_gradient`: the entropy is part of the
+        loss; it is only reported otherwise."""
         super().__init__()
         if not temperature > 0:
             raise BadInput(
@@ -80,6 +82,7 @@ class TextPolicy(Policy[TextBatch]):
         self._vlm = [vlm]  # in a list: the VLM is no submodule, its model is already one
         self.temperature, self.chunk_tokens = temperature, chunk_tokens
         self.frozen_vision, self.shared_prefix, self.lora = frozen_vision, shared_prefix, lora
+        self.entropy_gradient = entropy_gradient
         ban = torch.zeros(vlm.model.config.text_config.vocab_size, device=vlm.model.device)
         ban[list(vlm.banned_ids)] = BANNED
         self.register_buffer("ban_V", ban, persistent=False)
@@ -110,6 +113,7 @@ class TextPolicy(Policy[TextBatch]):
             shared_prefix=config.shared_prefix,
             lora=Lora(config.lora.rank, config.lora.alpha) if config.lora.rank else None,
             vision_cache_mib=config.vision_cache_mib,
+            entropy_gradient=getattr(config, "entropy_coef", 0.0) > 0,
         )
 
     @property
@@ -220,6 +224,12 @@ class TextPolicy(Policy[TextBatch]):
         return hidden_ND, ids[(column >= start) & (column < end)], torch.arange(len(hidden_ND), device=device)
 
     def _token_stats(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
+        if self.entropy_gradient and torch.is_grad_enabled():
+            pieces = [
+                checkpoint(self._chunk_with_entropy, *chunk, use_reentrant=False, preserve_rng_state=False)
+                for chunk in zip(hidden_ND.split(self.chunk_tokens), ids_N.split(self.chunk_tokens), strict=True)
+            ]
+            return torch.cat([p for p, _ in pieces]), torch.cat([e for _, e in pieces])
         logp: list[Tensor] = []
         entropy: dict[int, Tensor] = {}
         for k, chunk in enumerate(zip(hidden_ND.split(self.chunk_tokens), ids_N.split(self.chunk_tokens), strict=True)):
@@ -233,14 +243,22 @@ class TextPolicy(Policy[TextBatch]):
     def _chunk(self, hidden_ND: Tensor, ids_N: Tensor, k: int, entropy: dict[int, Tensor]) -> Tensor:
         """log p of the tokens under softmax(logits / temperature) over those that may be sampled, in fp32. The entropy goes
         to `entropy[k]`, the first time: the backward pass, which comes here again, has no use for it."""
-        logits = self.model.lm_head(hidden_ND).float()
-        if self.temperature != 1:
-            logits = logits / self.temperature
-        log_p = logits.add_(self.ban_V).log_softmax(-1)
+        log_p = self._log_p(hidden_ND)
         if k not in entropy:
             with torch.no_grad():
                 entropy[k] = -(log_p.exp() * log_p).sum(-1)
         return log_p.gather(-1, ids_N[:, None])[:, 0]
+
+    def _chunk_with_entropy(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
+        """The same where the entropy has a gradient, too."""
+        log_p = self._log_p(hidden_ND)
+        return log_p.gather(-1, ids_N[:, None])[:, 0], -(log_p.exp() * log_p).sum(-1)
+
+    def _log_p(self, hidden_ND: Tensor) -> Tensor:
+        logits = self.model.lm_head(hidden_ND).float()
+        if self.temperature != 1:
+            logits = logits / self.temperature
+        return logits.add_(self.ban_V).log_softmax(-1)
 
 
 __all__ = ["TextBatch", "TextPolicy"]

@@ -236,3 +236,15 @@ def test_masked_rows_and_garbage_in_padding_change_nothing() -> None:
 def test_bad_configs_are_refused(kw: dict) -> None:
     with pytest.raises(BadInput):
         LossConfig(**kw)
+
+
+def test_the_entropy_term_is_the_mean_entropy_of_the_batch() -> None:
+    """Two rows of 1 and 2 tokens, entropies 1 and (2, 3), normaliser 3: the loss falls by coef x 6 / 3."""
+    mask = torch.tensor([[True, False], [True, True]])
+    entropy = torch.tensor([[1.0, 99.0], [2.0, 3.0]], requires_grad=True)
+    inputs = LossInputs(torch.zeros(2, 2), torch.zeros(2, 2), torch.zeros(2, 1), mask, 3.0, entropy_BT=entropy)
+    loss = policy_loss(inputs, LossConfig(entropy_coef=0.5)).loss
+    assert float(loss) == pytest.approx(-1.0)
+    loss.backward()
+    assert torch.allclose(entropy.grad, torch.tensor([[-1 / 6, 0.0], [-1 / 6, -1 / 6]]))
+    assert float(policy_loss(inputs, LossConfig()).loss) == 0.0

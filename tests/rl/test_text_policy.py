@@ -93,3 +93,24 @@ def test_bad_input(tiny_vlm: VLM) -> None:
             policy(TextBatch(prompts, bad))
     with pytest.raises(BadInput):
         TextPolicy(tiny_vlm, temperature=0.0)
+
+
+@both_paths
+def test_the_gradient_of_the_entropy_is_that_of_its_definition(tiny_vlm_path, tiny_vlm: VLM, shared: bool) -> None:
+    """H = -sum p log p per token: the same numbers with and without a gradient, and the gradient of finite differences."""
+    plain = TextPolicy(load_vlm(tiny_vlm_path), shared_prefix=shared)
+    policy = TextPolicy(tiny_vlm, shared_prefix=shared, entropy_gradient=True, chunk_tokens=3)
+    batch = TextBatch(policy.encode(REQUESTS), ANSWERS)
+    out = policy(batch)
+    assert torch.allclose(out.entropy_BT, plain(batch).entropy_BT, atol=1e-5)
+    assert torch.allclose(out.logp_BT, plain(batch).logp_BT, atol=1e-5)
+    weight = tiny_vlm.model.model.language_model.norm.weight
+    (slope,) = torch.autograd.grad(out.entropy_BT.sum(), weight)
+    step = slope / slope.norm()  # the steepest direction stands out most from rounding
+    with torch.no_grad():
+        total = []
+        for sign in (1, -1):
+            weight.add_(sign * 1e-2 * step)
+            total.append(float(policy(batch).entropy_BT.double().sum()))
+            weight.sub_(sign * 1e-2 * step)
+    assert float((slope * step).sum()) == pytest.approx((total[0] - total[1]) / 2e-2, rel=0.02)
