@@ -18,6 +18,7 @@ from conf.schema.data import AgreementConfig, PrepareConfig, SourceConfig
 from conf.schema.pretrain import (
     AutoencoderConfig,
     ColdStartConfig,
+    DirectStartConfig,
     FlowMatchingConfig,
     PretrainConfig,
     VisionWarmupConfig,
@@ -56,6 +57,7 @@ __all__ = [
     "AutoencoderConfig",
     "BY_CLASS",
     "ColdStartConfig",
+    "DirectStartConfig",
     "EditConfig",
     "EvaluateConfig",
     "ExecutionConfig",

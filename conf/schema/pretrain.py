@@ -25,8 +25,24 @@ class VisionWarmupConfig:
 
 
 @dataclass
+class DirectStartConfig:
+    """decomposer=tiny_direct: then the whole model learns to say what it sees, and to answer requests said in full
+    (experiments/tiny/directstart.py)."""
+
+    steps: int = number(3000, 1, MANY)
+    batch_size: int = number(32, 1, 100_000)
+    micro_batch_size: int = number(16, 1, 100_000)
+    lr: float = number(2e-3, 0, 10)
+    warmup: int = number(100, 0, MANY)
+    final_lr_share: float = number(0.02, 0, 1)
+    checkpoint_every: int = number(250, 1, MANY)
+    validate_every: int = number(600, 1, MANY)
+    validation_samples: int = number(200, 1, 1_000_000)
+
+
+@dataclass
 class ColdStartConfig:
-    """Then the whole model learns the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
+    """decomposer=tiny: then the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
 
     steps: int = number(5000, 1, MANY)
     batch_size: int = number(32, 1, 100_000)
@@ -95,6 +111,7 @@ class PretrainConfig:
     seed: int = seed_number()
     verbose: bool = False
     vision: VisionWarmupConfig = field(default_factory=VisionWarmupConfig)
+    direct: DirectStartConfig = field(default_factory=DirectStartConfig)
     start: ColdStartConfig = field(default_factory=ColdStartConfig)
     vae: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     flow: FlowMatchingConfig = field(default_factory=FlowMatchingConfig)
@@ -103,4 +120,11 @@ class PretrainConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
-__all__ = ["AutoencoderConfig", "ColdStartConfig", "FlowMatchingConfig", "PretrainConfig", "VisionWarmupConfig"]
+__all__ = [
+    "AutoencoderConfig",
+    "ColdStartConfig",
+    "DirectStartConfig",
+    "FlowMatchingConfig",
+    "PretrainConfig",
+    "VisionWarmupConfig",
+]

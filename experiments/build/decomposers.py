@@ -39,6 +39,8 @@ class VLMDecomposer(Part):
     # a larger picture is made smaller before the decomposer sees it (the editor gets it as it is); null: the checkpoint's own limit
     max_pixels: int | None = number(None, 784, 2**40)
     parameters: float = number(0.0, 0, 1e13, defines=False)  # how many, for the memory check; 0: not checked
+    thought: Literal["places", "brief"] = "places"  # what supervised answers reason (experiments/tiny/thoughts.py)
+    recipe: Literal["", "direct", "grammar"] = incidental("")  # of a tiny one: how experiments.pretrain makes it
     sandbox_only: bool = incidental(False)  # trained on the sandbox alone: other texts are refused (allow_tiny=true)
 
     def missing(self, machine: Machine) -> Iterator[str]:

@@ -49,7 +49,8 @@ class Supervised(Stage):
         template = load_prompt(c.decomposer.prompt)
 
         def examples(step: int) -> list[SFTExample]:
-            return [sft_example(template, samples(step * sft.batch_size + j)) for j in range(sft.batch_size)]
+            places = range(step * sft.batch_size, (step + 1) * sft.batch_size)
+            return [sft_example(template, samples(index), c.decomposer.thought) for index in places]
 
         with run.timed("sft"), bar("supervised training", sft.steps) as b:
             train_sft(sft, vlm, examples, run.folder, run.tracker.log, shown(b, "sft/loss", "loss"))

@@ -1,4 +1,4 @@
-"""Data of the tiny decomposer's supervised start: part of the sandbox's grammar, and open-vocabulary copying.
+"""Data of the tiny decomposer's supervised start (decomposer=tiny): part of the sandbox's grammar, and open-vocabulary copying.
 
 It teaches the format, all actions, copying any name, and naming what is in a picture. It shows the first 40 % of every list
 of wordings, first in requests of one or two edits, then of up to five; the other wordings are left to reinforcement learning.
@@ -15,9 +15,8 @@ from agents.plan import write_decomposition
 from benchmarks.base import Decomposition, EditSample
 from benchmarks.sandbox.corpus import COLOUR_NAMES, MATERIAL_NAMES, NOUNS, SCENES, TEXT_WORDS, open_turn
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
+from experiments.tiny.thoughts import DESCRIBE, THOUGHTS, brief_thought, seen
 from rl.sft import SFTExample
-
-DESCRIBE = "what is in the picture?"
 
 
 @dataclass(frozen=True)
@@ -48,28 +47,15 @@ SECOND_PART = ColdStartMix(
 )
 
 
-def thought(sample: EditSample) -> str:
-    """The reasoning to imitate: the number of edits, and the picture's content where the request cannot be resolved without it."""
-    count = f"{len(sample.gold)} edit" + "s" * (len(sample.gold) > 1)
-    if sample.kind == "indirect" and isinstance(sample, SandboxSample):
-        return f"{count}; {seen(sample)}"
-    return count
-
-
-def seen(sample: SandboxSample) -> str:
-    """The things of the picture in reading order."""
-    return "seen: " + ", ".join(t.phrase for t in sample.before.things)
-
-
 def description(template: str, sample: SandboxSample) -> SFTExample:
     """An example whose answer is the picture's content alone, as in the thought of an indirect request."""
     return SFTExample(build_request(template, replace(sample, request=DESCRIBE)), seen(sample))
 
 
-def sft_example(template: str, sample: EditSample) -> SFTExample:
-    return SFTExample(
-        build_request(template, sample), write_decomposition(Decomposition.of(sample.gold, thought(sample)))
-    )
+def sft_example(template: str, sample: EditSample, thought: str = "brief") -> SFTExample:
+    """The gold decomposition as an answer to imitate, with one of the kinds of THOUGHTS."""
+    decomposition = Decomposition.of(sample.gold, THOUGHTS[thought](sample))
+    return SFTExample(build_request(template, sample), write_decomposition(decomposition))
 
 
 class ColdStart:
@@ -108,6 +94,6 @@ def corpus(start: ColdStart, samples: int) -> Iterator[str]:
     for index in range(samples):
         sample = start.sample(10**7 + index)
         yield "\n".join((*sample.history, sample.request))
-        yield write_decomposition(Decomposition.of(sample.gold, thought(sample)))
+        yield write_decomposition(Decomposition.of(sample.gold, brief_thought(sample)))
     words = " ".join((*NOUNS, *MATERIAL_NAMES, *COLOUR_NAMES, *SCENES, *TEXT_WORDS))
     yield from [words] * 60  # often enough that each becomes a token

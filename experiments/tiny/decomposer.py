@@ -1,14 +1,15 @@
 """Recipe: the tiny decomposer from nothing, resumable.
 
-1. a tokenizer and random weights; 2. the vision tower learns to see the sandbox; 3. supervised start on part of the grammar,
-in two parts. The result is kept in 16 bits with a card that says how good it is; nothing is downloaded.
+1. a tokenizer and random weights; 2. the vision tower learns to see the sandbox; 3. a supervised start: how to answer, and requests
+that say everything in full (decomposer=tiny_direct), or all kinds of requests in part of the wordings (decomposer=tiny). The result
+is kept in 16 bits with a card that says how good it is; nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -21,43 +22,76 @@ from agents.backends.vlm import VLM, save_vlm
 from agents.decomposer import build_request
 from agents.prompt_files import load_prompt
 from benchmarks.sandbox.generate import KINDS, SandboxBenchmark
+from common.errors import BadInput
 from common.progress import bar, console
-from conf.schema import ColdStartConfig, PretrainConfig, VisionWarmupConfig
+from conf.schema import ColdStartConfig, DirectStartConfig, PretrainConfig, VisionWarmupConfig
 from experiments.tiny.coldstart import SECOND_PART, ColdStart, ColdStartMix, corpus
-from experiments.tiny.updates import recipe_identity
+from experiments.tiny.directstart import DirectMix, DirectStart, answers
+from experiments.tiny.updates import fast_bf16, recipe_identity
 from experiments.tiny.vision import VisionWarmup
 from rewards.compose import RewardSpec
 from rl.config import SFTConfig
 from rl.loop import run_loop
-from rl.sft import train_sft
+from rl.sft import SFTExample, train_sft
 
 TOKENIZER_SAMPLES = 20_000
 
 
 def pretrain_decomposer(config: PretrainConfig) -> None:
-    """Train, judge and save the decomposer."""
+    """Train, judge and save the decomposer by the recipe that its configuration names."""
+    recipe = config.decomposer.recipe
+    if recipe not in RECIPES:
+        raise BadInput(
+            f"decomposer={config.decomposer.name} has no recipe; experiments.pretrain makes tiny and tiny_direct"
+        )
     template = load_prompt(config.decomposer.prompt)
-    start = ColdStart(template, ColdStartMix(), config.seed)
+    words = ColdStart(template, ColdStartMix(), config.seed)
+    texts: Iterator[str] = chain(corpus(words, TOKENIZER_SAMPLES), [editor_prompt()] * 500)
+    if (
+        recipe == "direct"
+    ):  # its answers are longer; the words are those of the whole language, as any tokenizer has them
+        texts = chain(texts, answers(DirectStart(template, DirectMix(), config.seed), TOKENIZER_SAMPLES // 2))
     console.print("tokenizer: byte-level BPE on the project's own corpus")
-    vlm = build_tiny_vlm(chain(corpus(start, TOKENIZER_SAMPLES), [editor_prompt()] * 500), TinyShape(), config.seed)
+    vlm = build_tiny_vlm(texts, TinyShape(), config.seed)
     size = sum(p.numel() for p in vlm.model.parameters())
     console.print(f"model: Qwen2.5-VL of {size / 1e6:.1f} M parameters, vocabulary {len(vlm.tokenizer)}")
-    work = Path(config.work or f"{config.paths.outputs}/pretrain-decomposer")
+    work = Path(config.work or f"{config.paths.outputs}/pretrain-{config.decomposer.name}")
     warm_vision(config.vision, vlm, work, config.seed)
-    supervised_start(config.start, vlm, start, work)
-    second_part(config.start, vlm, ColdStart(template, SECOND_PART, config.seed + 1), work)
-    samples = config.start.validation_samples
-    console.print(f"  validation: {line(validate(vlm, template, 'validation', samples))}")
+    steps = RECIPES[recipe](config, vlm, template, work)
+    samples, tokens = config.direct.validation_samples, config.decomposer.max_new_tokens
+    console.print(f"  validation: {line(validate(vlm, template, 'validation', samples, tokens))}")
     vlm.model.half()  # the file's precision; training and inference read it as fp32
     vlm.model.float()
-    scores = validate(vlm, template, "test", samples)
+    scores = validate(vlm, template, "test", samples, tokens)
     vlm.model.half()
-    out = Path(config.out or f"{config.paths.assets}/tiny/decomposer")
+    out = Path(config.out or config.decomposer.checkpoint)
     save_vlm(vlm, out)
-    steps = config.start.steps + config.start.second_steps
-    card = {"parameters": size, "sandbox_test": scores, "steps": steps}
+    card = {"parameters": size, "recipe": recipe, "sandbox_test": scores, "steps": steps}
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     console.print(f"kept in {out}; sandbox test split, greedy: {line(scores)}")
+
+
+def direct_start(config: PretrainConfig, vlm: VLM, template: str, work: Path) -> int:
+    """How to answer, and requests that say everything in full."""
+    start = DirectStart(template, DirectMix(), config.seed)
+    supervised(config.direct, config.direct.steps, config.direct.lr, vlm, start.batch, template, work, "direct", 160)
+    return config.direct.steps
+
+
+def grammar_start(config: PretrainConfig, vlm: VLM, template: str, work: Path) -> int:
+    """All kinds of requests in the first wordings: short ones, then what these leave out."""
+    c = config.start
+    first = ColdStart(template, ColdStartMix(), config.seed)
+    second = ColdStart(template, SECOND_PART, config.seed + 1)
+    supervised(c, c.steps, c.lr, vlm, first.batch, template, work, "sft", 96)
+    supervised(c, c.second_steps, c.second_lr, vlm, second.batch, template, work, "second", 96)
+    return c.steps + c.second_steps
+
+
+RECIPES: dict[str, Callable[[PretrainConfig, VLM, str, Path], int]] = {
+    "direct": direct_start,
+    "grammar": grammar_start,
+}
 
 
 def editor_prompt() -> str:
@@ -83,13 +117,23 @@ def warm_vision(config: VisionWarmupConfig, vlm: VLM, work: Path, seed: int) -> 
         )
 
 
-def supervised_start(config: ColdStartConfig, vlm: VLM, start: ColdStart, work: Path) -> None:
-    """Stage 3, first part, in place: short requests in the first wordings."""
+def supervised(
+    config: DirectStartConfig | ColdStartConfig,
+    steps: int,
+    lr: float,
+    vlm: VLM,
+    batch: Callable[[int, int], Sequence[SFTExample]],
+    template: str,
+    work: Path,
+    name: str,
+    max_new_tokens: int,
+) -> None:
+    """Stage 3 or a part of it, in place."""
     settings = SFTConfig(
-        steps=config.steps,
+        steps=steps,
         batch_size=config.batch_size,
         micro_batch_size=config.micro_batch_size,
-        lr=config.lr,
+        lr=lr,
         warmup_steps=config.warmup,
         final_lr_share=config.final_lr_share,
         optimizer="muon",
@@ -98,52 +142,31 @@ def supervised_start(config: ColdStartConfig, vlm: VLM, start: ColdStart, work: 
 
     def log(metrics: Mapping[str, float]) -> None:
         done = int(metrics["step"])
-        if done % config.validate_every == 0 and done < settings.steps:
+        if done % config.validate_every == 0 and done < steps:
             vlm.model.eval()
-            scores = validate(vlm, start.template, "validation", config.validation_samples)
+            scores = validate(vlm, template, "validation", config.validation_samples, max_new_tokens)
             console.print(f"  step {done}: {line(scores)}")
             vlm.model.train()
 
-    with bar("supervised start", settings.steps) as progress:
+    with bar(f"supervised start ({name})", steps) as progress, fast_bf16():
         train_sft(
             settings,
             vlm,
-            lambda step: start.batch(step, settings.batch_size),
+            lambda step: batch(step, settings.batch_size),
             work,
             log,
             lambda done, total, m: progress.update(done, f"loss {m['sft/loss']:.3f}"),
+            name=name,
         )
 
 
-def second_part(config: ColdStartConfig, vlm: VLM, start: ColdStart, work: Path) -> None:
-    """Stage 3, second part, in place: what the first left out."""
-    settings = SFTConfig(
-        steps=config.second_steps,
-        batch_size=config.batch_size,
-        micro_batch_size=config.micro_batch_size,
-        lr=config.second_lr,
-        warmup_steps=config.warmup,
-        final_lr_share=config.final_lr_share,
-        optimizer="muon",
-        checkpoint_every=config.checkpoint_every,
-    )
-    with bar("supervised start, second part", settings.steps) as progress:
-        train_sft(
-            settings,
-            vlm,
-            lambda step: start.batch(step, settings.batch_size),
-            work,
-            None,
-            lambda done, total, m: progress.update(done, f"loss {m['sft/loss']:.3f}"),
-            name="second",
-        )
-
-
-def validate(vlm: VLM, template: str, split: str, n: int) -> dict[str, dict[str, float]]:
+def validate(vlm: VLM, template: str, split: str, n: int, max_new_tokens: int = 96) -> dict[str, dict[str, float]]:
     """Greedy decompositions of `n` sandbox samples of every kind: mean of each component, per kind and over all."""
     bench = SandboxBenchmark(split, seed=1)
     samples = [bench.sample(i) for i in range(n)]
-    answers = HFBackend(vlm).generate([build_request(template, s) for s in samples], 1, Sampling(96, temperature=0.0))
+    answers = HFBackend(vlm).generate(
+        [build_request(template, s) for s in samples], 1, Sampling(max_new_tokens, temperature=0.0)
+    )
     spec = RewardSpec.named("f1_goal")
     sums: dict[str, Counter[str]] = {kind: Counter() for kind in ("all", *KINDS)}
     for sample, (answer,) in zip(samples, answers, strict=True):
@@ -158,4 +181,4 @@ def line(scores: Mapping[str, Mapping[str, float]]) -> str:
     return " · ".join(f"{kind} {(s['action'] + s['subject'] + s['goal']) / 3:.3f}" for kind, s in scores.items())
 
 
-__all__ = ["pretrain_decomposer", "supervised_start", "validate", "warm_vision"]
+__all__ = ["pretrain_decomposer", "supervised", "validate", "warm_vision"]

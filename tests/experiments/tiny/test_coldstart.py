@@ -9,7 +9,8 @@ from agents.prompt_files import load_prompt
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.corpus import open_turn
 from benchmarks.sandbox.generate import SandboxSample
-from experiments.tiny.coldstart import DESCRIBE, ColdStart, ColdStartMix, corpus, thought
+from experiments.tiny.coldstart import ColdStart, ColdStartMix, corpus
+from experiments.tiny.thoughts import DESCRIBE, brief_thought
 
 START = ColdStart(load_prompt("decompose_tiny"), ColdStartMix())
 
@@ -50,8 +51,8 @@ def test_open_turns_copy_names_from_request_or_history():
 def test_a_thought_lists_the_picture_only_where_it_is_needed():
     indirect = next(s for s in (START.sandbox.sample(i) for i in range(200)) if s.kind == "indirect")
     direct = next(s for s in (START.sandbox.sample(i) for i in range(200)) if s.kind == "direct")
-    assert all(t.phrase in thought(indirect) for t in indirect.before.things)
-    assert "seen" not in thought(direct)
+    assert all(t.phrase in brief_thought(indirect) for t in indirect.before.things)
+    assert "seen" not in brief_thought(direct)
 
 
 def test_corpus_holds_requests_and_answers():
