@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.base import Edit
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from benchmarks.sandbox.mice_export import write_sessions
-from benchmarks.sandbox.render import render
+from benchmarks.sandbox.render import check_side, render
 from common.errors import BadInput, SaveFailed
 from common.plain_command import plain_command, read_options
 
@@ -59,8 +59,9 @@ def main(argv: Sequence[str]) -> None:
 
 
 def show(o: Show) -> None:
-    if not 1 <= o.n <= 400 or not 16 <= o.size <= 1024:
-        raise BadInput(f"n must be 1..400 and size 16..1024, not n={o.n} size={o.size}")
+    if not 1 <= o.n <= 400 or o.size > 1024:
+        raise BadInput(f"n must be 1..400 and size at most 1024, not n={o.n} size={o.size}")
+    check_side(o.size)
     bench = SandboxBenchmark(o.split, o.seed)
     picture = grid([bench.sample(i) for i in range(o.n)], o.size)
     try:

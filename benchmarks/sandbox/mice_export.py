@@ -19,6 +19,7 @@ from benchmarks.mice_records import ORIGIN, SANDBOX
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.edits import apply_edits
 from benchmarks.sandbox.generate import SPLITS, SandboxSample, make_session
+from benchmarks.sandbox.render import check_side
 from benchmarks.sandbox.scene import RELATIONS, Scene
 from common.errors import BadInput, SaveFailed
 
@@ -44,8 +45,9 @@ def write_sessions(
 
     Raises BadInput for numbers out of range and for a folder that holds something already, SaveFailed.
     """
-    if count < 1 or turns < 1 or not 16 <= size <= 1024:
-        raise BadInput(f"count and turns must be 1 or more and size 16..1024, not {count}, {turns} and {size}")
+    if count < 1 or turns < 1:
+        raise BadInput(f"count and turns must be 1 or more, not {count} and {turns}")
+    check_side(size)
     if split not in SPLITS:
         raise BadInput(f"unknown split '{split}'; one of {', '.join(SPLITS)}")
     folder = Path(folder)

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.sandbox.backgrounds import background
 from benchmarks.sandbox.font import text_mask
-from benchmarks.sandbox.scene import CELL_NAMES, COLOURS, Scene, Thing
+from benchmarks.sandbox.scene import CELL_NAMES, COLOURS, LARGEST_SIDE, SMALLEST_SIDE, Scene, Thing
 from benchmarks.sandbox.shapes import FILL, OUTSIDE, sprite_classes
 from common.errors import BadInput
 
@@ -83,12 +83,22 @@ def _draw_label(canvas: np.ndarray, thing: Thing) -> None:
     canvas[ys[inside], xs[inside]] = ink_for(COLOURS[thing.colour])
 
 
-def draw_thing(canvas: np.ndarray, thing: Thing) -> None:
-    """Paint one thing (all its copies and its label) on uint8[H, W, 3] in place; H = W."""
-    side = canvas.shape[1]
+def _painted(thing: Thing, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Flat offsets in the picture of every pixel of a thing without its label, and their RGB. At some sides rounding moves the
+    last column of a sprite out of the picture: it is left out, and does not come in again on the other edge."""
     offsets, colours, top, left = _sprite(thing.shape, thing.colour, thing.material, thing.size, thing.count, side)
     y, x = cell_centre(thing.cell, side, thing.nudge)
-    canvas.reshape(-1, 3)[offsets + ((y + top) * side + x + left)] = colours
+    if side != 64:  # where everything fits exactly
+        ys, xs = offsets // side + y + top, offsets % side + x + left
+        inside = (ys >= 0) & (ys < side) & (xs >= 0) & (xs < side)
+        offsets, colours = offsets[inside], colours[inside]
+    return offsets + ((y + top) * side + x + left), colours
+
+
+def draw_thing(canvas: np.ndarray, thing: Thing) -> None:
+    """Paint one thing (all its copies and its label) on uint8[H, W, 3] in place; H = W."""
+    offsets, colours = _painted(thing, canvas.shape[1])
+    canvas.reshape(-1, 3)[offsets] = colours
     if thing.label:
         _draw_label(canvas, thing)
 
@@ -151,10 +161,15 @@ def zoom_in(image: np.ndarray, cell: str) -> np.ndarray:
     return np.ascontiguousarray(image[rows[:, None], cols[None, :]])
 
 
+def check_side(size: int) -> None:
+    """Raises BadInput for a side in pixels that a picture cannot have."""
+    if not SMALLEST_SIDE <= size <= LARGEST_SIDE:
+        raise BadInput(f"size={size} cannot be drawn: a picture has {SMALLEST_SIDE} to {LARGEST_SIDE} pixels a side")
+
+
 def render(scene: Scene, size: int = 64) -> np.ndarray:
-    """uint8[size, size, 3] RGB of a scene. Raises BadInput for a side under 32 pixels."""
-    if size < 32:
-        raise BadInput(f"render: size {size} is too small, use at least 32")
+    """uint8[size, size, 3] RGB of a scene. Raises BadInput for a side that a picture cannot have."""
+    check_side(size)
     canvas = background(scene.background, size).copy()
     for thing in sorted(scene.things, key=lambda t: t.cell):  # whatever their order in the scene
         draw_thing(canvas, thing)
@@ -168,9 +183,7 @@ def render(scene: Scene, size: int = 64) -> np.ndarray:
 def object_mask(thing: Thing, size: int = 64) -> np.ndarray:
     """bool[size, size]: every pixel the thing paints (outline, fill, label), before any zoom."""
     mask = np.zeros((size, size), dtype=bool)
-    offsets, _, top, left = _sprite(thing.shape, thing.colour, thing.material, thing.size, thing.count, size)
-    y, x = cell_centre(thing.cell, size, thing.nudge)
-    mask.reshape(-1)[offsets + ((y + top) * size + x + left)] = True
+    mask.reshape(-1)[_painted(thing, size)[0]] = True
     if thing.label:
         top, left, ink = _label_box(thing, size)
         ys, xs = np.nonzero(ink)
@@ -179,4 +192,4 @@ def object_mask(thing: Thing, size: int = 64) -> np.ndarray:
     return mask
 
 
-__all__ = ["draw_thing", "grade", "object_mask", "render", "zoom_in"]
+__all__ = ["check_side", "draw_thing", "grade", "object_mask", "render", "zoom_in"]

@@ -31,6 +31,7 @@ CELLS = tuple((r, c) for r in range(3) for c in range(3))
 CELL_NAMES = {(r, c): "center" if (r, c) == (1, 1) else f"{ROWS[r]} {COLS[c]}" for r, c in CELLS}
 RELATIONS = ("left of", "right of", "above", "below")
 MAX_COUNT = 5
+SMALLEST_SIDE, LARGEST_SIDE = 48, 4096  # of a picture, pixels; in a smaller one a caption does not fit into its band
 MAX_LABEL, MAX_CAPTION = 3, 8  # characters A-Z 0-9; labels sit on an object, the caption in the band under the grid
 
 

@@ -161,12 +161,22 @@ def test_same_arguments_same_bytes_and_never_over_something(tmp_path):
 
 
 def test_the_command_line(tmp_path, capsys):
-    main(["mice", f"out={tmp_path / 'm'}", "n=2", "size=32", "turns=2"])
+    main(["mice", f"out={tmp_path / 'm'}", "n=2", "size=48", "turns=2"])
     assert "1 CM and 1 CU sessions of 2 turns" in capsys.readouterr().out
     assert len(MiceText(tmp_path / "m")) == 4
-    main(["show", "n=2", "size=32", f"out={tmp_path / 'grid.png'}"])
+    main(["show", "n=2", "size=48", f"out={tmp_path / 'grid.png'}"])
     assert (tmp_path / "grid.png").exists()
-    for words in ([], ["draw"], ["mice", "n"], ["mice", "n=x"], ["mice", "sise=3"], ["mice", "n=0"], ["show", "n=0"]):
+    for words in (
+        [],
+        ["draw"],
+        ["mice", "n"],
+        ["mice", "n=x"],
+        ["mice", "sise=3"],
+        ["mice", "n=0"],
+        ["show", "n=0"],
+        ["mice", "size=47"],
+        ["show", "size=47"],
+    ):
         with pytest.raises(ImageEditError):
             main(words)
     with pytest.raises(BadInput, match="unknown split"):

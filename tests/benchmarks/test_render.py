@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +12,8 @@ from benchmarks.sandbox.scene import Scene, Thing
 from benchmarks.sandbox.shapes import FILL
 from benchmarks.sandbox.silhouettes import SILHOUETTES, classes
 from common.errors import BadInput
+from common.ranges import RANGE
+from conf.schema.shared import ScaleConfig
 from tests.sandbox_scenes import random_scene
 
 
@@ -38,15 +40,37 @@ def test_backgrounds_are_far_apart():
         assert distance > 10, (a, b, distance)
 
 
-@pytest.mark.parametrize("size", [32, 64, 100, 512])
+@pytest.mark.parametrize("size", [48, 64, 100, 512])
 def test_sizes_and_determinism(size):
     scene = random_scene(3, photo_edits=True)
     image = render(scene, size)
     assert image.shape == (size, size, 3)
     assert image.dtype == np.uint8
     assert np.array_equal(image, render(scene, size))
-    with pytest.raises(BadInput, match="at least 32"):
-        render(scene, 16)
+
+
+@pytest.mark.parametrize("size", [16, 32, 40, 47, 4097])
+def test_a_side_in_which_a_caption_does_not_fit_is_refused(size):
+    with pytest.raises(BadInput, match=f"size={size} cannot be drawn: a picture has 48 to 4096 pixels a side"):
+        render(random_scene(3), size)
+
+
+def test_the_sides_that_a_configuration_allows_are_those_that_can_be_drawn():
+    allowed = next(f for f in fields(ScaleConfig) if f.name == "image_size").metadata[RANGE]
+    assert (allowed.least, allowed.most) == (S.SMALLEST_SIDE, S.LARGEST_SIDE)
+
+
+@pytest.mark.parametrize("size", [*range(48, 100), 200])
+def test_the_longest_caption_and_things_at_every_edge_fit_at_every_side(size):
+    """Nothing is painted beyond an edge, and nothing comes in again on the other one: the columns at the edge of one side stay
+    as the background has them where the things lie on the other side."""
+    for shape in ("square", "star"):
+        for count, large in ((1, "large"), (2, "small"), (5, "medium")):
+            things = tuple(Thing(shape, "red", (r, 2), size=large, count=count, nudge=(0, 1)) for r in range(3))
+            scene = Scene("white", things, caption="W" * S.MAX_CAPTION)
+            image = render(scene, size)
+            assert np.array_equal(image[: size // 2, : size // 3], background("white", size)[: size // 2, : size // 3])
+            assert not object_mask(things[0], size)[:, : size // 3].any()
 
 
 def test_drawing_stays_inside_masks_and_leaves_the_cached_background_alone():

@@ -44,8 +44,10 @@ def test_every_number_of_a_part_has_a_range(target: str) -> None:
 
 WRONG = [
     ("run", "algo.betas=[2,3]", "algo.betas=[2.0, 3.0] cannot be used; give 0 or more and below 1"),
-    ("run", "scale.image_size=100000", "give 32 or more and at most 4,096"),
-    ("run", "scale.image_size=31", "scale.image_size=31"),
+    ("run", "scale.image_size=100000", "give 48 or more and at most 4,096"),
+    ("run", "scale.image_size=32", "scale.image_size=32 cannot be used; give 48 or more"),
+    ("run", "scale.image_size=47", "scale.image_size=47"),
+    ("evaluate", "run=none out=b scale.image_size=40", "scale.image_size=40"),
     ("run", "algo.lr=inf", "algo.lr=inf cannot be used; give 0 or more and at most 10"),
     ("run", "algo.lr=nan", "algo.lr=nan cannot be used"),
     ("run", "algo.lr=-1", "algo.lr=-1"),

@@ -8,7 +8,7 @@ from common.errors import BadInput
 from experiments.build.benchmarks import BenchmarkTools, SandboxBenchmark, open_benchmark
 from experiments.runs.cli import compose, typed
 
-TOOLS = BenchmarkTools(image_size=32, test_samples=6, test_seed=2)
+TOOLS = BenchmarkTools(image_size=48, test_samples=6, test_seed=2)
 
 
 def test_the_complex_split_is_another_benchmark_with_other_items() -> None:
