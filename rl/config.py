@@ -118,6 +118,17 @@ class PromptPoolConfig:
 
 
 @dataclass
+class AnchorConfig:
+    """A supervised term on examples of the start's own training, so that RL unlearns nothing (rl/anchors.py)."""
+
+    examples: int = number(0, 0, 1_000_000)  # per update; 0: off
+    weight: float = number(0.1, 0, 1e3)  # of their mean cross-entropy in the loss
+
+    def __post_init__(self) -> None:
+        check_fields(self, "anchor.")
+
+
+@dataclass
 class SFTConfig(OptimizerConfig):
     """Supervised training (`rl/sft.py`). In `algo.sft` it comes before GRPO; `steps` 0 leaves it out."""
 
@@ -169,6 +180,7 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
     keep_checkpoints: int = number(2, 1, 10_000, defines=False)
     # consecutive steps without a single usable reward before the run fails
     max_missing_steps: int = number(3, 1, MANY, defines=False)
+    anchor: AnchorConfig = field(default_factory=AnchorConfig)  # what must not be unlearnt
     pool: PromptPoolConfig = field(default_factory=PromptPoolConfig)  # prompts that are drawn again
     sft: SFTConfig = field(default_factory=SFTConfig)  # supervised training before
 
@@ -208,6 +220,7 @@ def _one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:
 
 
 __all__ = [
+    "AnchorConfig",
     "GRPOConfig",
     "LoraConfig",
     "LossConfig",

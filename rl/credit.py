@@ -30,6 +30,10 @@ class CreditedRollout:
     def token_ids(self) -> Sequence[int]:
         return self.rollout.token_ids
 
+    @property
+    def logprobs(self) -> Sequence[float]:
+        return self.rollout.completion.logprobs
+
 
 def credit(groups: Sequence[TextGroup], ranks: Ranks, scale: str, clip: float | None) -> list[CreditedRollout]:
     """The groups' rollouts in order. Under scale="batch" the deviation is that of all ranks' rewards."""

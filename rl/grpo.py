@@ -6,8 +6,9 @@ Everything random is a function of (seed, step): a run that was killed and resum
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 
 from agents.backends.base import fingerprint
 from common.errors import BadInput
+from rl.anchors import Anchor
 from rl.async_rollouts import AsyncRollouts, Pending, SyncRollouts
 from rl.clock import Clock
 from rl.config import GRPOConfig
@@ -39,12 +41,22 @@ class GRPO:
 
     Rewards, lengths and `entropy/mean` are logged over all answers. Metrics that begin with "trained/" (ratio, clipping,
     mismatch, exact entropy) cover the answers that have a gradient: without a KL term, those whose rewards differ within their
-    group. The others need no pass through the model and get none."""
+    group. The others need no pass through the model and get none. Examples of `algo.anchor` are among those of "trained/"."""
 
-    def __init__(self, config: GRPOConfig, engine: Engine[TextBatch], sampler: TextSampler) -> None:
+    def __init__(
+        self,
+        config: GRPOConfig,
+        engine: Engine[TextBatch],
+        sampler: TextSampler,
+        anchors: Callable[[int], Sequence[Anchor]] | None = None,
+    ) -> None:
+        """`anchors`: the examples of a step's supervised term, the same on every rank."""
+        if config.anchor.examples and anchors is None:
+            raise BadInput("algo.anchor.examples needs a start whose own examples are known; set it to 0")
         if engine.world_size > config.prompts_per_step:
             raise BadInput(f"{engine.world_size} ranks cannot share {config.prompts_per_step} prompts per step")
         self.config, self.engine, self.sampler = config, engine, sampler
+        self.anchors = anchors if config.anchor.examples else None
         self.origin = fingerprint(engine.named_parameters()).checksum
         watched = config.kl_coef > 0 or config.kl_log_sequences > 0
         self.reference = engine.frozen_copy() if watched else None
@@ -86,7 +98,7 @@ class GRPO:
         metrics |= self._observe(k, rows)
         metrics |= drift_metrics([part[3] for part in gathered], config.kl_estimator)
         metrics |= {"update/sequences": sum(part[2] for part in gathered), "rollout/steps_old": batch.lag}
-        metrics |= self._update(items, clock) if metrics["update/sequences"] else {"update/skipped": 1.0}
+        metrics |= self._update(k, items, clock) if metrics["update/sequences"] else {"update/skipped": 1.0}
         metrics |= clock.read(sum(row["tokens"] for row in rows), batch.seconds)
         return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
 
@@ -109,17 +121,18 @@ class GRPO:
         everywhere = self.config.kl_coef > 0 or self.config.entropy_coef > 0
         return self.counts(item) and (everywhere or item.advantage != 0)
 
-    def _update(self, items: Sequence[CreditedRollout], clock: Clock) -> dict[str, float]:
+    def _update(self, k: int, items: Sequence[CreditedRollout], clock: Clock) -> dict[str, float]:
         config, engine = self.config, self.engine
         lengths = [len(item.token_ids) for item in items if self.counts(item)]
+        normaliser = batch_normaliser(config.aggregation, lengths, self.sampler.max_new_tokens)
         info, outputs = update(
             engine,
-            [item for item in items if self.has_gradient(item)],
+            [*(item for item in items if self.has_gradient(item)), *self._anchors(k, normaliser)],
             lambda part: TextBatch([i.prompt for i in part], [i.token_ids for i in part]),
             partial(micro_batches, size=config.micro_batch_size, tokens=config.micro_batch_tokens,
                     shared_prefix=config.shared_prefix),
             self._loss,
-            normaliser=batch_normaliser(config.aggregation, lengths, self.sampler.max_new_tokens),
+            normaliser=normaliser,
             idle=items[0],
             reference=self.reference if config.kl_coef > 0 else None,
             passes=config.updates_per_batch,
@@ -132,9 +145,20 @@ class GRPO:
             metrics["sync/parameters"] = report.names
         return metrics
 
-    def _loss(self, items: Sequence[CreditedRollout], batch: MicroBatch) -> LossOutputs:
+    def _anchors(self, k: int, normaliser: float) -> list[Anchor]:
+        """This rank's share of the step's examples. Their advantage makes the term weight x their cross-entropy, averaged over all
+        ranks' examples as the loss averages over answers."""
+        if self.anchors is None:
+            return []
+        config, engine = self.config, self.engine
+        examples = self.anchors(k)
+        own = batch_normaliser(config.aggregation, [len(e.token_ids) for e in examples], self.sampler.max_new_tokens)
+        advantage = config.anchor.weight * sum(engine.all_gather(normaliser)) / own
+        return [replace(e, advantage=advantage) for e in examples[engine.rank :: engine.world_size]]
+
+    def _loss(self, items: Sequence[CreditedRollout | Anchor], batch: MicroBatch) -> LossOutputs:
         old, mask = batch.old_logp_BT, batch.now.mask_BT
-        reported = old.new_tensor([x for item in items for x in item.rollout.completion.logprobs])
+        reported = old.new_tensor([x for item in items for x in item.logprobs])
         return policy_loss(
             LossInputs(
                 batch.now.logp_BT,
@@ -171,10 +195,11 @@ def train_grpo(
     folder: str | Path,
     log: Log | None = None,
     progress: Progress | None = None,
+    anchors: Callable[[int], Sequence[Anchor]] | None = None,
 ) -> LoopState:
     """Train until `config.steps`, going on from `folder/checkpoints` where there are any; the rollout backend then holds the
     final weights. Raises what `run_loop` raises."""
-    algorithm = GRPO(config, engine, sampler)
+    algorithm = GRPO(config, engine, sampler, anchors)
     with closing(algorithm.rollouts):
         state = run_loop(
             algorithm, name="", steps=config.steps, identity=algorithm.identity(), folder=folder, ranks=engine,

@@ -135,7 +135,9 @@ def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
     if inputs.entropy_BT is not None:
         tokens["entropy"] = inputs.entropy_BT
         if config.entropy_coef > 0:
-            loss = loss - config.entropy_coef * aggregate(inputs.entropy_BT, mask, config.aggregation, inputs.normaliser)
+            loss = loss - config.entropy_coef * aggregate(
+                inputs.entropy_BT, mask, config.aggregation, inputs.normaliser
+            )
     sums = {name: float(torch.where(mask, v.detach(), 0).double().sum()) for name, v in tokens.items()}
     sums["tokens"] = float(mask.sum())
     return LossOutputs(

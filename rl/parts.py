@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agents.backends.base import Backend
     from agents.backends.vlm import VLM
     from benchmarks.base import EditSample
+    from rl.anchors import Examples
     from rl.engine.base import Engine
     from rl.loop import Log, LoopState, Progress
     from rl.policies.base import Policy
@@ -39,6 +40,7 @@ class TextTools:
     sample: Callable[[int], EditSample]  # training samples by number, a pure function
     to_request: ToRequest
     reward: RewardFn
+    anchors: Examples | None  # examples of the start's own training by step, where they are known
     max_new_tokens: int
     seed: int
 

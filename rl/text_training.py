@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.backends.vlm import VLM
+from rl.anchors import tokenized
 from rl.config import GRPOConfig
 from rl.grpo import train_grpo
 from rl.loop import Log, LoopState, Progress
@@ -27,7 +28,8 @@ class GRPOTraining:
             loaded.append(tools.load())
             return TextPolicy.of(loaded[-1], config)
 
-        self.config = config
+        self.config, examples = config, tools.anchors
+        self.anchors = None if examples is None else lambda step: tokenized(self.vlm, examples(step))
         self.engine = tools.engine(policy, config, config.schedule())
         own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0  # whole, merged or older weights
         self.vlm = tools.load() if own else loaded[0]
@@ -48,7 +50,7 @@ class GRPOTraining:
         )
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
-        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress)
+        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors)
 
 
 __all__ = ["GRPOTraining"]

@@ -26,6 +26,7 @@ from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
 from experiments.tiny.coldstart import sft_example
+from experiments.tiny.starts import start_examples
 from rl.engine.process_group import leave
 from rl.parts import TextTools
 from rl.sft import SFTExample, train_sft
@@ -96,6 +97,7 @@ class GRPO(TrainingStage):
             sample=lambda index: pool(offset + index),
             to_request=c.decomposer.to_request(),
             reward=reward_function(c, sequencer),
+            anchors=start_examples(c.decomposer, c.seed, getattr(getattr(c.algo, "anchor", None), "examples", 0)),
             max_new_tokens=c.decomposer.max_new_tokens,
             seed=c.seed,
         )

@@ -69,6 +69,7 @@ def tools(c: RunConfig) -> TextTools:
         sample=nothing,
         to_request=nothing,
         reward=nothing,
+        anchors=None,
         max_new_tokens=8,
         seed=0,
     )
