@@ -1,9 +1,10 @@
-"""Fixtures of all tests: a tiny random Qwen2.5-VL with a byte-level tokenizer, built once per session, no download."""
+"""Fixtures of all tests: tiny random models of each family with a byte-level tokenizer, built once per session, no download."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -32,9 +33,15 @@ def subnormals() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_vlm_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random tiny Qwen2.5-VL (about 0.15M parameters)."""
-    return build_tiny_vlm(tmp_path_factory.mktemp("tiny_vlm"))
+def tiny_vlm_paths(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of the random tiny model of a family (about 0.15M parameters), written when it is first wanted."""
+    return cache(lambda family: build_tiny_vlm(tmp_path_factory.mktemp("tiny_vlm"), family=family))
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm_path(tiny_vlm_paths: Callable[[str], Path], request: pytest.FixtureRequest) -> Path:
+    """That of a Qwen2.5-VL, or of the family that a test names: see `tests.tiny_models.both_families`."""
+    return tiny_vlm_paths(getattr(request, "param", "qwen2_5_vl"))
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def need_packed_rows(model: PreTrainedModel) -> None:
     text = model.config.get_text_config()
     if text._attn_implementation != GROUPED:
         raise BadInput(f"packed rows need a model loaded with sdpa attention, not {text._attn_implementation}")
-    if "sliding_attention" in text.layer_types:
+    if "sliding_attention" in getattr(text, "layer_types", ()):  # a family without such layers has no list of them
         raise BadInput(
             "packed rows do not know sliding-window layers; choose a checkpoint with use_sliding_window=false"
         )

@@ -68,7 +68,7 @@ class Decoder:
     def __init__(self, vlm: VLM, prompts: Sequence[EncodedPrompt], capacity: int, max_rows: int) -> None:
         """`capacity` tokens per row may follow the prompt. `first_PD` are the hidden states after the prompts."""
         text: Any = vlm.model.model.language_model
-        self.text, self.lengths = text, [len(p) for p in prompts]
+        self.text, self.lengths, self.head_norm = text, [len(p) for p in prompts], vlm.family.head_norm
         longest = max(self.lengths)
         self.rows = KVCache(vlm.model, max_rows, longest + capacity)
         positions = vlm.prompts.positions(prompts)
@@ -109,11 +109,14 @@ class Decoder:
         return self.text.norm(x)
 
     def _layer(self, index: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
-        """Qwen2.5's decoder layer, as in transformers, for one token per row: x [R, D]."""
+        """The families' decoder layer, as in transformers, for one token per row: x [R, D]. An answer has no pictures, so nothing
+        of a vision tower is added."""
         R, end, attention = len(x), self.rows.end, layer.self_attn
         h = layer.input_layernorm(x)
         heads = (R, -1, 1, attention.head_dim)
         q, k = attention.q_proj(h).view(heads), attention.k_proj(h).view(heads)
+        if self.head_norm:
+            q, k = attention.q_norm(q), attention.k_norm(k)
         q, k = apply_rotary_pos_emb(q, k, cos, sin)
         keys, values = self.rows.stores[index][:, :R, :, :end].unbind(0)
         keys[:, :, end - 1 :], values[:, :, end - 1 :] = k, attention.v_proj(h).view(heads)

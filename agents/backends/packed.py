@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 from torch import Tensor
 
 from agents.backends.attention import AttentionLayout
-from agents.backends.prompts import Features
+from agents.backends.prompts import Features, encoder_outputs
 from agents.backends.vlm import VLM
 
 
@@ -18,8 +16,8 @@ def run_row(vlm: VLM, ids_N: Tensor, positions_3N: Tensor, features: Features, l
     out = vlm.model.model(
         input_ids=ids_N[None].to(device),
         position_ids=positions_3N[:, None].to(device),
-        attention_mask={"full_attention": None},  # a mapping: transformers then builds no mask of its own
-        mm_encoder_outputs={"image": SimpleNamespace(pooler_output=features)} if features else None,
+        attention_mask=None,  # for one row without padding transformers builds no mask of its own
+        mm_encoder_outputs=encoder_outputs(vlm, features),
         use_cache=False,
         layout=layout,
     )

@@ -1,13 +1,15 @@
 """What is computed once per prompt and then shared by rollouts, training and the reference policy.
 
-Suffixes: P prompts, T tokens of one prompt, D hidden width.
+Suffixes: P prompts, T tokens of one prompt, D hidden width, L levels of features: 1, and with deepstack one more for each of
+the first layers that get some.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ from agents.backends.pictures import Picture, PictureFeatures
 if TYPE_CHECKING:
     from agents.backends.vlm import VLM, EncodedPrompt
 
-Features = tuple[Tensor, ...]  # one [tokens, D] per image
+Features = tuple[Tensor, ...]  # one [tokens, L D] per image
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def split_pictures(prompt: EncodedPrompt) -> list[Picture]:
 
 def _alone(vlm: VLM, picture: Picture) -> Tensor:
     pixels, grid = (part.to(vlm.model.device) for part in picture)
-    return vlm.model.model.get_image_features(pixels, grid, return_dict=True).pooler_output[0]
+    return next(iter(_features(vlm, pixels, grid)))
 
 
 def compute_features(vlm: VLM, prompts: Sequence[EncodedPrompt]) -> list[Features]:
@@ -99,11 +101,28 @@ def compute_features(vlm: VLM, prompts: Sequence[EncodedPrompt]) -> list[Feature
     if not pixels:
         return [() for _ in prompts]
     device = vlm.model.device
-    out = vlm.model.model.get_image_features(
-        torch.cat(pixels).to(device), torch.cat(grids).to(device), return_dict=True
-    )
-    flat = iter(out.pooler_output)
+    flat = iter(_features(vlm, torch.cat(pixels).to(device), torch.cat(grids).to(device)))
     return [tuple(next(flat) for _ in range(0 if p.grid_thw is None else len(p.grid_thw))) for p in prompts]
 
 
-__all__ = ["Features", "Positions", "PromptStore", "compute_features"]
+def _features(vlm: VLM, pixels: Tensor, grids: Tensor) -> Sequence[Tensor]:
+    """What the vision tower gives for each picture, all levels side by side."""
+    out: Any = vlm.model.model.get_image_features(pixels, grids, return_dict=True)
+    if not vlm.family.deepstack:
+        return out.pooler_output
+    levels = [out.pooler_output, *out.deepstack_features]
+    return [torch.cat(of_picture, -1) for of_picture in zip(*levels, strict=True)]
+
+
+def encoder_outputs(vlm: VLM, features: Features) -> dict[str, Any] | None:
+    """The features of a batch's pictures, in order, as the model's forward takes them in place of pixels."""
+    if not features:
+        return None
+    if not vlm.family.deepstack:
+        return {"image": SimpleNamespace(pooler_output=features)}
+    width = vlm.model.config.get_text_config().hidden_size
+    first, *deeper = zip(*(f.split(width, -1) for f in features), strict=True)
+    return {"image": SimpleNamespace(pooler_output=first, deepstack_features=deeper)}
+
+
+__all__ = ["Features", "Positions", "PromptStore", "compute_features", "encoder_outputs"]

@@ -8,11 +8,14 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 
+from agents.backends.families import family_of
+from agents.backends.vllm_requests import MOST_PICTURES
 from agents.backends.vllm_settings import EngineSettings
 from common.errors import MissingFile, RunFailed
 from common.third_party import library_lines, where_to_look
@@ -33,17 +36,18 @@ def start_engine(settings: EngineSettings) -> Any:
 
 
 def _start(settings: EngineSettings) -> Any:
+    family = family_of(settings.folder)
     try:
         from vllm import EngineArgs, LLMEngine, ModelRegistry
-        from vllm.model_executor.models.qwen2 import Qwen2ForCausalLM
-        from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
+
+        classes = [getattr(import_module(module), name) for module, name in family.vllm_classes]
     except ImportError as e:
         raise MissingFile(
-            f"rollouts=vllm needs vLLM, which cannot be imported here ({e}); install it: make extra-vllm"
+            f"rollouts=vllm needs vLLM with {family.title}, which cannot be imported here ({e}); install it: make extra-vllm"
         ) from e
     from agents.backends.vllm_bans import BanTokens
 
-    for architecture in (Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM):
+    for architecture in classes:
         # vLLM looks at classes that it does not know yet in a fresh Python, which costs seconds and has no torchvision_cpu
         ModelRegistry.register_model(architecture.__name__, architecture)
     args = EngineArgs(
@@ -57,7 +61,7 @@ def _start(settings: EngineSettings) -> Any:
         enable_prefix_caching=True,
         **(_on_cpu(settings) if settings.device == "cpu" else {}),
         enable_sleep_mode=settings.sleep and settings.device == "cuda" and not _memory_is_claimed(),
-        limit_mm_per_prompt={"image": 16, "video": 0},
+        limit_mm_per_prompt={"image": MOST_PICTURES, "video": 0},
         skip_mm_profiling=True,
         mm_processor_cache_gb=0,  # pictures arrive processed
         **_known(EngineArgs, mm_device_do_normalize=False),  # and normalised

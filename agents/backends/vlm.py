@@ -1,7 +1,8 @@
 """The vision-language model: loading, and turning (text, images) into tensors. One code path for 3 million and 7 billion weights.
 
-Only Qwen2.5-VL checkpoints are read (`config.json`, `*.safetensors`, tokenizer, image processor). The tokenizer and the
-PIL image processor are used directly, since `Qwen2_5_VLProcessor` wants torchvision for videos that nobody sends here.
+Checkpoints of the families in families.py are read (`config.json`, `*.safetensors`, tokenizer, image processor). The tokenizer
+and the PIL image processor are used directly, since the families' own processors want torchvision for videos that nobody
+sends here.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+import transformers
 from PIL import Image
 from torch import Tensor
 from transformers import (
@@ -21,15 +23,18 @@ from transformers import (
     PreTrainedTokenizerBase,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2VLImageProcessorPil,
+    Qwen3VLForConditionalGeneration,
 )
 
 from agents.backends.base import ModelRequest
+from agents.backends.families import Family, family_named, family_of
 from agents.backends.memo import Memo
 from agents.backends.prompts import PromptStore
 from common.errors import BadData, BadInput, MissingFile
 from common.pictures import to_rgb
 from common.weights import check_finite
 
+Model: TypeAlias = Qwen2_5_VLForConditionalGeneration | Qwen3VLForConditionalGeneration
 MAX_RATIO = 100  # of a picture's sides; Qwen's image processor refuses 200
 
 
@@ -49,10 +54,14 @@ class EncodedPrompt:
 class VLM:
     """A model with the tokenizer and image processor that belong to it."""
 
-    model: Qwen2_5_VLForConditionalGeneration
+    model: Model
     tokenizer: PreTrainedTokenizerBase
     image_processor: Qwen2VLImageProcessorPil
     path: Path
+
+    @cached_property
+    def family(self) -> Family:
+        return family_named(self.model.config.model_type, self.path)
 
     @cached_property
     def eos_id(self) -> int:
@@ -144,9 +153,10 @@ def exact_float32() -> None:
 
 
 def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> VLM:
-    """Read a Qwen2.5-VL folder from disk.
+    """Read a checkpoint's folder from disk; its config.json says of which family it is.
 
-    Raises MissingFile when the folder or one of its files is absent, BadData when a file cannot be read.
+    Raises MissingFile when the folder or one of its files is absent, BadInput when its family is none of ours, BadData when
+    a file cannot be read or belongs to another model.
     """
     path = Path(path)
     if dtype == "float32" and device.startswith("cuda"):
@@ -157,14 +167,28 @@ def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> V
         )
     if not any(path.glob("*.safetensors")):
         raise MissingFile(f"no weights at {path}: no *.safetensors file beside config.json")
+    family = family_of(path)
     try:
-        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(path, dtype=getattr(torch, dtype)).to(device).eval()
+        model: Model = getattr(transformers, family.model_class).from_pretrained(path, dtype=getattr(torch, dtype))
+        model = model.to(device).eval()  # type: ignore[arg-type]
         tokenizer = AutoTokenizer.from_pretrained(path)
         images = Qwen2VLImageProcessorPil.from_pretrained(path)
     except Exception as e:  # safetensors, json and transformers each raise kinds of their own
         raise BadData(f"the model in {path} cannot be read ({type(e).__name__}: {e}); is a file truncated?") from e
     check_finite(model, path)
+    _check_patches(model, images, path)
     return VLM(model, tokenizer, images, path)
+
+
+def _check_patches(model: Model, images: Qwen2VLImageProcessorPil, path: Path) -> None:
+    """The image processor must cut pictures as the vision tower reads them: sizes of another family break far from here."""
+    tower = model.config.vision_config
+    for key, theirs in (("patch_size", "patch_size"), ("merge_size", "spatial_merge_size"), ("temporal_patch_size",) * 2):
+        if getattr(images, key) != getattr(tower, theirs):
+            raise BadData(
+                f"{path}/preprocessor_config.json says {key}={getattr(images, key)}, and the vision tower in config.json has "
+                f"{getattr(tower, theirs)}; get both files of the same checkpoint"
+            )
 
 
 def save_vlm(vlm: VLM, path: str | Path) -> None:

@@ -6,17 +6,18 @@ nothing else needs to know about adapters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from agents.backends.families import Family
 from common.errors import BadInput
 
-# every linear layer of a block, by its name in Qwen2.5-VL
+# every linear layer of a block of the decoder, by its name; those of the vision tower differ from family to family
 LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
-VISION = r"model\.visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(gate|up|down)_proj)"
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class Lora:
         if self.rank < 1 or not self.alpha > 0:
             raise BadInput(f"LoRA needs a rank of at least 1 and a positive alpha, not {self.rank} and {self.alpha}")
 
-    def attach(self, model: nn.Module, vision: bool) -> None:
+    def attach(self, model: nn.Module, family: Family, vision: bool) -> None:
         """Put adapters beside the linear layers of the language model, and of the vision tower where `vision`; freeze all
         else. B starts at 0, so that the model computes what it did before. A starts with the same values in every process."""
         from peft import LoraConfig, inject_adapter_in_model
 
-        targets = f"{LANGUAGE}|{VISION}" if vision else LANGUAGE
+        tower = r"model\.visual\.blocks\.\d+\." + f"({'|'.join(map(re.escape, family.vision_linear))})"
+        targets = f"{LANGUAGE}|{tower}" if vision else LANGUAGE
         with torch.random.fork_rng():
             torch.manual_seed(0)
             config = LoraConfig(r=self.rank, lora_alpha=self.alpha, lora_dropout=0.0, target_modules=targets)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import ModelRequest
 from agents.backends.packed import run_row
 from agents.backends.pictures import PictureFeatures
-from agents.backends.prompts import compute_features
+from agents.backends.prompts import compute_features, encoder_outputs
 from agents.backends.vlm import VLM, EncodedPrompt, collate
 from common.errors import BadInput
 from editors.onednn import use_onednn
@@ -87,7 +86,7 @@ class TextPolicy(Policy[TextBatch]):
         ban[list(vlm.banned_ids)] = BANNED
         self.register_buffer("ban_V", ban, persistent=False)
         if lora is not None:
-            lora.attach(self.model, vision=not frozen_vision)
+            lora.attach(self.model, vlm.family, vision=not frozen_vision)
         if frozen_vision:
             self.model.model.visual.requires_grad_(False)
         if vision_cache_mib:
@@ -212,7 +211,7 @@ class TextPolicy(Policy[TextBatch]):
             ids, batch["mm_token_type_ids"], batch["image_grid_thw"], attention_mask=mask
         )
         features = tuple(f for fs in self.vlm.prompts.features(prompts) for f in fs)
-        pictures = {"image": SimpleNamespace(pooler_output=features)} if features else None
+        pictures = encoder_outputs(self.vlm, features)
         hidden_BSD = body(
             input_ids=ids, attention_mask=mask, position_ids=positions, mm_encoder_outputs=pictures, use_cache=False
         ).last_hidden_state
