@@ -101,14 +101,21 @@ def _flux(c: Config, image: int, text: int) -> float:
     return c["num_layers"] * double + c["num_single_layers"] * single + ends
 
 
-def language_flops(c: Config, tokens: int, logits: int) -> float:
-    """A Qwen2 decoder over a whole prompt, with the vocabulary's head for `logits` of its tokens."""
+def head_widths(c: Config) -> tuple[int, int, int]:
+    """Widths of a decoder: its hidden states, all of its query heads together, and all of its key heads. In Qwen3 the heads have
+    a width of their own."""
     width, heads = c["hidden_size"], c["num_attention_heads"]
-    keys = width // heads * c["num_key_value_heads"]
+    head = c.get("head_dim") or width // heads
+    return width, heads * head, c["num_key_value_heads"] * head
+
+
+def language_flops(c: Config, tokens: int, logits: int) -> float:
+    """A Qwen2 or Qwen3 decoder over a whole prompt, with the vocabulary's head for `logits` of its tokens."""
+    width, queries, keys = head_widths(c)
     layer = (
-        linear(tokens, width, 2 * width + 2 * keys)
+        linear(tokens, width, 2 * queries + 2 * keys)
         + 3 * linear(tokens, width, c["intermediate_size"])
-        + attention(tokens, tokens, width)
+        + attention(tokens, tokens, queries)
     )
     return c["num_hidden_layers"] * layer + linear(logits, width, c["vocab_size"])
 
@@ -197,10 +204,10 @@ def text_encoder_activations(
 
 
 def kv_cache(config: Config, tokens: int, element: int) -> float:
-    """Bytes of keys and values of `tokens` in a Qwen2.5-VL decoder."""
+    """Bytes of keys and values of `tokens` in the decoder of a Qwen2.5-VL or Qwen3-VL."""
     c = config["text_config"]
-    head = c["hidden_size"] // c["num_attention_heads"]
-    return 2 * c["num_hidden_layers"] * c["num_key_value_heads"] * head * tokens * element
+    _, _, keys = head_widths(c)
+    return 2 * c["num_hidden_layers"] * keys * tokens * element
 
 
 def logits_bytes(config: Config, tokens: int) -> float:
@@ -209,15 +216,15 @@ def logits_bytes(config: Config, tokens: int) -> float:
 
 
 def training_activations(config: Config, tokens: int, element: int, checkpointing: bool) -> float:
-    """Bytes kept for the backward of `tokens` through a Qwen2.5-VL decoder, without logits.
+    """Bytes kept for the backward of `tokens` through the decoder of a Qwen2.5-VL or Qwen3-VL, without logits.
 
     34 bytes per token and hidden unit and layer in 16 bits without attention scores (arXiv 2205.05198, section 4.1, table 2,
-    an MLP of four times the width); here the MLP's real width counts. With checkpointing only each layer's input and one
-    layer's own.
+    an MLP of four times the width); here the MLP's real width counts, and half of what attention keeps is as wide as its
+    heads. With checkpointing only each layer's input and one layer's own.
     """
     c = config["text_config"]
-    width, layers = c["hidden_size"], c["num_hidden_layers"]
-    layer = tokens * (8 * width + 4 * c["intermediate_size"]) * element
+    layers, (width, queries, _) = c["num_hidden_layers"], head_widths(c)
+    layer = tokens * (4 * width + 4 * queries + 4 * c["intermediate_size"]) * element
     return layer + layers * tokens * width * element if checkpointing else layers * layer
 
 
@@ -263,6 +270,7 @@ __all__ = [
     "Config",
     "TrainingBytes",
     "attention",
+    "head_widths",
     "kv_cache",
     "language_flops",
     "linear",

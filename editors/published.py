@@ -48,6 +48,32 @@ QWEN2_5_VL_7B = PublishedModel(  # Qwen/Qwen2.5-VL-7B-Instruct, config.json; arX
     },
 )
 
+
+def _qwen3_vl(text: Mapping[str, Any], vision: Mapping[str, Any]) -> PublishedModel:
+    """What the dense models of Qwen3-VL have in common, in their config.json; arXiv 2511.21631."""
+    tied = text["tie_word_embeddings"]
+    both = {"num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
+    tower = {"num_heads": 16, "in_channels": 3, "patch_size": 16, "temporal_patch_size": 2, "spatial_merge_size": 2}
+    tower |= {"num_position_embeddings": 2304, "out_hidden_size": text["hidden_size"]}
+    return PublishedModel(
+        "Qwen3VLForConditionalGeneration",
+        {
+            "text_config": {**both, "vocab_size": 151936, **text},
+            "vision_config": {**tower, **vision},
+            "tie_word_embeddings": tied,
+        },
+    )
+
+
+QWEN3_VL_4B = _qwen3_vl(  # Qwen/Qwen3-VL-4B-Instruct
+    {"hidden_size": 2560, "intermediate_size": 9728, "tie_word_embeddings": True},
+    {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "deepstack_visual_indexes": [5, 11, 17]},
+)
+QWEN3_VL_8B = _qwen3_vl(  # Qwen/Qwen3-VL-8B-Instruct
+    {"hidden_size": 4096, "intermediate_size": 12288, "tie_word_embeddings": False},
+    {"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "deepstack_visual_indexes": [8, 16, 24]},
+)
+
 QWEN_IMAGE_TRANSFORMER = PublishedModel(  # transformer/config.json; arXiv 2508.02324, table 1
     "QwenImageTransformer2DModel",
     {
@@ -145,6 +171,8 @@ PUBLISHED: dict[str, dict[str, PublishedModel]] = {
     "Qwen/Qwen-Image-Edit-2511": _qwen(zero_cond_t=True),
     "black-forest-labs/FLUX.1-Kontext-dev": FLUX_KONTEXT,
     "Qwen/Qwen2.5-VL-7B-Instruct": {"model": QWEN2_5_VL_7B},
+    "Qwen/Qwen3-VL-4B-Instruct": {"model": QWEN3_VL_4B},
+    "Qwen/Qwen3-VL-8B-Instruct": {"model": QWEN3_VL_8B},
 }
 
 

@@ -22,7 +22,9 @@ class Family:
     model_type: str  # in config.json
     model_class: str  # in transformers
     vllm_classes: tuple[tuple[str, str], ...]  # (module, class): the whole model, then its decoder
-    deepstack: bool  # the tower also gives features that are added after each of the first decoder layers (arXiv 2406.04334)
+    deepstack: (
+        bool  # the tower also gives features that are added after each of the first decoder layers (arXiv 2406.04334)
+    )
     head_norm: bool  # queries and keys are normed head by head before their rotation
     vision_linear: tuple[str, ...]  # linear layers of a block of the tower
     vision_mlp: int  # how many of them are those of its MLP

@@ -21,7 +21,7 @@ from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
 from agents.backends.vllm_requests import SampledSequence, engine_input, sampled_sequence, sampling_params
 from agents.backends.vllm_settings import EngineSettings
-from agents.backends.vllm_start import can_sleep, model_of, own_random_state, start_engine
+from agents.backends.vllm_start import MOST_PICTURES, can_sleep, model_of, own_random_state, start_engine
 from agents.backends.vllm_weights import ParameterSlice, parameter_slices, read_back, settled
 from agents.backends.vlm import EncodedPrompt
 from common.errors import BadInput, RunFailed
@@ -57,7 +57,8 @@ class VLLMEngine:
 
     def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]:
         """n answers of each prompt, [P][n]; a function of weights and arguments, the seeds being those of (seed, prompt index,
-        sample index). Raises BadInput for a prompt that is too long, RunFailed without weights or where vLLM fails."""
+        sample index). Raises BadInput for a prompt that is too long or has too many pictures, RunFailed without weights or
+        where vLLM fails."""
         if not self.ready:
             raise RunFailed("vLLM has no weights of the trainer: no weight sync has succeeded since it started")
         if not prompts:
@@ -71,6 +72,11 @@ class VLLMEngine:
                 raise BadInput(
                     f"prompt {k} of {len(prompt)} tokens and {sampling.max_new_tokens} new ones are more than vLLM was "
                     f"started for: raise rollouts.max_tokens={self.settings.max_tokens}"
+                )
+            if prompt.grid_thw is not None and len(prompt.grid_thw) > MOST_PICTURES:
+                raise BadInput(
+                    f"prompt {k} has {len(prompt.grid_thw)} pictures, and vLLM was started for {MOST_PICTURES} in a prompt; "
+                    "rollouts=hf takes any number"
                 )
         first = nullcontext() if self._count else library_lines()  # kernels are compiled at their first use
         with own_random_state(), first:

@@ -15,9 +15,6 @@ from agents.backends.vlm import EncodedPrompt
 from common.errors import BadInput, RunFailed
 
 
-MOST_PICTURES = 16  # in one prompt
-
-
 @dataclass(frozen=True)
 class SampledSequence:
     """One sample: token ids, the end token included, their log-probabilities, and "stop" or "length"."""
@@ -54,8 +51,6 @@ def engine_input(prompt: EncodedPrompt, settings: EngineSettings) -> dict[str, A
     from vllm.multimodal.inputs import MultiModalFieldConfig, MultiModalKwargsItems, PlaceholderRange
 
     patches = prompt.grid_thw.prod(-1)
-    if len(patches) > MOST_PICTURES:
-        raise BadInput(f"a prompt has {len(patches)} pictures; rollouts=vllm takes at most {MOST_PICTURES}, rollouts=hf any")
     items = MultiModalKwargsItems.from_hf_inputs(
         {"pixel_values": prompt.pixel_values, "image_grid_thw": prompt.grid_thw},  # type: ignore[arg-type]
         {
@@ -93,4 +88,4 @@ def sampled_sequence(output: Any) -> SampledSequence:
     return SampledSequence(ids, logprobs, output.finish_reason)
 
 
-__all__ = ["MOST_PICTURES", "SampledSequence", "engine_input", "sampled_sequence", "sampling_params"]
+__all__ = ["SampledSequence", "engine_input", "sampled_sequence", "sampling_params"]

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from agents.backends.families import family_of
-from agents.backends.vllm_requests import MOST_PICTURES
 from agents.backends.vllm_settings import EngineSettings
 from common.errors import MissingFile, RunFailed
 from common.third_party import library_lines, where_to_look
 
+MOST_PICTURES = 16  # in one prompt
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine's loop runs in this process
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # takes no logits processors of ours
@@ -150,4 +150,4 @@ def _quiet_start(settings: EngineSettings) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-__all__ = ["can_sleep", "model_of", "own_random_state", "start_engine"]
+__all__ = ["MOST_PICTURES", "can_sleep", "model_of", "own_random_state", "start_engine"]

@@ -183,7 +183,11 @@ def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> V
 def _check_patches(model: Model, images: Qwen2VLImageProcessorPil, path: Path) -> None:
     """The image processor must cut pictures as the vision tower reads them: sizes of another family break far from here."""
     tower = model.config.vision_config
-    for key, theirs in (("patch_size", "patch_size"), ("merge_size", "spatial_merge_size"), ("temporal_patch_size",) * 2):
+    for key, theirs in (
+        ("patch_size", "patch_size"),
+        ("merge_size", "spatial_merge_size"),
+        ("temporal_patch_size",) * 2,
+    ):
         if getattr(images, key) != getattr(tower, theirs):
             raise BadData(
                 f"{path}/preprocessor_config.json says {key}={getattr(images, key)}, and the vision tower in config.json has "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from common.errors import ImageEditError
 from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from common.ranges import MANY, number
 from conf.parts import build
@@ -26,7 +27,7 @@ class DecomposerTools:
 
 @dataclass
 class VLMDecomposer(Part):
-    """A Qwen2.5-VL with a prompt. `load` gives the model that is trained, `to_request` the prompts of samples."""
+    """A vision-language model with a prompt. `load` gives the model that is trained, `to_request` the prompts of samples."""
 
     name: str
     checkpoint: str = incidental()  # folder with config.json, *.safetensors, tokenizer, image processor
@@ -49,6 +50,8 @@ class VLMDecomposer(Part):
         if lacks:
             how = f": {self.source}" if self.source else ""
             yield f"weights of the decomposer {self.name}: no {' and '.join(lacks)} in {folder}{how}"
+        if "config.json" not in lacks:
+            yield from unknown_family(folder)
 
     def contents(self) -> Iterator[Content]:
         from agents.prompt_files import prompt_file
@@ -80,6 +83,16 @@ class VLMDecomposer(Part):
         return Decomposer(tools.backend, load_prompt(self.prompt), sampling, self.max_request_chars)
 
 
+def unknown_family(folder: Path) -> Iterator[str]:
+    """A sentence where a checkpoint is of no family that this project runs; nothing is loaded."""
+    from agents.backends.families import family_of
+
+    try:
+        family_of(folder)
+    except ImageEditError as error:
+        yield str(error)
+
+
 def make_vlm(part: Any, engine: Any, checkpoint: str | Path | None = None) -> VLM:
     return part.load(device_of(engine), checkpoint)
 
@@ -88,4 +101,4 @@ def make_decomposer(part: Any, backend: Backend) -> Decomposer:
     return build(part, DecomposerTools(backend))
 
 
-__all__ = ["DecomposerTools", "VLMDecomposer", "make_decomposer", "make_vlm"]
+__all__ = ["DecomposerTools", "VLMDecomposer", "make_decomposer", "make_vlm", "unknown_family"]

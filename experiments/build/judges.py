@@ -12,6 +12,7 @@ from common.errors import BadInput, ImageEditError, MissingFile
 from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from common.ranges import number, seed_number
 from conf.parts import build, part_field
+from experiments.build.decomposers import unknown_family
 from experiments.build.device import device_of
 from experiments.build.rollouts import AutoRollouts, make_backend
 from judges.base import Judge, Verdict
@@ -162,9 +163,11 @@ class LocalJudge(AskingJudge):
 
     def missing(self, machine: Machine) -> Iterator[str]:
         try:
-            self.checkpoint()
+            folder = self.checkpoint()
         except ImageEditError as error:
             yield str(error)
+        else:
+            yield from unknown_family(folder)
 
     def contents(self) -> Iterator[Content]:
         if self.model:

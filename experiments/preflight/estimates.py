@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from agents.backends.families import FAMILIES
 from common.errors import BadInput, ImageEditError, MissingFile
 from conf.schema import PlanConfig
 from editors.costs import (
@@ -179,9 +180,11 @@ def residence(
 # --------------------------------------------------------------------------------------------------------- decomposer
 def decomposer_part(config: Any) -> PublishedModel:
     parts = known_parts(f"decomposer={config.name}", config.checkpoint, config.source)
-    if "model" not in parts or "text_config" not in parts["model"].config:
-        raise BadInput(f"{config.checkpoint} is no Qwen2.5-VL, whose sizes this plan knows")
-    return parts["model"]
+    part = parts.get("model")
+    if part is None or part.kind not in {family.model_class for family in FAMILIES}:
+        known = ", ".join(family.title for family in FAMILIES)
+        raise BadInput(f"{config.checkpoint} is none of the families whose sizes this plan knows: {known}")
+    return part
 
 
 def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.backends.families import FAMILIES, family_named
 from common.errors import BadInput
 from conf.schema import RunConfig
+from editors.costs import head_widths
 from experiments.preflight.machine import GIB, memory_bytes
 
 DAY = 86400.0
@@ -20,6 +22,7 @@ MOST_DAYS = 60.0  # a run that takes longer is a mistake
 S_PER_COMPLETION = 1e-3
 S_PER_EDITOR_STEP = 5e-3  # of one picture on a grid of 64 x 64
 ADAPTER_BYTES = 16  # of one weight: itself, its gradient and two moments in float32
+MODEL_TYPES = {family.model_type for family in FAMILIES}
 LOGIT_BYTES = 8  # of one word of one token: the number and its gradient in float32
 
 
@@ -79,7 +82,8 @@ def time_s(config: RunConfig) -> tuple[float, str]:
 
 
 def model_shapes(checkpoint: str) -> Mapping[str, Any]:
-    """The config.json of a Qwen2.5-VL; nothing where it is not there or is another model, which other checks name."""
+    """The config.json of a vision-language model; nothing where it is not there or is another model, which other checks
+    name."""
     path = Path(checkpoint) / "config.json"
     if not checkpoint or not path.is_file():
         return {}
@@ -88,17 +92,17 @@ def model_shapes(checkpoint: str) -> Mapping[str, Any]:
     except (ValueError, OSError):
         return {}
     both = isinstance(config, dict) and {"text_config", "vision_config"} <= set(config)
-    return config if both else {}
+    return config if both and config.get("model_type") in MODEL_TYPES else {}
 
 
 def adapter_sides(config: Mapping[str, Any]) -> float:
     """Sum of the widths, in and out, of every matrix of every block: an adapter of rank r has r times as many weights."""
     t, v = config["text_config"], config["vision_config"]
-    width, inner, heads = t["hidden_size"], t["intermediate_size"], t["num_attention_heads"]
-    keys = t["num_key_value_heads"] * (t.get("head_dim") or width // heads)
-    language = 2 * (width + width) + 2 * (width + keys) + 3 * (width + inner)
+    (width, queries, keys), inner = head_widths(t), t["intermediate_size"]
+    language = 2 * (width + queries) + 2 * (width + keys) + 3 * (width + inner)
     side, hidden = v["hidden_size"], v["intermediate_size"]
-    vision = (side + 3 * side) + (side + side) + 3 * (side + hidden)
+    family = family_named(config["model_type"], "the decomposer's checkpoint")
+    vision = (side + 3 * side) + (side + side) + family.vision_mlp * (side + hidden)
     return t["num_hidden_layers"] * language + v["depth"] * vision
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.backends.families import expected_family
 from experiments.build.device import device_of
 
-PATCH = 14 * 2  # pixels of a token's side in Qwen2.5-VL: patches of 14, merged two by two
 PROCESSOR = "preprocessor_config.json"
-PUBLISHED_PIXELS = 12_845_056  # the published processor's limit
 CHARS_PER_TOKEN = 3  # of requests and prompts, cautiously
 PROMPT_TOKENS = 500  # of the prompt's own words, cautiously
 
@@ -34,13 +33,13 @@ def processor_pixels(checkpoint: str | Path) -> int:
     """The limit that the checkpoint's image processor has by itself."""
     values = _processor(checkpoint)
     size = values.get("size") or {}
-    return int(size.get("longest_edge") or values.get("max_pixels") or PUBLISHED_PIXELS)
+    return int(size.get("longest_edge") or values.get("max_pixels") or expected_family(checkpoint).max_pixels)
 
 
 def picture_tokens(pixels: int, checkpoint: str | Path) -> int:
     """Tokens of a picture of so many pixels."""
-    values = _processor(checkpoint)
-    side = int(values.get("patch_size") or PATCH // 2) * int(values.get("merge_size") or 2)
+    values, family = _processor(checkpoint), expected_family(checkpoint)
+    side = int(values.get("patch_size") or family.patch) * int(values.get("merge_size") or family.merge)
     return -(-pixels // side**2)
 
 

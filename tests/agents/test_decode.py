@@ -7,6 +7,7 @@ from agents.backends.base import ModelRequest, Sampling
 from agents.backends.decode import Decoder, split_rows
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
+from tests.tiny_models import both_families
 
 DRAWS = st.integers(1, 6).flatmap(
     lambda rows: st.lists(st.tuples(st.integers(0, rows - 1), st.integers(0, 3)), min_size=1, max_size=12)
@@ -23,6 +24,7 @@ def test_samples_share_a_row_exactly_when_they_shared_one_and_drew_alike(draws: 
     assert not set(source) & set(target)  # the order of the copies cannot matter
 
 
+@both_families
 def test_only_distinct_beginnings_are_decoded(tiny_vlm: VLM, monkeypatch) -> None:
     steps: list[int] = []
     step = Decoder.step

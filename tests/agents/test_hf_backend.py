@@ -9,6 +9,7 @@ from agents.backends.hf import HFBackend, _invert_cdf
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput, RunFailed
 from rl.policies.text import TextBatch, TextPolicy
+from tests.tiny_models import both_families
 
 WORDS = ["make the sky darker", "add a hat", "remove the red ball and then swap the others", "x"]
 
@@ -24,6 +25,7 @@ def requests(n: int = 4) -> list[ModelRequest]:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
+@both_families
 def test_reported_logprobs_are_the_policys(tiny_vlm: VLM, temperature: float) -> None:
     answers = HFBackend(tiny_vlm).generate(requests(), 3, Sampling(12, temperature, seed=5))
     assert len(answers) == 4 and all(len(row) == 3 for row in answers)
@@ -52,6 +54,7 @@ def test_first_token_follows_its_distribution(tiny_vlm: VLM) -> None:
     assert chi2 < len(allowed) + 5 * (2 * len(allowed)) ** 0.5
 
 
+@both_families
 def test_banned_ids_are_never_sampled(tiny_vlm: VLM) -> None:
     with torch.no_grad():  # a policy that wants nothing but control tokens
         tiny_vlm.model.lm_head.weight[list(tiny_vlm.banned_ids)] *= 50
@@ -62,6 +65,7 @@ def test_banned_ids_are_never_sampled(tiny_vlm: VLM) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
+@both_families
 def test_completions_do_not_depend_on_the_batch(tiny_vlm: VLM, temperature: float) -> None:
     together = HFBackend(tiny_vlm, 64).generate(requests(6), 2, Sampling(16, temperature, seed=3))
     pieces = HFBackend(tiny_vlm, 2).generate(requests(6), 2, Sampling(16, temperature, seed=3))
@@ -70,6 +74,7 @@ def test_completions_do_not_depend_on_the_batch(tiny_vlm: VLM, temperature: floa
     assert [c.token_ids for c in alone[0]] == [c.token_ids for c in together[0]]
 
 
+@both_families
 def test_greedy_equals_transformers_generate(tiny_vlm_path, tiny_vlm: VLM) -> None:
     ours = HFBackend(tiny_vlm).generate(requests(), 1, Sampling(12, temperature=0.0))
     plain = load_vlm(tiny_vlm_path)  # untouched attention and cache
@@ -135,6 +140,7 @@ def test_sync_to_the_same_module_proves_identity(tiny_vlm: VLM) -> None:
     assert report.elements == sum(p.numel() for p in tiny_vlm.model.parameters())
 
 
+@both_families
 def test_sync_to_another_copy_writes_everything(tiny_vlm_path, tiny_vlm: VLM) -> None:
     trained = load_vlm(tiny_vlm_path)
     with torch.no_grad():

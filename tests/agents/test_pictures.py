@@ -11,6 +11,7 @@ from agents.backends.prompts import compute_features
 from agents.backends.vlm import VLM
 from common.errors import BadInput
 from rl.policies.text import TextPolicy
+from tests.tiny_models import both_families
 
 RED, BLUE, LONG = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (64, 32), "blue"), Image.new("RGB", (96, 32))
 
@@ -29,6 +30,7 @@ def asked(vlm: VLM, *images: tuple[Image.Image, ...]) -> list[tuple[torch.Tensor
     return vlm.prompts.features(vlm.encode([ModelRequest(f"{n} of them", i) for n, i in enumerate(images)]))
 
 
+@both_families
 def test_once_in_a_run_and_the_same_as_together(tiny_vlm: VLM, passes: list[int]) -> None:
     TextPolicy(tiny_vlm, frozen_vision=True, vision_cache_mib=64)
     first = asked(tiny_vlm, (RED, BLUE), (), (LONG,), (RED,))
@@ -41,6 +43,7 @@ def test_once_in_a_run_and_the_same_as_together(tiny_vlm: VLM, passes: list[int]
         assert torch.allclose(one, other, atol=1e-5)
 
 
+@both_families
 def test_another_tower_sees_them_anew(tiny_vlm: VLM, passes: list[int]) -> None:
     TextPolicy(tiny_vlm, frozen_vision=True, vision_cache_mib=64)
     before = asked(tiny_vlm, (RED,))[0][0]

@@ -16,14 +16,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.backends.base import Backend, Sampling, fingerprint
+from agents.backends.base import Backend, ModelRequest, Sampling, fingerprint
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm
 from common.errors import BadInput, RunFailed
 from common.jsonl import read_jsonl
 from rl.engine.torch import TorchEngine
 from rl.policies.text import TextBatch, TextPolicy
-from tests.agents.test_hf_backend import requests
+from tests.agents.test_hf_backend import picture, requests
 from tests.rl.runs import CONFIG, train
 from tests.tiny_models import build_tiny_vlm
 
@@ -312,6 +312,40 @@ def test_a_second_engine_on_a_gpu_keeps_its_memory_where_another_holds_the_alloc
     assert _memory_is_claimed()
     held.get_current_usage = lambda: 0
     assert not _memory_is_claimed()
+
+
+@pytest.mark.slow  # a second engine
+def test_qwen3_vl_decodes_like_the_reference_and_its_deepstack_weights_are_synced(
+    tmp_path: Path,
+) -> None:
+    folder = build_tiny_vlm(tmp_path, hidden=128, family="qwen3_vl")
+    newer = VLLMBackend(load_vlm(folder), **SMALL)
+    found = []
+    for vlm in (load_vlm(folder), moved(folder)):
+        assert newer.sync(vlm.model.named_parameters()) == fingerprint(vlm.model.named_parameters())
+        answers, reference = (b.generate(requests(), 2, Sampling(16, 0.0)) for b in (newer, HFBackend(vlm)))
+        for mine, theirs in zip(answers, reference, strict=True):
+            assert [c.token_ids for c in mine] == [c.token_ids for c in theirs]
+            assert torch.tensor(mine[0].logprobs) == pytest.approx(torch.tensor(theirs[0].logprobs), abs=1e-4)
+        found.append(answers)
+    assert found[0] != found[1]
+    for where in (
+        "model.visual.deepstack_merger_list.1.linear_fc2.weight",
+        "model.visual.pos_embed.weight",
+        "model.language_model.layers.1.self_attn.k_norm.weight",
+    ):
+        named = [(n, p) for n, p in newer.vlm.model.named_parameters() if n != where]
+        with pytest.raises(RunFailed, match=f"never sent, first {where}"):
+            newer.sync(named)
+    wrote = newer.sync(newer.vlm.model.named_parameters())
+    assert wrote.names == len(list(newer.vlm.model.parameters()))
+
+
+def test_more_pictures_than_the_engine_takes_are_refused_by_name(backend: VLLMBackend) -> None:
+    many = ModelRequest("which?", tuple(picture(k, (16, 16)) for k in range(17)))
+    with pytest.raises(BadInput, match="17 pictures, and vLLM was started for 16"):
+        backend.generate([*requests(1), many], 1, Sampling(2))
+    assert backend.generate(requests(1), 1, Sampling(2))[0][0].token_ids  # and nothing is left inside
 
 
 def test_grpo_with_vllm_is_on_policy(backend: VLLMBackend, path: Path, tmp_path: Path) -> None:

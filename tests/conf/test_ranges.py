@@ -3,6 +3,7 @@ in one line before torch is loaded."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from conf.schema import ROOTS
 from experiments.preflight import limits
 from experiments.runs import cli
 from experiments.runs.command_line import check_quotes
+from tests.tiny_models import both_families
 
 TARGETS = sorted(
     {
@@ -118,7 +120,7 @@ def test_what_is_beyond_the_machine_is_refused_with_the_figure(
     side = {"hidden_size": 8192, "intermediate_size": 32768, "num_attention_heads": 64, "num_key_value_heads": 8}
     text = side | {"num_hidden_layers": 64, "vocab_size": 150000}
     (tmp_path / "config.json").write_text(
-        repr({"text_config": text, "vision_config": side | {"depth": 32}}).replace("'", '"')
+        json.dumps({"model_type": "qwen2_5_vl", "text_config": text, "vision_config": side | {"depth": 32}})
     )
     monkeypatch.setattr(limits, "memory_bytes", lambda: 64 * 2**30)
     config = cli.typed(cli.compose("run", words.format(big=tmp_path).split()))
@@ -134,19 +136,16 @@ def test_the_experiments_of_this_repository_are_within_the_limits(
     limits.check_limits(cli.typed(cli.compose("run", [f"experiment={experiment}"])))
 
 
-def test_adapters_of_a_known_model_are_counted_exactly() -> None:
-    """Against peft's own count on the tiny model: 4 blocks of text, 3 of vision."""
-    import torch
-
+@both_families
+def test_adapters_of_a_known_model_are_counted_exactly(tiny_vlm_path: Path) -> None:
+    """Against peft's own count."""
     from agents.backends.vlm import load_vlm
     from rl.policies.lora import Lora, is_adapter
 
-    checkpoint = cli.CONF.parent / "assets/tiny/decomposer"
-    with torch.no_grad():
-        model = load_vlm(checkpoint, "float32", "cpu").model
-    Lora(4, 8).attach(model, vision=True)
-    counted = sum(p.numel() for name, p in model.named_parameters() if is_adapter(name))
-    assert 4 * limits.adapter_sides(limits.model_shapes(str(checkpoint))) == counted
+    vlm = load_vlm(tiny_vlm_path)
+    Lora(4, 8).attach(vlm.model, vlm.family, vision=True)
+    counted = sum(p.numel() for name, p in vlm.model.named_parameters() if is_adapter(name))
+    assert 4 * limits.adapter_sides(limits.model_shapes(str(tiny_vlm_path))) == counted
 
 
 def test_a_request_without_quotes_is_shown_with_them() -> None:

@@ -16,7 +16,7 @@ from rl.engine.torch import TorchEngine
 from rl.policies.text import TextBatch, TextPolicy
 from tests.rl import runs
 from tests.rl.runs import CONFIG, VARIANTS, Scored, letters, run, sample, settings_of
-from tests.tiny_models import build_tiny_vlm
+from tests.tiny_models import both_families, build_tiny_vlm
 
 
 def train(path: Path, out: Path, config: GRPOConfig, reward=letters, samples=sample, frozen_vision=False, **kw):
@@ -53,6 +53,7 @@ def test_the_split_and_the_prefix_path_do_not_change_the_parameters(
         assert max((weights[0][n] - w).abs().max() for n, w in other.items()) < 1e-5
 
 
+@both_families
 def test_first_update_is_on_policy_and_engines_agree(tiny_vlm_path: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, steps=2, temperature=0.7)
     _, _, rows = train(tiny_vlm_path, tmp_path, config)

@@ -18,6 +18,7 @@ from rl.engine.torch import TorchEngine
 from rl.policies.lora import Lora, is_adapter
 from rl.policies.text import TextBatch, TextPolicy
 from tests.rl.runs import CONFIG, outcome, train
+from tests.tiny_models import both_families
 
 LORA = Lora(rank=4, alpha=8)
 REQUEST = ModelRequest("write", (Image.new("RGB", (32, 32), (200, 90, 10)),))
@@ -34,6 +35,7 @@ def engine_of(path: Path, updates: int = 3, **kw: bool) -> TorchEngine:
 
 @pytest.mark.parametrize("frozen_vision", [False, True])
 @pytest.mark.parametrize("checkpointing", [False, True])
+@both_families
 def test_only_adapters_are_trained(tiny_vlm_path: Path, frozen_vision: bool, checkpointing: bool) -> None:
     start = dict(load_vlm(tiny_vlm_path).model.named_parameters())
     engine = engine_of(tiny_vlm_path, frozen_vision=frozen_vision, gradient_checkpointing=checkpointing)
@@ -49,6 +51,7 @@ def test_only_adapters_are_trained(tiny_vlm_path: Path, frozen_vision: bool, che
     assert changed == {f"{name.partition('.lora_')[0]}.weight" for name in adapters}
 
 
+@both_families
 def test_merged_weights_are_the_same_model(tiny_vlm_path: Path) -> None:
     engine = engine_of(tiny_vlm_path)
     plain = load_vlm(tiny_vlm_path)
@@ -62,6 +65,7 @@ def test_merged_weights_are_the_same_model(tiny_vlm_path: Path) -> None:
     assert (ours - start).abs().max() > 0.1  # they did learn
 
 
+@both_families
 def test_the_reference_stays_where_it_was(tiny_vlm_path: Path) -> None:
     engine = engine_of(tiny_vlm_path, updates=1)
     prompts = engine.policy.encode([REQUEST])

@@ -18,6 +18,7 @@ from rl.engine.torch import TorchEngine
 from rl.flex import attend_tree
 from rl.policies.text import TextBatch, TextPolicy
 from rl.prefix import BLOCK, grow, pack
+from tests.tiny_models import both_families
 
 REQUESTS = [
     ModelRequest("add a hat", (Image.new("RGB", (64, 64), "red"),)),
@@ -94,6 +95,7 @@ def gradients(policy: TextPolicy) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("checkpointed", [False, True])
 @pytest.mark.parametrize("groups", [[0], [1], [2], [0, 1, 2]])
+@both_families
 def test_log_probs_and_gradients_equal_the_unshared_path(tiny_vlm_path, groups: list[int], checkpointed: bool) -> None:
     shared, apart = both(tiny_vlm_path, temperature=0.7, chunk_tokens=16, gradient_checkpointing=checkpointed)
     a, b = shared(TextBatch(*batch(shared, groups))), apart(TextBatch(*batch(apart, groups)))
@@ -107,6 +109,7 @@ def test_log_probs_and_gradients_equal_the_unshared_path(tiny_vlm_path, groups: 
     assert max(g.abs().max() for g in theirs.values()) > 1e-3  # there was something to compare
 
 
+@both_families
 def test_the_split_into_micro_batches_changes_nothing(tiny_vlm_path) -> None:
     results = []
     for cuts in ([[0, 1, 2]], [[0], [1], [2]]):
@@ -160,6 +163,7 @@ def test_a_frozen_tower_sees_each_picture_once_unless_weights_are_copied_in(tiny
     assert calls == [3, 3] and not torch.allclose(before, after, atol=1e-4)
 
 
+@both_families
 def test_a_frozen_tower_serves_rollouts_training_and_the_reference_in_one_pass(tiny_vlm: VLM, calls: list[int]) -> None:
     engine = TorchEngine(TextPolicy(tiny_vlm, frozen_vision=True), OptimizerConfig())
     reference = engine.frozen_copy()
@@ -172,6 +176,7 @@ def test_a_frozen_tower_serves_rollouts_training_and_the_reference_in_one_pass(t
     assert calls == [3]
 
 
+@both_families
 def test_a_tower_in_training_is_never_stale(tiny_vlm: VLM, calls: list[int]) -> None:
     engine, backend = TorchEngine(TextPolicy(tiny_vlm), OptimizerConfig(lr=0.1)), HFBackend(tiny_vlm)
     prompts = engine.policy.encode(REQUESTS[:1])  # the very same objects before and after the update

@@ -12,6 +12,7 @@ from common.errors import SaveFailed
 from common.jsonl import read_jsonl
 from rl import checkpoint
 from tests.rl.runs import CONFIG, outcome, run
+from tests.tiny_models import both_families
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def test_two_halves_are_the_whole_bit_for_bit(tiny_vlm_path: Path, tmp_path: Pat
     assert state.step == 6 and state.checksum == whole[0] and (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
+@both_families
 def test_the_logged_kl_is_to_the_runs_start_after_a_resumption_too(tiny_vlm_path: Path, tmp_path: Path) -> None:
     """With no KL term in the loss the reference only serves the log; a resumed run must not measure from its own weights."""
     config = replace(CONFIG, kl_coef=0.0, kl_log_sequences=5)

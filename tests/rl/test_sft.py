@@ -14,6 +14,7 @@ from rl.config import SFTConfig
 from rl.policies.answers import AnswerPolicy
 from rl.policies.text import TextBatch
 from rl.sft import SFT, SFTExample, answer_ids, train_sft
+from tests.tiny_models import both_families
 
 WORDS = ("red star", "blue moon", "a very long description of a thing", "tree")
 
@@ -28,6 +29,7 @@ def weights(vlm) -> torch.Tensor:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("micro", [1, 2])
+@both_families
 def test_micro_batches_do_not_change_the_update(tiny_vlm_path, optimizer, micro):
     from agents.backends.vlm import load_vlm
 
@@ -81,6 +83,7 @@ def test_it_learns_four_answers(tiny_vlm):
     assert losses[-1] < 0.2 * losses[0]
 
 
+@both_families
 def test_log_probs_are_those_of_each_example_alone(tiny_vlm):
     prompts = tiny_vlm.encode([ModelRequest("a"), ModelRequest("a much longer prompt than the other one")])
     answers, policy = [answer_ids(tiny_vlm, "x y z"), answer_ids(tiny_vlm, "w")], AnswerPolicy(tiny_vlm)

@@ -8,6 +8,7 @@ from agents.backends.base import ModelRequest
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput
 from rl.policies.text import TextBatch, TextPolicy
+from tests.tiny_models import both_families
 
 REQUESTS = [
     ModelRequest("add a hat", (Image.new("RGB", (64, 64), "red"),)),
@@ -30,6 +31,7 @@ both_paths = pytest.mark.parametrize("shared", [True, False], ids=["shared prefi
 
 @both_paths
 @pytest.mark.parametrize("which", [[0], [1], [0, 1, 2], [2, 2, 0], [1, 1]])
+@both_families
 def test_equals_the_plain_model(tiny_vlm_path, tiny_vlm: VLM, which: list[int], shared: bool) -> None:
     policy, plain = TextPolicy(tiny_vlm, 0.7, chunk_tokens=4, shared_prefix=shared), load_vlm(tiny_vlm_path)
     prompts = policy.encode(REQUESTS)
@@ -46,6 +48,7 @@ def test_equals_the_plain_model(tiny_vlm_path, tiny_vlm: VLM, which: list[int], 
 
 @both_paths
 @pytest.mark.parametrize("checkpointed", [False, True])
+@both_families
 def test_gradients_equal_the_plain_models(tiny_vlm_path, tiny_vlm: VLM, checkpointed: bool, shared: bool) -> None:
     policy = TextPolicy(tiny_vlm, chunk_tokens=3, gradient_checkpointing=checkpointed, shared_prefix=shared)
     plain = load_vlm(tiny_vlm_path)
@@ -59,6 +62,7 @@ def test_gradients_equal_the_plain_models(tiny_vlm_path, tiny_vlm: VLM, checkpoi
 
 
 @both_paths
+@both_families
 def test_frozen_vision_gets_no_gradient_and_the_same_numbers(tiny_vlm_path, tiny_vlm: VLM, shared: bool) -> None:
     free = TextPolicy(load_vlm(tiny_vlm_path), shared_prefix=shared)
     frozen = TextPolicy(tiny_vlm, frozen_vision=True, shared_prefix=shared)

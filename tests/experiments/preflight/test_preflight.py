@@ -35,7 +35,7 @@ def test_a_judges_keys_are_asked_for_only_where_they_are_missing(monkeypatch: py
 
 
 def test_a_machine_that_has_all_of_it_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
     (tmp_path / "model.safetensors").write_text("")
     monkeypatch.setattr(preflight, "gpu_memories", lambda: [80 * 2**30] * 8)
     monkeypatch.setattr(preflight, "memory_bytes", lambda: 512 * 2**30)
