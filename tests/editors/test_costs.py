@@ -219,6 +219,8 @@ def test_classes_without_a_formula_are_named() -> None:
         ("Qwen/Qwen-Image-Edit-2511", "transformer", 20.43, 38.1),
         ("Qwen/Qwen-Image-Edit", "vae", 0.1269, 0.236),
         ("Qwen/Qwen2.5-VL-7B-Instruct", "model", 8.292, 15.4),
+        ("Qwen/Qwen3-VL-4B-Instruct", "model", 4.438, 8.27),
+        ("Qwen/Qwen3-VL-8B-Instruct", "model", 8.767, 16.3),
         ("black-forest-labs/FLUX.1-Kontext-dev", "transformer", 11.90, 22.2),
         ("black-forest-labs/FLUX.1-Kontext-dev", "text_encoder_2", 4.762, 8.87),
         ("black-forest-labs/FLUX.1-Kontext-dev", "text_encoder", 0.123, 0.23),
@@ -265,3 +267,4 @@ def test_zero_stages_by_hand() -> None:
 def test_keys_and_values_by_hand() -> None:
     """28 layers x 4 heads of 128, keys and values, two bytes: 57,344 bytes a token."""
     assert kv_cache(PUBLISHED["Qwen/Qwen2.5-VL-7B-Instruct"]["model"].config, 1, 2) == 57_344
+    assert kv_cache(PUBLISHED["Qwen/Qwen3-VL-4B-Instruct"]["model"].config, 1, 2) == 2 * 36 * 8 * 128 * 2

@@ -60,6 +60,29 @@ def test_the_decomposers_training_by_hand() -> None:
     assert plan("scale=paper", "algo.kl_coef=0")["decomposer"]["training"]["engine=torch"]["reference"] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "billions", "heads", "picture"), [("qwen3_vl_4b", 4.44, 8 * 128, 256), ("qwen3_vl_8b", 8.77, 8 * 128, 256)]
+)
+def test_qwen3_vl_by_hand(name: str, billions: float, heads: int, picture: int) -> None:
+    """36 layers of 8 key heads of 128, whatever the hidden width; tokens of 32 pixels, and at most 1,024 of them a picture."""
+    result = plan("scale=paper", f"decomposer={name}", "decomposer.max_pixels=null")["decomposer"]
+    assert result["parameters"] / 1e9 == pytest.approx(billions, abs=0.005)
+    assert result["weights"] == 2 * result["parameters"] and result["tokens"]["picture"] == picture
+    tokens = sum(result["tokens"].values())
+    assert result["kv_cache"] == 2 * 36 * heads * tokens * 2 * result["sequences"]
+    assert plan("scale=paper", f"decomposer={name}")["decomposer"]["tokens"]["picture"] == 1024
+    config = typed(compose("plan", [f"decomposer={name}"])).decomposer
+    assert config.parameters == pytest.approx(result["parameters"], rel=0.002)
+
+
+def test_a_family_without_sizes_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architectures": ["OtherForConditionalGeneration"], "text_config": {}})
+    )
+    with pytest.raises(BadInput, match=r"none of the families .*Qwen2.5-VL, Qwen3-VL"):
+        plan("scale=paper", f"decomposer.checkpoint={tmp_path}")
+
+
 def test_offloading_trades_time_for_memory_and_more_peak_speed_is_never_slower() -> None:
     times = {}
     for gpu in GPUS:

@@ -76,3 +76,10 @@ def test_the_paper_scale_fits_its_engine():
     assert pixels_at_most(replace(config, benchmark=PHOTOS)) == 802_816
     assert pixels_at_most(replace(config, benchmark=SimpleNamespace(name="mice_text", text_only=True))) == 0
     assert processor_pixels("nowhere") == 12_845_056
+
+
+def test_a_newer_family_has_larger_tokens_and_its_own_limit():
+    config = replace(composed(["scale=paper", "rollouts=vllm", "decomposer=qwen3_vl_8b"]), benchmark=PHOTOS)
+    assert list(too_many_tokens(config)) == [] and pixels_at_most(config) == 1024 * 32**2
+    assert picture_tokens(1024 * 32**2, config.decomposer.checkpoint) == 1024
+    assert processor_pixels(config.decomposer.checkpoint) == 4096**2
