@@ -125,9 +125,10 @@ class GRPO:
         config, engine = self.config, self.engine
         lengths = [len(item.token_ids) for item in items if self.counts(item)]
         normaliser = batch_normaliser(config.aggregation, lengths, self.sampler.max_new_tokens)
+        trained: list[CreditedRollout | Anchor] = [item for item in items if self.has_gradient(item)]
         info, outputs = update(
             engine,
-            [*(item for item in items if self.has_gradient(item)), *self._anchors(k, normaliser)],
+            trained + self._anchors(k, normaliser),
             lambda part: TextBatch([i.prompt for i in part], [i.token_ids for i in part]),
             partial(micro_batches, size=config.micro_batch_size, tokens=config.micro_batch_tokens,
                     shared_prefix=config.shared_prefix),
@@ -145,7 +146,7 @@ class GRPO:
             metrics["sync/parameters"] = report.names
         return metrics
 
-    def _anchors(self, k: int, normaliser: float) -> list[Anchor]:
+    def _anchors(self, k: int, normaliser: float) -> list[CreditedRollout | Anchor]:
         """This rank's share of the step's examples. Their advantage makes the term weight x their cross-entropy, averaged over all
         ranks' examples as the loss averages over answers."""
         if self.anchors is None:
