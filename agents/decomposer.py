@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.backends.base import Backend, ModelRequest, Sampling
 from agents.plan import MalformedDecomposition, parse_decomposition
@@ -58,6 +58,15 @@ class Decomposer:
             _read(text, clean_request(sample.request, self.max_request_chars)[1])
             for sample, text in zip(samples, texts, strict=True)
         ]
+
+    def draw(self, samples: Sequence[EditSample], n: int, seed: int) -> list[list[str]]:
+        """n answers to each sample, [P][n], drawn at temperature 1 from the whole distribution whatever `sampling` says. The same
+        (samples, n, seed) give the same answers."""
+        requests = [self.request(sample) for sample in samples]
+        if not requests:
+            return []
+        whole = replace(self.sampling, temperature=1.0, top_p=1.0, top_k=-1, seed=seed, rows=None)
+        return [[c.text for c in several] for several in self.backend.generate(requests, n, whole)]
 
 
 def build_request(template: str, sample: EditSample, max_request_chars: int = MAX_REQUEST_CHARS) -> ModelRequest:

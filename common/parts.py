@@ -67,6 +67,11 @@ class Part:
     text_only = False  # its samples have no pictures: decompositions are scored and nothing is edited
     max_edits = 5  # of a sample, at most
     trainable = False  # it has the gold decompositions that a training needs: `pool` and `held_out`
+
+    def complex_split(self) -> Any | None:
+        """Of a benchmark: the part that stands for its complex requests, which a run evaluates beside the others; None without."""
+        return None
+
     # an editor
     has_pipeline = False  # a pipeline of diffusers, whose memory and time can be planned
     # a judge

@@ -17,10 +17,10 @@ from common.files import write_json, write_text
 from common.jsonl import Journal
 from conf.schema import RunConfig
 from experiments.evaluation.claims import claim
-from experiments.evaluation.held_out import SANDBOX, SampleItems
+from experiments.evaluation.held_out import COMPLEX, SANDBOX, SampleItems
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.listing import claim_benchmark
-from experiments.evaluation.names import ARMS, WHEN
+from experiments.evaluation.names import ARMS, COMPONENTS, WHEN
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.strips import save_strip, strip_numbers
 from experiments.runs.cli import compose, typed
@@ -140,6 +140,31 @@ def make_run(folder: Path, overrides: tuple[str, ...] = (), n: int = 40, steps: 
 def rows(folder: Path, values: Iterable[Mapping[str, Any]]) -> None:
     with RowFile(folder / "0-of-1.jsonl") as file:
         file.append(values)
+
+
+def add_complex(folder: Path, n: int = 8, k: int = 4) -> None:
+    """The same run's evaluation on complex requests: before RL every third answer is exact, after RL every second; of k drawn
+    ones the first is exact where the number of the sample is even; pictures of the first half, overall 4, 5 and 6."""
+    samples = [EditSample(f"complex-{i}", f"do {i} and then more", (), KINDS[2 + i % 2]) for i in range(n)]
+    layout = Layout(folder, "sandbox_complex")
+    claim_benchmark(layout, SampleItems(samples, COMPLEX), {"place": "sandbox_complex"})
+    keys = [{"unit": i, "turn": 0, "id": s.id} for i, s in enumerate(samples)]
+    for when, every in zip(WHEN, (3, 2), strict=True):
+        scores = [{"format": 1.0, **dict.fromkeys((*COMPONENTS[1:], "exact"), float(i % every == 0))} for i in range(n)]
+        lines = [
+            {**key, "gold": [], "text": "", "error": None, "scores": s} for key, s in zip(keys, scores, strict=True)
+        ]
+        rows(layout.decompositions(when), lines)
+        claim(layout.decompositions(when), {"when": when}, "decompositions", "")
+    drawn = [{**key, "texts": [""] * k, "exact": [float(i % 2 == 0), *[0.0] * (k - 1)]} for i, key in enumerate(keys)]
+    rows(layout.drawn("before"), drawn)
+    write_json(layout.drawn("before") / "limits.json", {"pass_at": k})
+    claim_judge(layout)
+    for arm, level in zip(ARMS, (4.0, 5.0, 6.0), strict=True):
+        claim(layout.edits(arm), {"arm": arm}, "pictures", "")
+        rows(layout.edits(arm), ({**key, "failure": ""} for key in keys[: n // 2]))
+        scored = {"scores": {"overall": level, "fulfilment": level}, "valid": True, "reason": ""}
+        rows(layout.verdicts("sandbox", arm), ({**key, **scored} for key in keys[: n // 2]))
 
 
 def claim_judge(layout: Layout) -> None:

@@ -30,6 +30,13 @@ class ScaleConfig:
     )  # side of a sandbox picture, pixels; a caption does not fit into a smaller one
     # samples never trained on: decomposition before/after, and the three arms
     test_samples: int = number(200, 1, 1_000_000)
+    # complex requests (indirect and multi-step, three to five edits) evaluated beside them; null: half as many; 0: off
+    complex_samples: int | None = number(None, 0, 1_000_000)
+    # at most so many of these have their pictures edited and judged; null: half of them; 0: off
+    complex_pictures: int | None = number(None, 0, 1_000_000)
+    # k of pass@k: whether one of k answers drawn from the decomposer before RL is exact, in place of its greedy one; 0: off
+    pass_at: int = number(8, 0, 10_000)
+    pass_samples: int | None = number(None, 1, 100_000)  # answers drawn for it, k or more; null: k
     test_seed: int = seed_number()  # which part of the test split; the same for every run, so that runs can be compared
     # samples evaluated and saved at a time; part of a run's identity (it fixes batch composition)
     chunk: int = number(25, 1, 100_000)
@@ -37,6 +44,22 @@ class ScaleConfig:
     # of the editor alone on a sample; null: as many as the team made there; 0: off
     editor_calls: int | None = number(None, 0, 1000)
     needs: Needs = incidental(Needs)
+
+    @property
+    def complex_requests(self) -> int:
+        """How many complex requests are evaluated."""
+        return self.test_samples // 2 if self.complex_samples is None else self.complex_samples
+
+    @property
+    def complex_edited(self) -> int:
+        """Of how many of them the pictures are made."""
+        half = self.complex_requests // 2
+        return half if self.complex_pictures is None else min(self.complex_pictures, self.complex_requests)
+
+    @property
+    def draws(self) -> int:
+        """Answers drawn from the decomposer before RL for every sample."""
+        return self.pass_at if self.pass_at == 0 or self.pass_samples is None else self.pass_samples
 
 
 @dataclass

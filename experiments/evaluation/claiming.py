@@ -42,6 +42,11 @@ def claim_all(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> tup
         for when in spec.decompositions:
             values = {"when": when, "chunk": spec.chunk, **decomposer_settings(spec.used, spec.checkpoints[when])}
             claim(layout.decompositions(when), values, "decompositions", "choose another out=<folder>")
+        for when in spec.drawn:
+            values = {"when": when, "chunk": spec.chunk, "n": spec.draws, "seed": spec.used.scale.test_seed}
+            values |= decomposer_settings(spec.used, spec.checkpoints[when])
+            claim(layout.drawn(when), values, "drawn answers", "choose another out=<folder>")
+            write_changed(layout.drawn(when) / LIMITS, {"pass_at": spec.pass_at})
         arms = _claim_arms(spec, layout, listing)
         if not arms and not spec.decompositions:
             raise BadInput(

@@ -8,9 +8,10 @@ from typing import Any
 
 from common.jsonl import read_jsonl
 from common.statistics import holm_adjusted, paired
-from experiments.evaluation.load import Section
-from experiments.evaluation.means import aspect_means, average, clusters_of, decomposition_scores, row_f1
-from experiments.evaluation.names import EXTRA_ARMS, WHEN
+from experiments.evaluation.kinds import decomposition_scores
+from experiments.evaluation.load import Rows, Section
+from experiments.evaluation.means import aspect_means, average, clusters_of, row_f1
+from experiments.evaluation.names import COMPLEX, EXTRA_ARMS, WHEN, complex_place
 
 
 def arms_section(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,19 +54,29 @@ def calls_of(section: Section, arm: str) -> float:
 
 
 def decomposition_section(sections: Sequence[Section], benchmark: str | None) -> dict[str, Any]:
-    """Of the last command's benchmark, or of the first that has decompositions; nothing where there are none."""
-    scored = sorted((s for s in sections if s.decompositions), key=lambda s: s.name != benchmark)
+    """Of the last command's benchmark, or of the first that has decompositions; nothing where there are none. Complex requests
+    that were evaluated beside it are its section "complex"."""
+    scored = sorted(
+        (s for s in sections if s.decompositions), key=lambda s: benchmark not in (s.name, complex_place(s.name))
+    )
     if not scored:
         return {}
     rows = {when: decomposition_rows(scored[0], when) for when in scored[0].decompositions}
     last = rows.get("after") or rows["before"]
+    beside = next((s for s in scored if s.name == complex_place(scored[0].name)), None)
     return {
-        "decomposition": decomposition_scores(rows),
+        "decomposition": section_scores(scored[0]) | ({COMPLEX: section_scores(beside)} if beside else {}),
         "decomposed": scored[0].name,
         "n": len(last),
         "unreadable": average([float(r["error"] is not None) for r in last]),
         **f1_change(scored[0]),
     }
+
+
+def section_scores(section: Section) -> dict[str, Any]:
+    """What results.json says of the decompositions of one benchmark."""
+    rows = {when: decomposition_rows(section, when) for when in WHEN}
+    return decomposition_scores(rows, drawn_rows(section), section.pass_at)
 
 
 def f1_change(section: Section) -> dict[str, Any]:
@@ -85,9 +96,17 @@ def f1_change(section: Section) -> dict[str, Any]:
 
 def decomposition_rows(section: Section, when: str) -> list[dict[str, Any]]:
     """The rows in the order of the items, each with its item's request and kind."""
-    rows = section.decompositions.get(when, {})
+    return item_rows(section, section.decompositions.get(when, {}))
+
+
+def drawn_rows(section: Section) -> list[dict[str, Any]]:
+    """The answers that were drawn from the decomposer before RL, likewise."""
+    return item_rows(section, section.drawn.get(WHEN[0], {}))
+
+
+def item_rows(section: Section, rows: Rows) -> list[dict[str, Any]]:
     return [
-        {**rows[i.key], "i": n, "kind": i.kind, "request": i.request}
+        {**rows[i.key], "i": n, "kind": i.kind, "request": i.request, "cluster": i.cluster or i.session}
         for n, i in enumerate(section.listing.items)
         if i.key in rows
     ]
@@ -104,4 +123,4 @@ def times(folder: Path) -> dict[str, float]:
     return {"train": round(grpo + sft, 3), "evaluate": round(evaluate, 3)}
 
 
-__all__ = ["arms_section", "decomposition_rows", "decomposition_section", "times"]
+__all__ = ["arms_section", "decomposition_rows", "decomposition_section", "drawn_rows", "section_scores", "times"]

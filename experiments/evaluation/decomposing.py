@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.item import Benchmark, Item
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from agents.decomposer import Decomposer, DecomposeResult
 
 
-def missing_blocks(layout: Layout, when: str, keys: Sequence[Key], share: Share, chunk: int) -> list[list[Key]]:
-    """The items of this share that lack a row, in blocks of `chunk` units. A block that a kill left incomplete is done as a
-    whole: decomposed alone, an item could come out with other last bits."""
-    rows = read_rows(layout.decompositions(when))
+def missing_blocks(folder: Path, keys: Sequence[Key], share: Share, chunk: int) -> list[list[Key]]:
+    """The items of this share that lack a row in the folder, in blocks of `chunk` units. A block that a kill left incomplete is
+    done as a whole: decomposed alone, an item could come out with other last bits, and drawn alone with other answers."""
+    rows = read_rows(folder)
     blocks: dict[int, list[Key]] = {}
     for key in keys:
         if share.has(key[0], chunk):

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchmarks.item import Benchmark, Item
+from common.progress import say
 from experiments.build.metrics import check_metrics, make_metrics
-from experiments.evaluation import decomposing, equal_calls
+from experiments.evaluation import decomposing, drawing, equal_calls
 from experiments.evaluation.chains import Block
 from experiments.evaluation.claiming import (
     arms_with_rows,
@@ -70,6 +71,11 @@ class Evaluator:
             lengths[unit] = max(lengths.get(unit, 0), turn + 1)
         return [lengths[u] for u in range(len(lengths))]
 
+    @property
+    def edited_lengths(self) -> list[int]:
+        """The same of the units whose pictures are edited and judged, which are the first ones."""
+        return self.lengths[: self.spec.edited]
+
     @cached_property
     def team_parts(self) -> TeamParts:
         from experiments.runs.team import TeamParts  # loads torch, which judging alone has no use for
@@ -89,6 +95,7 @@ class Evaluator:
         """All steps of this share. Returns False where the judge's budget was spent before the end."""
         with share.working(self.spec.out):
             self.decompose(share)
+            self.draw(share)
             self.edit(share)
             self.edit_variants(share)
             covered = self.judge(share)
@@ -116,7 +123,40 @@ class Evaluator:
     def undecomposed(self, share: Share) -> dict[str, list[list[Key]]]:
         missing = decomposing.missing_blocks
         keys, chunk = self.listing.keys, self.spec.chunk
-        return {when: missing(self.layout, when, keys, share, chunk) for when in self.spec.decompositions}
+        return {
+            when: missing(self.layout.decompositions(when), keys, share, chunk) for when in self.spec.decompositions
+        }
+
+    def draw(self, share: Share) -> None:
+        spec = self.spec
+        for when, blocks in self.undrawn(share).items():
+            if not blocks:
+                continue
+            total = sum(share.has(u, spec.chunk) for u, _ in self.listing.keys)
+            first = total - sum(map(len, blocks))
+            decomposer = self.team_parts.decomposer(spec.checkpoints[when])
+            if not hasattr(decomposer, "draw"):
+                say(
+                    f"pass@{spec.pass_at} is left out: decomposer={spec.used.decomposer.name} has no draw(samples, n, seed)"
+                )
+                continue
+            with self._phase(f"{spec.draws} answers each, {when} RL", share, total, first) as b:
+                drawing.draw(
+                    self.layout,
+                    when,
+                    self.benchmark,
+                    decomposer,
+                    blocks,
+                    share,
+                    spec.draws,
+                    spec.used.scale.test_seed,
+                    lambda done, b=b, first=first: b.update(first + done),  # type: ignore[misc]
+                )
+
+    def undrawn(self, share: Share) -> dict[str, list[list[Key]]]:
+        missing = decomposing.missing_blocks
+        keys, chunk = self.listing.keys, self.spec.chunk
+        return {when: missing(self.layout.drawn(when), keys, share, chunk) for when in self.spec.drawn}
 
     @property
     def makers(self) -> dict[str, Callable[[], Maker]]:
@@ -130,13 +170,13 @@ class Evaluator:
 
     def missing(self) -> dict[str, dict[int, int]]:
         """Of the arms that were asked for: units and their first turn without a picture."""
-        retry, lengths, chunk = self.spec.retry, self.lengths, self.spec.chunk
+        retry, lengths, chunk = self.spec.retry, self.edited_lengths, self.spec.chunk
         return {arm: missing_turns(self.layout, arm, lengths, retry, chunk) for arm in self.makers}
 
     def edit(self, share: Share) -> None:
         for arm, make in self.makers.items():
-            missing = missing_turns(self.layout, arm, self.lengths, self.spec.retry, self.spec.chunk)
-            self._edit(arm, make, blocks_of(arm, missing, len(self.lengths), share, self.spec.chunk), share)
+            missing = missing_turns(self.layout, arm, self.edited_lengths, self.spec.retry, self.spec.chunk)
+            self._edit(arm, make, blocks_of(arm, missing, len(self.edited_lengths), share, self.spec.chunk), share)
 
     def edit_variants(self, share: Share) -> None:
         """The editor alone with as many calls as the team after RL. Nothing is run where that made one call everywhere."""
@@ -154,7 +194,7 @@ class Evaluator:
         spec = self.spec
         if spec.editor_calls == 0 or ARMS[-1] not in spec.arms:
             return []
-        counts = equal_calls.call_counts(self.layout, spec.named(ARMS[-1]), len(self.lengths), spec.editor_calls)
+        counts = equal_calls.call_counts(self.layout, spec.named(ARMS[-1]), len(self.edited_lengths), spec.editor_calls)
         if spec.editor_calls is None and max(counts) == 1 and not self._several:
             return []
         claim_variants(spec, self.layout, max(counts))

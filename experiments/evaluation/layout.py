@@ -3,6 +3,7 @@
 <out>/results.json, report.html
 <out>/<benchmark>/claim.json, items.jsonl      what the benchmark is, and its items
 <out>/<benchmark>/decompositions/<when>/       before and after RL
+<out>/<benchmark>/drawn/before/                several answers to every item, drawn before RL (pass@k)
 <out>/<benchmark>/pictures/<arm>/<unit>-<turn>.png
 <out>/<benchmark>/edits/<arm>/
 <out>/<benchmark>/verdicts/<judge>/<arm>/
@@ -21,10 +22,10 @@ from pathlib import Path
 from common.filenames import folder_name
 
 CLAIM = "claim.json"
-LIMITS = "limits.json"  # beside a judge's claim: what may change from one start to the next
+LIMITS = "limits.json"  # beside a claim of verdicts or of drawn answers: what may change from one start to the next
 LOCKS = ".shards"  # folder of lock files
 PICTURES, SOURCES, EDITS, VERDICTS, METRICS = "pictures", "sources", "edits", "verdicts", "metrics"
-DECOMPOSITIONS = "decompositions"
+DECOMPOSITIONS, DRAWN = "decompositions", "drawn"
 TRACES = "traces"
 Key = tuple[int, int]  # number of the unit, number of the turn in it
 
@@ -65,10 +66,13 @@ class Layout:
     def decompositions(self, when: str) -> Path:
         return self.folder / DECOMPOSITIONS / when
 
+    def drawn(self, when: str) -> Path:
+        return self.folder / DRAWN / when
+
 
 def picture_name(key: Key) -> str:
     return f"{key[0]}-{key[1]}.png"
 
 
-__all__ = ["CLAIM", "DECOMPOSITIONS", "EDITS", "LIMITS", "LOCKS", "METRICS", "PICTURES", "TRACES", "VERDICTS"]
+__all__ = ["CLAIM", "DECOMPOSITIONS", "DRAWN", "EDITS", "LIMITS", "LOCKS", "METRICS", "PICTURES", "TRACES", "VERDICTS"]
 __all__ += ["Key", "Layout", "picture_name"]

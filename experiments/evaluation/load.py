@@ -4,6 +4,7 @@ This is the one way to read rows. `load(folder)` gives a Section for each benchm
 
     section.listing.items                       what was asked, in order; an item's `key` is (unit, turn)
     section.decompositions["after"][key]        "gold", "text", "error", "scores"
+    section.drawn["before"][key]                "texts", "exact": several answers to one item
     section.edits["agents_rl"][key]             "text", "sub_requests", "calls", "failure", …
     section.columns[0].rows["agents_rl"][key]   "scores", "valid", "reason": a judge's verdict
     section.metrics["agents_rl"][key]           {metric: value}
@@ -86,6 +87,8 @@ class Section:
     columns: tuple[Column, ...]
     metrics: Mapping[str, Rows]
     decompositions: Mapping[str, Rows] = field(default_factory=dict)
+    drawn: Mapping[str, Rows] = field(default_factory=dict)  # several answers to every item, "exact" of each
+    pass_at: int = 0  # k of pass@k over them
 
     @property
     def name(self) -> str:
@@ -120,8 +123,10 @@ def load_section(folder: Path) -> Section:
     ]
     metrics = {arm: read_metrics(layout.metrics(arm)) for arm in arms if (folder / METRICS).is_dir()}
     texts = {when: rows for when in WHEN if (rows := read_rows(layout.decompositions(when)))}
+    drawn = {when: rows for when in WHEN if (rows := read_rows(layout.drawn(when)))}
+    pass_at = max([read_json(layout.drawn(when) / LIMITS)["pass_at"] for when in drawn], default=0)
     own = {arm: edits[arm] for arm in arms}
-    return Section(layout, read_listing(layout), arms, claims, own, tuple(columns), metrics, texts)
+    return Section(layout, read_listing(layout), arms, claims, own, tuple(columns), metrics, texts, drawn, pass_at)
 
 
 def load_column(

@@ -9,7 +9,7 @@ from common.errors import BadData
 from common.statistics import Cell, macro, micro
 from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
-from experiments.evaluation.names import COMPONENTS, MEAN_OF, WHEN
+from experiments.evaluation.names import COMPONENTS, EXACT, MEAN_OF
 from experiments.evaluation.rows import Row
 
 Rows = Mapping[Key, Row]
@@ -59,18 +59,10 @@ def aspect_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return means | {"n": len(rows), "invalid": len(rows) - len(valid)}
 
 
-def decomposition_scores(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """{"before": means, "after": means}, and by_category (of after) where samples are of the categories cm and cu."""
-    out: dict[str, Any] = {when: component_means(rows.get(when, ())) for when in WHEN}
-    for when, name in (("after", "by_category"), ("before", "by_category_before")):
-        kinds = sorted({r["kind"] for r in rows.get(when, ())} & {"cm", "cu"})
-        if kinds:
-            out[name] = {k: component_means([r for r in rows[when] if r["kind"] == k]) for k in kinds}
-    return out
-
-
 def component_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    return {c: average([r["scores"][c] for r in rows]) for c in COMPONENTS} if rows else {}
+    """Means of COMPONENTS, and the share of exact answers where every row has it (those of earlier versions do not)."""
+    names = [*COMPONENTS, EXACT] if all(EXACT in r["scores"] for r in rows) else COMPONENTS
+    return {c: average([r["scores"][c] for r in rows]) for c in names} if rows else {}
 
 
 def average(values: Sequence[float]) -> float:
@@ -88,7 +80,6 @@ __all__ = [
     "cell",
     "clusters_of",
     "component_means",
-    "decomposition_scores",
     "last_turns",
     "row_f1",
 ]

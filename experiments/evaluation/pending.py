@@ -26,7 +26,9 @@ def check(work: Evaluator) -> bool:
     whole, spec = Share(), work.spec
     arms = [arm for arm, units in work.missing().items() if units]
     tasks = spec.judged and open_tasks(work.layout, work.label, work.arms, whole, spec.chunk, spec.retry)
-    texts = [when for when, blocks in work.undecomposed(whole).items() if blocks]
+    texts = [
+        when for todo in (work.undecomposed(whole), work.undrawn(whole)) for when, blocks in todo.items() if blocks
+    ]
     variants = not arms and bool(work.variant_blocks(whole))
     lacking = _missing_parts(work, arms, texts)
     if spec.judged and (arms or tasks or variants):
@@ -65,7 +67,8 @@ def remaining(work: Evaluator, share: Share) -> int:
     """The rows that this share is still to write: decompositions, edits, verdicts, measurements."""
     spec, lengths = work.spec, work.lengths
     new = sum(lengths[u] - t for units in work.missing().values() for u, t in units.items() if share.has(u, spec.chunk))
-    total = new + sum(len(block) for blocks in work.undecomposed(share).values() for block in blocks)
+    texts = (*work.undecomposed(share).values(), *work.undrawn(share).values())
+    total = new + sum(len(block) for blocks in texts for block in blocks)
     if spec.judged:
         total += new + len(open_tasks(work.layout, work.label, work.arms, share, spec.chunk, spec.retry))
     if names := spec.metrics.names:
@@ -93,7 +96,7 @@ def check_invalid(work: Evaluator, remedy: str) -> None:
         rows = judged_rows(read_rows(work.layout.edits(arm)), read_rows(work.layout.verdicts(work.label, arm)))
         if arm.startswith(work.spec.named(f"{CALLS}.")):
             variants += list(rows.values())
-        elif len(rows) == len(work.listing.items):
+        elif len(rows) == sum(work.edited_lengths):
             errors.append(invalid_share_error(f"arm {arm}", rows.values(), len(rows), limit, remedy))
     if variants:
         errors.append(invalid_share_error(f"arm {work.spec.named(CALLS)}", variants, len(variants), limit, remedy))

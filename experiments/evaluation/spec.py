@@ -28,6 +28,9 @@ class EvaluationSpec:
     trained: Path | None = None
     arms: tuple[str, ...] = ()  # of ARMS; the pictures of other arms in the folder are judged too
     decompositions: tuple[str, ...] = ()  # of "before", "after"
+    pass_at: int = 0  # k of pass@k before RL, where "before" is among them; 0: off
+    pass_samples: int | None = None  # answers drawn of each item for it; None: k
+    edited: int | None = None  # at most so many units have their pictures edited and judged; None: all
     editor_calls: int | None = 0  # of the editor alone on an item; None: as many as the team made there; 0: off
     pictures: Path | None = None  # a folder of pictures that were edited elsewhere, as one more arm
     label: str = ""  # before the arms' names, so that several editors can be compared in one table
@@ -56,13 +59,22 @@ class EvaluationSpec:
     @property
     def benchmark_name(self) -> str:
         """With its protocol and language, for these are different items: the name of its folder and of its column."""
-        benchmark = self.used.benchmark
-        return getattr(benchmark, "place", benchmark.name)
+        return place_of(self.used.benchmark)
 
     @property
     def checkpoints(self) -> dict[str, Path]:
         """The decomposers that can be scored: before RL, and after it where there is one."""
         return {"before": self.start} | ({} if self.trained is None else {"after": self.trained})
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The decomposers of which answers are drawn."""
+        return ("before",) if self.pass_at and "before" in self.decompositions else ()
+
+    @property
+    def draws(self) -> int:
+        """Answers of each item."""
+        return self.pass_at if self.pass_samples is None else self.pass_samples
 
     def named(self, arm: str) -> str:
         """The arm's name in this folder."""
@@ -78,6 +90,11 @@ class EvaluationSpec:
             use_threads(self.used.engine)
 
 
+def place_of(benchmark: Any) -> str:
+    """The name of a benchmark's folder and column: with what tells its items from others of the same benchmark."""
+    return str(getattr(benchmark, "place", benchmark.name))
+
+
 def check(spec: EvaluationSpec) -> None:
     """Refuse settings that contradict each other. Raises BadInput, MissingFile."""
     for key, value, least in (("chunk", spec.chunk, 1), ("gallery", spec.gallery, 0)):
@@ -88,6 +105,10 @@ def check(spec: EvaluationSpec) -> None:
     if spec.editor_calls is not None and spec.editor_calls < 0:
         raise BadInput(
             f"editor_calls={spec.editor_calls} cannot be used; give 1 or more, 0 for none, null for the team's"
+        )
+    if spec.drawn and spec.draws < spec.pass_at:
+        raise BadInput(
+            f"pass@{spec.pass_at} needs {spec.pass_at} answers of each sample or more, not scale.pass_samples={spec.draws}"
         )
     if spec.part not in PARTS:
         raise BadInput(f"part={spec.part} is unknown; choose {', '.join(PARTS[:-1])} or {PARTS[-1]}")
@@ -129,4 +150,4 @@ def benchmark_identity(spec: EvaluationSpec) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k != "train_share"} | {"place": spec.benchmark_name}
 
 
-__all__ = ["EvaluationSpec", "benchmark_identity", "check", "open_benchmark"]
+__all__ = ["EvaluationSpec", "benchmark_identity", "check", "open_benchmark", "place_of"]

@@ -27,7 +27,13 @@ def decomposer_bytes(decomposer: Any, sequencer: Any) -> float:
 
 def missing_cache_room(config: Any) -> Iterable[str]:
     """Disk for what a run's three arms ask of an editor that keeps its replies."""
-    calls = 3 * config.scale.test_samples * (config.benchmark.max_edits if config.execution.name == "multi" else 1)
+    beside = config.benchmark.complex_split()
+    parts = [
+        (config.benchmark, config.scale.test_samples),
+        *([(beside, config.scale.complex_edited)] if beside else []),
+    ]
+    several = config.execution.name == "multi"
+    calls = 3 * sum(samples * (benchmark.max_edits if several else 1) for benchmark, samples in parts)
     return config.editor.missing_room(ThisMachine(), calls)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ LOGIT_BYTES = 8  # of one word of one token: the number and its gradient in floa
 
 def check_limits(config: RunConfig) -> None:
     """Raises BadInput with what the settings would take at least, and what there is."""
+    check_draws(config)
     have = memory_bytes()
     for what, keys, needed in memory(config):
         if needed > have:
@@ -40,6 +42,14 @@ def check_limits(config: RunConfig) -> None:
             f"{keys}: this would take at least {days / DAY:,.0f} days, even with models as fast as the tiny ones; "
             f"at most {MOST_DAYS:.0f} are allowed"
         )
+
+
+def check_draws(config: RunConfig) -> None:
+    """Raises BadInput where pass@k is wanted of fewer than k answers."""
+    scale = config.scale
+    if scale.draws < scale.pass_at:
+        k = scale.pass_at
+        raise BadInput(f"scale.pass_samples={scale.pass_samples}: pass@{k} (scale.pass_at) needs {k} answers or more")
 
 
 def memory(config: RunConfig) -> list[tuple[str, str, float]]:
@@ -69,10 +79,12 @@ def time_s(config: RunConfig) -> tuple[float, str]:
     scale, algo, editor = config.scale, config.algo, config.editor
     completions = getattr(algo, "steps", 0) * getattr(algo, "prompts_per_step", 0) * getattr(algo, "group_size", 0)
     calls = 3 + (scale.editor_calls or 0)
-    edits = 0 if config.benchmark.text_only else scale.test_samples * calls * getattr(editor, "steps", 0)
+    beside = scale if config.benchmark.complex_split() is not None else replace(scale, complex_samples=0)
+    samples, pictures = scale.test_samples + beside.complex_requests, scale.test_samples + beside.complex_edited
+    edits = 0 if config.benchmark.text_only else pictures * calls * getattr(editor, "steps", 0)
     area = getattr(editor, "area", 4096) / 4096
     training = S_PER_COMPLETION * completions
-    evaluating = S_PER_EDITOR_STEP * edits * area + S_PER_COMPLETION * 2 * scale.test_samples
+    evaluating = S_PER_EDITOR_STEP * edits * area + S_PER_COMPLETION * (2 + scale.draws) * samples
     keys = f"algo.steps={getattr(algo, 'steps', '')}, algo.prompts_per_step={getattr(algo, 'prompts_per_step', '')}, "
     keys += f"algo.group_size={getattr(algo, 'group_size', '')}"
     if evaluating > training:

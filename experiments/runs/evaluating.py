@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from common.files import write_json
+from experiments.evaluation.complex_split import with_complex
 from experiments.evaluation.evaluator import Evaluator, open_evaluator
 from experiments.evaluation.layout import EDITS
 from experiments.evaluation.names import ARMS
 from experiments.evaluation.pending import check_invalid
 from experiments.evaluation.shares import Share
-from experiments.evaluation.spec import EvaluationSpec
+from experiments.evaluation.spec import EvaluationSpec, place_of
 from experiments.runs.results import results
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage
@@ -26,35 +27,43 @@ class EvaluationStage(Stage):
     left; this is found out while it runs."""
 
     @abstractmethod
-    def spec(self, run: Run) -> EvaluationSpec: ...
+    def spec(self, run: Run) -> EvaluationSpec:
+        """The evaluation on the run's benchmark. It is repeated on the complex requests, where the benchmark has them."""
 
     def done(self, run: Run) -> bool:
         return (run.folder / RESULTS).is_file()
 
     def run(self, run: Run) -> None:
-        evaluator = open_evaluator(self.spec(run), run.parts, run.enter)
-        evaluator.work(Share())
-        self.check(evaluator)
+        for spec in with_complex(self.spec(run), run.config.scale.complex_edited):
+            evaluator = open_evaluator(spec, run.parts, run.enter)
+            evaluator.work(Share())
+            self.check(evaluator)
 
     def check(self, evaluator: Evaluator) -> None:
         """Raises RunFailed where the rows are no result."""
 
 
 class DecompositionsBefore(EvaluationStage):
-    """Decompositions of the held-out samples by the decomposer before RL."""
+    """Decompositions of the held-out samples by the decomposer before RL, and answers drawn from it for pass@k."""
 
     name = "before"
-    metrics = ("decomposition.before",)
+    metrics = ("decomposition.before", "decomposition.complex.before")
 
     def spec(self, run: Run) -> EvaluationSpec:
-        return replace(run.spec(), decompositions=("before",))
+        scale = run.config.scale
+        return replace(
+            run.spec(),
+            decompositions=("before",),
+            pass_at=scale.pass_at,
+            pass_samples=scale.draws if scale.pass_at else None,
+        )
 
 
 class DecompositionsAfter(EvaluationStage):
     """The same by the decomposer after RL."""
 
     name = "after"
-    metrics = ("decomposition.after",)
+    metrics = ("decomposition.after", "decomposition.change", "decomposition.by_kind", "decomposition.complex.after")
     panels = ("experiments.reports.run.decomposition.CARDS", "experiments.reports.run.decomposition.PANEL")
 
     def spec(self, run: Run) -> EvaluationSpec:
@@ -93,7 +102,7 @@ class Arms(EvaluationStage):
         )
 
     def objective(self, run: Run) -> str:
-        return f"arms.{ARMS[-1]}.{run.config.benchmark.name}.overall" if run.edits_pictures else ""
+        return f"arms.{ARMS[-1]}.{place_of(run.config.benchmark)}.overall" if run.edits_pictures else ""
 
 
 class Results(Stage):

@@ -7,16 +7,18 @@ run's own benchmark, joined: one dictionary for each item, in the order of the i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from conf.schema import RunConfig
-from experiments.evaluation.core import decomposition_rows, times
+from experiments.evaluation.core import decomposition_rows, drawn_rows, times
+from experiments.evaluation.kinds import decomposition_scores
 from experiments.evaluation.layout import CLAIM
 from experiments.evaluation.load import Column, Section, load
-from experiments.evaluation.means import aspect_means, average, decomposition_scores
-from experiments.evaluation.names import ARMS, EXTRA_ARMS, WHEN
+from experiments.evaluation.means import aspect_means, average
+from experiments.evaluation.names import ARMS, COMPLEX, EXTRA_ARMS, WHEN, complex_place
+from experiments.evaluation.spec import place_of
 from experiments.runs.identity import load_config
 
 Row = Mapping[str, Any]
@@ -27,20 +29,38 @@ class Evaluation:
     """The rows of a run's evaluation of itself. Files that are not there yet are empty lists.
 
     decompositions: {"before" | "after": rows with "i", "id", "kind", "request", "gold", "text", "error", "scores"}
+    drawn: rows with "i", "id", "kind", "request", "texts", "exact": answers drawn from the decomposer before RL, for pass@`pass_at`
     arms: {arm: rows with "i", "id", "kind", "request", "scores", "valid", "reason", and of the arms with pictures "text", "error",
         "source", "sub_requests", "calls"}
     calls: rows with "i", "id", "kind", "request", "variants" (the verdicts on each variant of the editor alone)
+    complex: the same on the complex requests that were evaluated beside these; None where none were
     """
 
     decompositions: dict[str, list[dict[str, Any]]]
     arms: dict[str, list[dict[str, Any]]]
     calls: list[dict[str, Any]] = field(default_factory=list)
+    drawn: list[dict[str, Any]] = field(default_factory=list)
+    pass_at: int = 0
+    complex: Evaluation | None = None
+
+    @property
+    def splits(self) -> list[tuple[str, Evaluation]]:
+        """(name, rows): "" for the run's benchmark, then the complex requests."""
+        return [("", self), *([(COMPLEX, self.complex)] if self.complex is not None else [])]
 
     @classmethod
     def load(cls, folder: Path) -> Evaluation:
         """Raises MissingFile without the run's configuration, BadData naming a file that is damaged."""
         config = load_config(folder)
-        section = own_section(folder, config)
+        sections = {s.name: s for s in load(folder)} if any(folder.glob(f"*/{CLAIM}")) else {}
+        place = place_of(config.benchmark)
+        own = cls.of(sections.get(place), config)
+        beside = sections.get(complex_place(place))
+        return own if beside is None else replace(own, complex=cls.of(beside, config))
+
+    @classmethod
+    def of(cls, section: Section | None, config: RunConfig) -> Evaluation:
+        """The rows of one benchmark; empty lists for None, before anything was evaluated."""
         if section is None:
             return cls({w: [] for w in WHEN}, {a: [] for a in (*ARMS, *EXTRA_ARMS)})
         column = own_column(section, config)
@@ -48,14 +68,13 @@ class Evaluation:
             {when: decomposition_rows(section, when) for when in WHEN},
             {arm: arm_rows(section, column, arm) for arm in (*ARMS, *EXTRA_ARMS)},
             call_rows(section, column),
+            drawn_rows(section),
+            section.pass_at,
         )
 
-
-def own_section(folder: Path, config: RunConfig) -> Section | None:
-    """The benchmark that the run evaluates itself on; None before anything was evaluated."""
-    if not any(folder.glob(f"*/{CLAIM}")):
-        return None
-    return next((s for s in load(folder) if s.listing.card.name == config.benchmark.name), None)
+    def decomposition(self) -> dict[str, Any]:
+        """The section `decomposition` of results.json."""
+        return decomposition_scores(self.decompositions, self.drawn, self.pass_at)
 
 
 def own_column(section: Section, config: RunConfig) -> Column | None:
@@ -92,12 +111,18 @@ def call_rows(section: Section, column: Column | None) -> list[dict[str, Any]]:
 def results(folder: Path, config: RunConfig) -> dict[str, Any]:
     """The content of results.json: the core of the format that every command writes. Raises BadData where no verdict of an arm
     is valid."""
-    rows = Evaluation.load(folder)
-    name = config.benchmark.name
-    arms: dict[str, Any] = {arm: {name: aspect_means(rows.arms[arm])} if rows.arms[arm] else {} for arm in ARMS}
-    if rows.calls:
-        k = average([len(r["variants"]) for r in rows.calls])
-        arms |= {arm: {name: aspect_means(rows.arms[arm]) | {"calls": k}} for arm in EXTRA_ARMS}
+    evaluation = Evaluation.load(folder)
+    place = place_of(config.benchmark)
+    arms: dict[str, Any] = {arm: {} for arm in ARMS}
+    for split, rows in evaluation.splits:
+        name = complex_place(place) if split else place
+        for arm in ARMS:
+            arms[arm] |= {name: aspect_means(rows.arms[arm])} if rows.arms[arm] else {}
+        if rows.calls:
+            k = average([len(r["variants"]) for r in rows.calls])
+            for arm in EXTRA_ARMS:
+                arms.setdefault(arm, {})[name] = aspect_means(rows.arms[arm]) | {"calls": k}
+    complex_too = {} if evaluation.complex is None else {COMPLEX: evaluation.complex.decomposition()}
     return {
         "scale": config.scale.name,
         "editor": config.editor.name,
@@ -106,7 +131,7 @@ def results(folder: Path, config: RunConfig) -> dict[str, Any]:
         "execution": config.execution.name,
         "algo": config.algo.name,
         "seed": config.seed,
-        "decomposition": decomposition_scores(rows.decompositions),
+        "decomposition": evaluation.decomposition() | complex_too,
         "arms": arms,
         "time_s": times(folder),
     }
@@ -120,4 +145,4 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-__all__ = ["Evaluation", "Row", "arm_rows", "flat", "own_column", "own_section", "results"]
+__all__ = ["Evaluation", "Row", "arm_rows", "flat", "own_column", "results"]

@@ -52,12 +52,16 @@ def outcome(folder: Path) -> dict[str, Any]:
     run = the_run(folder)
     times = ("time/", "memory/", "tokens_per_s")
     rows = [{k: v for k, v in r.items() if not k.startswith(times)} for r in read_jsonl(run / "metrics.jsonl")]
-    folders = sorted({p.parent for p in (run / "sandbox").glob("**/0-of-1.jsonl")})
+    folders = sorted(
+        {p.parent for split in ("sandbox", "sandbox_complex") for p in (run / split).glob("**/0-of-1.jsonl")}
+    )
     texts = {
         str(f.relative_to(run)): [{k: v for k, v in r.items() if k != "seconds"} for r in read_rows(f).values()]
         for f in folders
     }
-    assert len(texts) == 2 + 3 + 2 * 3  # decompositions, edits, verdicts and their words
+    assert len(texts) == 2 * (
+        3 + 3 + 2 * 3
+    )  # of both splits: decompositions and drawn answers, edits, verdicts and their words
     samples = (run / "samples.jsonl").read_text()
     return {"scores": scores(folder), "metrics": rows, "eval": texts, "samples": samples}
 

@@ -7,6 +7,7 @@ from html import escape
 from common.cells import Cell
 from experiments.evaluation.names import ARM_NAMES, ARMS, SHOWN
 from experiments.reports.html import card, interval, starred, table
+from experiments.reports.kinds import COMPLEX_TITLE
 from experiments.reports.looks import ARM_COLOURS
 from experiments.reports.panels import FinishedRun, Panel
 from experiments.reports.plots import whiskers
@@ -30,7 +31,17 @@ def cards(run: FinishedRun) -> list[str]:
 
 
 def section(run: FinishedRun) -> list[str]:
-    arms = run.evaluation.arms
+    """The arms on the test samples, then on the complex requests."""
+    out: list[str] = []
+    for split, evaluation in run.evaluation.splits:
+        piece = split_section(run, evaluation, "complex requests" if split else "test samples")
+        title = f"<h3>{COMPLEX_TITLE}</h3>" if split and piece else ""
+        out += [title, *piece]
+    return list(filter(None, out))
+
+
+def split_section(run: FinishedRun, evaluation: Evaluation, what: str) -> list[str]:
+    arms = evaluation.arms
     names = [a for a in SHOWN if arms.get(a)]
     if not names:
         return []
@@ -41,7 +52,7 @@ def section(run: FinishedRun) -> list[str]:
     rows = [
         ([ARM_NAMES[arm], *map(interval, means[arm]), *([str(invalid[arm])] if some else [])], False) for arm in names
     ]
-    gaps = differences(run.evaluation)
+    gaps = differences(evaluation)
     compared = [
         (
             [f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", interval(d.cell, sign=True), p_text(d.p), p_text(d.adjusted)],
@@ -49,16 +60,16 @@ def section(run: FinishedRun) -> list[str]:
         )
         for a, b, d in gaps
     ]
-    note = calls_note(run.evaluation)
+    note = calls_note(evaluation)
     config = run.config
     return [
-        f'<p class="muted">The same {len(arms[names[0]])} test samples of benchmark={escape(config.benchmark.name)} in every arm; '
+        f'<p class="muted">The same {len(arms[names[0]])} {what} of benchmark={escape(config.benchmark.name)} in every arm; '
         f"scores from 0 to 10 by judge={escape(config.judge.name)}{'' if some else '; no verdict was invalid'}.</p>",
         table(["arm", *(a.replace("_", " ") for a in scored), *(["invalid"] if some else [])], rows),
         starred(c for cells in means.values() for c in cells),
         f'<p class="muted">{escape(note[0].upper() + note[1:])}.</p>' if note else "",
-        f'<div class="two"><figure>{plot_by_aspect(run.evaluation, names, scored)}</figure>'
-        f"<figure>{plot_by_kind(run.evaluation, names)}</figure></div>",
+        f'<div class="two"><figure>{plot_by_aspect(evaluation, names, scored)}</figure>'
+        f"<figure>{plot_by_kind(evaluation, names)}</figure></div>",
         table(["paired difference in overall", "mean", "p", "p (Holm)"], compared, "narrow") if compared else "",
         starred(d.cell for _, _, d in gaps),
         f'<p class="muted">{BOLD}</p>' if compared else "",

@@ -14,6 +14,7 @@ from common.cells import Cell, remarks
 from common.progress import console
 from common.statistics import Difference
 from experiments.evaluation.names import ARM_NAMES, COMPONENTS, SHOWN, WHEN
+from experiments.reports.kinds import print_kinds
 from experiments.reports.looks import SHORT_NAMES
 from experiments.reports.run.numbers import (
     aspects,
@@ -26,6 +27,8 @@ from experiments.reports.run.numbers import (
 )
 from experiments.reports.screen import print_line, show_table
 from experiments.runs.results import Evaluation
+
+SAMPLES, COMPLEX_REQUESTS = "test samples", "complex requests"
 
 
 def interval(cell: Cell, digits: int = 2) -> Text:
@@ -47,7 +50,7 @@ def print_remarks(cells: Iterable[Cell]) -> None:
         print_line(line)
 
 
-def arms_table(evaluation: Evaluation) -> Table | None:
+def arms_table(evaluation: Evaluation, what: str = SAMPLES) -> Table | None:
     names = [a for a in SHOWN if evaluation.arms.get(a)]
     if not names:
         return None
@@ -56,7 +59,9 @@ def arms_table(evaluation: Evaluation) -> Table | None:
         box=box.SIMPLE_HEAD,
         title_justify="left",
         padding=(0, 1),
-        title=f"Arms on {len(evaluation.arms[names[0]])} test samples: 0–10, mean and 95 % interval",
+        collapse_padding=True,
+        pad_edge=False,
+        title=f"Arms on {len(evaluation.arms[names[0]])} {what}: 0–10, mean and 95 % interval",
     )
     table.add_column("arm", no_wrap=True)
     for name in scored:
@@ -71,6 +76,7 @@ def arms_table(evaluation: Evaluation) -> Table | None:
 
 
 def decomposition_table(evaluation: Evaluation) -> Table:
+    """F1 of every component, over all test samples."""
     rows = evaluation.decompositions
     n = len(rows["after"]) or len(rows["before"])
     table = Table(
@@ -78,6 +84,7 @@ def decomposition_table(evaluation: Evaluation) -> Table:
         title_justify="left",
         padding=(0, 1),
         collapse_padding=True,
+        pad_edge=False,
         title=f"Decomposition on {n} test samples: F1, mean and 95 % interval",
     )
     table.add_column("", no_wrap=True)
@@ -89,21 +96,29 @@ def decomposition_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def print_arms(evaluation: Evaluation, what: str, said: str = "") -> None:
+    """The arms on one split, their differences, and what the stars stand for; nothing where no arm was run. `said`: the note on
+    calls that stands under the table before."""
+    if (table := arms_table(evaluation, what)) is None:
+        return
+    show_table(table)
+    gaps = differences(evaluation)
+    for a, b, diff in gaps:
+        print_line(gap(f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", diff, "overall"))
+    cells = [mean_of(rows, a) for rows in evaluation.arms.values() for a in aspects(rows)]
+    print_remarks(cells + [d.cell for _, _, d in gaps])
+    note = calls_note(evaluation)
+    if note and note != said:
+        print_line(note)
+    console.print()
+
+
 def print_results(folder: Path, values: Mapping[str, Any]) -> None:
     """What a run prints at its end."""
     evaluation = Evaluation.load(folder)
     console.print()
-    if (table := arms_table(evaluation)) is not None:
-        show_table(table)
-        for a, b, diff in differences(evaluation):
-            print_line(gap(f"{ARM_NAMES[a]} − {ARM_NAMES[b]}", diff, "overall"))
-        print_remarks(
-            [mean_of(rows, a) for rows in evaluation.arms.values() for a in aspects(rows)]
-            + [d.cell for _, _, d in differences(evaluation)]
-        )
-        if note := calls_note(evaluation):
-            print_line(note)
-        console.print()
+    for split, part in evaluation.splits:
+        print_arms(part, COMPLEX_REQUESTS if split else SAMPLES, calls_note(evaluation) if split else "")
     show_table(decomposition_table(evaluation))
     before, after = (evaluation.decompositions[w] for w in WHEN)
     change = f1_change(before, after) if before and after else None
@@ -111,6 +126,10 @@ def print_results(folder: Path, values: Mapping[str, Any]) -> None:
         print_line(gap("after − before RL", change, "mean F1", 3, family=False))
     changed = [change.cell] if change is not None else []
     print_remarks([c for _, part in decomposition_rows(evaluation.decompositions) for c in f1_cells(part)] + changed)
+    for split, part in evaluation.splits:
+        console.print()
+        scores = part.decomposition()
+        print_kinds(scores, f"{scores['n']:,} {COMPLEX_REQUESTS if split else SAMPLES}")
     console.print()
     times = values["time_s"]
     console.print(

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from common.statistics import holm
 from experiments.reports.sweep.differences import Difference, difference
@@ -110,12 +111,25 @@ def _refused(where: str, kind: str, measures: MeasureSet, reason: str) -> Compar
 
 
 def test_samples(evaluation: Evaluation) -> dict[str, str]:
-    """The test samples of a run: id -> request and gold, in the order of the files."""
+    """The test samples of a run: id -> request and gold, in the order of the files; its complex requests too."""
+    return {id_: text for _, part in evaluation.splits for id_, text in samples_of_split(part).items()}
+
+
+def samples_of_split(evaluation: Evaluation) -> dict[str, str]:
     samples: dict[str, str] = {}
     for rows in (*evaluation.decompositions.values(), *evaluation.arms.values()):
         for r in rows:
             samples.setdefault(r["id"], json.dumps([r["request"], r.get("gold")]))
     return samples
+
+
+def files_of(evaluation: Evaluation) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(name, rows) of both splits."""
+    return [
+        (f"{split} {name}".strip(), rows)
+        for split, part in evaluation.splits
+        for name, rows in (*part.decompositions.items(), *part.arms.items())
+    ]
 
 
 def unfit(runs: Replicates, once: bool = True) -> str:
@@ -127,19 +141,24 @@ def unfit(runs: Replicates, once: bool = True) -> str:
             "(weights, data); give one of them only"
         )
     for seed, evaluation in runs:
-        for file, rows in (*evaluation.decompositions.items(), *evaluation.arms.items()):
+        for file, rows in files_of(evaluation):
             if len({r["id"] for r in rows}) < len(rows):
                 return f"a test sample has several rows (seed {seed}, {file}), so nothing says which to pair"
     if not runs:
         return ""
-    samples = test_samples(runs[0][1])
+    first = dict(runs[0][1].splits)
     for _, evaluation in runs[1:]:
-        if (others := test_samples(evaluation)) != samples:
-            shared = sum(others.get(i) == text for i, text in samples.items())
-            return (
-                f"their test samples differ: one run was tested on {len(samples)}, another on {len(others)}, "
-                f"and only {shared} are in both"
-            )
+        for split, part in evaluation.splits:
+            if split not in first:
+                continue  # evaluated by one of them alone: nothing of it is compared
+            samples, others = samples_of_split(first[split]), samples_of_split(part)
+            if others != samples:
+                shared = sum(others.get(i) == text for i, text in samples.items())
+                what = f"{split} requests" if split else "test samples"
+                return (
+                    f"their {what} differ: one run was tested on {len(samples)}, another on {len(others)}, "
+                    f"and only {shared} are in both"
+                )
     return ""
 
 
