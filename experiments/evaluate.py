@@ -25,6 +25,7 @@ FREE_TEXT = ("run", "out", "arms", "label", "pictures", "benchmark.path")  # key
 def main(config: EvaluateConfig) -> None:
     from common.errors import RunFailed
     from common.progress import clock, console
+    from experiments.evaluation.complex_split import with_complex
     from experiments.evaluation.evaluator import open_evaluator
     from experiments.evaluation.main import REMEDY, check_out, do_work
     from experiments.evaluation.pending import check_invalid
@@ -36,24 +37,25 @@ def main(config: EvaluateConfig) -> None:
     one_process(spec.used.engine, "experiments.evaluate")
     check_out(spec.out)
     spec.prepare_libraries()
-    evaluator = open_evaluator(spec)
+    evaluator, *beside = (open_evaluator(s) for s in with_complex(spec, spec.used.scale.complex_edited))
     keep_config(evaluator)
     try:
-        covered = do_work(evaluator)
+        covered = all([do_work(e) for e in (evaluator, *beside)])
     except KeyboardInterrupt:
-        report(evaluator)
+        report(evaluator, beside)
         raise
-    report(evaluator)
+    report(evaluator, beside)
     console.print(f"total time: {clock(time.monotonic() - began)}")
     if not covered:
         raise RunFailed(
             f"budget={spec.budget} is spent. What was judged is kept in {spec.out} (the report says what is missing); "
             "the same command with a larger budget= goes on from there"
         )
-    check_invalid(evaluator, REMEDY)
+    for one in (evaluator, *beside):
+        check_invalid(one, REMEDY)
 
 
-def report(evaluator: Evaluator) -> None:
+def report(evaluator: Evaluator, beside: Sequence[Evaluator] = ()) -> None:
     """Results, tables and page from all rows that are there, whoever made them; the tables are printed."""
     from common.progress import console
     from experiments.evaluation.main import summarise
@@ -68,7 +70,7 @@ def report(evaluator: Evaluator) -> None:
         write_tables(out, values)
         write_page(out, values, sections, evaluator.spec.gallery)
 
-    values = summarise(evaluator, publish)
+    values = summarise(evaluator, publish, beside)
     print_table(values)
     print_decompositions(values)
     console.print(f"results: [bold]{out / 'results.json'}[/]   report: [bold]{out / 'report.html'}[/]")

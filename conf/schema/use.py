@@ -29,6 +29,10 @@ class EvaluateConfig:
     part: str = "all"  # mice_text, prepared: all | train | test (the run's held-out part)
     # arms=all of a run: as scale.editor_calls; null: as the run had it, on public benchmarks 0
     editor_calls: int | None = number(None, 0, 1000)
+    # of a run on the sandbox, complex requests evaluated beside the others; null: as the run had it (scale.complex_samples); 0: off
+    complex_samples: int | None = number(None, 0, 1_000_000)
+    # where a run's decompositions are scored, k of pass@k before RL; null: as the run had it (scale.pass_at); 0: off
+    pass_at: int | None = number(None, 0, 10_000)
     # units edited together and saved at a time; they decide the last bits of a picture. null: as a run has it (scale.chunk)
     # where a run can be trained on the benchmark, 8 elsewhere
     chunk: int | None = number(None, 1, 100_000)

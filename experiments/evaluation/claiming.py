@@ -84,7 +84,8 @@ def _claim_arms(spec: EvaluationSpec, layout: Layout, listing: Listing) -> tuple
 
 def claim_arm(spec: EvaluationSpec, layout: Layout, arm: str, values: dict[str, object]) -> None:
     name = spec.named(arm)
-    claim(layout.edits(name), {"arm": name, "chunk": spec.chunk, **values}, "pictures", ANOTHER)
+    units = {} if spec.edited is None else {"units": spec.edited}
+    claim(layout.edits(name), {"arm": name, "chunk": spec.chunk, **units, **values}, "pictures", ANOTHER)
 
 
 def variant_name(spec: EvaluationSpec, number: int) -> str:

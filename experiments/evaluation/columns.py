@@ -17,7 +17,7 @@ from judges.invalid import too_many_invalid
 
 def column_scores(section: Section, column: Column) -> dict[str, Any]:
     aspects = column.aspects()
-    items, own = section.listing.items, section.listing.card.mean
+    items, own = section.edited_items, section.listing.card.mean
     arms = {}
     for arm in column_arms(section, column):
         rows = column.rows[arm]
@@ -83,8 +83,8 @@ def differences(section: Section, column: Column) -> list[dict[str, Any]]:
     """Later arm − earlier arm in overall, over the items that both have; p-values of all pairs are one family. A pair of which
     one arm has too many invalid verdicts says so: it is no more a result than that arm's mean."""
     mean = section.listing.card.mean
-    items = last_turns(section.listing.items) if mean == "final" else section.listing.items
-    total, bad = len(section.listing.items), set[str]()
+    items = last_turns(section.edited_items) if mean == "final" else section.edited_items
+    total, bad = len(section.edited_items), set[str]()
     arms = column_arms(section, column)
     for arm in arms:
         rows = column.rows[arm].values()

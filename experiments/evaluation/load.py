@@ -27,7 +27,7 @@ from experiments.evaluation.claims import has_rows
 from experiments.evaluation.equal_calls import best_by_judge, by_chance
 from experiments.evaluation.layout import CLAIM, EDITS, LIMITS, METRICS, VERDICTS, Key, Layout
 from experiments.evaluation.ledger import usage_of
-from experiments.evaluation.listing import Listing, read_listing
+from experiments.evaluation.listing import Listed, Listing, read_listing
 from experiments.evaluation.names import EXTRA_ARMS, WHEN, arm_order
 from experiments.evaluation.rows import Row, fine, fingerprint, key_of, read_rows
 
@@ -97,6 +97,12 @@ class Section:
     @property
     def total(self) -> int:
         return len(self.listing.items)
+
+    @property
+    def edited_items(self) -> tuple[Listed, ...]:
+        """The items whose pictures are edited and judged: all, or those of the first units, where the arms' claims say so."""
+        units = [c["units"] for c in self.claims.values() if "units" in c]
+        return tuple(i for i in self.listing.items if not units or i.key[0] < min(units))
 
     @property
     def scored_arms(self) -> tuple[str, ...]:

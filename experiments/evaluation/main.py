@@ -83,9 +83,9 @@ def settled(evaluator: Evaluator) -> bool:
     return all(arm in judged and not judged[arm]["partial"] for arm in evaluator.arms if not is_variant(arm))
 
 
-def summarise(evaluator: Evaluator, publish: Publish) -> dict[str, Any]:
-    """results.json from all rows of the folder, whoever made them; `publish` writes what is shown. One process at a time: the
-    last one to end sees everything."""
+def summarise(evaluator: Evaluator, publish: Publish, beside: Sequence[Evaluator] = ()) -> dict[str, Any]:
+    """results.json from all rows of the folder, whoever made them; `publish` writes what is shown. `beside`: other benchmarks of
+    the same command. One process at a time: the last one to end sees everything."""
     spec = evaluator.spec
     with held(spec.out / LOCKS / "report.lock", wait=True):
         made = made_from(spec.out)
@@ -94,7 +94,8 @@ def summarise(evaluator: Evaluator, publish: Publish) -> dict[str, Any]:
         if previous.get("made_from") == made and (spec.out / "report.html").is_file():
             return previous  # nothing new since it was written
         sections = load(spec.out)
-        keep_sources(evaluator.benchmark, sections, evaluator.layout, spec.gallery)
+        for one in (evaluator, *beside):
+            keep_sources(one.benchmark, sections, one.layout, spec.gallery)
         values = scores(sections, made, about(spec) | {"time_s": times(spec.out)})
         publish(values, sections)
         write_json(path, values)

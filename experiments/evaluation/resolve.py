@@ -51,6 +51,10 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
     if arms and everything and run is not None:
         calls = used.scale.editor_calls if config.editor_calls is None and own else config.editor_calls or 0
     decompose = own and everything and not config.pictures and (run is not None or text_only)
+    beside = used.scale.complex_samples if config.complex_samples is None else config.complex_samples
+    if not decompose:
+        beside = 0  # only what is evaluated as a run evaluates itself has the complex requests beside it
+    used = replace(used, scale=replace(used.scale, complex_samples=beside))
     spec = EvaluationSpec(
         used=used,
         out=Path(config.out),
@@ -58,6 +62,8 @@ def resolve(config: EvaluateConfig, words: Sequence[str]) -> EvaluationSpec:
         trained=trained,
         arms=arms,
         decompositions=(WHEN if trained is not None else WHEN[:1]) if decompose else (),
+        pass_at=used.scale.pass_at if config.pass_at is None else config.pass_at,
+        pass_samples=used.scale.pass_samples if config.pass_at in (None, used.scale.pass_at) else None,
         editor_calls=calls,
         pictures=Path(config.pictures) if config.pictures else None,
         label=config.label,

@@ -27,7 +27,7 @@ def scores(sections: Sequence[Section], made_from: str = "", about: Mapping[str,
         "partial": any(
             a["partial"] for columns in judges.values() for c in columns.values() for a in c["arms"].values()
         )
-        or any(len(s.edits[arm]) < s.total for s in sections for arm in s.arms)
+        or any(len(s.edits[arm]) < len(s.edited_items) for s in sections for arm in s.arms)
         or any(len(rows) < s.total for s in sections for rows in s.decompositions.values()),
         **decomposition_section(sections, (about or {}).get("benchmark")),
         "arms": arms_section(sections, judges),
@@ -82,7 +82,7 @@ def metrics_section(section: Section) -> dict[str, Any]:
     edit that left no picture is invalid in every metric that some other edit has."""
     own = section.listing.card.mean
     out: dict[str, Any] = {"shown": section.listing.card.data or section.name, "mean": own, "arms": {}, "drift": {}}
-    items = last_turns(section.listing.items) if own == "final" else section.listing.items
+    items = last_turns(section.edited_items) if own == "final" else section.edited_items
     for arm, rows in section.metrics.items():
         names = [n for n in dict.fromkeys(n for values in rows.values() for n in values) if not n.startswith(DRIFT)]
         failed = {i.key for i in items if not fine(section.edits[arm].get(i.key, {}))}

@@ -11,9 +11,10 @@ from rich.table import Table
 
 from common.cells import remarks
 from common.statistics import significant
-from experiments.evaluation.names import COMPONENTS, MEAN_OF, WHEN
+from experiments.evaluation.names import COMPLEX, COMPONENTS, MEAN_OF, WHEN
 from experiments.reports.evaluation.cells import cell_of, interval, starred
 from experiments.reports.html import table
+from experiments.reports.kinds import COMPLEX_NOTE, COMPLEX_TITLE, kinds_section, print_both
 from experiments.reports.screen import print_line, show_table
 from experiments.reports.words import p_text
 
@@ -49,6 +50,17 @@ def decomposition_part(values: Mapping[str, Any]) -> list[str]:
         f'<p class="muted">{escape(note)}</p>',
         table(["paired difference in mean F1", "mean", "p (Holm)"], compared, "narrow") if changes else "",
         starred(changes.values()),
+        *kind_parts(values["decomposition"]),
+    ]
+
+
+def kind_parts(scores: Mapping[str, Any]) -> list[str]:
+    """F1 and exact answers by kind; then the same of the complex requests, where these were evaluated too."""
+    beside = kinds_section(scores.get(COMPLEX, {}))
+    own = kinds_section(scores)
+    return [
+        *(["<h3>By kind of request</h3>", *own] if own else []),
+        *([f"<h3>{COMPLEX_TITLE}</h3>", f'<p class="muted">{COMPLEX_NOTE}</p>', *beside] if beside else []),
     ]
 
 
@@ -76,6 +88,7 @@ def print_decompositions(values: Mapping[str, Any]) -> None:
         print_line(text, style="bold" if significant(d["p_holm"]) else "")
     for line in remarks(map(cell_of, values.get("f1_change", {}).values())):
         print_line(line)
+    print_both(values["decomposition"], "items")
 
 
 __all__ = ["decomposition_part", "print_decompositions"]
