@@ -29,7 +29,9 @@ def measured(row: Row, measure: str) -> float | None:
 
 
 def row_pass(row: Row, k: int) -> float:
-    """pass@k of one item, from its drawn answers."""
+    """pass@k of one item, from its drawn answers, or from `passes` where it is known already (a mean over runs)."""
+    if "passes" in row:
+        return float(row["passes"][k])
     exact = row[EXACT]
     return pass_at(k, sum(e == 1.0 for e in exact), len(exact))
 

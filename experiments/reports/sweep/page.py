@@ -7,6 +7,7 @@ from html import escape
 from experiments.reports.html import interval, page, starred, table
 from experiments.reports.plots import whiskers
 from experiments.reports.sweep.forest import forests
+from experiments.reports.sweep.kinds import kinds_part
 from experiments.reports.sweep.summary import Sweep
 from experiments.reports.sweep.words import COVERS, HEADS, each_seed, left_out_text, listed, value
 from experiments.reports.words import p_text
@@ -48,6 +49,7 @@ def sweep_page(sweep: Sweep) -> str:
             starred(c for by_measure in sweep.means.values() for c in by_measure.values()),
             f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in mean_plots(sweep))}</div>',
             *comparisons_section(sweep),
+            *kinds_part(sweep),
             "<h2>Each run</h2>",
             table(["run", "seed", *sweep.keys, *(m.heading for m in sweep.measures)], each),
         ],

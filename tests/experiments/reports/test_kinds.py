@@ -15,6 +15,7 @@ from experiments.reports import kinds, screen
 from experiments.reports.run import terminal
 from experiments.reports.run.page import write_report
 from experiments.reports.sweep.comparisons import unfit
+from experiments.reports.sweep.kinds import over_seeds
 from experiments.reports.sweep.report import report_sweep
 from experiments.reports.sweep.team import TEAM
 from experiments.runs.identity import load_config
@@ -108,7 +109,22 @@ def test_a_sweep_measures_and_compares_both_and_means_the_runs_own_benchmark(tmp
     assert own == values["arms"]["agents_rl"]["sandbox"]["overall"] and beside == 6.0
     assert TEAM.measure("after, complex").value(values) == pytest.approx(0.5)
     page = report_sweep(folders, tmp_path).read_text(encoding="utf-8")
+    assert "as configured, complex requests" in page and "start pass@4" in page
     assert "team after RL − team before RL, complex" in page and "mean F1, after − before RL, complex" in page
+
+
+def test_over_seeds_each_sample_is_the_mean_of_its_runs(tmp_path: Path) -> None:
+    folders = [make_run(tmp_path / f"main-{s}", (f"seed={s}", "scale.strips=0"), n=8, steps=2) for s in (0, 1)]
+    for folder in folders:
+        add_complex(folder)
+    pair = [Evaluation.load(folder) for folder in folders]
+    alone, both = [e.decomposition() for e in pair], over_seeds(pair)
+    assert both["n"] == 8
+    for name in ("mean_f1", "linked"):
+        each = [scores["change"][name]["value"] for scores in alone]
+        assert both["change"][name]["value"] == pytest.approx(sum(each) / 2)
+    beside = over_seeds([e.complex for e in pair if e.complex is not None])
+    assert pair[0].complex is not None and beside == pair[0].complex.decomposition()  # the same rows in both
 
 
 def test_runs_without_complex_requests_can_still_be_compared(tmp_path: Path) -> None:
