@@ -20,13 +20,13 @@ def test_the_complex_split_is_another_benchmark_with_other_items() -> None:
     assert [len(part) for part in items] == [6, 6]
     assert not {i.id for i in items[0]} & {i.id for i in items[1]}
     assert all(i.kind in ("indirect", "multi_step") and 3 <= len(i.gold) <= 5 for i in items[1])
-    assert [s.id for s in other.held_out(32, 6, 2)] == [i.id for i in items[1]]
+    assert [s.id for s in other.held_out(64, 6, 2)] == [i.id for i in items[1]]
     assert open_benchmark(other, TOOLS).card.name == "sandbox_complex"
 
 
 def test_a_limit_on_the_edits_of_training_leaves_the_complex_requests_as_they_are() -> None:
     other = SandboxBenchmark(max_edits=2).complex_split()
-    assert other is not None and other.held_out(32, 6, 2) == SandboxBenchmark(split="complex").held_out(32, 6, 2)
+    assert other is not None and other.held_out(64, 6, 2) == SandboxBenchmark(split="complex").held_out(64, 6, 2)
 
 
 def test_the_split_is_an_option_of_the_command_line() -> None:

@@ -23,7 +23,7 @@ from experiments.preflight.limits import check_draws
 from experiments.runs.cli import compose, typed
 
 UNITS, CHUNK, N = 5, 2, 4
-BENCHMARK = open_benchmark(SandboxBenchmark(), BenchmarkTools(32, UNITS, 0))
+BENCHMARK = open_benchmark(SandboxBenchmark(), BenchmarkTools(64, UNITS, 0))
 KEYS = [(u, 0) for u in range(UNITS)]
 GOLD = {BENCHMARK.unit(u)[0].request: BENCHMARK.unit(u)[0].gold for u in range(UNITS)}
 
