@@ -49,15 +49,16 @@ def test_every_stage_makes_torchs_updates(played: tuple[int, Path, dict[str, Any
 
 
 def test_every_stage_makes_torchs_updates_of_qwen3_vl(tiny_vlm_paths: Callable[[str], Path], tmp_path: Path) -> None:
-    """Its tower gives features of several levels, and one rank may have no picture."""
-    check_updates(play(2, tiny_vlm_paths("qwen3_vl"), tmp_path, ["equivalence"])["equivalence"])
+    """Its tower gives features of several levels, and one rank may have no picture. Its weights are larger than those of the other
+    tiny model, and so are the last bits in which sums over ranks differ."""
+    check_updates(play(2, tiny_vlm_paths("qwen3_vl"), tmp_path, ["equivalence"])["equivalence"], weights=5e-5)
 
 
-def check_updates(result: dict[str, Any]) -> None:
+def check_updates(result: dict[str, Any], weights: float = 1e-5) -> None:
     assert {f"plain {s}" for s in range(4)} < result.keys()
     for name, off in result.items():
         assert off["moved"] > 1e-3, name
-        assert off["weights"] < 1e-5 and off["norms"] < 1e-5, (name, off)
+        assert off["weights"] < weights and off["norms"] < 1e-5, (name, off)
 
 
 def test_a_sharded_model_is_whole_only_bucket_by_bucket(played: tuple[int, Path, dict[str, Any]]) -> None:
