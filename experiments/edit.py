@@ -23,6 +23,7 @@ def main(config: EditConfig) -> None:
     from common.pictures import load_picture
     from common.progress import console
     from experiments.build.device import use_threads
+    from experiments.preflight.command_limits import check_edit
     from experiments.preflight.editor import missing_editor, missing_editor_memory
     from experiments.preflight.machine import missing_of, one_process
     from experiments.preflight.unlike_sandbox import objections, refuse
@@ -31,6 +32,7 @@ def main(config: EditConfig) -> None:
     from experiments.runs.team import TeamParts
 
     say = lambda text: console.print(text, markup=False)  # noqa: E731  # requests may hold brackets
+    check_edit(config)
     out = output_path(config.out, config.image, config.paths.outputs)
     clean_request(config.instruction, config.decomposer.max_request_chars)  # an empty one is refused before any loading
     given = load_picture(config.image)

@@ -23,17 +23,20 @@ FREE_TEXT = ("run", "out", "arms", "label", "pictures", "benchmark.path")  # key
 
 
 def main(config: EvaluateConfig) -> None:
+    from experiments.evaluation.resolve import given_words, resolve
+    from experiments.preflight.command_limits import check_evaluation
+
+    began = time.monotonic()
+    spec = resolve(config, given_words())
+    check_evaluation(spec)  # before what takes seconds to import
     from common.errors import RunFailed
     from common.progress import clock, console
     from experiments.evaluation.complex_split import with_complex
     from experiments.evaluation.evaluator import open_evaluator
     from experiments.evaluation.main import REMEDY, check_out, do_work
     from experiments.evaluation.pending import check_invalid
-    from experiments.evaluation.resolve import given_words, resolve
     from experiments.preflight.machine import one_process
 
-    began = time.monotonic()
-    spec = resolve(config, given_words())
     one_process(spec.used.engine, "experiments.evaluate")
     check_out(spec.out)
     spec.prepare_libraries()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from conf.schema import PretrainConfig
 from experiments.build.device import device_of, use_threads
+from experiments.preflight.command_limits import check_pretraining
 from experiments.preflight.machine import one_process
 from experiments.runs.cli import command
 from experiments.runs.libraries import quiet_libraries
@@ -12,6 +13,7 @@ from experiments.runs.libraries import quiet_libraries
 
 def main(config: PretrainConfig) -> None:
     one_process(config.engine, "experiments.pretrain")
+    check_pretraining(config)
     use_threads(config.engine)
     quiet_libraries(config.verbose)
     if config.editor is not None:

@@ -20,8 +20,12 @@ class Options:
 
 
 def main(argv: Sequence[str]) -> None:
-    from common.files import write_json, write_text
     from common.plain_command import read_options
+    from experiments.preflight.command_limits import check_single_edits
+
+    options = read_options(Options, argv, "experiments.single_edits")
+    check_single_edits(options.samples, len(options.editors.split(",")))  # before what takes seconds to import
+    from common.files import write_json, write_text
     from common.progress import console
     from experiments.build.device import use_threads
     from experiments.evaluation.single_edits import by_action, edit, held_out, judge, means_of
@@ -29,7 +33,6 @@ def main(argv: Sequence[str]) -> None:
     from experiments.runs.cli import compose, typed
     from experiments.runs.libraries import quiet_libraries
 
-    options = read_options(Options, argv, "experiments.single_edits")
     quiet_libraries(False)
     samples, out = held_out(options.samples), Path(options.out)
     pictures, scores = {}, {}

@@ -6,7 +6,8 @@ Lower bounds, so that what is refused cannot work: memory from shapes alone, tim
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import resource
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,26 +25,37 @@ S_PER_COMPLETION = 1e-3
 S_PER_EDITOR_STEP = 5e-3  # of one picture on a grid of 64 x 64
 ADAPTER_BYTES = 16  # of one weight: itself, its gradient and two moments in float32
 MODEL_TYPES = {family.model_type for family in FAMILIES}
+PROCESS_BYTES = 2**28  # of a process that has loaded torch and transformers and no weights
 LOGIT_BYTES = 8  # of one word of one token: the number and its gradient in float32
+
+Memory = tuple[str, str, float]  # what is held, the keys that decide it, its bytes
+Seconds = tuple[float, str]  # at least, and the keys that decide it
 
 
 def check_limits(config: RunConfig) -> None:
-    """Raises BadInput with what the settings would take at least, and what there is."""
+    """Raises BadInput with what the settings of a run would take at least, and what there is."""
     check_draws(config)
+    check_connections(editor=config.editor, judge=config.judge)
+    refuse([*memory(config), *processes(config.launcher)], [time_s(config)])
+
+
+def refuse(held: Iterable[Memory], times: Iterable[Seconds] = ()) -> None:
+    """Raises BadInput for what is more than the memory of this machine, or would take longer than anything may."""
     have = memory_bytes()
-    for what, keys, needed in memory(config):
+    for what, keys, needed in held:
         if needed > have:
             raise BadInput(
                 f"{keys}: {what} would take at least {needed / GIB:,.0f} GiB, this machine has {have / GIB:,.0f} GiB"
             )
-    days, keys = time_s(config)
-    if days > MOST_DAYS * DAY:
-        raise BadInput(
-            f"{keys}: this would take at least {days / DAY:,.0f} days, even with models as fast as the tiny ones; "
-            f"at most {MOST_DAYS:.0f} are allowed"
-        )
+    for seconds, keys in times:
+        if seconds > MOST_DAYS * DAY:
+            raise BadInput(
+                f"{keys}: this would take at least {seconds / DAY:,.0f} days, even with models as fast as the tiny ones; "
+                f"at most {MOST_DAYS:.0f} are allowed"
+            )
 
 
+<<<<<<< HEAD
 def check_draws(config: RunConfig) -> None:
     """Raises BadInput where pass@k is wanted of fewer than k answers."""
     scale = config.scale
@@ -53,10 +65,44 @@ def check_draws(config: RunConfig) -> None:
 
 
 def memory(config: RunConfig) -> list[tuple[str, str, float]]:
+=======
+def check_connections(**services: Any) -> None:
+    """Requests to a service are connections, which this process may open a limited number of. Raises BadInput."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    for group, part in services.items():
+        own, inner = getattr(part, "concurrency", None), ""
+        if own is None:
+            own, inner = getattr(getattr(part, "api", None), "concurrency", 0), "api."
+        at_once = own or 0
+        if most != resource.RLIM_INFINITY and at_once > most:
+            raise BadInput(
+                f"{group}.{inner}concurrency={at_once}: every request under way is a connection, and this process may have "
+                f"{most:,} files and connections open (ulimit -n)"
+            )
+
+
+def processes(launcher: Any) -> list[Memory]:
+    """Of this machine, each with the libraries of its own."""
+    n = getattr(launcher, "processes", 1)
+    return [(f"{n} processes", f"launcher.processes={n}", float(PROCESS_BYTES * n))] if n > 1 else []
+
+
+def batch_of_pictures(editor: Any, most: int) -> list[Memory]:
+    """The pictures that a diffusion editor works on together, at most so many, and their results, as float32."""
+    size, area = min(getattr(editor, "batch_size", 0), most), getattr(editor, "area", 0)
+    if not size or not area:
+        return []
+    keys = f"editor.batch_size={editor.batch_size}, editor.area={area}"
+    return [("the pictures of one editing batch", keys, 2.0 * 3 * 4 * area * size)]
+
+
+def memory(config: RunConfig) -> list[Memory]:
     """What is held, the keys that decide it, and its bytes in main memory."""
     scale, algo = config.scale, config.algo
     side, n = scale.image_size, scale.test_samples
     found = [("the held-out pictures", f"scale.test_samples={n}, scale.image_size={side}", 3.0 * side * side * n)]
+    if not config.benchmark.text_only:
+        found += batch_of_pictures(config.editor, min(scale.chunk, n))
     rank = getattr(getattr(algo, "lora", None), "rank", 0)
     shapes = model_shapes(getattr(config.decomposer, "checkpoint", ""))
     if rank and shapes:
@@ -74,7 +120,7 @@ def memory(config: RunConfig) -> list[tuple[str, str, float]]:
     return found
 
 
-def time_s(config: RunConfig) -> tuple[float, str]:
+def time_s(config: RunConfig) -> Seconds:
     """Seconds at least, and the keys of the longer part."""
     scale, algo, editor = config.scale, config.algo, config.editor
     completions = getattr(algo, "steps", 0) * getattr(algo, "prompts_per_step", 0) * getattr(algo, "group_size", 0)
@@ -118,4 +164,16 @@ def adapter_sides(config: Mapping[str, Any]) -> float:
     return t["num_hidden_layers"] * language + v["depth"] * vision
 
 
-__all__ = ["check_limits"]
+__all__ = [
+    "LOGIT_BYTES",
+    "S_PER_COMPLETION",
+    "S_PER_EDITOR_STEP",
+    "Memory",
+    "Seconds",
+    "batch_of_pictures",
+    "check_connections",
+    "check_limits",
+    "model_shapes",
+    "processes",
+    "refuse",
+]
