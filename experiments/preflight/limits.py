@@ -55,7 +55,6 @@ def refuse(held: Iterable[Memory], times: Iterable[Seconds] = ()) -> None:
             )
 
 
-<<<<<<< HEAD
 def check_draws(config: RunConfig) -> None:
     """Raises BadInput where pass@k is wanted of fewer than k answers."""
     scale = config.scale
@@ -64,8 +63,6 @@ def check_draws(config: RunConfig) -> None:
         raise BadInput(f"scale.pass_samples={scale.pass_samples}: pass@{k} (scale.pass_at) needs {k} answers or more")
 
 
-def memory(config: RunConfig) -> list[tuple[str, str, float]]:
-=======
 def check_connections(**services: Any) -> None:
     """Requests to a service are connections, which this process may open a limited number of. Raises BadInput."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
