@@ -193,11 +193,11 @@ def test_an_api_editor_needs_its_key(name: str, key: str, monkeypatch: pytest.Mo
 
 
 def test_replies_need_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """3 arms x 200 samples, and up to 5 calls each in multi execution, of 2 MiB."""
+    """3 arms x (200 samples and 50 complex ones), and up to 5 calls each in multi execution, of 2 MiB."""
     config = run_config("editor=gpt_image", "execution=multi", f"editor.api.cache={tmp_path / 'replies'}")
-    monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3000 * 2 * 2**20 - 1))
+    monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3750 * 2 * 2**20 - 1))
     (line,) = editor_preflight.missing_cache_room(config)
-    assert "3000 pictures" in line and "editor.api.cache" in line
+    assert "3750 pictures" in line and "editor.api.cache" in line
     monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3000 * 2 * 2**20))
     assert list(editor_preflight.missing_cache_room(config)) == []
     assert list(editor_preflight.missing_cache_room(run_config("editor=sandbox"))) == []
