@@ -198,6 +198,6 @@ def test_replies_need_room_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3750 * 2 * 2**20 - 1))
     (line,) = editor_preflight.missing_cache_room(config)
     assert "3750 pictures" in line and "editor.api.cache" in line
-    monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3000 * 2 * 2**20))
+    monkeypatch.setattr(machine, "free_disk", lambda place: (tmp_path, 3750 * 2 * 2**20))
     assert list(editor_preflight.missing_cache_room(config)) == []
     assert list(editor_preflight.missing_cache_room(run_config("editor=sandbox"))) == []
