@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from agents.backends.base import Backend, ModelRequest, Sampling
 from agents.plan import MalformedDecomposition, parse_decomposition
+from agents.prompt_files import load_prompt
 from benchmarks.base import Decomposition, EditSample
 from benchmarks.goals import goal_sentence
 from common.errors import BadInput
@@ -35,17 +36,23 @@ class DecomposeResult:
 
 @dataclass(frozen=True)
 class Decomposer:
-    """`prompt` is a template with {request}, and {history} and {goals} if wanted; `sampling` is used as it is (temperature 0:
-    greedy)."""
+    """`prompt` is a template with {request}, and {history}, {goals} and {loop} if wanted; `sampling` is used as it is (temperature
+    0: greedy)."""
 
     backend: Backend
     prompt: str
     sampling: Sampling
     max_request_chars: int = MAX_REQUEST_CHARS
 
-    def request(self, sample: EditSample) -> ModelRequest:
-        """The prompt for one sample; `BadInput` where its request is empty."""
-        return build_request(self.prompt, sample, self.max_request_chars)
+    def request(self, sample: EditSample, steps: Sequence[str] | None = None) -> ModelRequest:
+        """The prompt for one sample, in a closed loop with the `steps` so far; `BadInput` where its request is empty."""
+        return build_request(self.prompt, sample, self.max_request_chars, steps)
+
+    def answer(self, samples: Sequence[EditSample], steps: Sequence[Sequence[str]]) -> list[str]:
+        """What the model writes in a closed loop, one text per sample: its picture is the one as it is now, `steps[i]` what was
+        done so far (`agents/loop.py`)."""
+        requests = [self.request(sample, lines) for sample, lines in zip(samples, steps, strict=True)]
+        return [completions[0].text for completions in self.backend.generate(requests, 1, self.sampling)]
 
     def decompose(self, samples: Sequence[EditSample]) -> list[DecomposeResult]:
         """One result per sample, in order. An unreadable reply is a result with an error, never an exception."""
@@ -69,27 +76,39 @@ class Decomposer:
         return [[c.text for c in several] for several in self.backend.generate(requests, n, whole)]
 
 
-def build_request(template: str, sample: EditSample, max_request_chars: int = MAX_REQUEST_CHARS) -> ModelRequest:
+def build_request(
+    template: str,
+    sample: EditSample,
+    max_request_chars: int = MAX_REQUEST_CHARS,
+    steps: Sequence[str] | None = None,
+) -> ModelRequest:
     """The full user message for `sample`: every earlier turn as a line "before: …", then the request; its picture too.
     {goals} becomes the rule of which actions need a goal.
 
-    Raises `BadInput` for an empty request or a template without {request}.
+    In a closed loop `steps` are the lines on the calls so far ("done: remove the red star"), which follow the earlier turns, and
+    {loop} becomes the rules of `agents/prompts/loop.txt`; None: no loop, and {loop} becomes nothing.
+
+    Raises `BadInput` for an empty request, a template without {request}, or for a loop one without {history}.
     """
-    if template.count("{request}") != 1 or max(template.count("{history}"), template.count("{goals}")) > 1:
+    optional = max(template.count(f"{{{name}}}") for name in ("history", "goals", "loop"))
+    if template.count("{request}") != 1 or optional > 1:
         raise BadInput(
-            "a decomposer prompt needs {request} exactly once, {history} and {goals} at most once; correct the file"
+            "a decomposer prompt needs {request} exactly once, {history}, {goals} and {loop} at most once; correct the file"
         )
+    if steps is not None and "{history}" not in template:
+        raise BadInput("in a closed loop a decomposer prompt needs {history}, where what was done so far stands")
     try:
         request, _ = clean_request(sample.request, max_request_chars)
     except BadInput as error:
         raise BadInput(f"sample {sample.id!r}: {error}") from error
     filled = {
-        "history": _render_history(sample.history, max_request_chars),
+        "history": _render_history(sample.history, max_request_chars) + _render_steps(steps or (), max_request_chars),
         "goals": goal_sentence(),
+        "loop": "" if steps is None else load_prompt("loop"),
         "request": request,
     }
     # One pass, so that a request that says "{history}" stays what it is.
-    text = re.sub(r"\{(history|goals|request)\}", lambda match: filled[match[1]], template)
+    text = re.sub(r"\{(history|goals|loop|request)\}", lambda match: filled[match[1]], template)
     return ModelRequest(text, () if sample.image is None else (sample.image,))
 
 
@@ -126,6 +145,11 @@ def _render_history(history: Sequence[str], max_chars: int) -> str:
         except BadInput:  # nothing visible was said in that turn: there is nothing to remember
             continue
     return "".join(lines)
+
+
+def _render_steps(steps: Sequence[str], max_chars: int) -> str:
+    """One line for each; their words are the model's own, and so cleaned like a request."""
+    return "".join(f"{clean_request(step, max_chars)[0]}\n" for step in steps)
 
 
 def _read(text: str, notes: tuple[str, ...]) -> DecomposeResult:

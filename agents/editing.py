@@ -45,7 +45,7 @@ class EditingAgent:
 
     def __post_init__(self) -> None:
         if self.execution not in EXECUTIONS:
-            raise BadInput(f"unknown execution {self.execution!r}; choose single or multi")
+            raise BadInput(f"unknown execution {self.execution!r}; choose single, multi or loop")
 
     def instructions(self, sub_requests: Sequence[str]) -> tuple[str, ...]:
         """The editor's instruction for each call."""

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from agents.editing import execute
-from agents.traces import Trace, digest, open_picture
+from agents.traces import Trace, calls_again, digest, open_picture
 from benchmarks.base import EditSample
 from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile
@@ -223,7 +222,7 @@ def replay_session(session: Session, editor: Editor) -> Session:
     replayed = Session.start(session.id, session.source)
     for turn in session.turns:
         given = replayed.picture
-        result = execute(editor, [given], [turn.trace.calls])[0]
+        result = calls_again(turn.trace, given, editor)
         pictures = (given, *result.pictures)
         trace = replace(
             turn.trace, pictures=pictures, digests=tuple(digest(p) for p in pictures), failure=result.failure

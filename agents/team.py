@@ -64,7 +64,7 @@ class Team:
                 progress(start + len(batch), len(samples))
 
     def _batch(self, samples: Sequence[EditSample], seed: int) -> list[Trace]:
-        images = [_picture(sample) for sample in samples]
+        images = [picture_of(sample) for sample in samples]
         clock = [time.perf_counter()]
         replies = self._decompose(samples)
         clock.append(time.perf_counter())
@@ -113,11 +113,12 @@ class Team:
         return self.sequencer.sequence(samples, decompositions, self.editing.execution)
 
 
-def _picture(sample: EditSample) -> Image.Image:
+def picture_of(sample: EditSample) -> Image.Image:
+    """The picture to edit, RGB. Raises BadInput where there is none."""
     image = sample.image
     if image is None:
         raise BadInput(f"sample {sample.id!r} has no picture to edit; text-only benchmarks score decompositions alone")
     return to_rgb(image)  # a plain one is the same object: branches of a session share pictures
 
 
-__all__ = ["Progress", "Team", "Trace", "replay"]
+__all__ = ["Progress", "Team", "Trace", "picture_of", "replay"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from agents.editing import Call, execute
+from agents.editing import Call, EditResult, execute
+from agents.loop import Turn
 from agents.plan import decomposition_from_dict
 from benchmarks.base import Decomposition
 from common.atomic import atomic_file
@@ -48,6 +49,7 @@ class Trace:
     cut: int = (
         0  # of the request and of the calls' instructions, how many were not read to their end; `notes` say which
     )
+    turns: tuple[Turn, ...] = ()  # of a closed loop, its answers; those with a call have one of `calls` each, in order
 
     @property
     def result(self) -> Image.Image:
@@ -64,6 +66,7 @@ class Trace:
             **light,
             "decomposition": None if decomposition is None else asdict(decomposition),
             "calls": [asdict(call) for call in self.calls],
+            **({"turns": [asdict(turn) for turn in self.turns]} if self.turns else {}),
             "timings": self.timings,
         }
 
@@ -105,6 +108,7 @@ class Trace:
             decomposition=None if decomposition is None else decomposition_from_dict(decomposition),
             calls=tuple(Call(str(c["instruction"]), int(c["seed"])) for c in raw["calls"]),
             timings=dict(raw["timings"]),
+            turns=tuple(_turn(turn) for turn in raw.get("turns", ())),
         )
 
 
@@ -114,12 +118,33 @@ _PLAIN = (
 )
 
 
+def _turn(raw: dict[str, Any]) -> Turn:
+    return Turn(**{**raw, "sub_requests": tuple(raw["sub_requests"])})
+
+
 def replay(trace: Trace, editor: Editor) -> tuple[Image.Image, ...]:
     """Make the trace's calls again on its given picture; with the same editor the pictures are the same as before."""
     if not trace.pictures:
         raise BadInput(f"the trace of {trace.sample_id!r} was loaded without its pictures; load it with them")
     given = trace.pictures[0]
-    return (given, *execute(editor, [given], [trace.calls])[0].pictures)
+    return (given, *calls_again(trace, given, editor).pictures)
+
+
+def calls_again(trace: Trace, given: Image.Image, editor: Editor) -> EditResult:
+    """The trace's calls on `given`. In a closed loop each is made on the picture that it was made on before, and calls that gave
+    no picture are left out."""
+    if not trace.turns:
+        return execute(editor, [given], [trace.calls])[0]
+    pictures = [given]
+    called = [turn for turn in trace.turns if turn.called]
+    for turn, call in zip(called, trace.calls, strict=True):
+        if turn.base is None or turn.made is None:
+            continue
+        result = execute(editor, [pictures[turn.base]], [(call,)])[0]
+        if result.failure:
+            return EditResult(trace.calls, tuple(pictures[1:]), result.failure)
+        pictures.append(result.pictures[-1])
+    return EditResult(trace.calls, tuple(pictures[1:]), trace.failure)
 
 
 def digest(image: Image.Image) -> str:
@@ -143,4 +168,4 @@ def open_picture(path: Path, expected: str) -> Image.Image:
     return image
 
 
-__all__ = ["FILE", "Trace", "digest", "open_picture", "replay"]
+__all__ = ["FILE", "Trace", "calls_again", "digest", "open_picture", "replay"]

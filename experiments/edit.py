@@ -5,12 +5,16 @@ Prints the plan, writes the picture, and keeps the trace (decomposition, plan, c
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conf.schema import EditConfig
 from experiments.runs.cli import command
+
+if TYPE_CHECKING:
+    from agents.loop import Turn
 
 FREE_TEXT = ("image", "instruction", "out", "run")  # keys whose values are taken as they are
 
@@ -60,13 +64,18 @@ def main(config: EditConfig) -> None:
 
     for note in trace.notes:
         say(f"note: {note}")
-    if trace.decomposition is not None and (edits := trace.decomposition.edits):
+    if not trace.turns and trace.decomposition is not None and (edits := trace.decomposition.edits):
         say("decomposition:")
         for edit in edits:
             say(f"  {edit.action} · {edit.subject}" + (f" · {edit.goal}" if edit.goal else ""))
-    say(f"plan ({trace.source}, {trace.execution} execution):")
-    for number, line in enumerate(trace.sub_requests, 1):
-        say(f"  {number}. {line}")
+    if trace.turns:
+        say(f"closed loop, {len(trace.calls)} of at most {config.execution.max_calls} calls:")
+        for line in told(trace.turns):
+            say(f"  {line}")
+    else:
+        say(f"plan ({trace.source}, {trace.execution} execution):")
+        for number, line in enumerate(trace.sub_requests, 1):
+            say(f"  {number}. {line}")
     if trace.failure:
         raise RunFailed(f"the editor gave no picture, {trace.failure}; say it differently, or try another seed")
     if note := save_edited(trace.result, given, out):
@@ -75,6 +84,23 @@ def main(config: EditConfig) -> None:
     if trace.digests[0] == trace.digests[-1]:
         say("the editor changed nothing: it found nothing to do on this picture")
     say(f"picture: {out}\ntrace: {kept}")
+
+
+def told(turns: Sequence[Turn]) -> Iterator[str]:
+    """One line for every answer of a closed loop: what it decided and what came of it."""
+    for number, turn in enumerate(turns, 1):
+        what = "; ".join(turn.sub_requests)
+        match turn.kind:
+            case "stop":
+                line = "stop: nothing is left to do"
+            case "malformed":
+                line = f"unreadable ({turn.error})" + (f"; the raw request is used: {what}" if what else "")
+            case "again":
+                line = f"again, on picture {turn.base}: {what}"
+            case _:
+                line = what
+        came = f" → picture {turn.made}" if turn.made is not None else f" → failed: {turn.failure}" * turn.called
+        yield f"{number}. {line}{came}"
 
 
 def trained(config: EditConfig) -> Any:

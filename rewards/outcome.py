@@ -14,7 +14,7 @@ from agents.sequencer import Sequencer
 from benchmarks.base import Decomposition, EditSample
 from common.errors import BadInput
 from common.pictures import to_rgb
-from judges.base import Judge, Verdict, judge_all
+from judges.base import OVERALL, Judge, Verdict, judge_all
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,15 @@ class OutcomeReward:
         return [None if result.failure else self._score(next(judged)) for result in edited]
 
     def _score(self, verdict: Verdict) -> float | None:
-        value = verdict.scores.get(self.aspect) if verdict.valid else None
-        if value is None or not math.isfinite(value):
-            return None
-        return min(1.0, max(0.0, value / self.scale))
+        return share_of(verdict, self.aspect, self.scale)
 
 
-__all__ = ["OutcomeReward"]
+def share_of(verdict: Verdict, aspect: str = OVERALL, scale: float = 10.0) -> float | None:
+    """A verdict's score as a share of the best one, in [0, 1]; None where it has none."""
+    value = verdict.scores.get(aspect) if verdict.valid else None
+    if value is None or not math.isfinite(value):
+        return None
+    return min(1.0, max(0.0, value / scale))
+
+
+__all__ = ["OutcomeReward", "share_of"]

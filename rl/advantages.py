@@ -5,6 +5,7 @@ Suffixes: P groups (a prompt, or a turn of a session), G rollouts of each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,4 +65,14 @@ def group_advantages(
     return Advantages(torch.where(spread_P[:, None], advantage, 0.0).float(), present, spread_P)
 
 
-__all__ = ["Advantages", "group_advantages"]
+def returns_to_go(reward_GK: Tensor, turns_G: Sequence[int]) -> Tensor:
+    """[G, K]: the sum of the rewards from turn k on, of rollouts with turns_G[g] turns each; NaN where there is no such turn.
+
+    A return that holds a missing reward (NaN) is missing itself: what the rest was worth is not known."""
+    out = torch.full_like(reward_GK, torch.nan)
+    for g, turns in enumerate(turns_G):
+        out[g, :turns] = reward_GK[g, :turns].flip(0).cumsum(0).flip(0)
+    return out
+
+
+__all__ = ["Advantages", "group_advantages", "returns_to_go"]

@@ -36,26 +36,27 @@ class CreditedRollout:
 
 
 def credit(groups: Sequence[TextGroup], ranks: Ranks, scale: str, clip: float | None) -> list[CreditedRollout]:
-    """The groups' rollouts in order. Under scale="batch" the deviation is that of all ranks' rewards."""
-    reward_PG = torch.stack([group.reward_GK[:, 0] for group in groups])
+    """The groups' rollouts in order, each with its places in order. The rollouts of a group are compared place by place: in a
+    closed loop the returns-to-go of those that have such a turn. Under scale="batch" the deviation is that of all ranks."""
+    reward_PG = torch.cat([group.signal_GK.T for group in groups])
     parts = ranks.all_gather(reward_PG) if scale == "batch" else [reward_PG]
     first = sum(map(len, parts[: ranks.rank])) if scale == "batch" else 0
     a = group_advantages(torch.cat(parts), scale, clip=clip)
-    return [
-        CreditedRollout(rollout, float(a.advantage_PG[p, g]), bool(a.present_PG[p, g]))
-        for p, group in enumerate(groups, first)
-        for g, (rollout,) in enumerate(group.rollouts)
-    ]
+    items: list[CreditedRollout] = []
+    for group in groups:
+        for g, turns in enumerate(group.rollouts):
+            items += [
+                CreditedRollout(rollout, float(a.advantage_PG[first + k, g]), bool(a.present_PG[first + k, g]))
+                for k, rollout in enumerate(turns)
+            ]
+        first += group.signal_GK.shape[1]
+    return items
 
 
 def credited_rows(drawn: Sequence[TextGroup], items: Sequence[CreditedRollout], step: int) -> list[dict[str, Any]]:
     """The rows of all rollouts that were drawn; those that were left out had equal rewards, so their advantage is 0."""
     advantages = {id(item.rollout): item.advantage for item in items}
-    return [
-        row
-        for group in drawn
-        for row in text_rows(group, [advantages.get(id(rollout), 0.0) for (rollout,) in group.rollouts], step)
-    ]
+    return [row for group in drawn for row in text_rows(group, lambda rollout: advantages.get(id(rollout), 0.0), step)]
 
 
 __all__ = ["CreditedRollout", "credit", "credited_rows"]

@@ -22,7 +22,7 @@ def drift_sample(groups: Sequence[TextGroup], count: int, step: int) -> list[Tex
     each = min(math.isqrt(count - 1) + 1, len(groups[0].rollouts))
     number = min(math.ceil(count / each), len(groups))
     chosen = [groups[(step * number + i) % len(groups)] for i in range(number)]
-    return [rollout for group in chosen for (rollout,) in group.rollouts[:each]][:count]
+    return [rollout for group in chosen for turns in group.rollouts[:each] for rollout in turns][:count]
 
 
 def drift_sums(rollouts: Sequence[TextRollout], reference: Evaluate[TextBatch]) -> dict[str, float]:

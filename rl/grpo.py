@@ -25,6 +25,7 @@ from rl.credit import CreditedRollout, credit, credited_rows
 from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine
 from rl.loop import Log, LoopState, Progress, StepResult, run_loop
+from rl.loop_rollouts import LoopSampler
 from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
 from rl.policies.text import TextBatch
@@ -47,7 +48,7 @@ class GRPO:
         self,
         config: GRPOConfig,
         engine: Engine[TextBatch],
-        sampler: TextSampler,
+        sampler: TextSampler | LoopSampler,
         anchors: Callable[[int], Sequence[Anchor]] | None = None,
     ) -> None:
         """`anchors`: the examples of a step's supervised term, the same on every rank."""
@@ -92,7 +93,9 @@ class GRPO:
         gathered = engine.all_gather(
             (rows, [not g.differs for g in batch.drawn], trained, drift, logprob_sums(batch.drawn))
         )
-        rows = sorted((row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"]))
+        rows = sorted(
+            (row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"], row.get("turn", 0))
+        )
         metrics = describe(rows, [s for part in gathered for s in part[1]])
         metrics |= logprob_metrics([part[4] for part in gathered])
         metrics |= self._observe(k, rows)
@@ -192,7 +195,7 @@ class GRPO:
 def train_grpo(
     config: GRPOConfig,
     engine: Engine[TextBatch],
-    sampler: TextSampler,
+    sampler: TextSampler | LoopSampler,
     folder: str | Path,
     log: Log | None = None,
     progress: Progress | None = None,

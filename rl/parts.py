@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rl.anchors import Examples
     from rl.engine.base import Engine
     from rl.loop import Log, LoopState, Progress
+    from rl.loop_rollouts import LoopTools
     from rl.policies.base import Policy
     from rl.policies.text import TextBatch
     from rl.text_rollouts import RewardFn, ToRequest
@@ -43,6 +44,9 @@ class TextTools:
     anchors: Examples | None  # examples of the start's own training by step, where they are known
     max_new_tokens: int
     seed: int
+    loop: LoopTools | None = (
+        None  # for execution=loop: each answer is carried out and scored on its own; `reward` is not used
+    )
 
 
 class TextTraining(Protocol):

@@ -1,6 +1,6 @@
-"""The rollouts of a step, in units that are never split over ranks: a sample, a preference pair, a session.
+"""The rollouts of a step, in units that are never split over ranks: a sample, a preference pair, a session, a closed loop.
 
-A unit has K places (a sample 1, a pair 2, a session its turns) with G rollouts each. Units whose rewards do not differ
+A unit has K places (a sample 1, a pair 2, a session or a loop its turns) with G rollouts each. Units whose rewards do not differ
 may be replaced by others (dynamic sampling, DAPO, arXiv 2503.14476 section 3.2): always whole ones.
 """
 
@@ -22,17 +22,26 @@ R = TypeVar("R")
 @dataclass(frozen=True)
 class Group(Generic[R]):
     """The rollouts of one unit. `place` is its number among the units of the step; reward_GK is NaN where a reward could not be
-    computed; `rollouts[g][k]` is what reward_GK[g, k] was given for."""
+    computed; `rollouts[g][k]` is what reward_GK[g, k] was given for. Rollouts of a closed loop have different numbers of turns:
+    where there is no turn k, reward_GK is NaN.
+
+    credit_GK: what advantages are made of where that is not the reward of a place alone (a loop's returns-to-go)."""
 
     place: int
     unit: Any
     rollouts: list[list[R]]
     reward_GK: Tensor
+    credit_GK: Tensor | None = None
+
+    @property
+    def signal_GK(self) -> Tensor:
+        """What advantages are made of, place by place."""
+        return self.reward_GK if self.credit_GK is None else self.credit_GK
 
     @property
     def differs(self) -> bool:
-        """Whether the rewards of any of its places differ, so that it teaches something."""
-        return bool(group_advantages(self.reward_GK.T).spread_P.any())
+        """Whether what advantages are made of differs at any of its places, so that it teaches something."""
+        return bool(group_advantages(self.signal_GK.T).spread_P.any())
 
 
 class Sampler(Protocol[R]):

@@ -100,23 +100,25 @@ def _group(place: int, sample: EditSample, rollouts: Sequence[TextRollout]) -> T
     return Group(place, sample, [[r] for r in rollouts], torch.tensor(totals, dtype=torch.float64)[:, None])
 
 
-def text_rows(group: TextGroup, advantages: Sequence[float], step: int) -> list[dict[str, Any]]:
-    """One JSON row per completion, for samples.jsonl and the step's metrics."""
+def text_rows(group: TextGroup, advantage: Callable[[TextRollout], float], step: int) -> list[dict[str, Any]]:
+    """One JSON row per completion, for samples.jsonl and the step's metrics; those of a closed loop say which turn they are."""
     return [
         {
             "step": step,
             "sample": group.unit.id,
             "j": group.place,
             "g": g,
+            **({} if group.credit_GK is None else {"turn": k}),
             "request": r.request.text,
             "text": r.completion.text,
             "tokens": len(r.completion.token_ids),
             "finish_reason": r.completion.finish_reason,
             "reward": _number(r.reward.total),
-            "components": {k: _number(v) for k, v in r.reward.components.items()},
-            "advantage": advantage,
+            "components": {name: _number(v) for name, v in r.reward.components.items()},
+            "advantage": advantage(r),
         }
-        for g, ((r,), advantage) in enumerate(zip(group.rollouts, advantages, strict=True))
+        for g, turns in enumerate(group.rollouts)
+        for k, r in enumerate(turns)
     ]
 
 
@@ -139,7 +141,7 @@ def describe(rows: Sequence[Mapping[str, Any]], no_spread: Sequence[bool]) -> di
 
 def logprob_sums(groups: Sequence[TextGroup]) -> dict[str, float]:
     """Sums over all answers that were drawn, of the log-probabilities that the rollout engine reported for their tokens."""
-    values = [x for g in groups for (r,) in g.rollouts for x in r.completion.logprobs]
+    values = [x for g in groups for turns in g.rollouts for r in turns for x in r.completion.logprobs]
     known = [x for x in values if math.isfinite(x)]
     return {"nats": -math.fsum(known), "known": float(len(known)), "unknown": float(len(values) - len(known))}
 

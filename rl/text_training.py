@@ -10,11 +10,13 @@ from rl.anchors import tokenized
 from rl.config import GRPOConfig
 from rl.grpo import train_grpo
 from rl.loop import Log, LoopState, Progress
+from rl.loop_rollouts import LoopSampler
 from rl.policies.text import TextPolicy
 from rl.prompts import Prompts
 from rl.text_rollouts import TextSampler
 
 if TYPE_CHECKING:
+    from benchmarks.base import EditSample
     from rl.parts import TextTools
 
 
@@ -35,20 +37,18 @@ class GRPOTraining:
         examples = tools.anchors
         self.anchors = None if examples is None else lambda step: tokenized(self.vlm, examples(step))
         draws = config.prompts_per_step * config.max_tries  # samples that a step may need
-        prompts = Prompts(config.pool, config.prompts_per_step, draws, tools.seed)
-        self.sampler = TextSampler(
-            tools.backend(self.vlm),
-            self.vlm.encode,
-            samples=lambda step, j: tools.sample(prompts.index(step, j)),
-            to_request=tools.to_request,
-            reward=tools.reward,
-            units_per_step=config.prompts_per_step,
-            group_size=config.group_size,
-            max_new_tokens=tools.max_new_tokens,
-            temperature=config.temperature,
-            seed=tools.seed,
-            prompts=prompts,
-        )
+        self.sampler = self._sampler(config, tools, Prompts(config.pool, config.prompts_per_step, draws, tools.seed))
+
+    def _sampler(self, config: GRPOConfig, tools: TextTools, prompts: Prompts) -> TextSampler | LoopSampler:
+        backend, encode, sizes = tools.backend(self.vlm), self.vlm.encode, (config.prompts_per_step, config.group_size)
+        rest = (tools.max_new_tokens, config.temperature, tools.seed, prompts)
+
+        def samples(step: int, j: int) -> EditSample:
+            return tools.sample(prompts.index(step, j))
+
+        if tools.loop is not None:
+            return LoopSampler(backend, encode, samples, tools.loop, *sizes, *rest)
+        return TextSampler(backend, encode, samples, tools.to_request, tools.reward, *sizes, *rest)
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
         return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors)

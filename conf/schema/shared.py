@@ -64,7 +64,17 @@ class ScaleConfig:
 
 @dataclass
 class ExecutionConfig:
-    name: str = MISSING  # single | multi
+    name: str = MISSING  # single | multi | loop
+    max_calls: int = number(
+        6, 1, 1000
+    )  # of the editor in a closed loop; after the last one no more answer is asked for
+    # of execution=loop in training: taken off the reward (0 to 1) of every answer that is not a stop
+    call_cost: float = number(0.02, 0, 1)
+
+    @property
+    def looped(self) -> bool:
+        """Whether the agent sees each picture before it goes on."""
+        return self.name == "loop"
 
 
 @dataclass

@@ -32,8 +32,11 @@ def missing_cache_room(config: Any) -> Iterable[str]:
         (config.benchmark, config.scale.test_samples),
         *([(beside, config.scale.complex_edited)] if beside else []),
     ]
-    several = config.execution.name == "multi"
-    calls = 3 * sum(samples * (benchmark.max_edits if several else 1) for benchmark, samples in parts)
+    execution = config.execution
+    calls = 3 * sum(
+        samples * {"multi": benchmark.max_edits, "loop": execution.max_calls}.get(execution.name, 1)
+        for benchmark, samples in parts
+    )
     return config.editor.missing_room(ThisMachine(), calls)
 
 

@@ -21,8 +21,10 @@ def check_training(config: RunConfig) -> None:
     from experiments.build.device import device_of
     from experiments.build.engines import check_engine
     from experiments.build.judges import check_judge_of_run
+    from experiments.build.loops import check_loop
 
     check_judge_of_run(config.judge)
+    check_loop(config)
     check_benchmark(config.benchmark)
     device_of(config.engine)
     check_engine(config.engine, config.launcher, config.algo, config.decomposer.dtype)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from agents.backends.base import Backend
 from agents.decomposer import Decomposer
 from agents.editing import EditingAgent
+from agents.loop_team import LoopTeam
 from agents.sequencer import RulesSequencer
 from agents.team import Team
 from conf.schema import ExecutionConfig
@@ -56,10 +57,13 @@ class TeamParts:
     def team(self, checkpoint: Path | None) -> Team:
         """The team with this decomposer; without one, the raw request goes straight to the editor."""
         execution, limit = self.config.execution.name, self.config.decomposer.max_request_chars
+        loop = self.config.execution.looped
         if checkpoint is None:
-            return Team(None, RulesSequencer(), EditingAgent(self.editor, execution), limit)
+            return Team(None, RulesSequencer(), EditingAgent(self.editor, "single" if loop else execution), limit)
         decomposer = self.decomposer(checkpoint)
         sequencer = make_sequencer(self.config.sequencer, lambda: self.backend(self.start))
+        if loop:
+            return LoopTeam(decomposer, sequencer, EditingAgent(self.editor), limit, self.config.execution.max_calls)
         return Team(decomposer, sequencer, EditingAgent(self.editor, execution), limit)
 
 

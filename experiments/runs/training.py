@@ -14,10 +14,12 @@ from common.errors import ImageEditError, SaveFailed
 from common.jsonl import read_jsonl
 from common.progress import Bar, bar
 from conf.parts import build
+from conf.schema import RunConfig
 from experiments.build.benchmarks import train_samples
 from experiments.build.decomposers import make_vlm
 from experiments.build.engines import make_engine
 from experiments.build.launchers import TrainingJob
+from experiments.build.loops import loop_tools, no_reward
 from experiments.build.rewards import reward_function
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
@@ -27,6 +29,7 @@ from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
 from experiments.tiny.coldstart import sft_example
 from experiments.tiny.starts import start_examples
+from experiments.training_data.closed_loop import LoopMoments, loop_examples
 from rl.engine.process_group import leave
 from rl.parts import TextTools
 from rl.sft import SFTExample, train_sft
@@ -46,12 +49,7 @@ class Supervised(Stage):
         c = run.config
         vlm = make_vlm(c.decomposer, c.engine)
         sft = c.algo.supervised()
-        samples = train_samples(c.benchmark, c.scale.image_size, c.seed)
-        template = load_prompt(c.decomposer.prompt)
-
-        def examples(step: int) -> list[SFTExample]:
-            places = range(step * sft.batch_size, (step + 1) * sft.batch_size)
-            return [sft_example(template, samples(index), c.decomposer.thought) for index in places]
+        examples = supervised_examples(c)
 
         with run.timed("sft"), bar("supervised training", sft.steps) as b:
             train_sft(sft, vlm, examples, run.folder, run.tracker.log, shown(b, "sft/loss", "loss"))
@@ -89,6 +87,7 @@ class GRPO(TrainingStage):
         pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
         offset = c.algo.sft.steps * c.algo.sft.batch_size  # samples that the supervised stage has not shown
         sequencer = make_sequencer(c.sequencer, lambda: run.parts.backend(start))
+        looped = c.execution.looped
         tools = TextTools(
             load=lambda: make_vlm(c.decomposer, c.engine, start),
             engine=partial(make_engine, c.engine),
@@ -96,15 +95,26 @@ class GRPO(TrainingStage):
             backend=lambda vlm: make_backend(c.rollouts, vlm),
             sample=lambda index: pool(offset + index),
             to_request=c.decomposer.to_request(),
-            reward=reward_function(c, sequencer),
+            reward=no_reward if looped else reward_function(c, sequencer),
             anchors=start_examples(c.decomposer, c.seed, getattr(getattr(c.algo, "anchor", None), "examples", 0)),
             max_new_tokens=c.decomposer.max_new_tokens,
             seed=c.seed,
+            loop=loop_tools(c, sequencer) if looped else None,
         )
         training = build(c.algo, tools)
         training.run(run.folder, log, progress)
         if training.engine.rank == 0:
             save_whole(training.vlm, run.folder / TRAINED)
+
+
+def supervised_examples(config: RunConfig) -> Callable[[int], list[SFTExample]]:
+    """The batches of the supervised stage: the training samples' own decompositions, or moments of closed loops."""
+    c, size = config, config.algo.sft.batch_size
+    template = load_prompt(c.decomposer.prompt)
+    if c.execution.looped:
+        return loop_examples(LoopMoments.of(c.scale.image_size, c.benchmark.max_edits, c.seed), template, size)
+    samples = train_samples(c.benchmark, c.scale.image_size, c.seed)
+    return lambda step: [sft_example(template, samples(step * size + j), c.decomposer.thought) for j in range(size)]
 
 
 def save_whole(vlm: VLM, folder: Path) -> None:

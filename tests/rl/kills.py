@@ -25,6 +25,7 @@ from rl import checkpoint
 from rl.config import SFTConfig
 from rl.sft import SFTExample, train_sft
 from tests.experiments.tiny.trainings import CASES as RECIPES
+from tests.rl import loop_runs
 from tests.rl.runs import CONFIG, outcome, replace, run
 
 Case = Callable[
@@ -41,6 +42,10 @@ def async_grpo(model: Path, folder: Path) -> Any:
     return outcome(run(model, folder, replace(CONFIG, max_offpolicy_steps=1, steps=5)), folder)
 
 
+def loop_grpo(model: Path, folder: Path) -> Any:
+    return outcome(loop_runs.run(model, folder), folder)
+
+
 def sft(model: Path, folder: Path) -> Any:
     def examples(step: int) -> list[SFTExample]:
         return [SFTExample(ModelRequest(f"say {k}"), f"answer {k}") for k in range(step, step + 3)]
@@ -52,7 +57,7 @@ def sft(model: Path, folder: Path) -> Any:
 
 
 # every algorithm under the loop has a case here
-CASES: dict[str, Case] = {"grpo": grpo, "async_grpo": async_grpo, "sft": sft} | RECIPES
+CASES: dict[str, Case] = {"grpo": grpo, "async_grpo": async_grpo, "loop_grpo": loop_grpo, "sft": sft} | RECIPES
 
 
 class Events:
