@@ -111,7 +111,10 @@ class GRPO:
             return {}
         rewards: dict[int, list[float | None]] = {}
         for row in rows:
-            rewards.setdefault(row["j"], []).append(row["reward"])
+            if "turn" not in row:
+                rewards.setdefault(row["j"], []).append(row["reward"])
+            elif row["components"]["calls"] is not None:  # the last answer of a closed loop: what came of it counts
+                rewards.setdefault(row["j"], []).append(row["components"]["final"])
         return self.sampler.prompts.observe(k, rewards)
 
     def counts(self, item: CreditedRollout) -> bool:

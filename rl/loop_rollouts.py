@@ -27,6 +27,7 @@ from common.pictures import to_rgb
 from rewards.steps import step_rewards
 from rl.advantages import returns_to_go
 from rl.clock import Clock
+from rl.prompts import Prompts
 from rl.rollouts import Group, counter_seed
 from rl.text_rollouts import Encode, Samples, TextGroup, TextRollout
 
@@ -74,6 +75,11 @@ class LoopSampler:
     max_new_tokens: int
     temperature: float
     seed: int
+    prompts: Prompts | None = None  # what chooses the samples, where that depends on earlier steps
+
+    def prepare(self, step: int) -> None:
+        if self.prompts is not None:
+            self.prompts.choose(step)
 
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[TextGroup]:
         """The loops of these places. What is drawn depends on (seed, step, place, number of the loop, turn) alone."""

@@ -70,6 +70,9 @@ class ExecutionConfig:
     )  # of the editor in a closed loop; after the last one no more answer is asked for
     # of execution=loop in training: taken off the reward (0 to 1) of every answer that is not a stop
     call_cost: float = number(0.02, 0, 1)
+    # of execution=loop: a finished run whose decomposer single and multi execution have in the comparison at equal numbers of
+    # calls; null: decomposer.checkpoint
+    baseline: str | None = None
 
     @property
     def looped(self) -> bool:

@@ -160,6 +160,51 @@ def _columns(labels: Sequence[str], width: float) -> int:
     return 1
 
 
+@dataclass(frozen=True)
+class Series:
+    """A line through points (x, mean)."""
+
+    label: str
+    colour: str
+    points: Sequence[tuple[float, Cell]]
+
+
+def trade_off(
+    series: Sequence[Series],
+    title: str,
+    along: str,
+    scale: Range | None = None,
+    figsize: tuple[float, float] = (6.4, 3.4),
+) -> str:
+    """Lines through means with their intervals, what they cost along x. `scale`: the smallest and largest mean there can be."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=figsize, layout="constrained")
+        axes = figure.add_subplot()
+        shown: list[tuple[float, float]] = []
+        for one in series:
+            known = [(x, m) for x, m in one.points if m.value is not None]
+            for x, m in known:
+                shown += [(x, v) for v in (m.value, m.low, m.high) if v is not None]
+                if m.low is not None and m.high is not None:
+                    axes.plot(
+                        [x, x], [m.low, m.high], color=one.colour, linewidth=2.2, alpha=0.35, solid_capstyle="butt"
+                    )
+            axes.plot(
+                *([p[0] for p in known], [p[1].value for p in known]),
+                "o-",
+                color=one.colour,
+                markersize=4,
+                linewidth=1.4,
+                label=one.label,
+            )
+        words = fit(axes, shown, scale, zero=True)
+        axes.set_title(title)
+        axes.set_xlabel(along)
+        if len(series) > 1:
+            figure.legend(loc="outside lower center", ncols=_columns([one.label for one in series], figsize[0]))
+        return _captioned(svg(figure, title), [words])
+
+
 def fit(
     axes: Axes, points: Sequence[tuple[float, float]], scale: Range | None, along: str = "y", zero: bool = False
 ) -> str:
@@ -231,9 +276,11 @@ __all__ = [
     "STYLE",
     "Chart",
     "Range",
+    "Series",
     "curves",
     "fit",
     "robust_range",
     "svg",
+    "trade_off",
     "whiskers",
 ]

@@ -89,8 +89,8 @@ def said(call: Sequence[Edit]) -> str:
 
 
 def left(n: int) -> str:
-    """The thought: how many calls are still to be made."""
-    return f"{n} left"
+    """The thought: how many calls are still to be made, in the words of the decomposer's own start."""
+    return f"{n} edit" + "s" * (n != 1)
 
 
 def _after(sample: SandboxSample, calls: Sequence[list[Edit]], scenes: Sequence[Scene], done: int) -> Moment:

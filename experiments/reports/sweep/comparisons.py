@@ -18,7 +18,9 @@ from experiments.reports.sweep.differences import Difference, difference
 from experiments.reports.sweep.measures import CHOICE, RL, Measure, MeasureSet, Unit
 from experiments.runs.results import Evaluation
 
-BASELINE_FIRST = {"execution": ("single", "multi")}  # where the order of the alphabet would turn the question around
+BASELINE_FIRST = {
+    "execution": ("single", "multi", "loop")
+}  # where the order of the alphabet would turn the question around
 
 Replicates = Sequence[tuple[int, Evaluation]]  # the runs of one configuration: (seed, rows)
 
