@@ -190,12 +190,14 @@ def trade_off(
                         [x, x], [m.low, m.high], color=one.colour, linewidth=2.2, alpha=0.35, solid_capstyle="butt"
                     )
             axes.plot(
-                *([p[0] for p in known], [p[1].value for p in known]),
+                [x for x, _ in known],
+                np.array([m.value for _, m in known], dtype=np.float64),
                 "o-",
                 color=one.colour,
                 markersize=4,
                 linewidth=1.4,
                 label=one.label,
+                clip_on=False,
             )
         words = fit(axes, shown, scale, zero=True)
         axes.set_title(title)

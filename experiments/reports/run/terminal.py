@@ -113,12 +113,8 @@ def print_arms(evaluation: Evaluation, what: str, said: str = "") -> None:
     console.print()
 
 
-def print_results(folder: Path, values: Mapping[str, Any]) -> None:
-    """What a run prints at its end."""
-    evaluation = Evaluation.load(folder)
-    console.print()
-    for split, part in evaluation.splits:
-        print_arms(part, COMPLEX_REQUESTS if split else SAMPLES, calls_note(evaluation) if split else "")
+def print_decompositions(evaluation: Evaluation) -> None:
+    """F1 of every component, the change by RL, and each split by kind of request."""
     show_table(decomposition_table(evaluation))
     before, after = (evaluation.decompositions[w] for w in WHEN)
     change = f1_change(before, after) if before and after else None
@@ -130,6 +126,16 @@ def print_results(folder: Path, values: Mapping[str, Any]) -> None:
         console.print()
         scores = part.decomposition()
         print_kinds(scores, f"{scores['n']:,} {COMPLEX_REQUESTS if split else SAMPLES}")
+
+
+def print_results(folder: Path, values: Mapping[str, Any]) -> None:
+    """What a run prints at its end."""
+    evaluation = Evaluation.load(folder)
+    console.print()
+    for split, part in evaluation.splits:
+        print_arms(part, COMPLEX_REQUESTS if split else SAMPLES, calls_note(evaluation) if split else "")
+    if any(evaluation.decompositions.values()):  # a closed loop answers no request as a whole
+        print_decompositions(evaluation)
     console.print()
     times = values["time_s"]
     console.print(

@@ -11,9 +11,14 @@ from experiments.reports.plots import Chart, curves
 
 COMPONENT = re.compile(r"reward/(.+)/mean")  # the metric of a component of the reward
 COMPONENT_ORDER = ("format", "action", "subject", "goal", "linked", "outcome")  # others follow by the alphabet
-NOT_SHOWN = {"exact", "soft"}  # logged by every reward of the sandbox, close to `linked`
+NOT_SHOWN = {"exact", "soft", "calls"}  # the first two are logged by every reward of the sandbox, close to `linked`
+LOOP = (
+    "The same by part, of a closed loop: gain of an answer, score of the last picture (final), shares of readable answers "
+    "(format), of answers that take a call back (again), and of loops that ended by a stop (stopped)."
+)
 ONE = (0.0, 1.0)
 OTHER_CHARTS = (
+    Chart("Calls of the editor", (("reward/calls/mean", "calls"),), "Mean number of calls that a closed loop made."),
     Chart(
         "KL to the start (nats per token)",
         (("kl/mean", "KL"),),
@@ -61,7 +66,9 @@ def charts(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
         Chart(
             "Reward components",
             tuple((f"reward/{name}/mean", name) for name in components),
-            "The same by part: readable format, and F1 of actions, subjects, goals and whole triples (linked).",
+            LOOP
+            if "final" in names
+            else "The same by part: readable format, and F1 of actions, subjects, goals and whole triples (linked).",
             ONE,
         ),
         *OTHER_CHARTS,
