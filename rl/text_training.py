@@ -40,15 +40,28 @@ class GRPOTraining:
         self.sampler = self._sampler(config, tools, Prompts(config.pool, config.prompts_per_step, draws, tools.seed))
 
     def _sampler(self, config: GRPOConfig, tools: TextTools, prompts: Prompts) -> TextSampler | LoopSampler:
-        backend, encode, sizes = tools.backend(self.vlm), self.vlm.encode, (config.prompts_per_step, config.group_size)
-        rest = (tools.max_new_tokens, config.temperature, tools.seed, prompts)
-
         def samples(step: int, j: int) -> EditSample:
             return tools.sample(prompts.index(step, j))
 
+        backend, encode = tools.backend(self.vlm), self.vlm.encode
+        sizes = (config.prompts_per_step, config.group_size, tools.max_new_tokens)
         if tools.loop is not None:
-            return LoopSampler(backend, encode, samples, tools.loop, *sizes, *rest)
-        return TextSampler(backend, encode, samples, tools.to_request, tools.reward, *sizes, *rest)
+            loop = tools.loop
+            return LoopSampler(
+                backend, encode, samples, loop, *sizes, temperature=config.temperature, seed=tools.seed, prompts=prompts
+            )
+        ask, reward = tools.to_request, tools.reward
+        return TextSampler(
+            backend,
+            encode,
+            samples,
+            ask,
+            reward,
+            *sizes,
+            temperature=config.temperature,
+            seed=tools.seed,
+            prompts=prompts,
+        )
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
         return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors)

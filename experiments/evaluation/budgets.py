@@ -16,7 +16,7 @@ from agents.backends.base import Backend, Completion, ModelRequest, Sampling, Sy
 from agents.backends.vlm import VLM
 from agents.traces import Trace
 from common.cells import Cell
-from common.statistics import mean
+from common.statistics import micro
 from editors.costs import language_flops, vision_flops
 
 ARMS = ("single", "multi", "loop", "loop_rl")
@@ -102,7 +102,7 @@ def curve(rows: Sequence[Mapping[str, Any]], most: int) -> list[dict[str, Any]]:
     points = []
     for k in range(most + 1):
         at = [min(k, len(row["scores"]) - 1) for row in rows]
-        cell = mean([row["scores"][i] for row, i in zip(rows, at, strict=True)])
+        cell = micro([row["scores"][i] for row, i in zip(rows, at, strict=True)])
         points.append(
             {
                 "k": k,

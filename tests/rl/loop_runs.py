@@ -20,6 +20,7 @@ from rl.engine.torch import TorchEngine
 from rl.grpo import train_grpo
 from rl.loop_rollouts import LoopSampler, LoopTools
 from rl.policies.text import TextPolicy
+from rl.prompts import Prompts
 from tests.rl.runs import CONFIG, MAX_NEW_TOKENS, SEED, Ended, replace
 
 MAX_CALLS = 3
@@ -77,9 +78,11 @@ def run_whole(
         TextPolicy(vlm, config.temperature, shared_prefix=config.shared_prefix), config, config.schedule()
     )
     backend = HFBackend(load_vlm(model) if config.max_offpolicy_steps else vlm)
-    sampler = LoopSampler(
-        backend, vlm.encode, sample, tools, config.prompts_per_step, config.group_size, MAX_NEW_TOKENS, config.temperature, SEED
-    )  # fmt: skip
+    draws = config.prompts_per_step * config.max_tries
+    prompts = Prompts(config.pool, config.prompts_per_step, draws, SEED) if config.pool.size else None
+    samples = sample if prompts is None else lambda step, j: sample(0, prompts.index(step, j))
+    sizes = (config.prompts_per_step, config.group_size, MAX_NEW_TOKENS, config.temperature, SEED, prompts)
+    sampler = LoopSampler(backend, vlm.encode, samples, tools, *sizes)
     state = train_grpo(config, engine, sampler, out, **kw)
     ended = Ended(state.step, state.metrics, fingerprint(engine.named_parameters()).checksum)
     return ended, {name: p.detach().clone() for name, p in vlm.model.named_parameters()}

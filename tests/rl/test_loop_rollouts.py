@@ -17,6 +17,7 @@ from agents.backends.vlm import load_vlm
 from benchmarks.base import EditSample
 from common.jsonl import read_jsonl
 from rl.advantages import group_advantages, returns_to_go
+from rl.config import PromptPoolConfig
 from tests.rl.loop_runs import LOOP_CONFIG, MAX_CALLS, TOOLS, run, run_whole, score
 from tests.rl.runs import outcome, replace
 
@@ -134,3 +135,14 @@ def test_it_learns_what_a_picture_gains(tiny_vlm_path: Path, tmp_path: Path) -> 
     run(tiny_vlm_path, tmp_path, config)
     final = [row["reward/final/mean"] for row in read_jsonl(tmp_path / "metrics.jsonl")]
     assert sum(final[-3:]) > sum(final[:3]) + 0.2
+
+
+def test_prompts_are_chosen_by_what_came_of_their_loops(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    """The pass rate of a prompt is that of its loops' last pictures, and the pool resumes with the rest."""
+    pool = PromptPoolConfig(size=4, highest=0.9, passed=0.2, uses=3)
+    config = replace(LOOP_CONFIG, steps=4, pool=pool)
+    whole = outcome(run(tiny_vlm_path, tmp_path / "a", config), tmp_path / "a")
+    run(tiny_vlm_path, tmp_path / "b", replace(config, steps=2))
+    assert outcome(run(tiny_vlm_path, tmp_path / "b", config), tmp_path / "b") == whole
+    seen = read_jsonl(tmp_path / "a" / "metrics.jsonl")
+    assert seen[0]["prompts/kept"] >= 1 and any(row["prompts/drawn_again"] > 0 for row in seen[1:])
