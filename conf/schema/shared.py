@@ -25,9 +25,8 @@ class ScaleConfig:
     """Sizes and data; never code paths."""
 
     name: str = MISSING
-    image_size: int = number(
-        64, 48, 4096
-    )  # side of a sandbox picture, pixels; a caption does not fit into a smaller one
+    # side of a sandbox picture, pixels; a caption does not fit into a smaller one
+    image_size: int = number(64, 48, 4096)
     # samples never trained on: decomposition before/after, and the three arms
     test_samples: int = number(200, 1, 1_000_000)
     # complex requests (indirect and multi-step, three to five edits) evaluated beside them; null: half as many; 0: off

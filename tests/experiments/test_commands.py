@@ -62,7 +62,7 @@ def test_a_comment_is_that_of_its_field() -> None:
 
     expected = {"a": "beside it", "b": "above it, in two lines", "d": "after a mark for the type checker"}
     assert comments_of(Numbers) == expected
-    assert comments_of(ScaleConfig)["image_size"] == "side of a sandbox picture, pixels"
+    assert comments_of(ScaleConfig)["image_size"].startswith("side of a sandbox picture, pixels")
 
 
 def test_the_version_is_that_of_the_project(
