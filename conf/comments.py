@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import io
 import re
 import tokenize
 from dataclasses import fields, is_dataclass
 from functools import cache
-
-FIELD = re.compile(r"\s*(\w+)\s*:")
 
 
 @cache
@@ -32,17 +31,21 @@ def _own(owner: type) -> dict[str, str]:
     for token in tokenize.generate_tokens(io.StringIO(inspect.cleandoc("\n" + source)).readline):
         if token.type == tokenize.COMMENT:
             comments[token.start[0]] = re.sub(r"type: ignore\S*\s*#?|^#\s*", "", token.string.lstrip("# ")).strip()
-    found, above = {}, []
-    for number, line in enumerate(inspect.cleandoc("\n" + source).splitlines(), 1):
-        alone = line.strip().startswith("#")
-        if alone:
-            above.append(comments.get(number, ""))
-            continue
-        if name := FIELD.match(line):
-            text = comments.get(number) or " ".join(above)
-            if text:
-                found[name[1]] = text
-        above = []
+    text = inspect.cleandoc("\n" + source)
+    alone = {number for number, line in enumerate(text.splitlines(), 1) if line.strip().startswith("#")}
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            last = (
+                node.end_lineno or node.lineno
+            )  # a field may take several lines; its comment then stands behind the last
+            beside = comments.get(node.lineno) or comments.get(last)
+            above, number = [], node.lineno - 1
+            while number in alone:
+                above.insert(0, comments.get(number, ""))
+                number -= 1
+            if said := beside or " ".join(above):
+                found[node.target.id] = said
     return found
 
 

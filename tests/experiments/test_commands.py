@@ -6,7 +6,7 @@ import ast
 import runpy
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -59,8 +59,16 @@ def test_a_comment_is_that_of_its_field() -> None:
         b: int = 2
         c: int = 3
         d: float = 4.0  # type: ignore[misc]  # after a mark for the type checker
+        f: int = field(
+            default=5,
+        )  # behind the last, too
 
-    expected = {"a": "beside it", "b": "above it, in two lines", "d": "after a mark for the type checker"}
+    expected = {
+        "a": "beside it",
+        "b": "above it, in two lines",
+        "d": "after a mark for the type checker",
+        "f": "behind the last, too",
+    }
     assert comments_of(Numbers) == expected
     assert comments_of(ScaleConfig)["image_size"].startswith("side of a sandbox picture, pixels")
 
