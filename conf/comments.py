@@ -33,14 +33,15 @@ def _own(owner: type) -> dict[str, str]:
             comments[token.start[0]] = re.sub(r"type: ignore\S*\s*#?|^#\s*", "", token.string.lstrip("# ")).strip()
     text = inspect.cleandoc("\n" + source)
     alone = {number for number, line in enumerate(text.splitlines(), 1) if line.strip().startswith("#")}
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             last = (
                 node.end_lineno or node.lineno
             )  # a field may take several lines; its comment then stands behind the last
             beside = comments.get(node.lineno) or comments.get(last)
-            above, number = [], node.lineno - 1
+            above: list[str] = []
+            number = node.lineno - 1
             while number in alone:
                 above.insert(0, comments.get(number, ""))
                 number -= 1
