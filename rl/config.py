@@ -43,8 +43,9 @@ class LossConfig:
     group: ClassVar[str] = ""
     ratio_level: str = "token"  # token | sequence (one length-normalised ratio per answer, as in GSPO)
     clip_form: str = "ppo"  # ppo: the smaller of A r and A clip(r) | weight: clip(r) as a constant weight (CISPO)
-    clip_low: float = number(0.2, 0, 1)  # ratios are clipped to [1 - clip_low, 1 + clip_high]
-    clip_high: float = number(0.3, 0, 1e6)
+    # ratios are clipped to [1 - clip_low, 1 + clip_high]; with one update per batch they are 1, and nothing is ever clipped
+    clip_low: float = number(0.2, 0, 1)
+    clip_high: float = number(0.3, 0, 1e6)  # above clip_low: clip-higher, which acts with updates_per_batch above 1 alone
     # above 1: bounds the loss of a negative advantage; null: off
     dual_clip: float | None = number(None, 1, 1e6, above=True)
     aggregation: str = "token"  # what the sum of losses is divided by: token | sequence | constant
