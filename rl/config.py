@@ -45,7 +45,7 @@ class LossConfig:
     clip_form: str = "ppo"  # ppo: the smaller of A r and A clip(r) | weight: clip(r) as a constant weight (CISPO)
     # ratios are clipped to [1 - clip_low, 1 + clip_high]; with one update per batch they are 1, and nothing is ever clipped
     clip_low: float = number(0.2, 0, 1)
-    clip_high: float = number(0.3, 0, 1e6)  # above clip_low: clip-higher, which acts with updates_per_batch above 1 alone
+    clip_high: float = number(0.3, 0, 1e6)  # above clip_low: clip-higher
     # above 1: bounds the loss of a negative advantage; null: off
     dual_clip: float | None = number(None, 1, 1e6, above=True)
     aggregation: str = "token"  # what the sum of losses is divided by: token | sequence | constant
