@@ -90,7 +90,7 @@ def test_any_request_is_taken(tiny_vlm_path: Path, tmp_path: Path, request_text:
         (["image=scene.png"], "instruction"),
         (["image=scene.png", "instruction=x", "out=edited.xyz"], "edited.xyz"),
         (["image=scene.png", "instruction=x", "run=nowhere"], "nowhere"),
-        (["image=scene.png", "instruction=x", "execution=both"], "execution=multi"),
+        (["image=scene.png", "instruction=x", "execution=both"], "execution=loop"),
     ],
 )
 def test_what_cannot_work_exits_2_with_one_message(
