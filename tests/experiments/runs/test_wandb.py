@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,17 @@ def nobody_is_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def records(folder: Path) -> list[Any]:
     """Everything in the offline record of a run's folder. W&B's helper process writes its end a little later."""
+    from google.protobuf.message import DecodeError
     from wandb.proto import wandb_internal_pb2
 
     (file,) = folder.glob(f"{RECORDS}/offline-run-*/*.wandb")
     found: list[Any] = []
     for _ in range(200):
         found = []
-        for data in chunks(file.read_bytes()):
-            found.append(record := wandb_internal_pb2.Record())
-            record.ParseFromString(data)
+        with suppress(DecodeError):  # a record that is being written
+            for data in chunks(file.read_bytes()):
+                found.append(record := wandb_internal_pb2.Record())
+                record.ParseFromString(data)
         if any(r.WhichOneof("record_type") == "exit" for r in found):
             break
         time.sleep(0.05)
