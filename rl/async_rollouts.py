@@ -18,9 +18,8 @@ from torch import Tensor
 from agents.backends.base import Backend, Completion, ModelRequest, Sampling, SyncReport
 from common.errors import BadInput
 from rl.clock import Clock
-from rl.loop_rollouts import LoopSampler
 from rl.rollouts import Collector
-from rl.text_rollouts import TextGroup, TextRollout, TextSampler
+from rl.text_rollouts import AnswerSampler, TextGroup, TextRollout
 
 Weights: TypeAlias = Callable[[], Iterable[tuple[str, Tensor]]]
 # the answers to every call of a backend: per request, per completion, its fields
@@ -69,9 +68,7 @@ class SyncRollouts:
 class AsyncRollouts:
     """Batches in the order of their steps, up to `lag` (1 or more) of them drawn before their steps ask for them."""
 
-    def __init__(
-        self, collector: Collector[TextRollout], sampler: TextSampler | LoopSampler, lag: int, steps: int
-    ) -> None:
+    def __init__(self, collector: Collector[TextRollout], sampler: AnswerSampler, lag: int, steps: int) -> None:
         self.collector, self.sampler, self.lag, self.steps = collector, sampler, lag, steps
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="rollouts")
         self.futures: dict[int, Future[Batch]] = {}

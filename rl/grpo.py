@@ -6,7 +6,7 @@ Everything random is a function of (seed, step): a run that was killed and resum
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -25,12 +25,11 @@ from rl.credit import CreditedRollout, credit, credited_rows
 from rl.drift import drift_metrics, drift_sample, drift_sums
 from rl.engine.base import Engine
 from rl.loop import Log, LoopState, Progress, StepResult, run_loop
-from rl.loop_rollouts import LoopSampler
 from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
 from rl.policies.text import TextBatch
 from rl.rollouts import Collector, counter_seed
-from rl.text_rollouts import TextSampler, describe, logprob_metrics, logprob_sums
+from rl.text_rollouts import AnswerSampler, describe, logprob_metrics, logprob_sums
 from rl.update import MicroBatch, update
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ class GRPO:
         self,
         config: GRPOConfig,
         engine: Engine[TextBatch],
-        sampler: TextSampler | LoopSampler,
+        sampler: AnswerSampler,
         anchors: Callable[[int], Sequence[Anchor]] | None = None,
     ) -> None:
         """`anchors`: the examples of a step's supervised term, the same on every rank."""
@@ -98,24 +97,12 @@ class GRPO:
         )
         metrics = describe(rows, [s for part in gathered for s in part[1]])
         metrics |= logprob_metrics([part[4] for part in gathered])
-        metrics |= self._observe(k, rows)
+        metrics |= self.sampler.observe(k, rows)
         metrics |= drift_metrics([part[3] for part in gathered], config.kl_estimator)
         metrics |= {"update/sequences": sum(part[2] for part in gathered), "rollout/steps_old": batch.lag}
         metrics |= self._update(k, items, clock) if metrics["update/sequences"] else {"update/skipped": 1.0}
         metrics |= clock.read(sum(row["tokens"] for row in rows), batch.seconds)
         return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
-
-    def _observe(self, k: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """Tell what chooses the prompts how this step's were answered."""
-        if self.sampler.prompts is None:
-            return {}
-        rewards: dict[int, list[float | None]] = {}
-        for row in rows:
-            if "turn" not in row:
-                rewards.setdefault(row["j"], []).append(row["reward"])
-            elif row["components"]["calls"] is not None:  # the last answer of a closed loop: what came of it counts
-                rewards.setdefault(row["j"], []).append(row["components"]["final"])
-        return self.sampler.prompts.observe(k, rewards)
 
     def counts(self, item: CreditedRollout) -> bool:
         """Whether a completion belongs to the loss: its reward is there, and it was not cut off where that disqualifies."""
@@ -198,7 +185,7 @@ class GRPO:
 def train_grpo(
     config: GRPOConfig,
     engine: Engine[TextBatch],
-    sampler: TextSampler | LoopSampler,
+    sampler: AnswerSampler,
     folder: str | Path,
     log: Log | None = None,
     progress: Progress | None = None,

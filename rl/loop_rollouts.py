@@ -9,15 +9,13 @@ a loop the same.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
-import torch
 from PIL import Image
 
-from agents.backends.base import Backend, Completion, ModelRequest, Sampling
+from agents.backends.base import Completion, ModelRequest, Sampling
 from agents.backends.vlm import EncodedPrompt
 from agents.loop import LoopState
 from agents.traces import digest
@@ -27,9 +25,8 @@ from common.pictures import to_rgb
 from rewards.steps import step_rewards
 from rl.advantages import returns_to_go
 from rl.clock import Clock
-from rl.prompts import Prompts
-from rl.rollouts import Group, counter_seed
-from rl.text_rollouts import Encode, Samples, TextGroup, TextRollout
+from rl.rollouts import counter_seed
+from rl.text_rollouts import AnswerSampler, TextGroup, TextRollout, text_group
 
 StepRequest: TypeAlias = Callable[
     [EditSample, Sequence[str]], ModelRequest
@@ -62,24 +59,18 @@ class _Loop:
     answers: list[tuple[ModelRequest, EncodedPrompt, Completion]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class LoopSampler:
-    """`rl.rollouts.Sampler`; the fields are those of `rl.text_rollouts.TextSampler`, with `loop` in place of the reward."""
+@dataclass(frozen=True, kw_only=True)
+class LoopSampler(AnswerSampler):
+    """A sample is a unit of as many places as the longest of its loops has turns."""
 
-    backend: Backend
-    encode: Encode
-    samples: Samples
     loop: LoopTools
-    units_per_step: int
-    group_size: int
-    max_new_tokens: int
-    temperature: float
-    seed: int
-    prompts: Prompts | None = None  # what chooses the samples, where that depends on earlier steps
 
-    def prepare(self, step: int) -> None:
-        if self.prompts is not None:
-            self.prompts.choose(step)
+    def ends(self, row: Mapping[str, Any]) -> bool:
+        return row["components"]["calls"] is not None
+
+    def outcome(self, row: Mapping[str, Any]) -> float | None:
+        """The score of the loop's last picture."""
+        return row["components"]["final"]  # type: ignore[no-any-return]
 
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[TextGroup]:
         """The loops of these places. What is drawn depends on (seed, step, place, number of the loop, turn) alone."""
@@ -145,16 +136,8 @@ class LoopSampler:
             rollouts[loop.place].append(
                 [TextRollout(*answer, reward) for answer, reward in zip(loop.answers, rewards, strict=True)]
             )
-        return [_group(j, sample, rollouts[j]) for j, sample in zip(places, samples, strict=True)]
-
-
-def _group(place: int, sample: EditSample, rollouts: list[list[TextRollout]]) -> TextGroup:
-    """Turns that a loop does not have are NaN."""
-    reward_GK = torch.full((len(rollouts), max(map(len, rollouts))), torch.nan, dtype=torch.float64)
-    for g, turns in enumerate(rollouts):
-        for k, r in enumerate(turns):
-            reward_GK[g, k] = math.nan if r.reward.total is None else r.reward.total
-    return Group(place, sample, rollouts, reward_GK, returns_to_go(reward_GK, [len(turns) for turns in rollouts]))
+        groups = [text_group(j, sample, rollouts[j]) for j, sample in zip(places, samples, strict=True)]
+        return [replace(g, credit_GK=returns_to_go(g.reward_GK, list(map(len, g.rollouts)))) for g in groups]
 
 
 __all__ = ["LoopSampler", "LoopTools", "Play", "Score", "StepRequest"]

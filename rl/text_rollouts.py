@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -52,16 +53,14 @@ class TextRollout:
 TextGroup: TypeAlias = Group[TextRollout]
 
 
-@dataclass(frozen=True)
-class TextSampler:
-    """A sample is a unit of one place. `samples` and `reward` must be pure functions (a reward gets one seed per completion);
-    `encode` is that of the backend's model."""
+@dataclass(frozen=True, kw_only=True)
+class AnswerSampler(ABC):
+    """What samplers of a language model's answers have in common: `units_per_step` samples of a step with `group_size` rollouts
+    each. `samples` must be a pure function; `encode` is that of the backend's model."""
 
     backend: Backend
     encode: Encode
     samples: Samples
-    to_request: ToRequest
-    reward: RewardFn
     units_per_step: int
     group_size: int
     max_new_tokens: int
@@ -72,6 +71,35 @@ class TextSampler:
     def prepare(self, step: int) -> None:
         if self.prompts is not None:
             self.prompts.choose(step)
+
+    def observe(self, step: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Tell what chooses the samples how a step's were answered, from all ranks' rows; its metrics."""
+        if self.prompts is None:
+            return {}
+        outcomes: dict[int, list[float | None]] = {}
+        for row in filter(self.ends, rows):
+            outcomes.setdefault(row["j"], []).append(self.outcome(row))
+        return self.prompts.observe(step, outcomes)
+
+    @abstractmethod
+    def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[TextGroup]:
+        """The groups of these places of a step: a function of its arguments and of the weights."""
+
+    def ends(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is the last one of its rollout."""
+        return True
+
+    def outcome(self, row: Mapping[str, Any]) -> float | None:
+        """What came of the rollout that a row ends, in [0, 1]."""
+        return row["reward"]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSampler(AnswerSampler):
+    """A sample is a unit of one place. `reward` must be a pure function; it gets one seed per completion."""
+
+    to_request: ToRequest
+    reward: RewardFn
 
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[TextGroup]:
         with clock("rollout"):
@@ -90,14 +118,18 @@ class TextSampler:
             raise RunFailed(f"step {step}: the reward gave {len(rewards)} values for {len(flat)} completions")
         values = iter(rewards)
         return [
-            _group(j, sample, [TextRollout(request, prompt, c, next(values)) for c in row])
+            text_group(j, sample, [[TextRollout(request, prompt, c, next(values))] for c in row])
             for j, sample, request, prompt, row in zip(places, samples, requests, prompts, answers, strict=True)
         ]
 
 
-def _group(place: int, sample: EditSample, rollouts: Sequence[TextRollout]) -> TextGroup:
-    totals = [math.nan if r.reward.total is None else float(r.reward.total) for r in rollouts]
-    return Group(place, sample, [[r] for r in rollouts], torch.tensor(totals, dtype=torch.float64)[:, None])
+def text_group(place: int, sample: EditSample, rollouts: list[list[TextRollout]]) -> TextGroup:
+    """G rollouts with their turns. A turn that a rollout does not have is NaN, as a missing reward is."""
+    reward_GK = torch.full((len(rollouts), max(map(len, rollouts))), math.nan, dtype=torch.float64)
+    for g, turns in enumerate(rollouts):
+        for k, r in enumerate(turns):
+            reward_GK[g, k] = math.nan if r.reward.total is None else float(r.reward.total)
+    return Group(place, sample, rollouts, reward_GK)
 
 
 def text_rows(group: TextGroup, advantage: Callable[[TextRollout], float], step: int) -> list[dict[str, Any]]:
@@ -168,6 +200,7 @@ def _number(value: float | None) -> float | None:
 
 
 __all__ = [
+    "AnswerSampler",
     "Encode",
     "RewardFn",
     "RewardLike",
@@ -177,6 +210,7 @@ __all__ = [
     "TextSampler",
     "ToRequest",
     "describe",
+    "text_group",
     "logprob_metrics",
     "logprob_sums",
     "text_rows",

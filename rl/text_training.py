@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.backends.vlm import VLM
 from rl.anchors import tokenized
@@ -13,7 +13,7 @@ from rl.loop import Log, LoopState, Progress
 from rl.loop_rollouts import LoopSampler
 from rl.policies.text import TextPolicy
 from rl.prompts import Prompts
-from rl.text_rollouts import TextSampler
+from rl.text_rollouts import AnswerSampler, TextSampler
 
 if TYPE_CHECKING:
     from benchmarks.base import EditSample
@@ -39,29 +39,24 @@ class GRPOTraining:
         draws = config.prompts_per_step * config.max_tries  # samples that a step may need
         self.sampler = self._sampler(config, tools, Prompts(config.pool, config.prompts_per_step, draws, tools.seed))
 
-    def _sampler(self, config: GRPOConfig, tools: TextTools, prompts: Prompts) -> TextSampler | LoopSampler:
+    def _sampler(self, config: GRPOConfig, tools: TextTools, prompts: Prompts) -> AnswerSampler:
         def samples(step: int, j: int) -> EditSample:
             return tools.sample(prompts.index(step, j))
 
-        backend, encode = tools.backend(self.vlm), self.vlm.encode
-        sizes = (config.prompts_per_step, config.group_size, tools.max_new_tokens)
+        shared: dict[str, Any] = {
+            "backend": tools.backend(self.vlm),
+            "encode": self.vlm.encode,
+            "samples": samples,
+            "units_per_step": config.prompts_per_step,
+            "group_size": config.group_size,
+            "max_new_tokens": tools.max_new_tokens,
+            "temperature": config.temperature,
+            "seed": tools.seed,
+            "prompts": prompts,
+        }
         if tools.loop is not None:
-            loop = tools.loop
-            return LoopSampler(
-                backend, encode, samples, loop, *sizes, temperature=config.temperature, seed=tools.seed, prompts=prompts
-            )
-        ask, reward = tools.to_request, tools.reward
-        return TextSampler(
-            backend,
-            encode,
-            samples,
-            ask,
-            reward,
-            *sizes,
-            temperature=config.temperature,
-            seed=tools.seed,
-            prompts=prompts,
-        )
+            return LoopSampler(**shared, loop=tools.loop)
+        return TextSampler(**shared, to_request=tools.to_request, reward=tools.reward)
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
         return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors)

@@ -81,8 +81,11 @@ def run_whole(
     draws = config.prompts_per_step * config.max_tries
     prompts = Prompts(config.pool, config.prompts_per_step, draws, SEED) if config.pool.size else None
     samples = sample if prompts is None else lambda step, j: sample(0, prompts.index(step, j))
-    sizes = (config.prompts_per_step, config.group_size, MAX_NEW_TOKENS, config.temperature, SEED, prompts)
-    sampler = LoopSampler(backend, vlm.encode, samples, tools, *sizes)
+    sampler = LoopSampler(
+        backend=backend, encode=vlm.encode, samples=samples, loop=tools, units_per_step=config.prompts_per_step,
+        group_size=config.group_size, max_new_tokens=MAX_NEW_TOKENS, temperature=config.temperature, seed=SEED,
+        prompts=prompts,
+    )  # fmt: skip
     state = train_grpo(config, engine, sampler, out, **kw)
     ended = Ended(state.step, state.metrics, fingerprint(engine.named_parameters()).checksum)
     return ended, {name: p.detach().clone() for name, p in vlm.model.named_parameters()}

@@ -90,8 +90,9 @@ def train(
         prompts = Prompts(config.pool, config.prompts_per_step, config.prompts_per_step, seed)
         stream, samples = samples, lambda step, j: stream(0, prompts.index(step, j))
     sampler = TextSampler(
-        backend, encode.encode, samples, to_request, reward, config.prompts_per_step, config.group_size, MAX_NEW_TOKENS,
-        config.temperature, seed, prompts,
+        backend=backend, encode=encode.encode, samples=samples, to_request=to_request, reward=reward,
+        units_per_step=config.prompts_per_step, group_size=config.group_size, max_new_tokens=MAX_NEW_TOKENS,
+        temperature=config.temperature, seed=seed, prompts=prompts,
     )  # fmt: skip
     state = train_grpo(config, engine, sampler, out, **kw)
     return Ended(state.step, state.metrics, fingerprint(engine.named_parameters()).checksum)

@@ -33,8 +33,9 @@ def grpo(path: Path, config: GRPOConfig) -> tuple[GRPO, VLM]:
     vlm = load_vlm(path)
     engine = TorchEngine(TextPolicy(vlm, config.temperature), config, config.schedule())
     sampler = TextSampler(
-        HFBackend(vlm), vlm.encode, sample, to_request, letters, config.prompts_per_step, config.group_size,
-        MAX_NEW_TOKENS, config.temperature, 7,
+        backend=HFBackend(vlm), encode=vlm.encode, samples=sample, to_request=to_request, reward=letters,
+        units_per_step=config.prompts_per_step, group_size=config.group_size, max_new_tokens=MAX_NEW_TOKENS,
+        temperature=config.temperature, seed=7,
     )  # fmt: skip
     return GRPO(config, engine, sampler, lambda step: tokenized(vlm, examples(step))), vlm
 

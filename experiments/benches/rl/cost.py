@@ -94,8 +94,8 @@ def step_seconds(vlm: VLM, shape: Shape) -> float:
             config,
             TorchEngine(TextPolicy.of(vlm, config), config, config.schedule()),
             TextSampler(
-                HFBackend(vlm),
-                vlm.encode,
+                backend=HFBackend(vlm),
+                encode=vlm.encode,
                 samples=lambda step, j: units[j],
                 to_request=lambda sample: requests([sample])[0],
                 reward=lambda _, texts, seeds: [Scored(reward(text)) for text in texts],

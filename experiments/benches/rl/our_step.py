@@ -68,8 +68,8 @@ def main(settings: dict[str, Any]) -> None:
             config,
             TorchEngine(TextPolicy.of(vlm, config), config, config.schedule()),
             TextSampler(
-                HFBackend(vlm),
-                vlm.encode,
+                backend=HFBackend(vlm),
+                encode=vlm.encode,
                 samples=lambda step, j: sample(rows[(step * P + j) % len(rows)]),
                 to_request=to_request,
                 reward=lambda samples, texts, seeds: [Scored(reward(text)) for text in texts],
