@@ -21,6 +21,7 @@ from conf.schema.pretrain import (
     DirectStartConfig,
     FlowMatchingConfig,
     PretrainConfig,
+    StartConfig,
     VisionWarmupConfig,
 )
 from conf.schema.run import MAIN_JOB, RunConfig
@@ -68,6 +69,7 @@ __all__ = [
     "PlanConfig",
     "PrepareConfig",
     "PretrainConfig",
+    "StartConfig",
     "ROOTS",
     "MAIN_JOB",
     "RunConfig",

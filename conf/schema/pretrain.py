@@ -25,24 +25,8 @@ class VisionWarmupConfig:
 
 
 @dataclass
-class DirectStartConfig:
-    """decomposer=tiny_direct: then the whole model learns to say what it sees, and to answer requests said in full
-    (experiments/tiny/directstart.py)."""
-
-    steps: int = number(3000, 1, MANY)
-    batch_size: int = number(32, 1, 100_000)
-    micro_batch_size: int = number(16, 1, 100_000)
-    lr: float = number(2e-3, 0, 10)
-    warmup: int = number(100, 0, MANY)
-    final_lr_share: float = number(0.02, 0, 1)
-    checkpoint_every: int = number(250, 1, MANY)
-    validate_every: int = number(600, 1, MANY)
-    validation_samples: int = number(200, 1, 1_000_000)
-
-
-@dataclass
-class ColdStartConfig:
-    """decomposer=tiny: then the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
+class StartConfig:
+    """Then the whole model is trained on examples, by the recipe of its configuration."""
 
     steps: int = number(5000, 1, MANY)
     batch_size: int = number(32, 1, 100_000)
@@ -50,11 +34,25 @@ class ColdStartConfig:
     lr: float = number(2e-3, 0, 10)
     warmup: int = number(100, 0, MANY)
     final_lr_share: float = number(0.02, 0, 1)
-    second_steps: int = number(1500, 0, MANY)  # of the second part, with longer and harder requests
-    second_lr: float = number(1e-3, 0, 10)
     checkpoint_every: int = number(250, 1, MANY)
     validate_every: int = number(500, 1, MANY)
     validation_samples: int = number(200, 1, 1_000_000)
+
+
+@dataclass
+class DirectStartConfig(StartConfig):
+    """decomposer=tiny_direct: to say what it sees, and to answer requests said in full (experiments/tiny/directstart.py)."""
+
+    steps: int = number(3000, 1, MANY)
+    validate_every: int = number(600, 1, MANY)
+
+
+@dataclass
+class ColdStartConfig(StartConfig):
+    """decomposer=tiny: the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
+
+    second_steps: int = number(1500, 0, MANY)  # of the second part, with longer and harder requests
+    second_lr: float = number(1e-3, 0, 10)
 
 
 @dataclass
@@ -119,6 +117,12 @@ class PretrainConfig:
     engine: Any = part_field()
     paths: PathsConfig = field(default_factory=PathsConfig)
 
+    @property
+    def supervised(self) -> tuple[str, StartConfig]:
+        """The numbers of the decomposer's supervised start, and the key where they are."""
+        direct = getattr(self.decomposer, "recipe", "") == "direct"
+        return ("direct", self.direct) if direct else ("start", self.start)
+
 
 __all__ = [
     "AutoencoderConfig",
@@ -126,5 +130,6 @@ __all__ = [
     "DirectStartConfig",
     "FlowMatchingConfig",
     "PretrainConfig",
+    "StartConfig",
     "VisionWarmupConfig",
 ]

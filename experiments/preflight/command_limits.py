@@ -58,18 +58,21 @@ def check_pretraining(config: PretrainConfig) -> None:
     held: list[Memory] = []
     times: list[Seconds] = []
     if config.editor is None:
-        vision, start = config.vision, config.start
+        vision, (name, start) = config.vision, config.supervised
         held.append(("a batch of pictures", f"vision.batch_size={vision.batch_size}", 2.0 * FLOATS * vision.batch_size))
         words = model_shapes(getattr(config.decomposer, "checkpoint", "")).get("text_config", {}).get("vocab_size", 0)
         together = min(start.micro_batch_size, start.batch_size)
-        keys = f"start.micro_batch_size={start.micro_batch_size}, start.batch_size={start.batch_size}"
+        keys = f"{name}.micro_batch_size={start.micro_batch_size}, {name}.batch_size={start.batch_size}"
         each = 2.0 * FLOATS + LOGIT_BYTES * words * ANSWER_TOKENS
         held.append(("the pictures and logits of one forward", keys, each * together))
         times.append((S_PER_PICTURE * vision.steps * vision.batch_size, _keys("vision", vision)))
-        updates = (start.steps + start.second_steps) * start.batch_size
+        second = getattr(start, "second_steps", 0)
+        updates = (start.steps + second) * start.batch_size
         validated = start.steps // start.validate_every * start.validation_samples
-        times.append((S_PER_PICTURE * updates, f"{_keys('start', start)}, start.second_steps={start.second_steps}"))
-        times.append((S_PER_COMPLETION * validated, _validation("start", start)))
+        times.append(
+            (S_PER_PICTURE * updates, _keys(name, start) + (f", {name}.second_steps={second}" if second else ""))
+        )
+        times.append((S_PER_COMPLETION * validated, _validation(name, start)))
         return refuse(held, times)
     for name, part in (("vae", config.vae), ("flow", config.flow)):
         what = "the pictures of one batch, before and after"

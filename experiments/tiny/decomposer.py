@@ -24,7 +24,7 @@ from agents.prompt_files import load_prompt
 from benchmarks.sandbox.generate import KINDS, SandboxBenchmark
 from common.errors import BadInput
 from common.progress import bar, console
-from conf.schema import ColdStartConfig, DirectStartConfig, PretrainConfig, VisionWarmupConfig
+from conf.schema import PretrainConfig, VisionWarmupConfig
 from experiments.tiny.coldstart import SECOND_PART, ColdStart, ColdStartMix, corpus
 from experiments.tiny.directstart import DirectMix, DirectStart, answers
 from experiments.tiny.updates import fast_bf16, recipe_identity
@@ -47,9 +47,7 @@ def pretrain_decomposer(config: PretrainConfig) -> None:
     template = load_prompt(config.decomposer.prompt)
     words = ColdStart(template, ColdStartMix(), config.seed)
     texts: Iterator[str] = chain(corpus(words, TOKENIZER_SAMPLES), [editor_prompt()] * 500)
-    if (
-        recipe == "direct"
-    ):  # its answers are longer; the words are those of the whole language, as any tokenizer has them
+    if recipe == "direct":  # its own answers too; the words are those of the whole language, as any tokenizer has them
         texts = chain(texts, answers(DirectStart(template, DirectMix(), config.seed), TOKENIZER_SAMPLES // 2))
     console.print("tokenizer: byte-level BPE on the project's own corpus")
     vlm = build_tiny_vlm(texts, TinyShape(), config.seed)
@@ -58,7 +56,7 @@ def pretrain_decomposer(config: PretrainConfig) -> None:
     work = Path(config.work or f"{config.paths.outputs}/pretrain-{config.decomposer.name}")
     warm_vision(config.vision, vlm, work, config.seed)
     steps = RECIPES[recipe](config, vlm, template, work)
-    samples, tokens = config.direct.validation_samples, config.decomposer.max_new_tokens
+    samples, tokens = config.supervised[1].validation_samples, config.decomposer.max_new_tokens
     console.print(f"  validation: {line(validate(vlm, template, 'validation', samples, tokens))}")
     vlm.model.half()  # the file's precision; training and inference read it as fp32
     vlm.model.float()
@@ -73,9 +71,9 @@ def pretrain_decomposer(config: PretrainConfig) -> None:
 
 def direct_start(config: PretrainConfig, vlm: VLM, template: str, work: Path) -> int:
     """How to answer, and requests that say everything in full."""
-    start = DirectStart(template, DirectMix(), config.seed)
-    supervised(config.direct, config.direct.steps, config.direct.lr, vlm, start.batch, template, work, "direct", 160)
-    return config.direct.steps
+    c, start = config.direct, DirectStart(template, DirectMix(), config.seed)
+    supervised(config, c.steps, c.lr, vlm, start.batch, template, work, "direct")
+    return c.steps
 
 
 def grammar_start(config: PretrainConfig, vlm: VLM, template: str, work: Path) -> int:
@@ -83,8 +81,8 @@ def grammar_start(config: PretrainConfig, vlm: VLM, template: str, work: Path) -
     c = config.start
     first = ColdStart(template, ColdStartMix(), config.seed)
     second = ColdStart(template, SECOND_PART, config.seed + 1)
-    supervised(c, c.steps, c.lr, vlm, first.batch, template, work, "sft", 96)
-    supervised(c, c.second_steps, c.second_lr, vlm, second.batch, template, work, "second", 96)
+    supervised(config, c.steps, c.lr, vlm, first.batch, template, work, "sft")
+    supervised(config, c.second_steps, c.second_lr, vlm, second.batch, template, work, "second")
     return c.steps + c.second_steps
 
 
@@ -118,7 +116,7 @@ def warm_vision(config: VisionWarmupConfig, vlm: VLM, work: Path, seed: int) -> 
 
 
 def supervised(
-    config: DirectStartConfig | ColdStartConfig,
+    config: PretrainConfig,
     steps: int,
     lr: float,
     vlm: VLM,
@@ -126,25 +124,25 @@ def supervised(
     template: str,
     work: Path,
     name: str,
-    max_new_tokens: int,
 ) -> None:
     """Stage 3 or a part of it, in place."""
+    c, max_new_tokens = config.supervised[1], config.decomposer.max_new_tokens
     settings = SFTConfig(
         steps=steps,
-        batch_size=config.batch_size,
-        micro_batch_size=config.micro_batch_size,
+        batch_size=c.batch_size,
+        micro_batch_size=c.micro_batch_size,
         lr=lr,
-        warmup_steps=config.warmup,
-        final_lr_share=config.final_lr_share,
+        warmup_steps=c.warmup,
+        final_lr_share=c.final_lr_share,
         optimizer="muon",
-        checkpoint_every=config.checkpoint_every,
+        checkpoint_every=c.checkpoint_every,
     )
 
     def log(metrics: Mapping[str, float]) -> None:
         done = int(metrics["step"])
-        if done % config.validate_every == 0 and done < steps:
+        if done % c.validate_every == 0 and done < steps:
             vlm.model.eval()
-            scores = validate(vlm, template, "validation", config.validation_samples, max_new_tokens)
+            scores = validate(vlm, template, "validation", c.validation_samples, max_new_tokens)
             console.print(f"  step {done}: {line(scores)}")
             vlm.model.train()
 
@@ -160,7 +158,7 @@ def supervised(
         )
 
 
-def validate(vlm: VLM, template: str, split: str, n: int, max_new_tokens: int = 96) -> dict[str, dict[str, float]]:
+def validate(vlm: VLM, template: str, split: str, n: int, max_new_tokens: int) -> dict[str, dict[str, float]]:
     """Greedy decompositions of `n` sandbox samples of every kind: mean of each component, per kind and over all."""
     bench = SandboxBenchmark(split, seed=1)
     samples = [bench.sample(i) for i in range(n)]

@@ -51,6 +51,8 @@ def checked(command: str, words: str) -> None:
         ("pretrain", "start.micro_batch_size=100000", None),  # of a batch of 32
         ("pretrain", "vision.steps=1000000000", "vision.steps=1000000000, vision.batch_size=64: this would take"),
         ("pretrain", "start.second_steps=1000000000 start.batch_size=100", "start.second_steps=1000000000"),
+        ("pretrain", "decomposer=tiny_direct direct.steps=1000000000 direct.batch_size=100", "direct.steps=1000000000"),
+        ("pretrain", "decomposer=tiny_direct start.steps=1000000000 start.batch_size=100", None),  # which this recipe does not use
         ("pretrain", "start.steps=10000 start.validate_every=1 start.validation_samples=1000000", "start.validate_every=1"),
         ("pretrain", "editor=qwen vae.batch_size=100000", "vae.batch_size=100000"),
         ("pretrain", "editor=qwen flow.batch_size=100000", "flow.batch_size=100000"),
