@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from agents.backends.vlm import VLM, EncodedPrompt
 from rl.sft import SFTExample, answer_ids
 
-Examples = Callable[[int], Sequence[SFTExample]]  # step -> all ranks' examples, a pure function
+Examples = Callable[[int, int], Sequence[SFTExample]]  # (step, how many) -> all ranks' examples, a pure function
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ class TextTools:
     sample: Callable[[int], EditSample]  # training samples by number, a pure function
     to_request: ToRequest
     reward: RewardFn
-    anchors: Examples | None  # examples of the start's own training by step, where they are known
+    anchors: Examples | None  # examples of the start's own training, where they are known
     max_new_tokens: int
     seed: int
     loop: LoopTools | None = (

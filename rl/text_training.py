@@ -28,14 +28,16 @@ class GRPOTraining:
 
         def policy() -> TextPolicy:
             loaded.append(tools.load())
-            return TextPolicy.of(loaded[-1], config)
+            return TextPolicy.of(loaded[-1], config, entropy_gradient=config.entropy_coef > 0)
 
         self.config = config
         self.engine = tools.engine(policy, config, config.schedule())
         own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0  # whole, merged or older weights
         self.vlm = tools.load() if own else loaded[0]
         examples = tools.anchors
-        self.anchors = None if examples is None else lambda step: tokenized(self.vlm, examples(step))
+        self.anchors = (
+            None if examples is None else lambda step: tokenized(self.vlm, examples(step, config.anchor.examples))
+        )
         draws = config.prompts_per_step * config.max_tries  # samples that a step may need
         self.sampler = self._sampler(config, tools, Prompts(config.pool, config.prompts_per_step, draws, tools.seed))
 

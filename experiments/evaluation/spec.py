@@ -15,6 +15,7 @@ from experiments.build.benchmarks import open_benchmark as open_part
 from experiments.build.metrics import MetricSet
 from experiments.evaluation.names import ARMS
 from experiments.evaluation.shares import Share
+from experiments.preflight.limits import check_draws
 from experiments.runs.contents import values_with_content
 
 
@@ -106,10 +107,8 @@ def check(spec: EvaluationSpec) -> None:
         raise BadInput(
             f"editor_calls={spec.editor_calls} cannot be used; give 1 or more, 0 for none, null for the team's"
         )
-    if spec.drawn and spec.draws < spec.pass_at:
-        raise BadInput(
-            f"pass@{spec.pass_at} needs {spec.pass_at} answers of each sample or more, not scale.pass_samples={spec.draws}"
-        )
+    if spec.drawn:
+        check_draws(spec.pass_at, spec.draws)
     if spec.part not in PARTS:
         raise BadInput(f"part={spec.part} is unknown; choose {', '.join(PARTS[:-1])} or {PARTS[-1]}")
     if spec.text_only and (spec.arms or spec.pictures is not None):

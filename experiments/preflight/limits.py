@@ -34,7 +34,7 @@ Seconds = tuple[float, str]  # at least, and the keys that decide it
 
 def check_limits(config: RunConfig) -> None:
     """Raises BadInput with what the settings of a run would take at least, and what there is."""
-    check_draws(config)
+    check_draws(config.scale.pass_at, config.scale.draws)
     check_connections(editor=config.editor, judge=config.judge)
     refuse([*memory(config), *processes(config.launcher)], [time_s(config)])
 
@@ -55,12 +55,10 @@ def refuse(held: Iterable[Memory], times: Iterable[Seconds] = ()) -> None:
             )
 
 
-def check_draws(config: RunConfig) -> None:
+def check_draws(k: int, draws: int) -> None:
     """Raises BadInput where pass@k is wanted of fewer than k answers."""
-    scale = config.scale
-    if scale.draws < scale.pass_at:
-        k = scale.pass_at
-        raise BadInput(f"scale.pass_samples={scale.pass_samples}: pass@{k} (scale.pass_at) needs {k} answers or more")
+    if draws < k:
+        raise BadInput(f"scale.pass_samples={draws}: pass@{k} (scale.pass_at) needs {k} answers or more")
 
 
 def check_connections(**services: Any) -> None:
@@ -169,6 +167,7 @@ __all__ = [
     "Seconds",
     "batch_of_pictures",
     "check_connections",
+    "check_draws",
     "check_limits",
     "model_shapes",
     "processes",

@@ -96,7 +96,7 @@ class GRPO(TrainingStage):
             sample=lambda index: pool(offset + index),
             to_request=c.decomposer.to_request(),
             reward=no_reward if looped else reward_function(c, sequencer),
-            anchors=start_examples(c.decomposer, c.seed, getattr(getattr(c.algo, "anchor", None), "examples", 0)),
+            anchors=start_examples(c.decomposer, c.seed),
             max_new_tokens=c.decomposer.max_new_tokens,
             seed=c.seed,
             loop=loop_tools(c, sequencer) if looped else None,

@@ -13,8 +13,8 @@ from rl.anchors import Examples
 SEED = 7_000_000  # beyond those of pretraining, so that the examples are new ones of the same kinds
 
 
-def start_examples(decomposer: Any, seed: int, size: int) -> Examples | None:
-    """`size` examples for each step; None for a decomposer that was not made here. Guesses are left out: what a request means
+def start_examples(decomposer: Any, seed: int) -> Examples | None:
+    """Batches by step and size; None for a decomposer that was not made here. Guesses are left out: what a request means
     is for RL to find out."""
     recipe = getattr(decomposer, "recipe", "")
     if not recipe:
@@ -23,7 +23,7 @@ def start_examples(decomposer: Any, seed: int, size: int) -> Examples | None:
     start: DirectStart | ColdStart = ColdStart(template, SECOND_PART, SEED + seed)
     if recipe == "direct":
         start = DirectStart(template, replace(DirectMix(), guess_share=0.0), SEED + seed)
-    return lambda step: start.batch(step, size)
+    return start.batch
 
 
 __all__ = ["SEED", "start_examples"]

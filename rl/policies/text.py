@@ -102,7 +102,7 @@ class TextPolicy(Policy[TextBatch]):
             need_packed_rows(vlm.model)
 
     @classmethod
-    def of(cls, vlm: VLM, config: TextPolicyConfig) -> TextPolicy:
+    def of(cls, vlm: VLM, config: TextPolicyConfig, entropy_gradient: bool = False) -> TextPolicy:
         """As configured."""
         return cls(
             vlm,
@@ -112,7 +112,7 @@ class TextPolicy(Policy[TextBatch]):
             shared_prefix=config.shared_prefix,
             lora=Lora(config.lora.rank, config.lora.alpha) if config.lora.rank else None,
             vision_cache_mib=config.vision_cache_mib,
-            entropy_gradient=getattr(config, "entropy_coef", 0.0) > 0,
+            entropy_gradient=entropy_gradient,
         )
 
     @property

@@ -19,7 +19,7 @@ from experiments.evaluation.drawing import block_seed, draw
 from experiments.evaluation.layout import Layout
 from experiments.evaluation.rows import read_rows
 from experiments.evaluation.shares import Share
-from experiments.preflight.limits import check_draws
+from experiments.preflight.limits import check_limits
 from experiments.runs.cli import compose, typed
 
 UNITS, CHUNK, N = 5, 2, 4
@@ -91,6 +91,6 @@ def test_blocks_have_other_draws_and_other_seeds_too() -> None:
 
 def test_fewer_answers_than_k_are_refused_before_anything_starts() -> None:
     with pytest.raises(BadInput, match="scale.pass_samples=4: pass@8"):
-        check_draws(typed(compose("run", ["scale.pass_samples=4"])))
-    check_draws(typed(compose("run", ["scale.pass_samples=4", "scale.pass_at=0"])))
-    check_draws(typed(compose("run", ["scale.pass_samples=16"])))
+        check_limits(typed(compose("run", ["scale.pass_samples=4"])))
+    check_limits(typed(compose("run", ["scale.pass_samples=4", "scale.pass_at=0"])))
+    check_limits(typed(compose("run", ["scale.pass_samples=16"])))
