@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from common.parts import incidental
+from common.parts import CHECKPOINT, Content, incidental
 from common.ranges import number, seed_number
 
 
@@ -71,12 +72,17 @@ class ExecutionConfig:
     call_cost: float = number(0.02, 0, 1)
     # of execution=loop: a finished run whose decomposer single and multi execution have in the comparison at equal numbers of
     # calls; null: decomposer.checkpoint
-    baseline: str | None = None
+    baseline: str | None = incidental(None)
 
     @property
     def looped(self) -> bool:
         """Whether the agent sees each picture before it goes on."""
         return self.name == "loop"
+
+    def contents(self) -> Iterator[Content]:
+        """As `common.parts.Part.contents`: the decomposer of the finished run."""
+        if self.baseline is not None:
+            yield Content(f"{self.baseline}/decomposer", CHECKPOINT)
 
 
 @dataclass

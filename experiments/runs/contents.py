@@ -10,15 +10,14 @@ from typing import Any
 
 from common.contents import digest
 from common.errors import MissingFile
-from common.parts import DEFINES, Content, Part
-from conf.options import Options
+from common.parts import DEFINES, Content
 from conf.parts import part_values
 from editors.checkpoint import HUB_ID, find_folder
 
 
 def contents_of(part: Any) -> list[Content]:
     """What a part and the parts within it declare."""
-    if not isinstance(part, Part | Options):
+    if not hasattr(part, "contents"):
         return []
     inner = [getattr(part, f.name) for f in fields(part)] if is_dataclass(part) else []
     return [*part.contents(), *(content for value in inner for content in contents_of(value))]

@@ -75,6 +75,7 @@ FILES = {  # an option that names a file or folder, and a file in it that is rea
     "judge=vlm judge.model={0.parent}": "model/preprocessor_config.json",
     "benchmark=mice_text benchmark.path={0.parent}": "records/cm.jsonl",
     "editor.checkpoint={0.parent}": "pipe/tokenizer.model",
+    "experiment=loop execution.baseline={0.parent.parent}": "run/decomposer/tokenizer.json",
 }
 
 
