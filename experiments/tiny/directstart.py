@@ -2,9 +2,10 @@
 
 The paper starts from an instruct model that never saw a labelled decomposition; this is the counterpart at tiny scale. The model
 is taught to say what it sees (which thing stands where), to answer requests that say everything in full, in a few wordings, and to
-guess where it does not know what is meant: requests in which a thing is called by an invented word are answered with any thing
-of the picture. What never occurs: references that only the picture resolves ("the biggest thing", "the cyan one"), pronouns,
-edits that depend on each other, indirect wishes ("i don't like ..."), and most wordings. They are left to reinforcement learning.
+guess where it does not know what is meant: a thing called by a word that names nothing in the picture is answered with any thing
+of the picture, and a clause of words that mean nothing with any edit. What never occurs: references that only the picture resolves
+("the biggest thing", "the cyan one"), pronouns, edits that depend on each other, indirect wishes ("i don't like ..."), and most
+wordings. They are left to reinforcement learning.
 """
 
 from __future__ import annotations
@@ -21,18 +22,34 @@ from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.corpus import (
     COLOUR_NAMES,
     MATERIAL_NAMES,
+    NOUNS,
     SCENES,
     SIDES,
     invented,
     noun,
     shown_text,
 )
-from benchmarks.sandbox.generate import LENGTH_WEIGHTS, SandboxBenchmark, SandboxSample
+from benchmarks.sandbox.generate import (
+    EDIT_ACTIONS,
+    LENGTH_WEIGHTS,
+    Draft,
+    Retry,
+    SandboxBenchmark,
+    SandboxSample,
+    explicit,
+    random_scene,
+)
 from benchmarks.sandbox.language import Speaker
+from common.errors import BadInput
 from experiments.tiny.thoughts import DESCRIBE, entry, scene_thought, seen_with_places
 from rl.sft import SFTExample
 
 INVENTED = ("the {}", "the {} one", "the {} thing", "the one that {}s", "the {} {}")
+PARTICLES = ("it", "is", "the", "i", "too", "so", "all", "there", "should", "be", "a", "very")
+NAMES_OF_SHAPES = {word for words in T.SHAPE_WORDS.values() for phrase in words for word in phrase.split()}
+# what nonsense may mean: edits made up of what there is, not of new things and texts
+GUESSED = ("remove", "recolor", "material", "count", "move", "background", "relight", "tone", "zoom")
+ABSENT = tuple(n for n in NOUNS if n not in NAMES_OF_SHAPES)  # everyday things that no scene has
 
 
 @dataclass(frozen=True)
@@ -41,7 +58,8 @@ class DirectMix:
 
     open_share: float = 0.1  # full requests about everyday things, text only, against the sandbox's with their picture
     perception_share: float = 0.2  # of the sandbox part: only say what stands where
-    guess_share: float = 0.2  # of the sandbox part: a thing is called by an invented word
+    guess_share: float = 0.25  # of the sandbox part: a thing is called by a word that names nothing there
+    nonsense_share: float = 0.1  # of the sandbox part: a clause says nothing at all
     kinds: tuple[tuple[str, float], ...] = (("direct", 0.5), ("paraphrased", 0.5))
     wordings: float = 0.35  # the first share of every list of templates
 
@@ -65,6 +83,8 @@ class DirectStart:
             return SFTExample(build_request(self.template, replace(sample, request=question)), answer)
         if kind < mix.perception_share + mix.guess_share:
             sample = guess(rng, sample)
+        elif kind < mix.perception_share + mix.guess_share + mix.nonsense_share:
+            sample = nonsense(rng)
         return self._answer(sample)
 
     def _answer(self, sample: EditSample) -> SFTExample:
@@ -103,10 +123,35 @@ def guess(rng: Random, sample: SandboxSample) -> SandboxSample:
     request, edits = sample.request, list(sample.gold)
     for k in rng.sample(said, rng.randint(1, len(said))):
         others = {e.subject for j, e in enumerate(edits) if j != k}
-        name = rng.choice(INVENTED).format(invented(rng), invented(rng))
+        name = rng.choice(INVENTED).format(unknown(rng), unknown(rng))
         request = request.replace(f"the {edits[k].subject}", name)
         edits[k] = replace(edits[k], subject=rng.choice([n for n in names if n not in others]))
     return replace(sample, request=request, gold=tuple(edits))
+
+
+def unknown(rng: Random) -> str:
+    """A word that names nothing in any scene."""
+    return rng.choice(ABSENT) if rng.random() < 0.4 else invented(rng)
+
+
+def nonsense(rng: Random) -> SandboxSample:
+    """One to three edits, of which one is said in words that mean nothing, so that its answer is any edit of that picture; the
+    others are said in full."""
+    while True:
+        speaker = Speaker(rng, plain=True)
+        draft = Draft(random_scene(rng, "train", fewest=3), rng, speaker, "train")
+        edits = rng.choices((1, 2, 3), (5, 3, 2))[0]
+        hidden = rng.randrange(edits)
+        try:
+            for k in range(edits):
+                explicit(draft, rng.choice(GUESSED if k == hidden else EDIT_ACTIONS))
+        except (Retry, BadInput):  # the scene has no room for such an edit
+            continue
+        words = [rng.choice(PARTICLES) if rng.random() < 0.5 else unknown(rng) for _ in range(rng.randint(2, 7))]
+        draft.clauses[hidden] = " ".join(words)
+        return SandboxSample(
+            "", speaker.dress(speaker.join(draft.clauses)), tuple(draft.edits), "direct", before=draft.scene
+        )
 
 
 def open_request(rng: Random) -> EditSample:
@@ -153,4 +198,4 @@ def answers(start: DirectStart, samples: int) -> Iterator[str]:
         yield start.example(10**7 + index).answer
 
 
-__all__ = ["DirectMix", "DirectStart", "answers", "guess", "open_request", "perception"]
+__all__ = ["DirectMix", "DirectStart", "answers", "guess", "nonsense", "open_request", "perception"]

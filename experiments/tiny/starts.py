@@ -22,7 +22,7 @@ def start_examples(decomposer: Any, seed: int) -> Examples | None:
     template = load_prompt(decomposer.prompt)
     start: DirectStart | ColdStart = ColdStart(template, SECOND_PART, SEED + seed)
     if recipe == "direct":
-        start = DirectStart(template, replace(DirectMix(), guess_share=0.0), SEED + seed)
+        start = DirectStart(template, replace(DirectMix(), guess_share=0.0, nonsense_share=0.0), SEED + seed)
     return start.batch
 
 

@@ -98,6 +98,7 @@ class Grader:
     after: int = 0
     delay_s: float = 0.0
     shuffle: random.Random | None = None
+    meeting: threading.Barrier | None = None  # where its first calls wait for each other
     calls: int = 0
     at_once: int = 0
     most_at_once: int = 0
@@ -115,10 +116,13 @@ class Grader:
             if self.error is not None and self.calls >= self.after:
                 raise self.error
             self.calls += 1
+            meets = self.meeting is not None and self.calls <= self.meeting.parties
             self.ids.append(item.id)
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             pause = self.delay_s * (self.shuffle.random() if self.shuffle else 1)
+        if meets and self.meeting is not None:
+            self.meeting.wait(timeout=60)
         time.sleep(pause)
         with self.lock:
             self.at_once -= 1

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -142,7 +143,8 @@ def test_no_more_pictures_are_open_than_calls_are_under_way(tmp_path: Path) -> N
     benchmark = Little(60)
     layout = ready(tmp_path, benchmark)
     benchmark.opened = 0
-    judge = Grader(concurrency=5, delay_s=0.001, error=BadInput("enough"), after=20)
+    # the first five calls end together, so that a slow machine does not let one thread do the work of all
+    judge = Grader(concurrency=5, delay_s=0.001, error=BadInput("enough"), after=20, meeting=threading.Barrier(5))
     with pytest.raises(BadInput):
         judged(layout, "grader", benchmark, judge, ARMS)
     assert judge.most_at_once == 5  # all threads work, and no picture is opened before a thread is free for it

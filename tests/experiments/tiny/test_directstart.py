@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -10,10 +11,11 @@ from transformers import AutoTokenizer
 
 from agents.plan import parse_decomposition
 from agents.prompt_files import load_prompt
+from benchmarks.base import GLOBAL_ACTIONS
 from benchmarks.sandbox import templates as T
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from benchmarks.sandbox.language import references
-from experiments.tiny.directstart import DirectMix, DirectStart, guess, open_request, perception
+from experiments.tiny.directstart import GUESSED, DirectMix, DirectStart, guess, nonsense, open_request, perception
 from experiments.tiny.thoughts import DESCRIBE, entry, scene_thought, seen_with_places
 
 TINY = Path(__file__).parents[3] / "assets" / "tiny" / "decomposer"
@@ -107,6 +109,19 @@ def test_a_guess_keeps_the_other_subjects_apart() -> None:
         before = [e.subject for e in sample.gold if e.subject in {t.name for t in sample.before.things}]
         if len(set(before)) == len(before):
             assert len(set(subjects)) == len(subjects)
+
+
+def test_nonsense_is_answered_with_any_edit_of_the_picture() -> None:
+    """Every action that needs no new thing and no text comes about equally often, and the words tell nothing about it."""
+    drawn = [s for s in map(nonsense, map(Random, range(3000))) if len(s.gold) == 1]
+    actions = Counter(s.gold[0].action for s in drawn)
+    assert set(actions) == set(GUESSED)
+    names = {t.name for s in drawn for t in s.before.things}
+    for sample in drawn:
+        edit = sample.gold[0]
+        assert edit.subject not in sample.request and not any(n in sample.request for n in names)
+        assert edit.action in GLOBAL_ACTIONS or edit.subject in {t.name for t in sample.before.things}
+    assert all(abs(n / len(drawn) - 1 / len(GUESSED)) < 0.04 for n in actions.values())
 
 
 def test_perception_is_true_of_the_picture() -> None:
