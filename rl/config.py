@@ -109,9 +109,13 @@ class PromptPoolConfig:
     highest: float = number(0.8, 0, 1)
     passed: float = number(0.999, 0, 1)  # an answer passes with a reward of this or more
     uses: int = number(4, 1, 1_000_000)  # a prompt is left out after it was drawn so often
+    component: str = ""  # of the reward, whose value passes (as "subject"); empty: the reward itself
+    group_size: int = number(0, 0, 100_000)  # completions of a prompt that is drawn again; 0: as many as of a new one
 
     def __post_init__(self) -> None:
         check_fields(self, "pool.")
+        if self.group_size == 1:
+            raise BadInput("pool.group_size=1 has no advantage; give 2 or more, or 0 for algo.group_size")
         if self.lowest > self.highest:
             raise BadInput(
                 f"pool.lowest={self.lowest} is above pool.highest={self.highest}; no pass rate is between them"
@@ -195,6 +199,11 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
                 "truncated importance weights that tis_cap turns on"
             )
         self.schedule()
+
+    @property
+    def largest_group(self) -> int:
+        """Completions of one prompt, at most."""
+        return max(self.group_size, self.pool.group_size if self.pool.size else 0)
 
     def supervised(self) -> SFTConfig:
         """The numbers of the supervised training before; memory decides how many sequences pass at a time there, too."""

@@ -33,6 +33,7 @@ class Prompts:
         self.known: dict[int, Known] = {}
         self.next_new = 0  # number of the first sample that was never drawn
         self.chosen: dict[int, list[int]] = {}  # step -> the samples of its places, until the step was observed
+        self.again: dict[int, int] = {}  # step -> how many of its first places have samples that were drawn before
 
     def choose(self, step: int) -> None:
         """Decide on a step's prompts, from what is known now. To be called before any of its places is drawn; a second call
@@ -45,17 +46,22 @@ class Prompts:
         indices = Random(f"prompts/{self.seed}/{step}").sample(again, min(most, len(again)))
         new = self.places - len(indices)
         self.chosen[step] = indices + list(range(self.next_new, self.next_new + new))
+        self.again[step] = len(indices)
         self.next_new += new
 
     def index(self, step: int, place: int) -> int:
         return self.chosen[step][place] if self.config.size else step * self.places + place
+
+    def completions(self, step: int, place: int, usual: int) -> int:
+        """How many completions a place gets, where new prompts get `usual` ones."""
+        return self.config.group_size or usual if place < self.again.get(step, 0) else usual
 
     def observe(self, step: int, rewards: Mapping[int, Sequence[float | None]]) -> dict[str, float]:
         """Take note of the rewards of a step's answers, by place; a place without any reward tells nothing. Returns metrics."""
         if not self.config.size:
             return {}
         chosen = self.chosen.pop(step)
-        old = sum(chosen[place] in self.known for place in rewards)
+        again = self.again.pop(step)
         for place, values in sorted(rewards.items()):
             present = [v for v in values if v is not None]
             if present:
@@ -68,7 +74,7 @@ class Prompts:
         rates = [known.rate for known in self.known.values()]
         return {
             "prompts/kept": float(len(rates)),
-            "prompts/drawn_again": old / max(1, len(rewards)),
+            "prompts/drawn_again": sum(place < again for place in rewards) / max(1, len(rewards)),
         } | ({"prompts/pass_rate": sum(rates) / len(rates)} if rates else {})
 
     def _hard(self, known: Known) -> bool:
@@ -76,11 +82,11 @@ class Prompts:
 
     def state_dict(self) -> dict[str, Any]:
         known = [[index, k.rate, k.uses, k.step] for index, k in self.known.items()]
-        return {"known": known, "next_new": self.next_new, "chosen": self.chosen}
+        return {"known": known, "next_new": self.next_new, "chosen": self.chosen, "again": self.again}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.known = {index: Known(rate, uses, step) for index, rate, uses, step in state["known"]}
-        self.next_new, self.chosen = state["next_new"], dict(state["chosen"])
+        self.next_new, self.chosen, self.again = state["next_new"], dict(state["chosen"]), dict(state["again"])
 
 
 __all__ = ["Known", "Prompts"]

@@ -13,7 +13,7 @@ import torch
 from agents.backends.base import Backend, Completion, ModelRequest, Sampling
 from agents.backends.vlm import EncodedPrompt
 from benchmarks.base import EditSample
-from common.errors import RunFailed
+from common.errors import BadInput, RunFailed
 from rl.clock import Clock
 from rl.prompts import Prompts
 from rl.rollouts import Group, counter_seed
@@ -91,7 +91,12 @@ class AnswerSampler(ABC):
 
     def outcome(self, row: Mapping[str, Any]) -> float | None:
         """What came of the rollout that a row ends, in [0, 1]."""
-        return row["reward"]  # type: ignore[no-any-return]
+        component = "" if self.prompts is None else self.prompts.config.component
+        if component and component not in row["components"]:
+            raise BadInput(
+                f"algo.pool.component={component} is no component of this reward; it has {', '.join(row['components'])}"
+            )
+        return row["components"][component] if component else row["reward"]  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +111,7 @@ class TextSampler(AnswerSampler):
             samples = [self.samples(step, j) for j in places]
             requests = [self.to_request(s) for s in samples]
             prompts = self.encode(requests)
-            rows = tuple(j % self.units_per_step for j in places)
-            seed = counter_seed(self.seed, step, places[0] - rows[0], 0)
-            sampling = Sampling(self.max_new_tokens, self.temperature, seed=seed, rows=rows)
-            answers = self.backend.generate(requests, self.group_size, sampling)
+            answers = self._answers(step, places, requests)
         with clock("reward"):
             flat = [(s, c.text, counter_seed(self.seed, step, j, 1 + g))
                     for j, s, row in zip(places, samples, answers, strict=True) for g, c in enumerate(row)]  # fmt: skip
@@ -121,6 +123,20 @@ class TextSampler(AnswerSampler):
             text_group(j, sample, [[TextRollout(request, prompt, c, next(values))] for c in row])
             for j, sample, request, prompt, row in zip(places, samples, requests, prompts, answers, strict=True)
         ]
+
+    def _answers(self, step: int, places: Sequence[int], requests: Sequence[ModelRequest]) -> list[list[Completion]]:
+        """The completions of each place. Places of another group size are drawn on their own, with a seed of their own."""
+        first = places[0] - places[0] % self.units_per_step
+        usual = self.group_size
+        sizes = [self.prompts.completions(step, j, usual) if self.prompts else usual for j in places]
+        answers: dict[int, list[Completion]] = {}
+        for size in sorted(set(sizes)):
+            at = [k for k, own in enumerate(sizes) if own == size]
+            seed = counter_seed(self.seed, step, first, 0, *(() if size == usual else (size,)))
+            rows = tuple(places[k] % self.units_per_step for k in at)
+            sampling = Sampling(self.max_new_tokens, self.temperature, seed=seed, rows=rows)
+            answers |= zip(at, self.backend.generate([requests[k] for k in at], size, sampling), strict=True)
+        return [answers[k] for k in range(len(places))]
 
 
 def text_group(place: int, sample: EditSample, rollouts: list[list[TextRollout]]) -> TextGroup:

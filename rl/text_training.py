@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.backends.vlm import VLM
+from common.errors import BadInput
 from rl.anchors import tokenized
 from rl.config import GRPOConfig
 from rl.grpo import train_grpo
@@ -57,6 +58,10 @@ class GRPOTraining:
             "prompts": prompts,
         }
         if tools.loop is not None:
+            if config.pool.group_size or config.pool.component:
+                raise BadInput(
+                    "algo.pool.group_size and algo.pool.component are for answers of one step, not for execution=loop"
+                )
             return LoopSampler(**shared, loop=tools.loop)
         return TextSampler(**shared, to_request=tools.to_request, reward=tools.reward)
 

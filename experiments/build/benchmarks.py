@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import BadInput, MissingFile
 from common.parts import Content, Machine, Part, incidental
-from common.ranges import number
+from common.ranges import MANY, check_fields, number
 from conf.parts import build
 
 if TYPE_CHECKING:
@@ -37,6 +38,23 @@ class BenchmarkTools:
 
 
 @dataclass
+class TrainingPart:
+    """A part of a curriculum: so many training samples, in the order in which they are drawn, of these kinds and lengths."""
+
+    samples: int = number(0, 0, MANY)
+    kinds: dict[str, float] = field(
+        default_factory=dict
+    )  # weights; a kind that is not named has none. Empty: all alike
+    lengths: list[float] = field(
+        default_factory=list
+    )  # weights of requests of 1, 2, ... 5 edits; empty: the sandbox's own
+
+    def __post_init__(self) -> None:
+        check_fields(self, "benchmark.curriculum: ")
+        check_mix("benchmark.curriculum: ", self.kinds, self.lengths)
+
+
+@dataclass
 class SandboxBenchmark(Part):
     """Procedural scenes whose edits have exact answers."""
 
@@ -45,8 +63,23 @@ class SandboxBenchmark(Part):
     samples: int | None = number(None, 1, 1_000_000)  # when evaluating; null: the scale's test_samples
     # which test requests are evaluated. mixed: all kinds, up to max_edits | complex: indirect and multi-step, three to five edits
     split: Literal["mixed", "complex"] = "mixed"
+    # of training samples: weights of the kinds direct, paraphrased, indirect, multi_step. Empty: all alike
+    kinds: dict[str, float] = field(default_factory=dict)
+    lengths: list[float] = field(
+        default_factory=list
+    )  # weights of requests of 1, 2, ... 5 edits; empty: 30, 27, 21, 13, 9
+    # what comes before these: the first training samples, part by part, as [{samples: 2000, kinds: {direct: 1}, lengths: [1]}]
+    curriculum: list[TrainingPart] = field(default_factory=list)
 
     trainable = True
+
+    def __post_init__(self) -> None:
+        check_mix("benchmark.", self.kinds, self.lengths)
+        for lengths in (self.lengths, *(p.lengths for p in self.curriculum)):
+            if lengths and not any(lengths[: self.max_edits]):
+                raise BadInput(
+                    f"lengths={list(lengths)} has no request of at most benchmark.max_edits={self.max_edits} edits"
+                )
 
     @property
     def place(self) -> str:
@@ -59,7 +92,12 @@ class SandboxBenchmark(Part):
 
     def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
         """Training samples by counter: sample `index` is a function of (seed, index)."""
-        return TrainSamples(_procedural("train", self.max_edits, image_size, seed), None, 1.0, seed)
+
+        def part(kinds: Mapping[str, float], lengths: Sequence[float]) -> Callable[[int], EditSample]:
+            return _procedural("train", self.max_edits, image_size, seed, kinds, lengths).sample
+
+        parts = [(p.samples, part(p.kinds, p.lengths)) for p in self.curriculum]
+        return Curriculum(parts, part(self.kinds, self.lengths))
 
     def held_out(self, image_size: int, count: int | None, seed: int, part: str = "test") -> list[EditSample]:
         sandbox = self._tested(image_size, seed)
@@ -114,7 +152,7 @@ class TextBenchmark(Part):
 
     def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
         sandbox = _procedural("train", self.max_edits, image_size, seed)
-        return TrainSamples(sandbox, self.read("train"), self.train_share, seed)
+        return MixedSamples(sandbox, self.read("train"), self.train_share, seed)
 
     def held_out(self, image_size: int, count: int | None, seed: int, part: str = "test") -> list[EditSample]:
         """`count` samples spread evenly over the part where there are more; all of it for None."""
@@ -189,25 +227,62 @@ class PreparedBenchmark(TextBenchmark):
 
 
 @dataclass(frozen=True)
-class TrainSamples:
+class MixedSamples:
     """Training samples by counter: the benchmark's own, and sandbox ones where its share is below 1."""
 
     sandbox: Procedural
-    real: Sequence[EditSample] | None
+    real: Sequence[EditSample]
     share: float
     seed: int
 
     def __call__(self, index: int) -> EditSample:
         rng = Random(f"train/{self.seed}/{index}")
-        if self.real is not None and rng.random() < self.share:
+        if rng.random() < self.share:
             return self.real[rng.randrange(len(self.real))]
         return self.sandbox.sample(index)
 
 
-def _procedural(split: str, max_edits: int, image_size: int, seed: int) -> Procedural:
+@dataclass(frozen=True)
+class Curriculum:
+    """Training samples by counter: those of the parts first, each (how many, its samples), then the others."""
+
+    parts: Sequence[tuple[int, Callable[[int], EditSample]]]
+    others: Callable[[int], EditSample]
+
+    def __call__(self, index: int) -> EditSample:
+        end = 0
+        for samples, sample in self.parts:
+            end += samples
+            if index < end:
+                return sample(index)
+        return self.others(index)
+
+
+def _procedural(
+    split: str,
+    max_edits: int,
+    image_size: int,
+    seed: int,
+    kinds: Mapping[str, float] | None = None,
+    lengths: Sequence[float] = (),
+) -> Procedural:
+    from benchmarks.sandbox.generate import KINDS, LENGTH_WEIGHTS
     from benchmarks.sandbox.generate import SandboxBenchmark as Procedural
 
-    return Procedural(split, seed=seed, size=image_size, max_edits=max_edits)
+    weights = [*lengths, *[0.0] * (len(LENGTH_WEIGHTS) - len(lengths))] if lengths else LENGTH_WEIGHTS
+    return Procedural(split, seed=seed, size=image_size, kinds=kinds or KINDS, max_edits=max_edits, lengths=weights)
+
+
+def check_mix(where: str, kinds: Mapping[str, float], lengths: Sequence[float]) -> None:
+    """BadInput for weights that nothing can be drawn with."""
+    names = ("direct", "paraphrased", "indirect", "multi_step")
+    if unknown := [k for k in kinds if k not in names]:
+        raise BadInput(f"{where}kinds has '{unknown[0]}', which is no kind of request; any of {', '.join(names)}")
+    if len(lengths) > 5:
+        raise BadInput(f"{where}lengths has {len(lengths)} weights; requests have 1 to 5 edits")
+    for name, weights in (("kinds", list(kinds.values())), ("lengths", list(lengths))):
+        if weights and not (all(w >= 0 and isfinite(w) for w in weights) and sum(weights) > 0):
+            raise BadInput(f"{where}{name} needs weights of 0 or more, one of them above 0, not {weights}")
 
 
 def train_samples(benchmark: Any, image_size: int, seed: int) -> Callable[[int], EditSample]:
@@ -252,11 +327,13 @@ def open_benchmark(benchmark: Any, tools: BenchmarkTools) -> Benchmark:
 
 __all__ = [
     "BenchmarkTools",
+    "Curriculum",
     "MiceTextBenchmark",
+    "MixedSamples",
     "PreparedBenchmark",
     "SandboxBenchmark",
     "TextBenchmark",
-    "TrainSamples",
+    "TrainingPart",
     "check_benchmark",
     "held_out_samples",
     "open_benchmark",

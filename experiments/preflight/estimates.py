@@ -201,7 +201,7 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
         training_activations(part.config, tokens, element, algo.gradient_checkpointing)
         + logits_bytes(part.config, config.decomposer.max_new_tokens)
     )
-    sequences = min(config.rollouts.batch_size, algo.prompts_per_step * algo.group_size)
+    sequences = min(config.rollouts.batch_size, algo.prompts_per_step * algo.largest_group)
     rollouts = sequences * kv_cache(part.config, tokens, element)
     reference = algo.kl_coef > 0
     kept = {"engine=torch": one_device_bytes(parameters, element, reference)}

@@ -1,17 +1,21 @@
 """Prompts are chosen by their pass rate: a function of the seed and of what was observed, exact through checkpoints."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import BadInput
+from common.jsonl import read_jsonl
 from rl.config import PromptPoolConfig
 from rl.prompts import Prompts
-from tests.rl.runs import CONFIG, outcome, run
+from tests.rl.runs import CONFIG, Scored, outcome, run
 
 POOL = PromptPoolConfig(size=6, new_share=0.5, lowest=0.1, highest=0.8, passed=0.9, uses=3)
 P = 4  # prompts of a step
@@ -77,10 +81,10 @@ def test_a_rate_is_measured_anew_each_time() -> None:
     prompts.choose(0)
     prompts.observe(0, {0: [1.0, 0.0, 0.0, 0.0]})
     assert prompts.known[0].rate == 0.25
-    prompts.chosen[1] = [0]
+    prompts.chosen[1], prompts.again[1] = [0], 1
     prompts.observe(1, {0: [1.0, 1.0, 1.0, 0.0]})
     assert (prompts.known[0].rate, prompts.known[0].uses) == (0.75, 2)
-    prompts.chosen[2] = [0]
+    prompts.chosen[2], prompts.again[2] = [0], 1
     prompts.observe(2, {0: [1.0, 1.0, 1.0, 1.0]})
     assert not prompts.known  # solved: it leaves
 
@@ -113,9 +117,60 @@ def test_bounds_the_wrong_way_round_are_refused() -> None:
         PromptPoolConfig(lowest=0.9, highest=0.1)
 
 
-@pytest.mark.parametrize("lag", [0, 1])
-def test_a_training_with_a_pool_resumes_bit_for_bit(tiny_vlm_path: Path, tmp_path: Path, lag: int) -> None:
-    config = replace(CONFIG, pool=PromptPoolConfig(size=8, passed=0.5, highest=1.0), max_offpolicy_steps=lag)
+def test_only_prompts_that_come_again_get_another_group_size() -> None:
+    prompts = Prompts(replace(POOL, group_size=9), P, 2 * P, 0)
+    for step in range(12):
+        prompts.choose(step)
+        drawn = [prompts.index(step, j) for j in range(P)]
+        before = set(prompts.known)
+        assert [prompts.completions(step, j, 4) for j in range(2 * P)] == [9 if i in before else 4 for i in drawn] + [
+            4
+        ] * P
+        prompts.observe(step, rewards_of(drawn))
+    assert any(prompts.known)
+    assert Prompts(POOL, P, P, 0).completions(0, 0, 4) == 4
+
+
+def test_a_group_of_one_has_no_advantage() -> None:
+    with pytest.raises(BadInput, match=r"pool\.group_size=1"):
+        PromptPoolConfig(group_size=1)
+
+
+def test_larger_groups_are_drawn_and_trained_on(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    """The first step has the rollouts of a run without larger groups; prompts that come again have 6 rollouts, the others 4."""
+    pool = PromptPoolConfig(size=8, passed=0.5, highest=1.0, group_size=6)
+    run(tiny_vlm_path, tmp_path / "a", replace(CONFIG, pool=pool))
+    run(tiny_vlm_path, tmp_path / "b", replace(CONFIG, steps=1))
+    rows, usual = (read_jsonl(tmp_path / name / "samples.jsonl") for name in "ab")
+    assert [r["text"] for r in rows if r["step"] == 1] == [r["text"] for r in usual]
+    seen: set[str] = set()
+    for step in range(1, CONFIG.steps + 1):
+        sizes = Counter(r["sample"] for r in rows if r["step"] == step)
+        assert all(n == (6 if sample in seen else 4) for sample, n in sizes.items())
+        seen |= set(sizes)
+    again = [r for r in rows if r["g"] >= 4]
+    assert again and any(r["advantage"] != 0 for r in again)
+
+
+def test_a_component_of_the_reward_may_decide_what_is_drawn_again(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    """The reward alone passes nothing here, one of its components passes all: no prompt comes again."""
+    pool = PromptPoolConfig(size=8, passed=0.5, highest=0.5, component="always")
+    run(tiny_vlm_path, tmp_path / "a", replace(CONFIG, pool=pool, steps=2), with_always)
+    assert all(
+        r["prompts/drawn_again"] == 0 and r["prompts/kept"] == 0 for r in read_jsonl(tmp_path / "a" / "metrics.jsonl")
+    )
+    with pytest.raises(BadInput, match=r"algo\.pool\.component=subject is no component.*always"):
+        run(tiny_vlm_path, tmp_path / "b", replace(CONFIG, pool=replace(pool, component="subject")), with_always)
+
+
+def with_always(samples: Any, texts: Sequence[str], seeds: Any) -> list[Scored]:
+    return [Scored(0.0 if len(text) % 2 else 0.1, {"always": 1.0}) for text in texts]
+
+
+@pytest.mark.parametrize(("lag", "size"), [(0, 0), (1, 0), (0, 6)])
+def test_a_training_with_a_pool_resumes_bit_for_bit(tiny_vlm_path: Path, tmp_path: Path, lag: int, size: int) -> None:
+    pool = PromptPoolConfig(size=8, passed=0.5, highest=1.0, group_size=size)
+    config = replace(CONFIG, pool=pool, max_offpolicy_steps=lag)
     whole = outcome(run(tiny_vlm_path, tmp_path / "a", config), tmp_path / "a")
     assert any(row["prompts/drawn_again"] > 0 for row in whole[1])
 
