@@ -34,6 +34,9 @@ class TorchEngine(Part):
     name: str = "torch"
     device: Literal["auto", "cpu", "cuda"] = incidental("auto")
     threads: int = number(1, 1, 1024)  # of torch in each process, fixed: another number gives other last bits
+    # products of matrices in the update; weights, sums and moments are always float32. bfloat16 is faster on GPUs and where the
+    # processor has AMX
+    matmul: Literal["float32", "bfloat16"] = "float32"
 
     distributed = False
     whole_weights = True  # one process holds every weight as a whole
@@ -46,7 +49,7 @@ class TorchEngine(Part):
     def build(self, tools: EngineTools) -> Engine[Any]:
         from rl.engine.torch import TorchEngine as Torch
 
-        return Torch(tools.policy(), tools.optimizer, tools.schedule)
+        return Torch(tools.policy(), tools.optimizer, tools.schedule, self.matmul)
 
 
 @dataclass
@@ -73,6 +76,10 @@ class DeepSpeedEngine(TorchEngine):
         return self.stage != 3
 
     def check(self, launcher: Any, dtype: str) -> None:
+        if self.matmul != "float32":
+            raise BadInput(
+                f"engine.matmul={self.matmul} is for engine=torch; with engine=deepspeed set decomposer.dtype=bfloat16"
+            )
         if dtype == "float16" or (dtype == "bfloat16" and self.stage == 0):
             raise BadInput(
                 f"decomposer.dtype={dtype}: engine=deepspeed trains float32, or bfloat16 at engine.stage 1, 2 or 3"

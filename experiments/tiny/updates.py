@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from rl.engine.precision import bf16_products
 
 NOT_IDENTITY = {"checkpoint_every", "validate_every", "validation_samples", "test_samples", "euler_steps"}
 
@@ -21,33 +21,10 @@ def recipe_identity(config: Any, seed: int) -> dict[str, Any]:
 
 
 def fast_bf16() -> AbstractContextManager[Any]:
-    """Matrix products in bfloat16 where the processor multiplies it in hardware (AMX), about twice as fast; else nothing. Weights,
-    their sums and the optimiser stay fp32. Weights change at every step, so no cast of them is kept."""
+    """Matrix products in bfloat16 where the processor multiplies it in hardware (AMX), about twice as fast; else nothing."""
     if not torch.cpu._is_amx_tile_supported():
         return nullcontext()
-    both = ExitStack()
-    both.enter_context(torch.autocast("cpu", torch.bfloat16, cache_enabled=False))
-    both.enter_context(AttentionInFp32())
-    return both
-
-
-class AttentionInFp32(TorchFunctionMode):
-    """Under autocast on a CPU: attention in fp32. Its backward in bfloat16 takes 2 to 25 times as long for heads this small
-    (torch 2.13; 16 x 4 heads of 64 tokens and 32 channels: 47 ms against 1.7 ms)."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func is not F.scaled_dot_product_attention:
-            return func(*args, **(kwargs or {}))
-        given = args[0].dtype
-        args, kwargs = tuple(map(_fp32, args)), {k: _fp32(v) for k, v in (kwargs or {}).items()}
-        with torch.autocast("cpu", enabled=False):
-            return func(*args, **kwargs).to(given)
-
-
-def _fp32(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+    return bf16_products("cpu")
 
 
 def named_parameters(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:

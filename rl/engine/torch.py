@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -13,6 +14,7 @@ from common.errors import BadData
 from rl.config import OptimizerConfig
 from rl.engine.base import LogProbs, StepInfo
 from rl.engine.optimizers import Optimizer, Optimizers, adamw
+from rl.engine.precision import bf16_products
 from rl.policies.base import Named, Policy, gather_from
 from rl.schedule import Schedule, Trapezoid
 
@@ -31,8 +33,16 @@ class TorchEngine(Generic[B]):
     rank = 0
     world_size = 1
 
-    def __init__(self, policy: Policy[B], config: OptimizerConfig, schedule: Schedule | None = None) -> None:
-        """`schedule`: of the learning rate; None: linear warm-up to a constant one."""
+    def __init__(
+        self,
+        policy: Policy[B],
+        config: OptimizerConfig,
+        schedule: Schedule | None = None,
+        matmul: str = "float32",
+    ) -> None:
+        """`schedule`: of the learning rate; None: linear warm-up to a constant one. `matmul`: float32 or bfloat16, of the products
+        in the update and in the reference."""
+        self.matmul = matmul
         self.policy, self.max_grad_norm = policy, config.max_grad_norm
         self.schedule = schedule or Trapezoid(config.lr, config.warmup_steps)
         self.trained = [p for p in policy.model.parameters() if p.requires_grad]
@@ -45,7 +55,13 @@ class TorchEngine(Generic[B]):
         self.updates = 0
 
     def forward(self, batch: B) -> LogProbs:
-        return self.policy(batch)
+        with self._products():
+            return self.policy(batch)
+
+    def _products(self) -> AbstractContextManager[Any]:
+        if self.matmul == "float32":
+            return nullcontext()
+        return bf16_products(next(self.policy.model.parameters()).device.type)
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()
@@ -73,7 +89,12 @@ class TorchEngine(Generic[B]):
         shared: dict[int, Any] = {id(p): p for p in self.policy.model.parameters() if not p.requires_grad}
         reference = copy.deepcopy(self.policy, shared).requires_grad_(False)
         reference.share_frozen(self.policy)
-        return torch.no_grad()(reference.forward)
+
+        def evaluate(batch: B) -> LogProbs:
+            with torch.no_grad(), self._products():
+                return reference(batch)
+
+        return evaluate
 
     def state_dict(self) -> dict[str, Any]:
         weights = {name: p.detach() for name, p in self.policy.model.named_parameters()}
