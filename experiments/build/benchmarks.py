@@ -61,8 +61,9 @@ class SandboxBenchmark(Part):
     name: str = "sandbox"
     max_edits: int = number(5, 1, 100)
     samples: int | None = number(None, 1, 1_000_000)  # when evaluating; null: the scale's test_samples
-    # which test requests are evaluated. mixed: all kinds, up to max_edits | complex: indirect and multi-step, three to five edits
-    split: Literal["mixed", "complex"] = "mixed"
+    # which held-out requests are evaluated. mixed: all kinds, up to max_edits | complex: indirect and multi-step, three to five
+    # edits | validation: like mixed, for choosing settings; the wordings and combinations that only the test has are not in it
+    split: Literal["mixed", "complex", "validation"] = "mixed"
     # of training samples: weights of the kinds direct, paraphrased, indirect, multi_step. Empty: all alike
     kinds: dict[str, float] = field(default_factory=dict)
     lengths: list[float] = field(
@@ -88,7 +89,7 @@ class SandboxBenchmark(Part):
 
     def complex_split(self) -> SandboxBenchmark | None:
         """The complex requests of the test split, where these are the mixed ones."""
-        return None if self.split == "complex" else replace(self, split="complex", samples=None, max_edits=5)
+        return replace(self, split="complex", samples=None, max_edits=5) if self.split == "mixed" else None
 
     def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
         """Training samples by counter: sample `index` is a function of (seed, index)."""
@@ -106,17 +107,18 @@ class SandboxBenchmark(Part):
     def _tested(self, image_size: int, seed: int) -> Procedural:
         from benchmarks.sandbox.complex_split import complex_requests
 
-        mixed = self.split == "mixed"
-        return _procedural("test", self.max_edits, image_size, seed) if mixed else complex_requests(seed, image_size)
+        if self.split == "complex":
+            return complex_requests(seed, image_size)
+        return _procedural("test" if self.split == "mixed" else "validation", self.max_edits, image_size, seed)
 
     def build(self, tools: BenchmarkTools) -> Benchmark:
-        from experiments.evaluation.held_out import COMPLEX, SANDBOX, SandboxItems
+        from experiments.evaluation.held_out import COMPLEX, SANDBOX, VALIDATION, SandboxItems
 
         own = tools.test_samples if self.samples is None else self.samples
         count = own if tools.samples is None else tools.samples
         if count < 1:
             raise BadInput(f"samples={count} cannot be used; give 1 or more")
-        card = SANDBOX if self.split == "mixed" else COMPLEX
+        card = {"mixed": SANDBOX, "complex": COMPLEX, "validation": VALIDATION}[self.split]
         return SandboxItems(count, self._tested(tools.image_size, tools.test_seed), card)
 
 

@@ -29,6 +29,13 @@ COMPLEX = replace(
     title="Sandbox, complex requests",
     sampling="the first complex requests (indirect and multi-step, three to five edits) of the test split, counted from its seed",
 )
+VALIDATION = replace(
+    SANDBOX,
+    name="sandbox_validation",
+    title="Sandbox, validation",
+    split="validation",
+    sampling="the first samples of the validation split, counted from its seed",
+)
 MICE_TEXT = Card(
     name="mice_text",
     title="MICE-Bench, the session turns as text",
@@ -65,7 +72,7 @@ PREPARED = Card(
     text_only=True,
     trainable=True,
 )
-CARDS = {card.name: card for card in (SANDBOX, COMPLEX, MICE_TEXT, PREPARED)}
+CARDS = {card.name: card for card in (SANDBOX, COMPLEX, VALIDATION, MICE_TEXT, PREPARED)}
 
 
 @dataclass
@@ -118,4 +125,4 @@ class SampleItems:
         return (Item(s.id, s.request, s.gold, s.kind, s.history, s.image),)
 
 
-__all__ = ["CARDS", "COMPLEX", "SANDBOX", "SANDBOX_TEXT", "SampleItems", "SandboxItems"]
+__all__ = ["CARDS", "COMPLEX", "SANDBOX", "SANDBOX_TEXT", "VALIDATION", "SampleItems", "SandboxItems"]

@@ -36,6 +36,17 @@ def test_the_split_is_an_option_of_the_command_line() -> None:
         typed(compose("run", ["benchmark.split=hard"]))
 
 
+def test_choices_are_made_on_a_split_of_their_own() -> None:
+    """Settings are compared on requests that are neither trained on nor tested on, without the wordings of the test alone."""
+    part = SandboxBenchmark(split="validation")
+    items = [s for b in [open_benchmark(part, TOOLS)] for i in range(len(b)) for s in b.unit(i)]
+    assert part.place == "sandbox_validation" and part.complex_split() is None
+    assert [i.id for i in items] == [s.id for s in part.held_out(48, 6, 2)]
+    assert part.held_out(48, 6, 2) == [Procedural("validation", seed=2, size=48).sample(i) for i in range(6)]
+    others = {s.id for s in SandboxBenchmark().held_out(48, 6, 2)}
+    assert not others & {i.id for i in items}
+
+
 def test_training_samples_have_the_kinds_and_lengths_that_were_asked_for() -> None:
     sample = SandboxBenchmark(kinds={"indirect": 1, "multi_step": 3}, lengths=[1, 1]).pool(48, 0)
     drawn = [sample(i) for i in range(200)]
