@@ -170,6 +170,8 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
     advantage_scale: str = "group"  # divide advantages by the standard deviation of their group | batch | none
     # advantages beyond +- this are cut to it; null: none
     advantage_clip: float | None = number(None, 0, 1e6, above=True)
+    # whether the tokens of the thought get the advantage of their answer; false: only those behind it do
+    thought_advantage: bool = True
     updates_per_batch: int = number(1, 1, 10_000)  # passes over the whole batch, one optimiser step each
     micro_batch_size: int = number(32, 1, 1_000_000)  # sequences in one forward; does not change the update
     micro_batch_tokens: int = number(0, 0, MANY)  # and at most so many tokens, prompts included; 0: no such limit

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agents.backends.base import fingerprint
 from common.errors import BadInput
@@ -49,14 +50,19 @@ class GRPO:
         engine: Engine[TextBatch],
         sampler: AnswerSampler,
         anchors: Callable[[int], Sequence[Anchor]] | None = None,
+        thought: Callable[[Sequence[int]], int] | None = None,
     ) -> None:
-        """`anchors`: the examples of a step's supervised term, the same on every rank."""
+        """`anchors`: the examples of a step's supervised term, the same on every rank. `thought`: how many of an answer's first
+        tokens belong to its thought, for `thought_advantage=false`."""
         if config.anchor.examples and anchors is None:
             raise BadInput("algo.anchor.examples needs a start whose own examples are known; set it to 0")
+        if not config.thought_advantage and thought is None:
+            raise BadInput("algo.thought_advantage=false needs a model whose answers have a thought; set it to true")
         if engine.world_size > config.prompts_per_step:
             raise BadInput(f"{engine.world_size} ranks cannot share {config.prompts_per_step} prompts per step")
         self.config, self.engine, self.sampler = config, engine, sampler
         self.anchors = anchors if config.anchor.examples else None
+        self.thought = None if config.thought_advantage else thought
         self.origin = fingerprint(engine.named_parameters()).checksum
         watched = config.kl_coef > 0 or config.kl_log_sequences > 0
         self.reference = engine.frozen_copy() if watched else None
@@ -157,7 +163,7 @@ class GRPO:
             LossInputs(
                 batch.now.logp_BT,
                 old,
-                torch.tensor([[item.advantage] for item in items], device=old.device),
+                self._advantages(items, mask),
                 mask,
                 batch.normaliser,
                 rollout_logp_BT=torch.zeros_like(old).masked_scatter(mask, reported),
@@ -166,6 +172,15 @@ class GRPO:
             ),
             self.config,
         )
+
+    def _advantages(self, items: Sequence[CreditedRollout | Anchor], mask_BT: Tensor) -> Tensor:
+        """[B, 1], or [B, T] where a thought gets none."""
+        advantage_B1 = torch.tensor([[item.advantage] for item in items], device=mask_BT.device)
+        if self.thought is None:
+            return advantage_B1
+        thought_B = [0 if isinstance(item, Anchor) else self.thought(item.token_ids) for item in items]
+        position_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
+        return advantage_B1 * (position_T >= torch.tensor(thought_B, device=mask_BT.device)[:, None])
 
     def state_dict(self) -> dict[str, Any]:
         state = {"engine": self.engine.state_dict(), "pending": self.engine.all_gather(self.rollouts.state())}
@@ -190,10 +205,11 @@ def train_grpo(
     log: Log | None = None,
     progress: Progress | None = None,
     anchors: Callable[[int], Sequence[Anchor]] | None = None,
+    thought: Callable[[Sequence[int]], int] | None = None,
 ) -> LoopState:
     """Train until `config.steps`, going on from `folder/checkpoints` where there are any; the rollout backend then holds the
     final weights. Raises what `run_loop` raises."""
-    algorithm = GRPO(config, engine, sampler, anchors)
+    algorithm = GRPO(config, engine, sampler, anchors, thought)
     with closing(algorithm.rollouts):
         state = run_loop(
             algorithm, name="", steps=config.steps, identity=algorithm.identity(), folder=folder, ranks=engine,

@@ -15,6 +15,7 @@ from rl.loop_rollouts import LoopSampler
 from rl.policies.text import TextPolicy
 from rl.prompts import Prompts
 from rl.text_rollouts import AnswerSampler, TextSampler
+from rl.thoughts import ThoughtTokens
 
 if TYPE_CHECKING:
     from benchmarks.base import EditSample
@@ -66,7 +67,8 @@ class GRPOTraining:
         return TextSampler(**shared, to_request=tools.to_request, reward=tools.reward)
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
-        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors)
+        thought = ThoughtTokens(self.vlm.tokenizer)
+        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors, thought)
 
 
 __all__ = ["GRPOTraining"]
