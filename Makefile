@@ -39,6 +39,7 @@ bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared 
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)
+	@$(PY) -m experiments.pretrain decomposer=tiny_sft $(args)
 	@$(PY) -m experiments.pretrain editor=flux_kontext $(args)
 	@$(PY) -m experiments.pretrain editor=qwen $(args)
 

@@ -41,7 +41,7 @@ class StartConfig:
 
 @dataclass
 class DirectStartConfig(StartConfig):
-    """decomposer=tiny_direct: to say what it sees, and to answer requests said in full (experiments/tiny/directstart.py)."""
+    """decomposer=tiny: to say what it sees, and to answer requests said in full (experiments/tiny/directstart.py)."""
 
     steps: int = number(3000, 1, MANY)
     validate_every: int = number(600, 1, MANY)
@@ -49,7 +49,7 @@ class DirectStartConfig(StartConfig):
 
 @dataclass
 class ColdStartConfig(StartConfig):
-    """decomposer=tiny: the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
+    """decomposer=tiny_sft: the format, the actions and copying, on part of the grammar (experiments/tiny/coldstart.py)."""
 
     second_steps: int = number(1500, 0, MANY)  # of the second part, with longer and harder requests
     second_lr: float = number(1e-3, 0, 10)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import BadInput, MissingFile
@@ -38,20 +38,28 @@ class BenchmarkTools:
 
 
 @dataclass
+class KindWeights:
+    """How often the kinds of requests come, relative to each other; all 0: equally often."""
+
+    direct: float = number(0.0, 0, 1e6)
+    paraphrased: float = number(0.0, 0, 1e6)
+    indirect: float = number(0.0, 0, 1e6)
+    multi_step: float = number(0.0, 0, 1e6)
+
+    def __post_init__(self) -> None:
+        check_fields(self, "benchmark.kinds.")
+
+
+@dataclass
 class TrainingPart:
     """A part of a curriculum: so many training samples, in the order in which they are drawn, of these kinds and lengths."""
 
     samples: int = number(0, 0, MANY)
-    kinds: dict[str, float] = field(
-        default_factory=dict
-    )  # weights; a kind that is not named has none. Empty: all alike
-    lengths: list[float] = field(
-        default_factory=list
-    )  # weights of requests of 1, 2, ... 5 edits; empty: the sandbox's own
+    kinds: KindWeights = field(default_factory=KindWeights)
+    lengths: list[float] = number([], 0, 1e6)  # weights of requests of 1, 2, ... 5 edits; empty: the sandbox's own
 
     def __post_init__(self) -> None:
-        check_fields(self, "benchmark.curriculum: ")
-        check_mix("benchmark.curriculum: ", self.kinds, self.lengths)
+        check_fields(self, "benchmark.curriculum.")
 
 
 @dataclass
@@ -64,19 +72,19 @@ class SandboxBenchmark(Part):
     # which held-out requests are evaluated. mixed: all kinds, up to max_edits | complex: indirect and multi-step, three to five
     # edits | validation: like mixed, for choosing settings; the wordings and combinations that only the test has are not in it
     split: Literal["mixed", "complex", "validation"] = "mixed"
-    # of training samples: weights of the kinds direct, paraphrased, indirect, multi_step. Empty: all alike
-    kinds: dict[str, float] = field(default_factory=dict)
-    lengths: list[float] = field(
-        default_factory=list
-    )  # weights of requests of 1, 2, ... 5 edits; empty: 30, 27, 21, 13, 9
+    kinds: KindWeights = field(default_factory=KindWeights)  # of training samples
+    # of training samples: weights of requests of 1, 2, ... 5 edits; empty: 30, 27, 21, 13, 9
+    lengths: list[float] = number([], 0, 1e6)
     # what comes before these: the first training samples, part by part, as [{samples: 2000, kinds: {direct: 1}, lengths: [1]}]
     curriculum: list[TrainingPart] = field(default_factory=list)
 
     trainable = True
 
     def __post_init__(self) -> None:
-        check_mix("benchmark.", self.kinds, self.lengths)
+        check_fields(self, "benchmark.")
         for lengths in (self.lengths, *(p.lengths for p in self.curriculum)):
+            if len(lengths) > 5:
+                raise BadInput(f"lengths={list(lengths)} has {len(lengths)} weights; requests have 1 to 5 edits")
             if lengths and not any(lengths[: self.max_edits]):
                 raise BadInput(
                     f"lengths={list(lengths)} has no request of at most benchmark.max_edits={self.max_edits} edits"
@@ -94,8 +102,8 @@ class SandboxBenchmark(Part):
     def pool(self, image_size: int, seed: int) -> Callable[[int], EditSample]:
         """Training samples by counter: sample `index` is a function of (seed, index)."""
 
-        def part(kinds: Mapping[str, float], lengths: Sequence[float]) -> Callable[[int], EditSample]:
-            return _procedural("train", self.max_edits, image_size, seed, kinds, lengths).sample
+        def part(kinds: KindWeights, lengths: Sequence[float]) -> Callable[[int], EditSample]:
+            return _procedural("train", self.max_edits, image_size, seed, vars(kinds), lengths).sample
 
         parts = [(p.samples, part(p.kinds, p.lengths)) for p in self.curriculum]
         return Curriculum(parts, part(self.kinds, self.lengths))
@@ -265,26 +273,21 @@ def _procedural(
     max_edits: int,
     image_size: int,
     seed: int,
-    kinds: Mapping[str, float] | None = None,
+    kinds: Mapping[str, float] = MappingProxyType({}),
     lengths: Sequence[float] = (),
 ) -> Procedural:
     from benchmarks.sandbox.generate import KINDS, LENGTH_WEIGHTS
     from benchmarks.sandbox.generate import SandboxBenchmark as Procedural
 
     weights = [*lengths, *[0.0] * (len(LENGTH_WEIGHTS) - len(lengths))] if lengths else LENGTH_WEIGHTS
-    return Procedural(split, seed=seed, size=image_size, kinds=kinds or KINDS, max_edits=max_edits, lengths=weights)
-
-
-def check_mix(where: str, kinds: Mapping[str, float], lengths: Sequence[float]) -> None:
-    """BadInput for weights that nothing can be drawn with."""
-    names = ("direct", "paraphrased", "indirect", "multi_step")
-    if unknown := [k for k in kinds if k not in names]:
-        raise BadInput(f"{where}kinds has '{unknown[0]}', which is no kind of request; any of {', '.join(names)}")
-    if len(lengths) > 5:
-        raise BadInput(f"{where}lengths has {len(lengths)} weights; requests have 1 to 5 edits")
-    for name, weights in (("kinds", list(kinds.values())), ("lengths", list(lengths))):
-        if weights and not (all(w >= 0 and isfinite(w) for w in weights) and sum(weights) > 0):
-            raise BadInput(f"{where}{name} needs weights of 0 or more, one of them above 0, not {weights}")
+    return Procedural(
+        split,
+        seed=seed,
+        size=image_size,
+        kinds=kinds if any(kinds.values()) else KINDS,
+        max_edits=max_edits,
+        lengths=weights,
+    )
 
 
 def train_samples(benchmark: Any, image_size: int, seed: int) -> Callable[[int], EditSample]:
@@ -330,6 +333,7 @@ def open_benchmark(benchmark: Any, tools: BenchmarkTools) -> Benchmark:
 __all__ = [
     "BenchmarkTools",
     "Curriculum",
+    "KindWeights",
     "MiceTextBenchmark",
     "MixedSamples",
     "PreparedBenchmark",

@@ -10,6 +10,7 @@ from common.errors import BadInput
 from common.parts import Machine, Part, incidental
 from common.ranges import number
 from conf.parts import build
+from experiments.build.device import device_of
 
 if TYPE_CHECKING:
     from rl.config import OptimizerConfig
@@ -34,12 +35,21 @@ class TorchEngine(Part):
     name: str = "torch"
     device: Literal["auto", "cpu", "cuda"] = incidental("auto")
     threads: int = number(1, 1, 1024)  # of torch in each process, fixed: another number gives other last bits
-    # products of matrices in the update; weights, sums and moments are always float32. bfloat16 is faster on GPUs and where the
-    # processor has AMX
-    matmul: Literal["float32", "bfloat16"] = "float32"
+    # products of matrices in the update; weights, sums and moments are always float32. auto: bfloat16 where the processor
+    # multiplies it in hardware (AMX), which is faster, else float32
+    matmul: Literal["auto", "float32", "bfloat16"] = "auto"
 
     distributed = False
     whole_weights = True  # one process holds every weight as a whole
+
+    @property
+    def products(self) -> str:
+        """What matmul=auto stands for on this machine."""
+        from rl.engine.precision import has_amx
+
+        if self.matmul != "auto":
+            return self.matmul
+        return "bfloat16" if device_of(self) == "cpu" and has_amx() else "float32"
 
     def check(self, launcher: Any, dtype: str) -> None:
         """BadInput where launcher or dtype do not go with this engine."""
@@ -49,7 +59,7 @@ class TorchEngine(Part):
     def build(self, tools: EngineTools) -> Engine[Any]:
         from rl.engine.torch import TorchEngine as Torch
 
-        return Torch(tools.policy(), tools.optimizer, tools.schedule, self.matmul)
+        return Torch(tools.policy(), tools.optimizer, tools.schedule, self.products)
 
 
 @dataclass
@@ -76,7 +86,7 @@ class DeepSpeedEngine(TorchEngine):
         return self.stage != 3
 
     def check(self, launcher: Any, dtype: str) -> None:
-        if self.matmul != "float32":
+        if self.matmul == "bfloat16":
             raise BadInput(
                 f"engine.matmul={self.matmul} is for engine=torch; with engine=deepspeed set decomposer.dtype=bfloat16"
             )

@@ -1,4 +1,4 @@
-"""Data of the tiny decomposer's supervised start (decomposer=tiny): part of the sandbox's grammar, and open-vocabulary copying.
+"""Data of the tiny decomposer's supervised start (decomposer=tiny_sft): part of the sandbox's grammar, and open-vocabulary copying.
 
 It teaches the format, all actions, copying any name, and naming what is in a picture. It shows the first 40 % of every list
 of wordings, first in requests of one or two edits, then of up to five; the other wordings are left to reinforcement learning.

@@ -1,7 +1,7 @@
 """Recipe: the tiny decomposer from nothing, resumable.
 
 1. a tokenizer and random weights; 2. the vision tower learns to see the sandbox; 3. a supervised start: how to answer, and requests
-that say everything in full (decomposer=tiny_direct), or all kinds of requests in part of the wordings (decomposer=tiny). The result
+that say everything in full (decomposer=tiny), or all kinds of requests in part of the wordings (decomposer=tiny_sft). The result
 is kept in 16 bits with a card that says how good it is; nothing is downloaded.
 """
 
@@ -42,7 +42,7 @@ def pretrain_decomposer(config: PretrainConfig) -> None:
     recipe = config.decomposer.recipe
     if recipe not in RECIPES:
         raise BadInput(
-            f"decomposer={config.decomposer.name} has no recipe; experiments.pretrain makes tiny and tiny_direct"
+            f"decomposer={config.decomposer.name} has no recipe; experiments.pretrain makes tiny and tiny_sft"
         )
     template = load_prompt(config.decomposer.prompt)
     words = ColdStart(template, ColdStartMix(), config.seed)

@@ -1,4 +1,4 @@
-"""Data of a start for reinforcement learning (decomposer=tiny_direct): how to answer, not what to answer.
+"""Data of a start for reinforcement learning (decomposer=tiny): how to answer, not what to answer.
 
 The paper starts from an instruct model that never saw a labelled decomposition; this is the counterpart at tiny scale. The model
 is taught to say what it sees (which thing stands where), to answer requests that say everything in full, in a few wordings, and to

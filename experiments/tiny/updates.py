@@ -7,10 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from rl.engine.precision import bf16_products
+from rl.engine.precision import bf16_products, has_amx
 
 NOT_IDENTITY = {"checkpoint_every", "validate_every", "validation_samples", "test_samples", "euler_steps"}
 
@@ -22,9 +21,7 @@ def recipe_identity(config: Any, seed: int) -> dict[str, Any]:
 
 def fast_bf16() -> AbstractContextManager[Any]:
     """Matrix products in bfloat16 where the processor multiplies it in hardware (AMX), about twice as fast; else nothing."""
-    if not torch.cpu._is_amx_tile_supported():
-        return nullcontext()
-    return bf16_products("cpu")
+    return bf16_products("cpu") if has_amx() else nullcontext()
 
 
 def named_parameters(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:

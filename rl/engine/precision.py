@@ -12,6 +12,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 
+def has_amx() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware."""
+    return torch.cpu._is_amx_tile_supported()
+
+
 def bf16_products(device: str) -> AbstractContextManager[Any]:
     """What runs inside multiplies in bfloat16; its backward may run outside. Weights change at every step, so no cast of them is
     kept. On a CPU about twice as fast where it multiplies bfloat16 in hardware (AMX), and slower elsewhere."""
@@ -41,4 +46,4 @@ def _fp32(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-__all__ = ["AttentionInFp32", "bf16_products"]
+__all__ = ["AttentionInFp32", "bf16_products", "has_amx"]

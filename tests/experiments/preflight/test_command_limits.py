@@ -16,6 +16,7 @@ from experiments.preflight import limits
 from experiments.preflight.command_limits import check_edit, check_evaluation, check_pretraining, check_single_edits
 from experiments.runs import cli
 
+SFT = "decomposer=tiny_sft"
 EDIT = "image=a.png instruction=b"
 EVALUATE = "run=none out=b benchmark=sandbox judge=sandbox arms=all"
 
@@ -47,13 +48,13 @@ def checked(command: str, words: str) -> None:
         ("edit", f"{EDIT} editor=gpt_image editor.api.concurrency=10000", "editor.api.concurrency=10000"),
         # a picture has 64 * 64 * 3 * 4 bytes, twice
         ("pretrain", "vision.batch_size=100000", "vision.batch_size=100000: a batch of pictures would take at least 9 GiB"),
-        ("pretrain", "start.micro_batch_size=100000 start.batch_size=100000", "the pictures and logits of one forward"),
-        ("pretrain", "start.micro_batch_size=100000", None),  # of a batch of 32
+        ("pretrain", f"{SFT} start.micro_batch_size=100000 start.batch_size=100000", "the pictures and logits of one forward"),
+        ("pretrain", f"{SFT} start.micro_batch_size=100000", None),  # of a batch of 32
         ("pretrain", "vision.steps=1000000000", "vision.steps=1000000000, vision.batch_size=64: this would take"),
-        ("pretrain", "start.second_steps=1000000000 start.batch_size=100", "start.second_steps=1000000000"),
-        ("pretrain", "decomposer=tiny_direct direct.steps=1000000000 direct.batch_size=100", "direct.steps=1000000000"),
-        ("pretrain", "decomposer=tiny_direct start.steps=1000000000 start.batch_size=100", None),  # which this recipe does not use
-        ("pretrain", "start.steps=10000 start.validate_every=1 start.validation_samples=1000000", "start.validate_every=1"),
+        ("pretrain", f"{SFT} start.second_steps=1000000000 start.batch_size=100", "start.second_steps=1000000000"),
+        ("pretrain", "direct.steps=1000000000 direct.batch_size=100", "direct.steps=1000000000"),
+        ("pretrain", "start.steps=1000000000 start.batch_size=100", None),  # which this recipe does not use
+        ("pretrain", f"{SFT} start.steps=10000 start.validate_every=1 start.validation_samples=1000000", "start.validate_every=1"),
         ("pretrain", "editor=qwen vae.batch_size=100000", "vae.batch_size=100000"),
         ("pretrain", "editor=qwen flow.batch_size=100000", "flow.batch_size=100000"),
         ("pretrain", "editor=qwen flow.steps=1000000000 flow.batch_size=64", "flow.steps=1000000000"),
