@@ -42,6 +42,7 @@ class Evaluation:
     drawn: list[dict[str, Any]] = field(default_factory=list)
     pass_at: int = 0
     complex: Evaluation | None = None
+    what: str = "test samples"  # what was evaluated, in words
 
     @property
     def splits(self) -> list[tuple[str, Evaluation]]:
@@ -54,15 +55,16 @@ class Evaluation:
         config = load_config(folder)
         sections = {s.name: s for s in load(folder)} if any(folder.glob(f"*/{CLAIM}")) else {}
         place = place_of(config.benchmark)
-        own = cls.of(sections.get(place), config)
+        validated = getattr(config.benchmark, "split", "") == "validation"
+        own = cls.of(sections.get(place), config, "validation samples" if validated else "test samples")
         beside = sections.get(complex_place(place))
-        return own if beside is None else replace(own, complex=cls.of(beside, config))
+        return own if beside is None else replace(own, complex=cls.of(beside, config, "complex requests"))
 
     @classmethod
-    def of(cls, section: Section | None, config: RunConfig) -> Evaluation:
+    def of(cls, section: Section | None, config: RunConfig, what: str) -> Evaluation:
         """The rows of one benchmark; empty lists for None, before anything was evaluated."""
         if section is None:
-            return cls({w: [] for w in WHEN}, {a: [] for a in (*ARMS, *EXTRA_ARMS)})
+            return cls({w: [] for w in WHEN}, {a: [] for a in (*ARMS, *EXTRA_ARMS)}, what=what)
         column = own_column(section, config)
         return cls(
             {when: decomposition_rows(section, when) for when in WHEN},
@@ -70,6 +72,7 @@ class Evaluation:
             call_rows(section, column),
             drawn_rows(section),
             section.pass_at,
+            what=what,
         )
 
     def decomposition(self) -> dict[str, Any]:

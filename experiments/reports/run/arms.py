@@ -34,13 +34,13 @@ def section(run: FinishedRun) -> list[str]:
     """The arms on the test samples, then on the complex requests."""
     out: list[str] = []
     for split, evaluation in run.evaluation.splits:
-        piece = split_section(run, evaluation, "complex requests" if split else "test samples")
+        piece = split_section(run, evaluation)
         title = f"<h3>{COMPLEX_TITLE}</h3>" if split and piece else ""
         out += [title, *piece]
     return list(filter(None, out))
 
 
-def split_section(run: FinishedRun, evaluation: Evaluation, what: str) -> list[str]:
+def split_section(run: FinishedRun, evaluation: Evaluation) -> list[str]:
     arms = evaluation.arms
     names = [a for a in SHOWN if arms.get(a)]
     if not names:
@@ -63,7 +63,8 @@ def split_section(run: FinishedRun, evaluation: Evaluation, what: str) -> list[s
     note = calls_note(evaluation)
     config = run.config
     return [
-        f'<p class="muted">The same {len(arms[names[0]])} {what} of benchmark={escape(config.benchmark.name)} in every arm; '
+        f'<p class="muted">The same {len(arms[names[0]])} {evaluation.what} of '
+        f"benchmark={escape(config.benchmark.name)} in every arm; "
         f"scores from 0 to 10 by judge={escape(config.judge.name)}{'' if some else '; no verdict was invalid'}.</p>",
         table(["arm", *(a.replace("_", " ") for a in scored), *(["invalid"] if some else [])], rows),
         starred(c for cells in means.values() for c in cells),

@@ -51,7 +51,7 @@ def section(run: FinishedRun) -> list[str]:
         ]
     n = len(rows["after"]) or len(rows["before"])
     return [
-        f'<p class="muted">F1 on {n} test samples of benchmark={escape(run.config.benchmark.name)}, 0 to 1.</p>',
+        f'<p class="muted">F1 on {n} {run.evaluation.what} of benchmark={escape(run.config.benchmark.name)}, 0 to 1.</p>',
         table(["", "mean F1", *COMPONENTS], lines),
         starred(c for _, cells in means for c in cells),
         *change,

@@ -28,8 +28,6 @@ from experiments.reports.run.numbers import (
 from experiments.reports.screen import print_line, show_table
 from experiments.runs.results import Evaluation
 
-SAMPLES, COMPLEX_REQUESTS = "test samples", "complex requests"
-
 
 def interval(cell: Cell, digits: int = 2) -> Text:
     """The mean, and under it the interval, so that a table fits into 80 columns."""
@@ -50,7 +48,7 @@ def print_remarks(cells: Iterable[Cell]) -> None:
         print_line(line)
 
 
-def arms_table(evaluation: Evaluation, what: str = SAMPLES) -> Table | None:
+def arms_table(evaluation: Evaluation) -> Table | None:
     names = [a for a in SHOWN if evaluation.arms.get(a)]
     if not names:
         return None
@@ -61,7 +59,7 @@ def arms_table(evaluation: Evaluation, what: str = SAMPLES) -> Table | None:
         padding=(0, 1),
         collapse_padding=True,
         pad_edge=False,
-        title=f"Arms on {len(evaluation.arms[names[0]])} {what}: 0–10, mean and 95 % interval",
+        title=f"Arms on {len(evaluation.arms[names[0]])} {evaluation.what}: 0–10, mean and 95 % interval",
     )
     table.add_column("arm", no_wrap=True)
     for name in scored:
@@ -76,7 +74,7 @@ def arms_table(evaluation: Evaluation, what: str = SAMPLES) -> Table | None:
 
 
 def decomposition_table(evaluation: Evaluation) -> Table:
-    """F1 of every component, over all test samples."""
+    """F1 of every component, over all samples."""
     rows = evaluation.decompositions
     n = len(rows["after"]) or len(rows["before"])
     table = Table(
@@ -85,7 +83,7 @@ def decomposition_table(evaluation: Evaluation) -> Table:
         padding=(0, 1),
         collapse_padding=True,
         pad_edge=False,
-        title=f"Decomposition on {n} test samples: F1, mean and 95 % interval",
+        title=f"Decomposition on {n} {evaluation.what}: F1, mean and 95 % interval",
     )
     table.add_column("", no_wrap=True)
     table.add_column("mean F1", justify="right", no_wrap=True)
@@ -96,10 +94,10 @@ def decomposition_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def print_arms(evaluation: Evaluation, what: str, said: str = "") -> None:
+def print_arms(evaluation: Evaluation, said: str = "") -> None:
     """The arms on one split, their differences, and what the stars stand for; nothing where no arm was run. `said`: the note on
     calls that stands under the table before."""
-    if (table := arms_table(evaluation, what)) is None:
+    if (table := arms_table(evaluation)) is None:
         return
     show_table(table)
     gaps = differences(evaluation)
@@ -122,10 +120,10 @@ def print_decompositions(evaluation: Evaluation) -> None:
         print_line(gap("after − before RL", change, "mean F1", 3, family=False))
     changed = [change.cell] if change is not None else []
     print_remarks([c for _, part in decomposition_rows(evaluation.decompositions) for c in f1_cells(part)] + changed)
-    for split, part in evaluation.splits:
+    for _, part in evaluation.splits:
         console.print()
         scores = part.decomposition()
-        print_kinds(scores, f"{scores['n']:,} {COMPLEX_REQUESTS if split else SAMPLES}")
+        print_kinds(scores, f"{scores['n']:,} {part.what}")
 
 
 def print_results(folder: Path, values: Mapping[str, Any]) -> None:
@@ -133,7 +131,7 @@ def print_results(folder: Path, values: Mapping[str, Any]) -> None:
     evaluation = Evaluation.load(folder)
     console.print()
     for split, part in evaluation.splits:
-        print_arms(part, COMPLEX_REQUESTS if split else SAMPLES, calls_note(evaluation) if split else "")
+        print_arms(part, calls_note(evaluation) if split else "")
     if any(evaluation.decompositions.values()):  # a closed loop answers no request as a whole
         print_decompositions(evaluation)
     console.print()
