@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -89,12 +90,12 @@ class TorchEngine(Generic[B]):
         shared: dict[int, Any] = {id(p): p for p in self.policy.model.parameters() if not p.requires_grad}
         reference = copy.deepcopy(self.policy, shared).requires_grad_(False)
         reference.share_frozen(self.policy)
+        return partial(self._evaluate, reference)
 
-        def evaluate(batch: B) -> LogProbs:
-            with torch.no_grad(), self._products():
-                return reference(batch)
-
-        return evaluate
+    @torch.no_grad()
+    def _evaluate(self, reference: Policy[B], batch: B) -> LogProbs:
+        with self._products():
+            return reference(batch)
 
     def state_dict(self) -> dict[str, Any]:
         weights = {name: p.detach() for name, p in self.policy.model.named_parameters()}

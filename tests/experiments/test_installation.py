@@ -41,7 +41,7 @@ def test_a_run_made_in_the_checkout_can_be_used_from_elsewhere(tmp_path: Path, m
     write_text(tmp_path / "run" / "config.yaml", config_text(run_config()))
     monkeypatch.chdir(tmp_path)
     config = load_config("run")
-    assert config.decomposer.checkpoint == str(ROOT / "assets/tiny/decomposer")
+    assert config.decomposer.checkpoint == str(ROOT / "assets/tiny/decomposer_direct")
     assert config.editor.checkpoint == str(ROOT / "assets/tiny/qwen_image_edit")
     assert not missing_of(config.decomposer, config.editor)
 
