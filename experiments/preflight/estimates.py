@@ -21,6 +21,7 @@ from editors.estimate import Workload, activation_bytes, edit_flops, forward_flo
 from editors.parts import Size, count_parameters, parts_of, pipeline_class
 from editors.published import PublishedModel
 from experiments.preflight.gpus import GIB, GPU, gpu_named
+from experiments.preflight.limits import largest_group
 
 RESERVE = 1.5 * GIB  # CUDA's context, the libraries' workspaces and what fragmentation wastes: assumed
 OFFLOADS = ("none", "model", "sequential")
@@ -201,7 +202,7 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
         training_activations(part.config, tokens, element, algo.gradient_checkpointing)
         + logits_bytes(part.config, config.decomposer.max_new_tokens)
     )
-    sequences = min(config.rollouts.batch_size, algo.prompts_per_step * algo.largest_group)
+    sequences = min(config.rollouts.batch_size, algo.prompts_per_step * largest_group(algo))
     rollouts = sequences * kv_cache(part.config, tokens, element)
     reference = algo.kl_coef > 0
     kept = {"engine=torch": one_device_bytes(parameters, element, reference)}

@@ -105,7 +105,7 @@ def memory(config: RunConfig) -> list[Memory]:
             (f"adapters of rank {rank}", f"algo.lora.rank={rank}", ADAPTER_BYTES * rank * adapter_sides(shapes))
         )
     if shapes and not scale.needs.gpus and hasattr(algo, "micro_batch_size"):
-        together = min(algo.micro_batch_size, algo.prompts_per_step * algo.largest_group)
+        together = min(algo.micro_batch_size, algo.prompts_per_step * largest_group(algo))
         words = shapes["text_config"].get("vocab_size", 0)
         tokens = config.decomposer.max_new_tokens
         keys = f"algo.micro_batch_size={algo.micro_batch_size}, decomposer.max_new_tokens={tokens}"
@@ -115,10 +115,15 @@ def memory(config: RunConfig) -> list[Memory]:
     return found
 
 
+def largest_group(algo: Any) -> int:
+    """Completions of one prompt, at most. An algorithm of one's own may have one size of groups alone, or none."""
+    return int(getattr(algo, "largest_group", getattr(algo, "group_size", 0)))
+
+
 def time_s(config: RunConfig) -> Seconds:
     """Seconds at least, and the keys of the longer part."""
     scale, algo, editor = config.scale, config.algo, config.editor
-    completions = getattr(algo, "steps", 0) * getattr(algo, "prompts_per_step", 0) * getattr(algo, "largest_group", 0)
+    completions = getattr(algo, "steps", 0) * getattr(algo, "prompts_per_step", 0) * largest_group(algo)
     calls = 3 + (scale.editor_calls or 0)
     beside = scale if config.benchmark.complex_split() is not None else replace(scale, complex_samples=0)
     samples, pictures = scale.test_samples + beside.complex_requests, scale.test_samples + beside.complex_edited

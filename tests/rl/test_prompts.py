@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from common.errors import BadInput
 from common.jsonl import read_jsonl
+from experiments.preflight.limits import largest_group
 from rl.config import PromptPoolConfig
 from rl.prompts import Prompts
 from tests.rl.runs import CONFIG, Scored, outcome, run
@@ -184,3 +186,10 @@ def test_a_training_with_a_pool_resumes_bit_for_bit(tiny_vlm_path: Path, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         run(tiny_vlm_path, tmp_path / "b", config, progress=stop)
     assert outcome(run(tiny_vlm_path, tmp_path / "b", config), tmp_path / "b") == whole
+
+
+def test_the_largest_group_is_known_of_any_algorithm() -> None:
+    """Memory and time are estimated for algorithms of one's own too, which may have one size of groups alone, or none."""
+    assert largest_group(replace(CONFIG, pool=PromptPoolConfig(size=8, group_size=6))) == 6
+    assert largest_group(replace(CONFIG, pool=PromptPoolConfig(group_size=6))) == CONFIG.group_size  # the pool is off
+    assert largest_group(SimpleNamespace(group_size=5)) == 5 and largest_group(SimpleNamespace()) == 0
