@@ -29,7 +29,7 @@ def examples(step: int) -> list[SFTExample]:
     return [SFTExample(ModelRequest(f"say {k}", ()), "abc" * (k + 1)) for k in range(step, step + 3)]
 
 
-def grpo(path: Path, config: GRPOConfig) -> tuple[GRPO, VLM]:
+def grpo(path: Path, config: GRPOConfig, thought: Any = None) -> tuple[GRPO, VLM]:
     vlm = load_vlm(path)
     engine = TorchEngine(TextPolicy(vlm, config.temperature), config, config.schedule())
     sampler = TextSampler(
@@ -37,7 +37,7 @@ def grpo(path: Path, config: GRPOConfig) -> tuple[GRPO, VLM]:
         units_per_step=config.prompts_per_step, group_size=config.group_size, max_new_tokens=MAX_NEW_TOKENS,
         temperature=config.temperature, seed=7,
     )  # fmt: skip
-    return GRPO(config, engine, sampler, lambda step: tokenized(vlm, examples(step))), vlm
+    return GRPO(config, engine, sampler, lambda step: tokenized(vlm, examples(step)), thought), vlm
 
 
 def gradient(path: Path, config: GRPOConfig) -> dict[str, torch.Tensor]:

@@ -11,19 +11,16 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput
-from rl.anchors import Anchor, tokenized
+from rl.anchors import Anchor
 from rl.clock import Clock
-from rl.config import AnchorConfig, GRPOConfig
-from rl.engine.torch import TorchEngine
+from rl.config import AnchorConfig
 from rl.grpo import GRPO
 from rl.policies.text import TextBatch, TextPolicy
-from rl.text_rollouts import TextSampler
 from rl.thoughts import ThoughtTokens
-from tests.rl.runs import CONFIG, MAX_NEW_TOKENS, letters, sample, to_request
-from tests.rl.test_anchors import examples
+from tests.rl.runs import CONFIG
+from tests.rl.test_anchors import grpo
 
 TINY = Path(__file__).parents[2] / "assets" / "tiny" / "decomposer"
 OFF = replace(CONFIG, kl_coef=0.0, thought_advantage=False)
@@ -50,17 +47,6 @@ def test_an_answer_that_closes_no_thought_has_none() -> None:
         assert thought(tokenizer(text, add_special_tokens=False)["input_ids"]) == 0
 
 
-def grpo(path: Path, config: GRPOConfig, thought: Any) -> GRPO:
-    vlm = load_vlm(path)
-    engine = TorchEngine(TextPolicy(vlm, config.temperature), config, config.schedule())
-    sampler = TextSampler(
-        backend=HFBackend(vlm), encode=vlm.encode, samples=sample, to_request=to_request, reward=letters,
-        units_per_step=config.prompts_per_step, group_size=config.group_size, max_new_tokens=MAX_NEW_TOKENS,
-        temperature=config.temperature, seed=7,
-    )  # fmt: skip
-    return GRPO(config, engine, sampler, lambda step: tokenized(vlm, examples(step)), thought)
-
-
 def gradient(algorithm: GRPO) -> tuple[dict[str, torch.Tensor], list[Any]]:
     """Of the first update, before it is clipped, and the items that it was made of."""
     seen: dict[str, torch.Tensor] = {}
@@ -85,7 +71,7 @@ def gradient(algorithm: GRPO) -> tuple[dict[str, torch.Tensor], list[Any]]:
 def test_only_tokens_behind_the_thought_have_a_gradient(tiny_vlm_path: Path, anchored: bool) -> None:
     """The gradient is that of sum A log p over the tokens behind the thought; examples of the start are learnt as a whole."""
     config = replace(OFF, anchor=AnchorConfig(examples=3, weight=0.3) if anchored else AnchorConfig())
-    got, items = gradient(grpo(tiny_vlm_path, config, lambda ids: min(FIRST, len(ids))))
+    got, items = gradient(grpo(tiny_vlm_path, config, lambda ids: min(FIRST, len(ids)))[0])
     assert anchored == any(isinstance(i, Anchor) for i in items) and not all(isinstance(i, Anchor) for i in items)
 
     vlm = load_vlm(tiny_vlm_path)
@@ -105,9 +91,9 @@ def test_only_tokens_behind_the_thought_have_a_gradient(tiny_vlm_path: Path, anc
 
 
 def test_it_makes_a_difference_and_true_is_the_usual_loss(tiny_vlm_path: Path) -> None:
-    usual, _ = gradient(grpo(tiny_vlm_path, replace(OFF, thought_advantage=True), None))
-    same, _ = gradient(grpo(tiny_vlm_path, OFF, lambda ids: 0))
-    other, _ = gradient(grpo(tiny_vlm_path, OFF, lambda ids: min(FIRST, len(ids))))
+    usual, _ = gradient(grpo(tiny_vlm_path, replace(OFF, thought_advantage=True), None)[0])
+    same, _ = gradient(grpo(tiny_vlm_path, OFF, lambda ids: 0)[0])
+    other, _ = gradient(grpo(tiny_vlm_path, OFF, lambda ids: min(FIRST, len(ids)))[0])
     assert all(torch.equal(usual[n], same[n]) for n in usual)
     assert any(not torch.allclose(usual[n], other[n]) for n in usual)
 
