@@ -1,5 +1,5 @@
 """`python -m experiments.pretrain`: the tiny decomposer from nothing; with `editor=qwen` or `editor=flux_kontext`, that tiny
-editor. The recipes are in experiments/tiny; what is kept under assets/tiny/ is their result."""
+editor; with `rrm=tiny`, the reward model's start. The recipes are in experiments/tiny; what is kept under assets/tiny/ is their result."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ def main(config: PretrainConfig) -> None:
         from experiments.tiny.editor import pretrain_editor  # the recipes' libraries take seconds to import
 
         return pretrain_editor(config, device_of(config.engine))
+    if config.rrm is not None:
+        from experiments.tiny.seeing import pretrain_reward_model
+
+        return pretrain_reward_model(config)
     from experiments.tiny.decomposer import pretrain_decomposer
 
     pretrain_decomposer(config)

@@ -21,6 +21,7 @@ from conf.schema.pretrain import (
     DirectStartConfig,
     FlowMatchingConfig,
     PretrainConfig,
+    SeeingConfig,
     StartConfig,
     VisionWarmupConfig,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "ROOTS",
     "MAIN_JOB",
     "RunConfig",
+    "SeeingConfig",
     "ScaleConfig",
     "SourceConfig",
     "VisionWarmupConfig",

@@ -56,6 +56,15 @@ class ColdStartConfig(StartConfig):
 
 
 @dataclass
+class SeeingConfig(StartConfig):
+    """rrm=tiny: the decomposer learns to say what two pictures show (experiments/tiny/seeing.py)."""
+
+    steps: int = number(1800, 1, MANY)
+    micro_batch_size: int = number(32, 1, 100_000)
+    validation_samples: int = number(64, 1, 1_000_000)
+
+
+@dataclass
 class AutoencoderConfig:
     """The VAE of a tiny diffusion editor (experiments/tiny/autoencoder.py)."""
 
@@ -104,6 +113,7 @@ class PretrainConfig:
     """`python -m experiments.pretrain`: the tiny models from nothing."""
 
     editor: Any = part_field()  # editor=qwen or editor=flux_kontext: this one; none: the decomposer
+    rrm: Any = part_field()  # rrm=tiny: the reward model's start, from the decomposer
     out: str = ""  # empty: its place under ${paths.assets}/tiny
     work: str = ""  # checkpoints and logs; the same command goes on from here. Empty: ${paths.outputs}/pretrain-<name>
     seed: int = seed_number()
@@ -111,6 +121,7 @@ class PretrainConfig:
     vision: VisionWarmupConfig = field(default_factory=VisionWarmupConfig)
     direct: DirectStartConfig = field(default_factory=DirectStartConfig)
     start: ColdStartConfig = field(default_factory=ColdStartConfig)
+    seeing: SeeingConfig = field(default_factory=SeeingConfig)
     vae: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     flow: FlowMatchingConfig = field(default_factory=FlowMatchingConfig)
     decomposer: Any = part_field()
@@ -130,6 +141,7 @@ __all__ = [
     "DirectStartConfig",
     "FlowMatchingConfig",
     "PretrainConfig",
+    "SeeingConfig",
     "StartConfig",
     "VisionWarmupConfig",
 ]

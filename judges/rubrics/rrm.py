@@ -1,0 +1,61 @@
+"""`rrm`: a reasoning reward model (arXiv 2604.27505). One call per edit: both pictures, the instruction and, where the model
+verifies, the evaluation points; it answers with a trace (`judges/reasoning/trace.py`), whose score is `overall`. avg@K: the mean
+over K passes (judge.repeats=K with a temperature above 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from PIL import Image
+
+from benchmarks.base import EditSample
+from judges.base import OVERALL
+from judges.prompt import load_prompt, version_of
+from judges.question import Encoding, JudgeSampling, Question
+from judges.reasoning.points import Point
+from judges.reasoning.trace import Form, read_trace
+from judges.rubrics.base import Answers, AverageOverPasses, PromptRubric, request_of
+
+Points = Callable[[EditSample], Sequence[Point]]
+
+
+class RRMRubric(AverageOverPasses, PromptRubric):
+    """`points` gives the evaluation points of a sample; a form that does not verify needs none. `prompt` is a file of judges/prompts,
+    with the fields {request} and, where the form verifies, {points}."""
+
+    name = "rrm"
+    scores = (OVERALL,)
+    scales = {OVERALL: 10.0}
+    prompts: Mapping[str, tuple[str, ...]] = {}
+
+    def __init__(self, points: Points, prompt: str = "rrm", form: Form = Form.BOTH, max_tokens: int = 2048) -> None:
+        self.points, self.form = points, form
+        fields = ("request", "points") if form.verifies else ("request",)
+        self._prompts = {"trace": load_prompt(prompt if form.verifies else f"{prompt}_{form.value}", fields)}
+        self.version = version_of(self._prompts.values())
+        self.sampling = JudgeSampling(max_tokens=max_tokens)
+
+    def questions(self, item: EditSample, before: Image.Image, after: Image.Image) -> Sequence[Question]:
+        points = self.points(item) if self.form.verifies else ()
+        parts = (before, after, self.text(request_of(item), points))
+        read = partial(_read, questions=tuple(p.question for p in points), form=self.form)
+        return (Question("trace", parts, read, encoding=Encoding()),)
+
+    def text(self, request: str, points: Sequence[Point]) -> str:
+        """What the model reads behind the two pictures."""
+        listed = {"points": " ".join(p.question for p in points)} if self.form.verifies else {}
+        return self.fill("trace", request=request, **listed)
+
+    def score(self, answers: Answers, item: EditSample) -> Mapping[str, float]:
+        return {OVERALL: answers["trace"]["score"]}
+
+
+def _read(text: str, questions: Sequence[str], form: Form) -> dict[str, Any]:
+    trace = read_trace(text, questions, form)
+    return {"score": trace.score, "verdicts": list(trace.verdicts), "thought": trace.thought}
+
+
+__all__ = ["Points", "RRMRubric"]
