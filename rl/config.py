@@ -221,6 +221,19 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
         return values | end
 
 
+@dataclass
+class GCPOConfig(GRPOConfig):
+    """GCPO (`rl/gcpo.py`). A prompt is a pair of edits, and `group_size` counts the traces of each of the two. Not published: all
+    numbers but the advantages without division and the mean over each trace's tokens."""
+
+    group: ClassVar[str] = "rrm.gcpo."
+    name: str = "gcpo"
+    prompts_per_step: int = number(8, 1, 1_000_000)  # pairs
+    clip_high: float = number(0.2, 0, 1e6)
+    aggregation: str = "sequence"
+    advantage_scale: str = "none"
+
+
 # What may change between a checkpoint and its resumption; all else defines the training.
 FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "micro_batch_tokens", "shared_prefix",
         "gradient_checkpointing", "kl_log_sequences", "max_missing_steps", "name", "sft")  # fmt: skip
@@ -233,6 +246,7 @@ def _one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:
 
 __all__ = [
     "AnchorConfig",
+    "GCPOConfig",
     "GRPOConfig",
     "LoraConfig",
     "LossConfig",

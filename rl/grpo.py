@@ -99,7 +99,8 @@ class GRPO:
             (rows, [not g.differs for g in batch.drawn], trained, drift, logprob_sums(batch.drawn))
         )
         rows = sorted(
-            (row for part in gathered for row in part[0]), key=lambda row: (row["j"], row["g"], row.get("turn", 0))
+            (row for part in gathered for row in part[0]),
+            key=lambda row: (row["j"], row["g"], row.get("turn", 0), row.get("side", "")),
         )
         metrics = describe(rows, [s for part in gathered for s in part[1]])
         metrics |= logprob_metrics([part[4] for part in gathered])
@@ -206,13 +207,15 @@ def train_grpo(
     progress: Progress | None = None,
     anchors: Callable[[int], Sequence[Anchor]] | None = None,
     thought: Callable[[Sequence[int]], int] | None = None,
+    name: str = "",
 ) -> LoopState:
-    """Train until `config.steps`, going on from `folder/checkpoints` where there are any; the rollout backend then holds the
+    """Train until `config.steps`, going on from the checkpoints in `folder` where there are any (`name`: of this training, where it
+    is not the folder's main one); the rollout backend then holds the
     final weights. Raises what `run_loop` raises."""
     algorithm = GRPO(config, engine, sampler, anchors, thought)
     with closing(algorithm.rollouts):
         state = run_loop(
-            algorithm, name="", steps=config.steps, identity=algorithm.identity(), folder=folder, ranks=engine,
+            algorithm, name=name, steps=config.steps, identity=algorithm.identity(), folder=folder, ranks=engine,
             checkpoint_every=config.checkpoint_every, keep_checkpoints=config.keep_checkpoints,
             max_missing_steps=config.max_missing_steps, log=log, progress=progress,
         )  # fmt: skip

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.base import EditSample
     from rl.anchors import Examples
     from rl.engine.base import Engine
+    from rl.gcpo import Ask, EditPair
     from rl.loop import Log, LoopState, Progress
     from rl.loop_rollouts import LoopTools
     from rl.policies.base import Policy
@@ -49,6 +50,20 @@ class TextTools:
     )
 
 
+@dataclass(frozen=True)
+class PairTools:
+    """What a job gives to GCPO, beside what it gives to every algorithm that trains a language model."""
+
+    load: Callable[[], VLM]  # the start weights, read anew by every call
+    engine: Callable[[Callable[[], Policy[TextBatch]], OptimizerConfig, Schedule], Engine[TextBatch]]
+    sharded: bool
+    backend: Callable[[VLM], Backend]
+    pair: Callable[[int], EditPair]  # training pairs by number, a pure function
+    ask: Ask
+    max_new_tokens: int
+    seed: int
+
+
 class TextTraining(Protocol):
     engine: Engine[TextBatch]
     vlm: VLM
@@ -68,4 +83,4 @@ class GRPO(GRPOConfig, Part):
         return GRPOTraining(self, tools)
 
 
-__all__ = ["GRPO", "TextTools", "TextTraining"]
+__all__ = ["GRPO", "PairTools", "TextTools", "TextTraining"]

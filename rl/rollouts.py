@@ -32,6 +32,7 @@ class Group(Generic[R]):
     rollouts: list[list[R]]
     reward_GK: Tensor
     credit_GK: Tensor | None = None
+    sides: tuple[str, ...] = ()  # the names of a unit's places, where they are no turns
 
     @property
     def signal_GK(self) -> Tensor:

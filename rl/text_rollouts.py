@@ -157,6 +157,7 @@ def text_rows(group: TextGroup, advantage: Callable[[TextRollout], float], step:
             "j": group.place,
             "g": g,
             **({} if group.credit_GK is None else {"turn": k}),
+            **({"side": group.sides[k]} if group.sides else {}),
             "request": r.request.text,
             "text": r.completion.text,
             "tokens": len(r.completion.token_ids),

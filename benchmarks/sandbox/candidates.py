@@ -24,7 +24,11 @@ from common.errors import BadInput
 
 # weights of what happens to each wanted edit
 FATES = {"done": 0.62, "left out": 0.14, "other value": 0.14, "other thing": 0.1}
-DAMAGED, FAULTY, HALF = 0.35, 0.35, 0.15  # shares: something else touched; a fault of the pixels; a blend with the source
+DAMAGED, FAULTY, HALF = (
+    0.35,
+    0.35,
+    0.15,
+)  # shares: something else touched; a fault of the pixels; a blend with the source
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,11 @@ def _with_fate(edit: Edit, fate: str, scene: Scene, rng: Random) -> Edit | None:
     if fate == "other value" and edit.goal is not None and (values := _values(edit)):
         return replace(edit, goal=rng.choice([v for v in values if v != edit.goal]))
     others = [t.name for t in scene.things if t.name not in edit.subject]
-    if fate == "other thing" and others and edit.action in ("remove", "replace", "recolor", "material", "move", "count"):
+    if (
+        fate == "other thing"
+        and others
+        and edit.action in ("remove", "replace", "recolor", "material", "move", "count")
+    ):
         return replace(edit, subject=rng.choice(others))
     return None
 

@@ -27,7 +27,9 @@ def things(scene: Scene) -> list[str]:
 def whole(scene: Scene) -> list[str]:
     """What is true of the whole picture: 'sand', 'darker', 'with caption', 'zoomed to top left'."""
     zoomed = f"zoomed to {scene.zoom}" if scene.zoom else ""
-    return [w for w in (scene.background, scene.light, scene.tone, "with caption" if scene.caption else "", zoomed) if w]
+    return [
+        w for w in (scene.background, scene.light, scene.tone, "with caption" if scene.caption else "", zoomed) if w
+    ]
 
 
 def comparison(before: Scene, after: Scene, quality: Quality, half: bool) -> str:

@@ -65,7 +65,9 @@ def right_answers(sample: EditSample, points: Sequence[Point], verdict: Verdict)
     credits: dict[str, float] = {}
     for edit, row in zip(sample.gold, raw["edits"], strict=True):
         question = f"is this done: {explicit_instruction(edit).replace(chr(39), '')}?"
-        value = 1.0 if row["credit"] is None else float(row["credit"])  # it cannot show: nothing says that it was not done
+        value = (
+            1.0 if row["credit"] is None else float(row["credit"])
+        )  # it cannot show: nothing says that it was not done
         credits[question] = min(credits.get(question, 1.0), value)
     quality = raw["quality"]
     return tuple(int(_met(point, credits, raw, quality)) for point in points)

@@ -1,0 +1,65 @@
+"""Scores of many edits by a reward model in one process, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from agents.backends.base import Backend, ModelRequest, Sampling
+from benchmarks.base import EditSample
+from common.errors import BadInput
+from common.pictures import to_rgb
+from judges.question import Unreadable
+from judges.rubrics.rrm import RRMRubric
+
+Score = Callable[[str], "float | None"]
+
+
+def ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[ModelRequest, Score]:
+    """What the reward model is shown of an edit, and what reads the score of its trace (None: unreadable)."""
+    before = sample.image
+    if before is None:
+        raise BadInput(f"sample {sample.id!r} has no picture; a reward model needs the pictures before and after the edit")
+    (question,) = rubric.questions(sample, to_rgb(before), after)
+
+    def score(text: str) -> float | None:
+        try:
+            return float(question.read(text)["score"])
+        except Unreadable:
+            return None
+
+    return ModelRequest(parts=question.parts), score
+
+
+@dataclass(frozen=True)
+class TraceScorer:
+    """`repeats` traces of each edit are drawn at `temperature` (0: one, greedy), and the score is the mean of the readable ones
+    (avg@K); None where there is none."""
+
+    backend: Backend
+    rubric: RRMRubric
+    max_new_tokens: int
+    temperature: float = 0.0
+    repeats: int = 1
+    seed: int = 0
+
+    def __call__(self, samples: Sequence[EditSample], pictures: Sequence[Image.Image]) -> list[float | None]:
+        """Scores from 0 to 10."""
+        if self.repeats > 1 and self.temperature == 0:
+            raise BadInput(f"{self.repeats} greedy traces are all the same; set a temperature above 0, or one trace")
+        if not samples:
+            return []
+        asked = [ask(self.rubric, sample, picture) for sample, picture in zip(samples, pictures, strict=True)]
+        sampling = Sampling(self.max_new_tokens, self.temperature, seed=self.seed)
+        answers = self.backend.generate([request for request, _ in asked], self.repeats, sampling)
+        return [mean([read(c.text) for c in row]) for (_, read), row in zip(asked, answers, strict=True)]
+
+
+def mean(scores: Sequence[float | None]) -> float | None:
+    readable = [s for s in scores if s is not None]
+    return sum(readable) / len(readable) if readable else None
+
+
+__all__ = ["Score", "TraceScorer", "ask"]
