@@ -233,6 +233,16 @@ class GCPOConfig(GRPOConfig):
     aggregation: str = "sequence"
     advantage_scale: str = "none"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, used in (("pool.size", self.pool.size), ("sft.steps", self.sft.steps)):
+            if used:
+                raise BadInput(
+                    f"{self.group}{key}={used} is for prompts of a decomposer; GCPO draws pairs in their order"
+                )
+        if not self.thought_advantage:
+            raise BadInput(f"{self.group}thought_advantage=false: the reasoning of a reward model is what GCPO trains")
+
 
 # What may change between a checkpoint and its resumption; all else defines the training.
 FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "micro_batch_tokens", "shared_prefix",

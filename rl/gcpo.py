@@ -27,6 +27,7 @@ from PIL import Image
 from agents.backends.base import ModelRequest, Sampling
 from agents.backends.vlm import VLM
 from benchmarks.base import EditSample
+from rl.anchors import tokenized
 from rl.clock import Clock
 from rl.config import GRPOConfig
 from rl.grpo import train_grpo
@@ -43,11 +44,11 @@ SIDES = ("preferred", "other")
 
 @dataclass(frozen=True, eq=False)
 class EditPair:
-    """Two edits of a sample's picture, of which one was preferred."""
+    """Two edits of a sample's picture, of which one was preferred; they are opened when they are needed."""
 
     sample: EditSample
-    preferred: Image.Image
-    other: Image.Image
+    preferred: Callable[[], Image.Image]
+    other: Callable[[], Image.Image]
 
 
 # the sample and an edited picture -> what the reward model is asked, and what reads its trace's score (None: unreadable)
@@ -84,7 +85,7 @@ class PairSampler(AnswerSampler):
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[TextGroup]:
         with clock("rollout"):
             pairs = [self.pairs(step, j) for j in places]
-            asked = [self.ask(p.sample, picture) for p in pairs for picture in (p.preferred, p.other)]
+            asked = [self.ask(p.sample, opens()) for p in pairs for opens in (p.preferred, p.other)]
             requests = [request for request, _ in asked]
             prompts = self.encode(requests)
             first = places[0] - places[0] % self.units_per_step
@@ -133,6 +134,10 @@ class GCPOTraining:
         self.engine = tools.engine(policy, config, config.schedule())
         own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0
         self.vlm = tools.load() if own else loaded[0]
+        examples = tools.anchors
+        self.anchors = (
+            None if examples is None else lambda step: tokenized(self.vlm, examples(step, config.anchor.examples))
+        )
         self.sampler = PairSampler(
             backend=tools.backend(self.vlm),
             encode=self.vlm.encode,
@@ -147,7 +152,7 @@ class GCPOTraining:
         )
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None, name: str = "") -> LoopState:
-        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, name=name)
+        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors, name=name)
 
 
 __all__ = ["SIDES", "EditPair", "GCPOTraining", "PairSampler", "contrastive_rewards", "trace_reward"]

@@ -60,6 +60,7 @@ class PairTools:
     backend: Callable[[VLM], Backend]
     pair: Callable[[int], EditPair]  # training pairs by number, a pure function
     ask: Ask
+    anchors: Examples | None  # examples of the cold start
     max_new_tokens: int
     seed: int
 

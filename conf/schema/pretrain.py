@@ -59,7 +59,7 @@ class ColdStartConfig(StartConfig):
 class SeeingConfig(StartConfig):
     """rrm=tiny: the decomposer learns to say what two pictures show (experiments/tiny/seeing.py)."""
 
-    steps: int = number(1800, 1, MANY)
+    steps: int = number(900, 1, MANY)
     micro_batch_size: int = number(32, 1, 100_000)
     validation_samples: int = number(64, 1, 1_000_000)
 

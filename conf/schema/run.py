@@ -52,6 +52,7 @@ class RunConfig:
     engine: Any = part_field()
     launcher: Any = part_field(defines=False)
     judge: Any = part_field()
+    rrm: Any = part_field()  # the reasoning reward model of experiment=edit_r1
     benchmark: Any = part_field()
     tracker: Any = part_field(defines=False)
     paths: PathsConfig = incidental(PathsConfig)

@@ -22,6 +22,8 @@ class TrainingJob:
     log: Callable[[Any], None]
     show: Callable[..., None]
     train: Callable[[], None]
+    journal: str  # in the folder: a row for each step
+    steps: int
 
 
 @dataclass
@@ -82,7 +84,7 @@ class TorchrunLauncher(LocalLauncher):
     def launch(self, job: TrainingJob) -> None:
         from experiments.runs.launch import launch
 
-        launch(job.config, job.folder, job.stage, job.log, job.show)
+        launch(job)
 
 
 @dataclass

@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from common.errors import BadInput
 from common.parts import CHECKPOINT, Content, Machine, Part, incidental
-from common.ranges import number
+from common.ranges import MANY, check_fields, number
 from experiments.build.decomposers import unknown_family
+from judges.reasoning.trace import Form
+from rl.config import GCPOConfig, SFTConfig
 
 if TYPE_CHECKING:
     from agents.backends.vlm import VLM
+
+
+# the models that a run trains by supervision, and what their traces consist of; `sft` goes on to GCPO
+SUPERVISED = {"holistic": Form.SCORE, "sft_think": Form.THINK, "sft_verify": Form.VERIFY, "sft": Form.BOTH}
+
+
+@dataclass
+class RewardDataConfig:
+    """What the reward model learns from. At scale=tiny everything is made by program: requests, edits with faults and by the tiny
+    editors, traces by writers who make mistakes, a verifier (the exact judge), and annotators who are not always of one mind."""
+
+    samples: int = number(700, 1, MANY)  # requests of the cold start
+    candidates: int = number(3, 1, 1000)  # edits of each
+    traces: int = number(4, 1, 1000)  # of each edit, of which the verifier chooses one
+    choice: Literal["best", "first"] = "best"  # first: without the verifier, to see what it brings
+    # choices of editor=: who makes the candidates, in turns with edits that have deliberate faults
+    editors: list[str] = field(default_factory=lambda: ["qwen", "flux_kontext"])
+    writer_errors: float = number(0.3, 0, 1)  # a writer answers a point wrongly with a probability of up to this
+    writer_score_std: float = number(1.5, 0, 10)  # error of the final scores, points of 10
+    pairs: int = number(
+        600, 1, MANY
+    )  # requests whose two edits the annotators compare; what they call the same is left out
+    annotator_noise: float = number(1.0, 0, 100)  # see experiments/tiny/simulated.py
+    same: float = number(0.5, 0, 10)  # edits whose exact scores are nearer than this are the same
+    held_out: int = number(300, 1, MANY)  # requests of the test split, whose pairs are ordered by the exact scores
+
+    def __post_init__(self) -> None:
+        check_fields(self, "rrm.data.")
+
+
+@dataclass
+class RewardSFTConfig(SFTConfig):
+    """The cold start."""
+
+    group: ClassVar[str] = "rrm.sft."
+    steps: int = number(250, 1, MANY)
 
 
 @dataclass
@@ -24,9 +63,18 @@ class RewardModel(Part):
     checkpoint: str = incidental("")  # of a reward model that exists: it is used as it is, and its training is left out
     source: str = incidental("")  # how to get the base, said when it is missing
     prompt: str = "rrm"  # a file of judges/prompts, without .txt
-    form: Literal["both", "think", "verify", "score"] = "both"  # what its traces consist of
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_new_tokens: int = number(2048, 1, 1_000_000)  # of one trace
+    # trained beside it and compared: holistic (a score at once), sft_think (no points), sft_verify (no reasoning)
+    compared: list[str] = field(default_factory=lambda: ["holistic", "sft_think", "sft_verify"])
+    data: RewardDataConfig = field(default_factory=RewardDataConfig)
+    sft: RewardSFTConfig = field(default_factory=RewardSFTConfig)
+    gcpo: GCPOConfig = field(default_factory=GCPOConfig)
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.compared if name not in SUPERVISED or name == "sft"]:
+            others = [name for name in SUPERVISED if name != "sft"]
+            raise BadInput(f"rrm.compared: {unknown[0]!r} is unknown; choose among {', '.join(others)}")
 
     @property
     def start(self) -> str:
@@ -45,8 +93,9 @@ class RewardModel(Part):
         from judges.prompt import PROMPTS
 
         yield Content(self.start, CHECKPOINT)
-        suffix = "" if self.form in ("both", "verify") else f"_{self.form}"
-        yield Content(str(PROMPTS / f"{self.prompt}{suffix}.txt"))
+        for name in ("sft", *self.compared):
+            form = SUPERVISED[name]
+            yield Content(str(PROMPTS / f"{self.prompt}{'' if form.verifies else f'_{form.value}'}.txt"))
 
     def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
         """The model, from its start or from another folder of the same kind."""
@@ -55,4 +104,4 @@ class RewardModel(Part):
         return load_vlm(checkpoint or self.start, self.dtype, device)
 
 
-__all__ = ["RewardModel"]
+__all__ = ["SUPERVISED", "RewardDataConfig", "RewardModel", "RewardSFTConfig"]

@@ -25,6 +25,7 @@ from common.files import locked, read_json, write_text
 from common.progress import console
 from common.signals import StopSignal
 from conf.schema import RunConfig
+from experiments.build.launchers import TrainingJob
 from experiments.runs.identity import config_text
 
 LOG, ENDED, FIRST, RESOLVED = "workers.log", "workers-ended.json", ".workers", "workers.yaml"
@@ -34,10 +35,11 @@ Log = Callable[[dict[str, Any]], None]
 Show = Callable[[int, int, Mapping[str, float]], None]
 
 
-def launch(config: RunConfig, folder: Path, stage: str, log: Log, show: Show) -> None:
-    """Run the training stage of this name in several processes; returns when it is done. Raises KeyboardInterrupt where it was
+def launch(job: TrainingJob) -> None:
+    """Run a training stage in several processes; returns when it is done. Raises KeyboardInterrupt where it was
     stopped, RunFailed with the workers' own message, or with the end of their log where they left none (a process that was
     killed)."""
+    config, folder, stage, log, show = job.config, job.folder, job.stage, job.log, job.show
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()  # models of the phase before
@@ -45,7 +47,7 @@ def launch(config: RunConfig, folder: Path, stage: str, log: Log, show: Show) ->
         (folder / ENDED).unlink(missing_ok=True)
     write_text(folder / RESOLVED, config_text(config))
     tell_others(config, folder, stage)
-    rows = new_rows(folder / "metrics.jsonl")
+    rows = new_rows(folder / job.journal)
     seen = max((row["step"] for row in next(rows)), default=0)
     with (folder / LOG).open("a", encoding="utf-8") as out, StopSignal() as stop:
         place = out.tell()
@@ -64,12 +66,12 @@ def launch(config: RunConfig, folder: Path, stage: str, log: Log, show: Show) ->
                 time.sleep(POLL_S)
                 if stop.requested:
                     told = ask_to_stop(folder, told)
-                seen = _forward(next(rows), seen, config.algo.steps, log, show)
+                seen = _forward(next(rows), seen, job.steps, log, show)
         finally:
             if agent.poll() is None:
                 agent.terminate()
                 agent.wait()
-    _forward(next(rows), seen, config.algo.steps, log, show)
+    _forward(next(rows), seen, job.steps, log, show)
     ended = read_json(folder / ENDED) if (folder / ENDED).exists() else {}
     if ended.get("how") == "stopped" or (stop.requested and not ended):
         raise KeyboardInterrupt(ended.get("message", "the training goes on from its last checkpoint"))

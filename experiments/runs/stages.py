@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.dotted import load_dotted, nearest
 from common.errors import BadInput
+from common.jsonl import read_jsonl
 from common.parts import Machine
 from conf.schema import RunConfig
 from experiments.runs.launch import Log, Show
@@ -46,6 +48,9 @@ class Stage(ABC):
         """Sections of its own for results.json."""
         return {}
 
+    def show(self, run: Run, results: Mapping[str, Any]) -> None:
+        """Print what a terminal shows of it when the run is finished."""
+
     def objective(self, run: Run) -> str:
         """The dotted key of results.json that a sweep optimises where nothing else is configured; "" for none. The last stage
         of the list that has one decides."""
@@ -54,6 +59,24 @@ class Stage(ABC):
 
 class TrainingStage(Stage):
     """A stage that several processes can share under torchrun: each calls `train`."""
+
+    journal: ClassVar[str] = "metrics.jsonl"  # in the run's folder: a row for each step
+
+    def steps(self, config: RunConfig) -> int:
+        """How many there are."""
+        return int(config.algo.steps)
+
+    def steps_done(self, folder: Path) -> int:
+        path = folder / self.journal
+        rows = read_jsonl(path) if path.is_file() else []
+        return int(rows[-1]["step"]) if rows else 0
+
+    def train_here(self, run: Run, log: Log, progress: Show) -> None:
+        """The whole training in this process."""
+        from rl.engine.process_group import leave
+
+        self.train(run, log, progress)
+        leave()  # where the engine made a process group
 
     @abstractmethod
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:

@@ -11,7 +11,6 @@ from agents.backends.vlm import VLM, save_vlm
 from agents.prompt_files import load_prompt
 from common.atomic import atomic_folder, why_refused
 from common.errors import ImageEditError, SaveFailed
-from common.jsonl import read_jsonl
 from common.progress import Bar, bar
 from conf.parts import build
 from conf.schema import RunConfig
@@ -30,7 +29,6 @@ from experiments.runs.stages import Stage, TrainingStage
 from experiments.tiny.coldstart import sft_example
 from experiments.tiny.starts import start_examples
 from experiments.training_data.closed_loop import LoopMoments, loop_examples
-from rl.engine.process_group import leave
 from rl.parts import TextTools
 from rl.sft import SFTExample, train_sft
 
@@ -69,18 +67,21 @@ class GRPO(TrainingStage):
 
     def run(self, run: Run) -> None:
         run.enter("GRPO")
-        with bar("GRPO", run.config.algo.steps, steps_done(run.folder)) as b:
+        with bar("GRPO", run.config.algo.steps, self.steps_done(run.folder)) as b:
             progress = shown(b, "reward/mean", "reward")
             log = run.tracker.log
             run.config.launcher.launch(
                 TrainingJob(
-                    run.config, run.folder, self.name, log, progress, lambda: self.train_here(run, log, progress)
-                )
+                    run.config,
+                    run.folder,
+                    self.name,
+                    log,
+                    progress,
+                    lambda: self.train_here(run, log, progress),
+                    self.journal,
+                    self.steps(run.config),
+                )  # fmt: skip
             )
-
-    def train_here(self, run: Run, log: Log, progress: Show) -> None:
-        self.train(run, log, progress)
-        leave()  # where the engine made a process group
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c, start = run.config, run.start
@@ -129,13 +130,6 @@ def save_whole(vlm: VLM, folder: Path) -> None:
         raise SaveFailed(f"could not save the model to {folder}: {why_refused(e)}. {remedy}") from e
 
 
-def steps_done(folder: Path) -> int:
-    """The number of RL steps in metrics.jsonl."""
-    path = folder / "metrics.jsonl"
-    rows = read_jsonl(path) if path.exists() else []
-    return int(rows[-1]["step"]) if rows else 0
-
-
 def shown(b: Bar, key: str, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
     """A progress callback that moves the bar and shows one metric beside it."""
 
@@ -145,4 +139,4 @@ def shown(b: Bar, key: str, name: str) -> Callable[[int, int, Mapping[str, float
     return step
 
 
-__all__ = ["GRPO", "Supervised", "save_whole", "steps_done"]
+__all__ = ["GRPO", "Supervised", "save_whole", "shown"]

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.preferences.base import A, B, TIE
+from benchmarks.preferences.base import TIE, A, B
 from benchmarks.sandbox import scene as S
 from benchmarks.sandbox.perceive import perceive_fully
 from benchmarks.sandbox.scene import Scene

@@ -10,7 +10,7 @@ from random import Random
 from PIL import Image
 
 from benchmarks.base import EditSample
-from benchmarks.preferences.base import A, TIE
+from benchmarks.preferences.base import TIE, A
 from benchmarks.sandbox.candidates import candidate
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
 from common.errors import BadInput
@@ -70,7 +70,7 @@ class SandboxTeacher:
     def traces(self, candidate: Candidate, points: Sequence[Point]) -> Sequence[str]:
         key = f"{self.seed}/{candidate.file}"
         return self.writers.traces(
-            candidate.sample, candidate.picture, points, candidate.verdict, self.traces_each, key
+            candidate.sample, candidate.opens(), points, candidate.verdict, self.traces_each, key
         )
 
     def answers(self, candidate: Candidate, points: Sequence[Point], traces: Sequence[Trace]) -> Sequence[int]:
@@ -86,7 +86,7 @@ def labelled_pairs(candidates: Sequence[Sequence[Candidate]], annotators: Annota
             label = annotators.label(*scores, f"{seed}/{number}/{i}/{j}")
             if label != TIE:
                 first, second = (a, b) if label == A else (b, a)
-                pairs.append(EditPair(a.sample, first.picture, second.picture))
+                pairs.append(EditPair(a.sample, first.opens, second.opens))
     return pairs
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from benchmarks.base import EditSample
+from benchmarks.pictures import PictureFile
 from common.atomic import atomic_file
 from common.errors import BadInput
 from common.jsonl import Journal, read_jsonl
@@ -35,7 +36,7 @@ class Candidate:
     sample: EditSample
     maker: str
     file: str  # below the folder
-    picture: Image.Image
+    opens: Callable[[], Image.Image]
     verdict: Verdict
 
 
@@ -88,7 +89,9 @@ class CandidateFolder:
         for (i, k, name), verdict in zip(whole, verdicts, strict=True):
             file = f"{PICTURES}/{i:06d}-{k}.png"
             save_picture(self.folder / file, pictures[i, k])
-            rows.append({"step": numbers.stop, "sample": i, "candidate": k, "maker": name, "picture": file} | kept(verdict))
+            rows.append(
+                {"step": numbers.stop, "sample": i, "candidate": k, "maker": name, "picture": file} | kept(verdict)
+            )
         return rows
 
     def read(self, count: int) -> list[list[Candidate]]:
@@ -97,9 +100,9 @@ class CandidateFolder:
         for row in self._rows():
             if row["sample"] < count and row["valid"]:
                 verdict = Verdict(row["scores"], raw=row["raw"])
-                picture = Image.open(self.folder / row["picture"]).convert("RGB")
+                opens = PictureFile(self.folder / row["picture"], f"{self.folder / ROWS}, sample {row['sample']}")
                 sample = self.samples(row["sample"])
-                out[row["sample"]].append(Candidate(sample, row["maker"], row["picture"], picture, verdict))
+                out[row["sample"]].append(Candidate(sample, row["maker"], row["picture"], opens, verdict))
         return out
 
 

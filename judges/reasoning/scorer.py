@@ -21,7 +21,9 @@ def ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[Mode
     """What the reward model is shown of an edit, and what reads the score of its trace (None: unreadable)."""
     before = sample.image
     if before is None:
-        raise BadInput(f"sample {sample.id!r} has no picture; a reward model needs the pictures before and after the edit")
+        raise BadInput(
+            f"sample {sample.id!r} has no picture; a reward model needs the pictures before and after the edit"
+        )
     (question,) = rubric.questions(sample, to_rgb(before), after)
 
     def score(text: str) -> float | None:

@@ -1,0 +1,66 @@
+"""How well reward models order pairs of edits: the share in the right order, and the paired gain of one model over another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from common.cells import Cell
+from common.statistics import Difference, micro, paired
+
+GAINS = (("gcpo", "sft"), ("sft", "holistic"), ("sft", "sft_think"), ("sft", "sft_verify"))
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """A model's scores of one pair; None: unreadable."""
+
+    model: str
+    sample: str
+    preferred: float | None
+    other: float | None
+
+    @property
+    def right(self) -> float:
+        """1 where the preferred edit scores strictly higher (arXiv 2604.27505, section 5); an unreadable score is wrong."""
+        return float(self.preferred is not None and self.other is not None and self.preferred > self.other)
+
+    @property
+    def tied(self) -> bool:
+        return self.preferred is not None and self.preferred == self.other
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def accuracy(rows: Sequence[PairRow]) -> Cell:
+    """Pairs of one sample are drawn together for the interval."""
+    return micro([row.right for row in rows], clusters=[row.sample for row in rows])
+
+
+def gain(first: Sequence[PairRow], second: Sequence[PairRow]) -> Difference:
+    """Of `first` over `second` on the same pairs."""
+    return paired([r.right for r in second], [r.right for r in first], clusters=[r.sample for r in first])
+
+
+def accuracies(rows: Sequence[PairRow]) -> dict[str, Any]:
+    """The section `rrm` of results.json."""
+    by_model: dict[str, list[PairRow]] = {}
+    for row in rows:
+        by_model.setdefault(row.model, []).append(row)
+    cells = {name: accuracy(own) for name, own in by_model.items()}
+    gains = {f"{a}-{b}": gain(by_model[a], by_model[b]) for a, b in GAINS if a in by_model and b in by_model}
+    return {
+        "pair_accuracy": {name: cell.value for name, cell in cells.items()},
+        "pair_accuracy_cells": {name: cell.as_dict() for name, cell in cells.items()},
+        "pair_gain": {name: d.cell.as_dict() | {"p": d.p} for name, d in gains.items()},
+        "pairs": {name: len(own) for name, own in by_model.items()},
+        "tied": {name: sum(r.tied for r in own) for name, own in by_model.items()},
+        "unreadable": {
+            name: sum((r.preferred is None) + (r.other is None) for r in own) for name, own in by_model.items()
+        },
+    }
+
+
+__all__ = ["GAINS", "PairRow", "accuracies", "accuracy", "gain"]

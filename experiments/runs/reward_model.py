@@ -1,0 +1,212 @@
+"""The stages that make a reasoning reward model (arXiv 2604.27505): its data, the cold start, GCPO, and how well it orders pairs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, ClassVar
+
+from common.jsonl import Journal, read_jsonl
+from common.parts import Machine
+from common.progress import bar
+from conf.schema import RunConfig
+from experiments.build.device import device_of
+from experiments.build.engines import make_engine
+from experiments.build.launchers import TrainingJob
+from experiments.build.reward_models import SUPERVISED
+from experiments.build.rollouts import make_backend
+from experiments.evaluation.pairs import PairRow, accuracies
+from experiments.runs.launch import Log, Show
+from experiments.runs.reward_data import COLD_START, HELD_OUT, PAIRS, RewardData
+from experiments.runs.run import Run
+from experiments.runs.stages import Stage, TrainingStage
+from experiments.runs.training import save_whole, shown
+from experiments.tiny.simulated import Annotators
+from experiments.tiny.teacher import labelled_pairs
+from experiments.training_data.cold_start import ColdStart, batches
+from judges.reasoning.sandbox import sandbox_points
+from judges.reasoning.scorer import TraceScorer, ask
+from judges.reasoning.trace import Form
+from judges.rubrics.rrm import RRMRubric
+from rl.gcpo import EditPair, GCPOTraining
+from rl.parts import PairTools
+from rl.sft import SFTExample, train_sft
+
+FOLDER, GCPO_MODEL, SCORES = "rrm", "gcpo", "rrm-scores.jsonl"
+
+
+def model_folder(run: Run, name: str) -> Path:
+    return run.folder / FOLDER / name
+
+
+def rubric_of(config: RunConfig, form: Form = Form.BOTH) -> RRMRubric:
+    return RRMRubric(sandbox_points, config.rrm.prompt, form, config.rrm.max_new_tokens)
+
+
+def missing_model(config: RunConfig, machine: Machine) -> Iterator[str]:
+    if config.rrm is None:
+        yield "a reward model: choose one with rrm=tiny, or another of conf/rrm (experiment=edit_r1 does)"
+    else:
+        yield from config.rrm.missing(machine)
+
+
+class ColdStarts(Stage):
+    """Supervised training on the chosen traces: of the reward model, and of those that it is compared with."""
+
+    name = "rrm_sft"
+
+    def done(self, run: Run) -> bool:
+        return bool(run.config.rrm.checkpoint) or all(model_folder(run, name).is_dir() for name in self.names(run))
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        yield from missing_model(config, machine)
+
+    def names(self, run: Run) -> list[str]:
+        return [name for name in SUPERVISED if name == "sft" or name in run.config.rrm.compared]
+
+    def run(self, run: Run) -> None:
+        for name in self.names(run):
+            if not model_folder(run, name).is_dir():
+                run.enter(f"cold start, {name.replace('_', ' ')}")
+                self._train(run, name)
+
+    def _train(self, run: Run, name: str) -> None:
+        c = run.config.rrm
+        vlm = c.load(device_of(run.config.engine))
+        rubric = rubric_of(run.config, SUPERVISED[name])
+        examples = ColdStart(run.folder / COLD_START, rubric, c.data.choice).examples()
+        batch = batches(examples, run.config.seed)
+
+        def sized(step: int) -> list[SFTExample]:
+            return batch(step, c.sft.batch_size)
+
+        with run.timed("train"), bar(run.phase, c.sft.steps) as b:
+            train_sft(
+                c.sft, vlm, sized, run.folder, run.tracker.log,
+                shown(b, "sft/loss", "loss"), name=f"rrm-{name}",
+            )  # fmt: skip
+        save_whole(vlm, model_folder(run, name))
+        shutil.rmtree(run.folder / f"checkpoints-rrm-{name}", ignore_errors=True)
+
+
+class GCPO(TrainingStage):
+    """GCPO on the annotators' pairs, from the cold start."""
+
+    name = "gcpo"
+    metrics = ("reward/mean", "reward/score/mean", "groups/no_spread")
+    journal: ClassVar[str] = "gcpo.jsonl"
+    panels = ("experiments.reports.run.reward_model.PANEL",)
+
+    def done(self, run: Run) -> bool:
+        return bool(run.config.rrm.checkpoint) or model_folder(run, GCPO_MODEL).is_dir()
+
+    def steps(self, config: RunConfig) -> int:
+        return int(config.rrm.gcpo.steps)
+
+    def run(self, run: Run) -> None:
+        run.enter("GCPO")
+        with run.timed("train"), bar("GCPO", self.steps(run.config), self.steps_done(run.folder)) as b:
+            progress, log = shown(b, "reward/mean", "pairs in order"), run.tracker.log
+            run.config.launcher.launch(
+                TrainingJob(
+                    run.config,
+                    run.folder,
+                    self.name,
+                    log,
+                    progress,
+                    lambda: self.train_here(run, log, progress),
+                    self.journal,
+                    self.steps(run.config),
+                )  # fmt: skip
+            )
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        yield from missing_model(config, machine)
+
+    def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
+        c, start = run.config, model_folder(run, "sft")
+        pairs, rubric = training_pairs(run), rubric_of(run.config)
+        anchors = ColdStart(run.folder / COLD_START, rubric, c.rrm.data.choice)
+        training = GCPOTraining(
+            c.rrm.gcpo,
+            PairTools(
+                load=lambda: c.rrm.load(device_of(c.engine), start),
+                engine=partial(make_engine, c.engine),
+                sharded=not c.engine.whole_weights,
+                backend=lambda vlm: make_backend(c.rollouts, vlm),
+                pair=lambda index: pairs[index % len(pairs)],
+                ask=partial(ask, rubric),
+                anchors=batches(anchors.examples(), c.seed + 1) if c.rrm.gcpo.anchor.examples else None,
+                max_new_tokens=c.rrm.max_new_tokens,
+                seed=c.seed,
+            ),
+        )
+        training.run(run.folder, log, progress, name=GCPO_MODEL)
+        if training.engine.rank == 0:
+            save_whole(training.vlm, model_folder(run, GCPO_MODEL))
+
+
+def training_pairs(run: Run) -> list[EditPair]:
+    """The annotators' pairs, in an order that the run's seed decides."""
+    data = run.config.rrm.data
+    found = labelled_pairs(
+        RewardData.folder(run, PAIRS).read(data.pairs), Annotators(data.annotator_noise, data.same), run.config.seed
+    )
+    return Random(f"pairs/{run.config.seed}").sample(found, len(found))
+
+
+class PairAccuracy(Stage):
+    """The share of held-out pairs that each reward model orders as the exact judge does; equal scores are wrong."""
+
+    name = "rrm_accuracy"
+    metrics = ("rrm.pair_accuracy",)
+
+    def models(self, run: Run) -> dict[str, tuple[Path, Form]]:
+        if run.config.rrm.checkpoint:
+            return {"checkpoint": (Path(run.config.rrm.checkpoint), Form.BOTH)}
+        names = ColdStarts().names(run)
+        supervised = {name: (model_folder(run, name), SUPERVISED[name]) for name in names}
+        return supervised | {GCPO_MODEL: (model_folder(run, GCPO_MODEL), Form.BOTH)}
+
+    def done(self, run: Run) -> bool:
+        return set(self.models(run)) <= {row["model"] for row in score_rows(run.folder)}
+
+    def run(self, run: Run) -> None:
+        data = run.config.rrm.data
+        candidates = RewardData.folder(run, HELD_OUT).read(data.held_out)
+        pairs = labelled_pairs(candidates, Annotators(0.0, data.same), 0)
+        journal = Journal(run.folder / SCORES)
+        there = {row["model"] for row in score_rows(run.folder)}
+        for name, (folder, form) in self.models(run).items():
+            if name not in there:
+                run.enter(f"held-out pairs, {name.replace('_', ' ')}")
+                journal.append([row.to_dict() for row in self._scored(run, name, folder, form, pairs)])
+
+    def _scored(self, run: Run, name: str, folder: Path, form: Form, pairs: Sequence[EditPair]) -> list[PairRow]:
+        c = run.config
+        backend = make_backend(c.rollouts, c.rrm.load(device_of(c.engine), folder))
+        scorer = TraceScorer(backend, rubric_of(c, form), c.rrm.max_new_tokens)
+        rows: list[PairRow] = []
+        with run.timed("evaluate"), bar(run.phase, len(pairs)) as b:
+            for start in range(0, len(pairs), c.scale.chunk):
+                part = pairs[start : start + c.scale.chunk]
+                samples = [p.sample for p in part for _ in (0, 1)]
+                scores = iter(scorer(samples, [opens() for p in part for opens in (p.preferred, p.other)]))
+                rows += [PairRow(name, p.sample.id, next(scores), next(scores)) for p in part]
+                b.update(start + len(part))
+        return rows
+
+    def results(self, run: Run) -> Mapping[str, Any]:
+        rows = score_rows(run.folder)
+        return {"rrm": accuracies([PairRow(**row) for row in rows])} if rows else {}
+
+
+def score_rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / SCORES
+    return read_jsonl(path) if path.is_file() else []
+
+
+__all__ = ["GCPO", "ColdStarts", "PairAccuracy", "model_folder", "rubric_of", "score_rows", "training_pairs"]
