@@ -1,5 +1,6 @@
 """`python -m experiments.pretrain`: the tiny decomposer from nothing; with `editor=qwen` or `editor=flux_kontext`, that tiny
-editor; with `rrm=tiny`, the reward model's start. The recipes are in experiments/tiny; what is kept under assets/tiny/ is their result."""
+editor; with `rrm=tiny`, the reward model's start. The recipes are in experiments/tiny; what is kept under assets/tiny/ is their
+result."""
 
 from __future__ import annotations
 

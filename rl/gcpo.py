@@ -5,12 +5,12 @@ For both edits of a pair N traces are drawn and their scores are read. With tau^
     r^w_j = mean_k 1{tau^w_j > tau^l_k}        r^l_j = mean_k 1{tau^l_j < tau^w_k}        (ties earn nothing)
     A^w_j = r^w_j - mean_j r^w                 A^l_j = r^l_j - mean_j r^l                 (no division by a deviation)
 
-and the loss is the clipped one of GRPO with the mean over each trace's own tokens, averaged over both groups: so GCPO is `rl.grpo.GRPO`
-with the units, rewards and settings of this file, and has its engines and rollout backends. The formula is followed, not the prose of
-the paper, which describes r^l the other way round.
+and the loss is the clipped one of GRPO with the mean over each trace's own tokens, averaged over both groups: so GCPO is
+`rl.grpo.GRPO` with the units, rewards and settings of this file, and has its engines and rollout backends. The formula is
+followed, not the prose of the paper, which describes r^l the other way round.
 
-Not stated there, so ours: a trace without a readable score earns 0 among its own and is no opponent to the others; where one side has
-no readable trace at all, nothing can be compared and the pair has no gradient.
+Not stated there, so ours: a trace without a readable score earns 0 among its own and is no opponent to the others; where one
+side has no readable trace at all, nothing can be compared and the pair has no gradient.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The stages that make a reasoning reward model (arXiv 2604.27505): its data, the cold start, GCPO, and how well it orders pairs."""
+"""The stages that make a reasoning reward model (arXiv 2604.27505): its data, the cold start, GCPO, and how well it orders
+pairs."""
 
 from __future__ import annotations
 

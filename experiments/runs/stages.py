@@ -48,8 +48,8 @@ class Stage(ABC):
         """Sections of its own for results.json."""
         return {}
 
-    def show(self, run: Run, results: Mapping[str, Any]) -> None:
-        """Print what a terminal shows of it when the run is finished."""
+    def show(self, run: Run, results: Mapping[str, Any]) -> None:  # noqa: B027
+        """Print what a terminal shows of it when the run is finished; nothing by default."""
 
     def objective(self, run: Run) -> str:
         """The dotted key of results.json that a sweep optimises where nothing else is configured; "" for none. The last stage

@@ -1,7 +1,8 @@
-"""Recipe: the tiny reward model before its cold start. The tiny decomposer learns to look at two pictures and to say what each shows.
+"""Recipe: the tiny reward model before its cold start. The tiny decomposer learns to look at two pictures and to say what each
+shows.
 
-A published VLM compares pictures before it is ever asked to reward edits; this is the counterpart at tiny scale. No evaluation point
-is answered here and no score is given: that is for the cold start (SFT) and for GCPO.
+A published VLM compares pictures before it is ever asked to reward edits; this is the counterpart at tiny scale. No evaluation
+point is answered here and no score is given: that is for the cold start (SFT) and for GCPO.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import torch
 from tokenizers import AddedToken
 
 from agents.backends.base import ModelRequest, Sampling
@@ -95,8 +97,12 @@ def pretrain_reward_model(config: PretrainConfig) -> None:
 
 def extended(vlm: VLM) -> VLM:
     """The same model whose tokenizer has the pieces of a trace as one token each; their embeddings start as the mean of all."""
+    known = len(vlm.tokenizer)
     vlm.tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in PIECES])
-    vlm.model.resize_token_embeddings(len(vlm.tokenizer), mean_resizing=True)
+    vlm.model.resize_token_embeddings(len(vlm.tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        table = vlm.model.get_input_embeddings().weight
+        table[known:] = table[:known].mean(0)
     return vlm
 
 

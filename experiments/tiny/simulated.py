@@ -74,8 +74,8 @@ def _misread(scene: Scene, rng: Random) -> Scene:
 
 @dataclass(frozen=True)
 class Annotators:
-    """They prefer a over b with probability 1 / (1 + exp(-(s_a - s_b) / noise)) in the exact judge's overall scores, and say that both
-    are the same where these differ by less than `same`. Noise 0: always the better one."""
+    """They prefer a over b with probability 1 / (1 + exp(-(s_a - s_b) / noise)) in the exact judge's overall scores, and say
+    that both are the same where these differ by less than `same`. Noise 0: always the better one."""
 
     noise: float = 1.0
     same: float = 0.5

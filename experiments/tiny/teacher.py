@@ -1,4 +1,5 @@
-"""The sandbox's side of the reward model's data: candidate edits, the teacher of the cold start, and pairs with annotators' labels."""
+"""The sandbox's side of the reward model's data: candidate edits, the teacher of the cold start, and pairs with annotators'
+labels."""
 
 from __future__ import annotations
 

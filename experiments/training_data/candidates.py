@@ -1,4 +1,5 @@
-"""Candidate edits of requests with their scores: what reward models learn from. Plain files: rows of JSON, and pictures beside them.
+"""Candidate edits of requests with their scores: what reward models learn from. Plain files: rows of JSON, and pictures beside
+them.
 
     candidates.jsonl    one row for each edited picture: sample, maker, the picture's file, and the judge's verdict
     pictures/           the pictures before and after

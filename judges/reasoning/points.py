@@ -1,7 +1,7 @@
 """Evaluation points: yes-or-no questions about an edited picture, by which a reasoning reward model verifies it.
 
-arXiv 2604.27505 ("Verifier-based RRM with Cold-Start", step 1) calls them principles. They are of three kinds: what was asked is done,
-what was not asked is kept, and the picture is good. A model writes them as a JSON list of {"question", "category"}.
+arXiv 2604.27505 ("Verifier-based RRM with Cold-Start", step 1) calls them principles. They are of three kinds: what was asked
+is done, what was not asked is kept, and the picture is good. A model writes them as a JSON list of {"question", "category"}.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reasoning traces: what a reasoning reward model writes about an edit, and how it is read.
 
-arXiv 2604.27505 (method, step 3): free reasoning, then one entry for each evaluation point, their mean, and a final score of 0 to 10
-that is not merely that mean:
+arXiv 2604.27505 (method, step 3): free reasoning, then one entry for each evaluation point, their mean, and a final score of 0
+to 10 that is not merely that mean:
 
     <think>…</think>[{'question': '…', 'score': 1}, …], {"average_score": 0.75} <score> 6.5 </score>
 

@@ -23,8 +23,8 @@ Points = Callable[[EditSample], Sequence[Point]]
 
 
 class RRMRubric(AverageOverPasses, PromptRubric):
-    """`points` gives the evaluation points of a sample; a form that does not verify needs none. `prompt` is a file of judges/prompts,
-    with the fields {request} and, where the form verifies, {points}."""
+    """`points` gives the evaluation points of a sample; a form that does not verify needs none. `prompt` is a file of
+    judges/prompts, with the fields {request} and, where the form verifies, {points}."""
 
     name = "rrm"
     scores = (OVERALL,)
