@@ -30,7 +30,7 @@ class RewardDataConfig:
     samples: int = number(700, 1, MANY)  # requests of the cold start
     candidates: int = number(3, 1, 1000)  # edits of each
     traces: int = number(4, 1, 1000)  # of each edit, of which the verifier chooses one
-    choice: Literal["best", "first"] = "best"  # first: without the verifier, to see what it brings
+    choice: str = "best"  # best | first (without the verifier, to see what it brings)
     # choices of editor=: who makes the candidates, in turns with edits that have deliberate faults
     editors: list[str] = field(default_factory=lambda: ["qwen", "flux_kontext"])
     writer_errors: float = number(0.3, 0, 1)  # a writer answers a point wrongly with a probability of up to this
@@ -44,6 +44,8 @@ class RewardDataConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, "rrm.data.")
+        if self.choice not in ("best", "first"):
+            raise BadInput(f"rrm.data.choice={self.choice} is unknown; choose best or first")
 
 
 @dataclass
