@@ -82,6 +82,8 @@ def run_job(config: RunConfig) -> float | None:
             write_report(folder)
     results = read_json(folder / "results.json")
     print_results(folder, results)
+    for stage in stages:
+        stage.show(run, results)
     console.print(f"report: [bold]{folder / 'report.html'}[/]   total time: {clock(time.monotonic() - began)}")
     return objective(run, results)
 

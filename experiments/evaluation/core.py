@@ -112,15 +112,18 @@ def item_rows(section: Section, rows: Rows) -> list[dict[str, Any]]:
     ]
 
 
+TRAINING = ("sft", "train", "data")  # phases of timing.jsonl that are no evaluation
+
+
 def times(folder: Path) -> dict[str, float]:
     """Seconds of training and of evaluation, over all processes that worked in the folder."""
     timing = [row for path in sorted(folder.glob("timing*.jsonl")) for row in read_jsonl(path)]
     path = folder / "metrics.jsonl"
     steps = read_jsonl(path) if path.is_file() else []
     grpo = sum(r.get("time/step", 0.0) + r.get("time/checkpoint", 0.0) for r in steps)
-    sft = sum(r["seconds"] for r in timing if r["phase"] == "sft")
-    evaluate = sum(r["seconds"] for r in timing if r["phase"] != "sft")
-    return {"train": round(grpo + sft, 3), "evaluate": round(evaluate, 3)}
+    other = sum(r["seconds"] for r in timing if r["phase"] in TRAINING)
+    evaluate = sum(r["seconds"] for r in timing if r["phase"] not in TRAINING)
+    return {"train": round(grpo + other, 3), "evaluate": round(evaluate, 3)}
 
 
 __all__ = ["arms_section", "decomposition_rows", "decomposition_section", "drawn_rows", "section_scores", "times"]

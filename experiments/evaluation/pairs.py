@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from common.cells import Cell
-from common.statistics import Difference, micro, paired
+from common.statistics import Difference, holm_adjusted, micro, paired
 
 GAINS = (("gcpo", "sft"), ("sft", "holistic"), ("sft", "sft_think"), ("sft", "sft_verify"))
 
@@ -44,17 +44,23 @@ def gain(first: Sequence[PairRow], second: Sequence[PairRow]) -> Difference:
     return paired([r.right for r in second], [r.right for r in first], clusters=[r.sample for r in first])
 
 
+def gains_of(by_model: Mapping[str, Sequence[PairRow]]) -> dict[tuple[str, str], Difference]:
+    """What is compared of the models that are there; the p-values are corrected as one family."""
+    there = [(a, b) for a, b in GAINS if a in by_model and b in by_model]
+    return dict(zip(there, holm_adjusted([gain(by_model[a], by_model[b]) for a, b in there]), strict=True))
+
+
 def accuracies(rows: Sequence[PairRow]) -> dict[str, Any]:
     """The section `rrm` of results.json."""
     by_model: dict[str, list[PairRow]] = {}
     for row in rows:
         by_model.setdefault(row.model, []).append(row)
     cells = {name: accuracy(own) for name, own in by_model.items()}
-    gains = {f"{a}-{b}": gain(by_model[a], by_model[b]) for a, b in GAINS if a in by_model and b in by_model}
+    gains = {f"{a}-{b}": d for (a, b), d in gains_of(by_model).items()}
     return {
         "pair_accuracy": {name: cell.value for name, cell in cells.items()},
         "pair_accuracy_cells": {name: cell.as_dict() for name, cell in cells.items()},
-        "pair_gain": {name: d.cell.as_dict() | {"p": d.p} for name, d in gains.items()},
+        "pair_gain": {name: d.as_dict() for name, d in gains.items()},
         "pairs": {name: len(own) for name, own in by_model.items()},
         "tied": {name: sum(r.tied for r in own) for name, own in by_model.items()},
         "unreadable": {
@@ -63,4 +69,4 @@ def accuracies(rows: Sequence[PairRow]) -> dict[str, Any]:
     }
 
 
-__all__ = ["GAINS", "PairRow", "accuracies", "accuracy", "gain"]
+__all__ = ["GAINS", "PairRow", "accuracies", "accuracy", "gain", "gains_of"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -32,6 +33,7 @@ from judges.reasoning.sandbox import sandbox_points
 from judges.reasoning.scorer import TraceScorer, ask
 from judges.reasoning.trace import Form
 from judges.rubrics.rrm import RRMRubric
+from rl.engine.precision import bf16_products
 from rl.gcpo import EditPair, GCPOTraining
 from rl.parts import PairTools
 from rl.sft import SFTExample, train_sft
@@ -84,7 +86,8 @@ class ColdStarts(Stage):
         def sized(step: int) -> list[SFTExample]:
             return batch(step, c.sft.batch_size)
 
-        with run.timed("train"), bar(run.phase, c.sft.steps) as b:
+        fast = bf16_products("cpu") if run.config.engine.products == "bfloat16" else nullcontext()
+        with run.timed("train"), bar(run.phase, c.sft.steps) as b, fast:
             train_sft(
                 c.sft, vlm, sized, run.folder, run.tracker.log,
                 shown(b, "sft/loss", "loss"), name=f"rrm-{name}",
@@ -99,7 +102,6 @@ class GCPO(TrainingStage):
     name = "gcpo"
     metrics = ("reward/mean", "reward/score/mean", "groups/no_spread")
     journal: ClassVar[str] = "gcpo.jsonl"
-    panels = ("experiments.reports.run.reward_model.PANEL",)
 
     def done(self, run: Run) -> bool:
         return bool(run.config.rrm.checkpoint) or model_folder(run, GCPO_MODEL).is_dir()
@@ -164,6 +166,7 @@ class PairAccuracy(Stage):
 
     name = "rrm_accuracy"
     metrics = ("rrm.pair_accuracy",)
+    panels = ("experiments.reports.run.reward_model.CARDS", "experiments.reports.run.reward_model.PANEL")
 
     def models(self, run: Run) -> dict[str, tuple[Path, Form]]:
         if run.config.rrm.checkpoint:
@@ -199,6 +202,14 @@ class PairAccuracy(Stage):
                 rows += [PairRow(name, p.sample.id, next(scores), next(scores)) for p in part]
                 b.update(start + len(part))
         return rows
+
+    def show(self, run: Run, results: Mapping[str, Any]) -> None:
+        from experiments.reports.run.reward_model import print_pairs
+
+        print_pairs(results)
+
+    def objective(self, run: Run) -> str:
+        return f"rrm.pair_accuracy.{list(self.models(run))[-1]}"
 
     def results(self, run: Run) -> Mapping[str, Any]:
         rows = score_rows(run.folder)

@@ -74,7 +74,7 @@ def write_trace(trace: Trace, questions: Sequence[str], form: Form = Form.BOTH) 
 
 def quoted(text: str) -> str:
     """In single quotes, so that it can be read again whatever it holds."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + repr('"' + text)[2:]  # a double quote within makes repr take single ones outside
 
 
 def read_trace(text: str, questions: Sequence[str], form: Form = Form.BOTH) -> Trace:
