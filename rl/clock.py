@@ -31,8 +31,8 @@ class Clock:
             if (memory := peak()) is not None:
                 self.peaks[phase] = max(memory, self.peaks.get(phase, 0.0))
 
-    def read(self, tokens: int, beside: Mapping[str, float] | None = None) -> dict[str, float]:
-        """time/<phase>, memory/<phase> (MiB at its peak), and the tokens per second of rollouts and of the whole step. A
+    def read(self, count: int, beside: Mapping[str, float] | None = None, what: str = "tokens") -> dict[str, float]:
+        """time/<phase>, memory/<phase> (MiB at its peak), and the tokens (`what`) per second of rollouts and of the whole step. A
         checkpoint shows in the step after it, since a step's row is written before its checkpoint. `beside` are seconds of
         phases that ran in another thread: they are added to their phases and are no part of the step's time."""
         beside = beside or {}
@@ -43,8 +43,8 @@ class Clock:
         self.seconds, self.peaks = dict.fromkeys(self.PHASES, 0.0), {}
         return out | {
             "time/step": total,
-            "tokens_per_s": tokens / max(total, 1e-9),
-            "tokens_per_s/rollout": tokens / max(rollout, 1e-9),
+            f"{what}_per_s": count / max(total, 1e-9),
+            f"{what}_per_s/rollout": count / max(rollout, 1e-9),
         }
 
 

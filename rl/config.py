@@ -31,7 +31,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, self.group)
-        _one_of(self, "optimizer", ("adamw", "muon"))
+        one_of(self, "optimizer", ("adamw", "muon"))
         if len(self.betas) != 2:
             raise BadInput(f"{self.group}betas needs two numbers, not {list(self.betas)}")
 
@@ -58,11 +58,11 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, self.group)
-        _one_of(self, "ratio_level", ("token", "sequence"))
-        _one_of(self, "clip_form", ("ppo", "weight"))
-        _one_of(self, "aggregation", AGGREGATIONS)
-        _one_of(self, "kl_estimator", KL_ESTIMATORS)
-        _one_of(self, "tis_level", ("token", "sequence"))
+        one_of(self, "ratio_level", ("token", "sequence"))
+        one_of(self, "clip_form", ("ppo", "weight"))
+        one_of(self, "aggregation", AGGREGATIONS)
+        one_of(self, "kl_estimator", KL_ESTIMATORS)
+        one_of(self, "tis_level", ("token", "sequence"))
         if self.dual_clip is not None and self.clip_form == "weight":
             raise BadInput(
                 f"{self.group}dual_clip bounds the loss of clip_form=ppo; with clip_form=weight it must be null"
@@ -194,7 +194,7 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
     def __post_init__(self) -> None:
         for base in (TextPolicyConfig, LossConfig, OptimizerConfig):
             base.__post_init__(self)
-        _one_of(self, "advantage_scale", ("group", "batch", "none"))
+        one_of(self, "advantage_scale", ("group", "batch", "none"))
         if self.max_offpolicy_steps and self.tis_cap is None:
             raise BadInput(
                 f"{self.group}max_offpolicy_steps={self.max_offpolicy_steps} trains on answers of older weights; they need the "
@@ -249,7 +249,8 @@ FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "mi
         "gradient_checkpointing", "kl_log_sequences", "max_missing_steps", "name", "sft")  # fmt: skip
 
 
-def _one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:
+def one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:
+    """Raises BadInput where a setting is none of its choices."""
     if (value := getattr(config, name)) not in choices:
         raise BadInput(f"{config.group}{name} must be one of {', '.join(choices)}, not {value!r}")
 
@@ -264,4 +265,5 @@ __all__ = [
     "PromptPoolConfig",
     "SFTConfig",
     "TextPolicyConfig",
+    "one_of",
 ]

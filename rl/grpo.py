@@ -24,7 +24,7 @@ from rl.clock import Clock
 from rl.config import GRPOConfig
 from rl.credit import CreditedRollout, credit, credited_rows
 from rl.drift import drift_metrics, drift_sample, drift_sums
-from rl.engine.base import Engine
+from rl.engine.base import Engine, LogProbs
 from rl.loop import Log, LoopState, Progress, StepResult, run_loop
 from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
 from rl.microbatch import micro_batches
@@ -157,7 +157,7 @@ class GRPO:
         advantage = config.anchor.weight * sum(engine.all_gather(normaliser)) / own
         return [replace(e, advantage=advantage) for e in examples[engine.rank :: engine.world_size]]
 
-    def _loss(self, items: Sequence[CreditedRollout | Anchor], batch: MicroBatch) -> LossOutputs:
+    def _loss(self, items: Sequence[CreditedRollout | Anchor], batch: MicroBatch[LogProbs]) -> LossOutputs:
         old, mask = batch.old_logp_BT, batch.now.mask_BT
         reported = old.new_tensor([x for item in items for x in item.logprobs])
         return policy_loss(

@@ -73,6 +73,7 @@ class LoopState:
     step: int
     resumed_from: int
     metrics: dict[str, float]
+    stopped: str = ""  # why it ended before its last step
 
 
 def run_loop(
@@ -88,13 +89,15 @@ def run_loop(
     max_missing_steps: int | None = None,
     log: Log | None = None,
     progress: Progress | None = None,
+    stopped: Callable[[], str] = str,
 ) -> LoopState:
     """Train until `steps` are done, going on from the folder's newest checkpoint. Every rank calls it.
 
     `identity` is what another training would differ in (plain values). `log` gets each step's metrics on every rank, `progress`
-    (done, steps, metrics). SIGINT and SIGTERM save the last whole step and raise KeyboardInterrupt. Raises BadInput where the
-    folder holds another training, RunFailed after `max_missing_steps` steps in a row without anything to learn from,
-    SaveFailed when the disk refuses.
+    (done, steps, metrics). `stopped` says why the algorithm wants no further step, "" while it wants one (the same on every
+    rank): the training then ends with its checkpoint. SIGINT and SIGTERM save the last whole step and raise KeyboardInterrupt.
+    Raises BadInput where the folder holds another training, RunFailed after `max_missing_steps` steps in a row without anything
+    to learn from, SaveFailed when the disk refuses.
     """
     loop = _Loop(algorithm, name, identity, Path(folder), ranks or OneProcess(), keep_checkpoints)
     loop.resume()
@@ -102,7 +105,7 @@ def run_loop(
     with StopSignal() as stop:
         clock = Clock()
         clock.safe_point = partial(loop.leave_if_asked, stop, clock)
-        while loop.done < steps:
+        while loop.done < steps and not stopped():
             result = algorithm.step(loop.done, clock)
             loop.missing = 0 if result.usable else loop.missing + 1
             limit = {} if max_missing_steps is None else {"update/missing_steps": float(loop.missing)}
@@ -116,10 +119,12 @@ def run_loop(
                     f"step {loop.done}: {loop.missing} consecutive steps had no usable reward; see the components in "
                     f"{loop.rows.path}. The checkpoint of step {loop.saved} is intact"
                 )
-            if loop.done % checkpoint_every == 0 or loop.done == steps:
+            if loop.done % checkpoint_every == 0 or loop.done == steps or stopped():
                 loop.save(clock)
             loop.leave_if_asked(stop, clock)
-    return LoopState(loop.done, first, loop.metrics)
+    if why := stopped():
+        logger.warning("%s ends after step %d of %d: %s", loop.name, loop.done, steps, why)
+    return LoopState(loop.done, first, loop.metrics, why)
 
 
 class _Loop:

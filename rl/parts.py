@@ -2,7 +2,7 @@
 
 An algorithm of one's own is such a class in any package, chosen by `algo._target_=package.Class`: a dataclass whose fields are
 its keys, with `build(tools: TextTools)` returning an object with `engine`, `vlm` (which has the trained weights after `run`) and
-`run(folder, log, progress)`.
+`run(folder, log, progress)`; where it trains an editor, with `build(tools: FlowTools)` and `flow` in the place of `vlm`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from common.parts import Part
 from rl.config import GRPOConfig, OptimizerConfig
+from rl.flow_config import FlowGRPOConfig, NFTConfig
 from rl.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
     from agents.backends.base import Backend
     from agents.backends.vlm import VLM
     from benchmarks.base import EditSample
+    from editors.flow import FlowModel
     from rl.anchors import Examples
     from rl.engine.base import Engine
+    from rl.flow_rollouts import Instruct, PictureReward
     from rl.gcpo import Ask, EditPair
     from rl.loop import Log, LoopState, Progress
     from rl.loop_rollouts import LoopTools
     from rl.policies.base import Policy
+    from rl.policies.flow import FlowBatch
     from rl.policies.text import TextBatch
     from rl.text_rollouts import RewardFn, ToRequest
+    from rl.watch import WatchScore
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,33 @@ class TextTraining(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FlowTools:
+    """What a job gives to an algorithm that trains a flow editor."""
+
+    load: Callable[[], FlowModel]  # the start weights, read anew by every call
+    engine: Callable[[Callable[[], Policy[FlowBatch]], OptimizerConfig, Schedule], Engine[FlowBatch]]
+    sharded: bool  # whether the engine's weights are never whole, so that rollouts need a model of their own
+    sample: Callable[[int], EditSample]  # training samples by number, a pure function
+    instruction: Instruct  # what the editor is told to do with a sample's picture
+    reward: PictureReward
+    seed: int
+    watch: WatchScore | None = None  # a judge that trains nothing, scores in [0, 1]; None: pictures are only measured
+
+
+class FlowTraining(Protocol):
+    engine: Engine[FlowBatch]
+
+    @property
+    def flow(self) -> FlowModel:
+        """The editor's model; after `run` with the weights that are worth keeping, adapters merged."""
+        ...
+
+    def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
+        """Train to the end, going on from what the folder has (`rl/loop.py`)."""
+        ...
+
+
 @dataclass
 class GRPO(GRPOConfig, Part):
     """algo=grpo and its variants, conf/algo/*.yaml."""
@@ -84,4 +116,24 @@ class GRPO(GRPOConfig, Part):
         return GRPOTraining(self, tools)
 
 
-__all__ = ["GRPO", "PairTools", "TextTools", "TextTraining"]
+@dataclass
+class FlowGRPO(FlowGRPOConfig, Part):
+    """algo=flow_grpo and its variants, conf/algo/*.yaml."""
+
+    def build(self, tools: FlowTools) -> FlowTraining:
+        from rl.flow_training import FlowGRPOTraining
+
+        return FlowGRPOTraining(self, tools)
+
+
+@dataclass
+class NFT(NFTConfig, Part):
+    """algo=nft."""
+
+    def build(self, tools: FlowTools) -> FlowTraining:
+        from rl.flow_training import NFTTraining
+
+        return NFTTraining(self, tools)
+
+
+__all__ = ["GRPO", "NFT", "FlowGRPO", "FlowTools", "FlowTraining", "PairTools", "TextTools", "TextTraining"]

@@ -94,7 +94,7 @@ def answer_ids(vlm: VLM, answer: str) -> list[int]:
     return [*vlm.tokenizer(answer, add_special_tokens=False)["input_ids"], vlm.eos_id]
 
 
-def answer_loss(items: Sequence[TokenizedExample], batch: MicroBatch) -> LossOutputs:
+def answer_loss(items: Sequence[TokenizedExample], batch: MicroBatch[Any]) -> LossOutputs:
     """Summed cross-entropy over the whole batch's tokens; `right` counts tokens that are the most likely ones."""
     loss = -batch.now.logp_BT.sum()
     right = 0 if batch.now.greedy_BT is None else int(batch.now.greedy_BT.sum())

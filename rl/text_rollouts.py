@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -16,20 +16,9 @@ from benchmarks.base import EditSample
 from common.errors import BadInput, RunFailed
 from rl.clock import Clock
 from rl.prompts import Prompts
+from rl.reward_values import RewardLike, Samples, finite, mean_std
 from rl.rollouts import Group, counter_seed
 
-
-class RewardLike(Protocol):
-    """`total` None (or NaN): the reward could not be computed. `components` are logged, None where missing."""
-
-    @property
-    def total(self) -> float | None: ...
-
-    @property
-    def components(self) -> Mapping[str, float | None]: ...
-
-
-Samples = Callable[[int, int], EditSample]  # (step, j) -> sample, a pure function of its arguments
 ToRequest = Callable[[EditSample], ModelRequest]
 Encode = Callable[[Sequence[ModelRequest]], list[EncodedPrompt]]
 # per completion, with seeds
@@ -162,8 +151,8 @@ def text_rows(group: TextGroup, advantage: Callable[[TextRollout], float], step:
             "text": r.completion.text,
             "tokens": len(r.completion.token_ids),
             "finish_reason": r.completion.finish_reason,
-            "reward": _number(r.reward.total),
-            "components": {name: _number(v) for name, v in r.reward.components.items()},
+            "reward": finite(r.reward.total),
+            "components": {name: finite(v) for name, v in r.reward.components.items()},
             "advantage": advantage(r),
         }
         for g, turns in enumerate(group.rollouts)
@@ -173,9 +162,9 @@ def text_rows(group: TextGroup, advantage: Callable[[TextRollout], float], step:
 
 def describe(rows: Sequence[Mapping[str, Any]], no_spread: Sequence[bool]) -> dict[str, float]:
     """Metrics of all completions of a step: rewards and components (mean, std over present ones), lengths, shares."""
-    out = _mean_std("reward", [r["reward"] for r in rows])
+    out = mean_std("reward", [r["reward"] for r in rows])
     for name in sorted({k for r in rows for k in r["components"]}):
-        out |= _mean_std(f"reward/{name}", [r["components"].get(name) for r in rows])
+        out |= mean_std(f"reward/{name}", [r["components"].get(name) for r in rows])
     lengths = [r["tokens"] for r in rows]
     n = max(1, len(rows))
     return out | {
@@ -203,17 +192,6 @@ def logprob_metrics(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """
     nats, known, unknown = (sum(p[k] for p in parts) for k in ("nats", "known", "unknown"))
     return ({"entropy/mean": nats / known} if known else {}) | {"rollout/logp_missing": unknown}
-
-
-def _mean_std(name: str, values: Sequence[float | None]) -> dict[str, float]:
-    present = torch.tensor([v for v in values if v is not None], dtype=torch.float64)
-    if not len(present):
-        return {}
-    return {f"{name}/mean": float(present.mean()), f"{name}/std": float(present.std(correction=0))}
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 __all__ = [

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
 from rl.clock import Clock
-from rl.engine.base import Engine, Evaluate, LogProbs, StepInfo
+from rl.engine.base import Engine, LogProbs, StepInfo
 from rl.losses import LossOutputs
 
 B = TypeVar("B")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class MicroBatch:
+class MicroBatch(Generic[R]):
     """Log-probabilities of one micro-batch: under the policy now (with gradient), under that at the start of the update (`old`,
-    detached), and under the reference. `normaliser` is that of the whole batch, over all ranks."""
+    detached; old_mean: its means, where it has some), and what the reference says. `normaliser` is that of the whole batch, over
+    all ranks; `batch` is what the policy was given."""
 
     now: LogProbs
     old_logp_BT: Tensor
-    reference: LogProbs | None
+    reference: R | None
     normaliser: float
+    old_mean: Tensor | None = None
+    batch: Any = None
 
 
 def update(
@@ -32,12 +36,12 @@ def update(
     items: Sequence[T],
     collate: Callable[[Sequence[T]], B],
     split: Callable[[Sequence[T]], list[list[T]]],
-    loss: Callable[[Sequence[T], MicroBatch], LossOutputs],
+    loss: Callable[[Sequence[T], MicroBatch[R]], LossOutputs],
     *,
     normaliser: float,
     idle: T,
     clock: Clock,
-    reference: Evaluate[B] | None = None,
+    reference: Callable[[B], R] | None = None,
     passes: int = 1,
 ) -> tuple[StepInfo, list[LossOutputs]]:
     """`passes` optimiser steps on this rank's `items`; returns the last step and the loss of every micro-batch of every pass.
@@ -53,19 +57,20 @@ def update(
     micro = split(items)
     batches = [collate(part) for part in micro]
     idle_turns = max(engine.all_gather(len(micro))) - len(micro)
-    references: list[LogProbs | None] = [None] * len(micro)
+    references: list[R | None] = [None] * len(micro)
     if reference is not None:
         with clock("logprob"):
             references = [reference(batch) for batch in batches]
-    old: list[Tensor] = []
+    old: list[tuple[Tensor, Tensor | None]] = []
     outputs: list[LossOutputs] = []
     with clock("train"):
         for _ in range(passes):
             for k, (part, batch) in enumerate(zip(micro, batches, strict=True)):
                 now = engine.forward(batch)
                 if len(old) == k:
-                    old.append(now.logp_BT.detach())
-                result = loss(part, MicroBatch(now, old[k], references[k], total))
+                    old.append((now.logp_BT.detach(), None if now.mean is None else now.mean.detach()))
+                logp_BT, mean = old[k]
+                result = loss(part, MicroBatch(now, logp_BT, references[k], total, mean, batch))
                 engine.backward(result.loss)
                 outputs.append(LossOutputs(result.loss.detach(), result.sums, result.maxima))
             for _ in range(idle_turns):

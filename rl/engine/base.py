@@ -6,11 +6,14 @@ Suffixes: B sequences or trajectories, T tokens of an answer or steps of a denoi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from rl.policies.base import FrozenPolicy
 
 B = TypeVar("B")
 B_contra = TypeVar("B_contra", contravariant=True)
@@ -22,8 +25,8 @@ class LogProbs:
 
     logp_BT: log-probabilities in nats, fp32, with gradient where it was asked for. mask_BT: True on real actions; entries
     outside it are 0. entropy_BT: in nats, detached; None where a policy has no use for it. mean: means of Gaussian steps,
-    [B, T, ...], for an analytic KL; None for tokens. greedy_BT: whether each token is the most likely one, where that is
-    logged.
+    [B, T, ...], for an analytic KL, or velocities (rl/policies/velocity.py); None for tokens. greedy_BT: whether each token is
+    the most likely one, where that is logged.
     """
 
     logp_BT: Tensor
@@ -67,12 +70,17 @@ class Engine(Protocol[B_contra]):
         """Clip, update, clear the gradients. A non-finite gradient skips the update, not its count."""
         ...
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+    def named_parameters(self, instead: Mapping[str, Tensor] | None = None) -> Iterator[tuple[str, Tensor]]:
         """Every distinct parameter once, whole, under its published name (adapters merged); a sharded engine gathers bucket
-        by bucket and may free each one when the next is asked for."""
+        by bucket and may free each one when the next is asked for. `instead` has other values for some trained parameters, by
+        the names of `trained_parameters`, such as their moving average."""
         ...
 
-    def frozen_copy(self) -> Callable[[B_contra], LogProbs]:
+    def trained_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter that is trained, whole, under the model's own name (adapters apart); gathered likewise."""
+        ...
+
+    def frozen_copy(self) -> FrozenPolicy[Any]:
         """A reference policy with today's weights, never trained, evaluated without gradient."""
         ...
 

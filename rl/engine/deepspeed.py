@@ -11,7 +11,7 @@ prefetched nor kept for reuse, and a part of the model that some ranks do not ne
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +26,7 @@ from rl.engine.base import LogProbs, StepInfo
 from rl.engine.optimizers import adamw
 from rl.engine.process_group import join
 from rl.engine.zero_state import ZeroState
-from rl.policies.base import Named, Policy
+from rl.policies.base import FrozenPolicy, Named, Policy, replacing
 from rl.schedule import Schedule, Trapezoid
 
 B = TypeVar("B")
@@ -147,12 +147,15 @@ class DeepSpeedEngine(Generic[B]):
             for p in trained:
                 p.grad = None  # AdamW passes them over
 
-    def named_parameters(self) -> Named:
+    def named_parameters(self, instead: Mapping[str, Tensor] | None = None) -> Named:
         """Under ZeRO-3 about `gather_bytes` are whole at a time; every rank must go through all of them. Raises RunFailed
         naming the parameter where gathering fails."""
-        return self.policy.export(partial(self.state.gather, self.gather_bytes))
+        return self.policy.export(replacing(partial(self.state.gather, self.gather_bytes), instead))
 
-    def frozen_copy(self) -> Callable[[B], LogProbs]:
+    def trained_parameters(self) -> Named:
+        return self.state.gather(self.gather_bytes, lambda name: self.params[name].requires_grad)
+
+    def frozen_copy(self) -> FrozenPolicy[B]:
         """A whole model on every rank, whatever the stage (its frozen weights are the policy's own below stage 3)."""
         policy = self.make_policy().requires_grad_(False)
         policy.share_frozen(self.policy)
@@ -163,7 +166,7 @@ class DeepSpeedEngine(Generic[B]):
                     copies[name].data = value  # never changes: one of it is enough
                 else:
                     copies[name].copy_(value)
-        return torch.no_grad()(policy.forward)
+        return FrozenPolicy(policy)
 
     def state_dict(self) -> dict[str, Any]:
         """Like `TorchEngine`'s, weights in fp32. Only rank 0 holds the tensors; every rank must call."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,7 +15,7 @@ from rl.config import OptimizerConfig
 from rl.engine.base import LogProbs, StepInfo
 from rl.engine.optimizers import Optimizer, Optimizers, adamw
 from rl.engine.precision import bf16_products
-from rl.policies.base import Named, Policy, gather_from
+from rl.policies.base import FrozenPolicy, Named, Policy, gather_from, replacing
 from rl.schedule import Schedule, Trapezoid
 
 B = TypeVar("B")
@@ -82,20 +81,18 @@ class TorchEngine(Generic[B]):
         self.updates += 1
         return StepInfo(norm, lr, skipped=not finite)
 
-    def named_parameters(self) -> Named:
-        return self.policy.export(gather_from(self.policy.model.named_parameters))
+    def named_parameters(self, instead: Mapping[str, Tensor] | None = None) -> Named:
+        return self.policy.export(replacing(gather_from(self.policy.model.named_parameters), instead))
 
-    def frozen_copy(self) -> Callable[[B], LogProbs]:
+    def trained_parameters(self) -> Named:
+        return ((name, p.detach()) for name, p in self.policy.model.named_parameters() if p.requires_grad)
+
+    def frozen_copy(self) -> FrozenPolicy[B]:
         """The copy shares the parameters that are not trained."""
         shared: dict[int, Any] = {id(p): p for p in self.policy.model.parameters() if not p.requires_grad}
         reference = copy.deepcopy(self.policy, shared).requires_grad_(False)
         reference.share_frozen(self.policy)
-        return partial(self._evaluate, reference)
-
-    @torch.no_grad()
-    def _evaluate(self, reference: Policy[B], batch: B) -> LogProbs:
-        with self._products():
-            return reference(batch)
+        return FrozenPolicy(reference, self._products)
 
     def state_dict(self) -> dict[str, Any]:
         weights = {name: p.detach() for name, p in self.policy.model.named_parameters()}

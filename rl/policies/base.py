@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import torch
@@ -65,9 +67,40 @@ class Policy(nn.Module, Generic[B]):
         raise NotImplementedError(f"{type(self).__name__} has no parts {sorted(parts)}")
 
 
+@dataclass(frozen=True)
+class FrozenPolicy(Generic[B]):
+    """A whole copy of a policy that no engine trains, called without gradient: a reference, or weights that follow the trained
+    ones. `products` is the context in which its engine multiplies matrices."""
+
+    policy: Policy[B]
+    products: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    @torch.no_grad()
+    def __call__(self, batch: B) -> LogProbs:
+        with self.products():
+            return self.policy(batch)
+
+    @torch.no_grad()
+    def follow(self, trained: Named, keep: float = 0.0) -> None:
+        """w <- keep w + (1 - keep) trained, for every trained parameter; with 0 it becomes the trained policy exactly."""
+        mine = dict(self.policy.model.named_parameters())
+        for name, value in trained:
+            if keep == 0:
+                mine[name].copy_(value)
+            else:
+                mine[name].lerp_(value.to(mine[name]), 1 - keep)
+
+
 def gather_from(named: Any) -> Gather:
     """`Gather` over parameters that are whole already, such as `model.named_parameters`."""
     return lambda accepts: ((name, p.detach()) for name, p in named() if accepts(name))
 
 
-__all__ = ["Gather", "Named", "Policy", "gather_from"]
+def replacing(gather: Gather, instead: Mapping[str, Tensor] | None) -> Gather:
+    """`gather` with other values for some parameters."""
+    if not instead:
+        return gather
+    return lambda accepts: ((name, instead.get(name, p)) for name, p in gather(accepts))
+
+
+__all__ = ["FrozenPolicy", "Gather", "Named", "Policy", "gather_from", "replacing"]

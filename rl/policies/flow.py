@@ -20,10 +20,11 @@ from torch import Tensor
 
 from common.errors import BadInput
 from editors.conditioning import Conditioning
-from editors.flow import FlowModel, time_of
+from editors.flow import FlowModel, check_finite, time_of
 from editors.steps import KINDS, Kind, SDEStep, noise_scales, ode_step, sde_step
 from rl.engine.base import LogProbs
-from rl.policies.base import Policy
+from rl.policies.base import Gather, Named, Policy
+from rl.policies.lora import Lora
 
 
 @dataclass(frozen=True)
@@ -85,22 +86,30 @@ class FlowBatch:
     mask_BT: Tensor | None = None
 
 
-def collate(trajectories: Sequence[Trajectory]) -> FlowBatch:
-    """The noisy steps of trajectories as a batch. Raises BadInput where they differ in number or in grid."""
+def collate(trajectories: Sequence[Trajectory], chosen: Sequence[int] | None = None) -> FlowBatch:
+    """The noisy steps of trajectories as a batch, or those of them at the places `chosen`, counted from 0. Raises BadInput where
+    the trajectories differ in the number of noisy steps or in grid."""
     if len(counts := {len(t.steps) for t in trajectories}) != 1:
         raise BadInput(f"the trajectories of a batch have equally many noisy steps, not {sorted(counts)}")
+    steps = [list(t.steps) if chosen is None else [t.steps[k] for k in chosen] for t in trajectories]
+    after = [[k + 1 for k in own] for own in steps]
+    conditioning, row_B = gathered(trajectories)
+    return FlowBatch(
+        conditioning,
+        row_B,
+        torch.stack([t.latents_SNC[own] for t, own in zip(trajectories, steps, strict=True)]),
+        torch.stack([t.latents_SNC[own] for t, own in zip(trajectories, after, strict=True)]),
+        torch.stack([t.sigma_S[own] for t, own in zip(trajectories, steps, strict=True)]),
+        torch.stack([t.sigma_S[own] for t, own in zip(trajectories, after, strict=True)]),
+    )
+
+
+def gathered(trajectories: Sequence[Trajectory]) -> tuple[Conditioning, list[int]]:
+    """What the trajectories were conditioned on, each once, and which of it each one belongs to. Raises BadInput where their
+    grids differ."""
     distinct = {id(t.conditioning): t.conditioning for t in trajectories}
     place = {key: row for row, key in enumerate(distinct)}
-    first, last = ([t.steps.start for t in trajectories], [t.steps.stop for t in trajectories])
-    windows = list(zip(trajectories, first, last, strict=True))
-    return FlowBatch(
-        Conditioning.concat(list(distinct.values())),
-        [place[id(t.conditioning)] for t in trajectories],
-        torch.stack([t.latents_SNC[a:b] for t, a, b in windows]),
-        torch.stack([t.latents_SNC[a + 1 : b + 1] for t, a, b in windows]),
-        torch.stack([t.sigma_S[a:b] for t, a, b in windows]),
-        torch.stack([t.sigma_S[a + 1 : b + 1] for t, a, b in windows]),
-    )
+    return Conditioning.concat(list(distinct.values())), [place[id(t.conditioning)] for t in trajectories]
 
 
 class FlowPolicy(Policy[FlowBatch]):
@@ -110,11 +119,16 @@ class FlowPolicy(Policy[FlowBatch]):
     batch the ratio to the log-probabilities of sampling is exactly 1 before the first update.
     """
 
-    def __init__(self, flow: FlowModel, noise: StepNoise, gradient_checkpointing: bool = False) -> None:
-        """`noise` must be that of sampling. `gradient_checkpointing` recomputes the transformer's blocks in the backward pass."""
+    def __init__(
+        self, flow: FlowModel, noise: StepNoise, gradient_checkpointing: bool = False, lora: Lora | None = None
+    ) -> None:
+        """`noise` must be that of sampling. `gradient_checkpointing` recomputes the transformer's blocks in the backward pass.
+        `lora`: adapters in the transformer's blocks are trained instead of the weights."""
         super().__init__()
-        self.flow, self.noise, self.gradient_checkpointing = flow, noise, gradient_checkpointing
+        self.flow, self.noise, self.gradient_checkpointing, self.lora = flow, noise, gradient_checkpointing, lora
         self.model = flow.transformer
+        if lora is not None:
+            lora.attach_to_blocks(self.model)
         if gradient_checkpointing:
             self.model.enable_gradient_checkpointing()  # type: ignore[operator]
 
@@ -138,12 +152,19 @@ class FlowPolicy(Policy[FlowBatch]):
 
     @torch.no_grad()
     def sample(
-        self, conditioning: Conditioning, row_B: Sequence[int], latents_BNC: Tensor, seeds: Sequence[int], steps: int
+        self,
+        conditioning: Conditioning,
+        row_B: Sequence[int],
+        latents_BNC: Tensor,
+        seeds: Sequence[int],
+        steps: int,
+        noisy: range | None = None,
     ) -> list[Trajectory]:
         """Sample a trajectory of `steps` steps from each row of noise, for row `row_B[b]` of the conditioning. Trajectory b draws
-        the noise of its steps from `seeds[b]` alone."""
+        the noise of its steps from `seeds[b]` alone. `noisy`: the steps with noise, where they are not those of the policy's own
+        window; an empty range makes the editor's own result. Raises RunFailed where latents are no longer finite."""
         sigmas = self.flow.sigmas(conditioning, steps)
-        noisy = self.noise.steps(steps)
+        noisy = self.noise.steps(steps) if noisy is None else noisy
         members = conditioning.select(row_B)
         states, logp = [latents_BNC], []
         self.flow.reset()
@@ -157,8 +178,10 @@ class FlowPolicy(Policy[FlowBatch]):
             else:
                 velocity = self.flow.velocity(members, states[-1], time_of(sigma_B))
                 states.append(ode_step(states[-1], velocity, sigma_B, next_B))
+            check_finite(states[-1], f"the latents after step {k + 1} of {steps}")
         groups = [conditioning.select([p]) for p in range(len(conditioning))]
-        latents_BSNC, logp_BT = torch.stack(states, 1), torch.stack(logp, 1)
+        latents_BSNC = torch.stack(states, 1)
+        logp_BT = torch.stack(logp, 1) if logp else latents_BNC.new_zeros(len(latents_BNC), 0)
         return [Trajectory(groups[p], latents_BSNC[b], sigmas, noisy, logp_BT[b]) for b, p in enumerate(row_B)]
 
     def _step(
@@ -173,13 +196,20 @@ class FlowPolicy(Policy[FlowBatch]):
         velocity = self.flow.velocity(conditioning, latents, time_of(sigma_B))
         return sde_step(latents, velocity, sigma_B, next_B, self.noise.level, noise, sample, self.noise.kind)
 
+    def export(self, gather: Gather) -> Named:
+        """Adapters are merged into the matrices that they change."""
+        return gather(lambda name: True) if self.lora is None else self.lora.export(gather)
+
     def share_frozen(self, source: Self) -> None:
         self.flow = source.flow.with_transformer(self.model)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FlowPolicy:
-        """A copy of the transformer; what is not trained (VAE, text encoders) is shared."""
-        flow = self.flow.with_transformer(copy.deepcopy(self.model, memo))
-        return FlowPolicy(flow, self.noise, self.gradient_checkpointing)
+        """A copy of the transformer, adapters included; what is not trained (VAE, text encoders) is shared."""
+        twin = type(self)(
+            self.flow.with_transformer(copy.deepcopy(self.model, memo)), self.noise, self.gradient_checkpointing
+        )
+        twin.lora = self.lora  # its adapters are copies already
+        return twin
 
 
 def step_kl(
@@ -197,4 +227,4 @@ def step_seed(seed: int, step: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:4], "big") & 0x7FFFFFFF
 
 
-__all__ = ["FlowBatch", "FlowPolicy", "StepNoise", "Trajectory", "collate", "step_kl", "step_seed"]
+__all__ = ["FlowBatch", "FlowPolicy", "StepNoise", "Trajectory", "collate", "gathered", "step_kl", "step_seed"]

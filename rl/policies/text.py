@@ -28,7 +28,7 @@ from editors.onednn import use_onednn
 from rl.config import TextPolicyConfig
 from rl.engine.base import LogProbs
 from rl.policies.base import Gather, Named, Policy
-from rl.policies.lora import Lora, is_adapter
+from rl.policies.lora import Lora
 from rl.prefix import pack
 
 BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number
@@ -141,10 +141,7 @@ class TextPolicy(Policy[TextBatch]):
 
     def export(self, gather: Gather) -> Named:
         """Adapters are merged into the matrices that they change."""
-        named = gather(lambda name: True)
-        if self.lora is None:
-            return named
-        return self.lora.merge(named, {name: value.clone() for name, value in gather(is_adapter)})
+        return gather(lambda name: True) if self.lora is None else self.lora.export(gather)
 
     @property
     def trains_vision(self) -> bool:

@@ -6,12 +6,14 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from editors.conditioning import Conditioning, TextEmbeddings
 from editors.flux_kontext import KontextModel
+from editors.geometry import Fit, fit_to_grid
 from editors.settings import FlowSettings
 from rl.policies.flow import FlowPolicy, StepNoise, Trajectory
 from tests.editor_pipelines import noise_picture, small_kontext
@@ -21,7 +23,10 @@ NOISE = StepNoise(level=0.6)
 
 
 class LinearFlow:
-    """velocity = W [x, source] + u t + mean of the text: three parameters and no hidden layer. It is no `PipelineModel`."""
+    """velocity = W [x, source] + u t + mean of the text: three parameters and no hidden layer. It is no `PipelineModel`. The source
+    is the picture's mean level; latents are 2 x 2 pixels, red and green."""
+
+    tiled = False
 
     def __init__(self, channels: int = 2, seed: int = 0) -> None:
         self.settings = FlowSettings(steps=4, area=64)
@@ -40,7 +45,7 @@ class LinearFlow:
         self.encoded += len(images)
         channels = len(self.transformer.slope)
         rows = [torch.full((len(text), channels), len(text) / 10) for text in instructions]
-        source = torch.stack([torch.full((4, channels), image.width / 100) for image in images])
+        source = torch.stack([torch.full((4, channels), float(np.asarray(image).mean()) / 255) for image in images])
         return Conditioning((2, 2), source, TextEmbeddings.pad(rows))
 
     def noise(self, conditioning: Conditioning, seeds: Sequence[int]) -> Tensor:
@@ -59,6 +64,16 @@ class LinearFlow:
         return inputs @ self.transformer.weight.T + t * self.transformer.slope + (words.sum(1) / count)[:, None]
 
     def reset(self) -> None: ...
+
+    def fit(self, image: Image.Image) -> tuple[Image.Image, Fit]:
+        return fit_to_grid(image, 4, 2)
+
+    def text_length(self, instruction: str) -> int:
+        return 0
+
+    def decode(self, conditioning: Conditioning, latents: Tensor) -> list[Image.Image]:
+        levels = ((latents.sigmoid() * 255).round().byte()).reshape(-1, 2, 2, latents.shape[2]).numpy()
+        return [Image.fromarray(np.dstack([rows, rows[..., :1]])) for rows in levels]
 
 
 def linear_policy(noise: StepNoise = NOISE, seed: int = 0) -> FlowPolicy:

@@ -149,3 +149,13 @@ def test_the_main_training_of_a_folder_has_no_name(tmp_path: Path) -> None:
     fit(Fit(), 2, tmp_path, name="")
     assert {p.name for p in tmp_path.iterdir()} == {"metrics.jsonl", "samples.jsonl", "checkpoints"}
     assert Checkpoints(tmp_path / "checkpoints").steps() == [2]
+
+
+def test_an_algorithm_may_want_no_further_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The training ends with its checkpoint, and the same command does not go past it unless the algorithm changes its mind."""
+    done: list[int] = []
+    state = fit(Fit(), 10, tmp_path, log=lambda m: done.append(1), stopped=lambda: "enough" if len(done) == 5 else "")
+    assert (state.step, state.stopped) == (5, "enough") and "ends after step 5 of 10: enough" in caplog.text
+    assert Checkpoints(tmp_path / "checkpoints-fit").steps()[-1] == state.step
+    assert fit(Fit(), 10, tmp_path, stopped=lambda: "enough").step == state.step
+    assert fit(Fit(), 10, tmp_path).step == 10
