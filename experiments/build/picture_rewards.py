@@ -1,0 +1,101 @@
+"""What an editor is trained for: reward=rrm, judge, or a mix of both. The same choices train a decomposer by its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from common.errors import BadInput
+from common.parts import CHECKPOINT, Content, Machine, Part, incidental
+from common.ranges import number
+from conf.parts import construct
+from experiments.build.judges import RewardModelJudge, make_judge
+from experiments.build.rewards import RewardTools
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from benchmarks.base import EditSample
+    from judges.base import Judge
+    from rl.flow_rollouts import PictureReward
+    from rl.text_rollouts import RewardFn
+
+Scores = Callable[["Sequence[EditSample]", "Sequence[Image.Image]"], "Sequence[float | None]"]
+
+
+@dataclass(frozen=True)
+class PictureRewardTools:
+    """What the reward of an edit may use; each is only loaded when it is called for."""
+
+    rrm: Callable[[str], Scores]  # the reward model in this folder ("": the run's own), scores 0 to 10
+    judge: Callable[[], Judge]
+
+
+@dataclass
+class PictureWeights:
+    """Relative weights of the components. Any of them can be set: reward.weights.rrm=0.5"""
+
+    rrm: float = number(0.0, 0, 1e6)  # the reasoning reward model
+    judge: float = number(0.0, 0, 1e6)  # the judge of the run; judge=sandbox is the exact one
+
+
+@dataclass
+class PictureRewardPart(Part):
+    """A weighted mean of what is said of the edited picture. For a decomposer the plan is carried out first."""
+
+    name: str
+    checkpoint: str = incidental("")  # of the reward model; "": the one that this run trains
+    weights: PictureWeights = field(default_factory=PictureWeights)
+
+    pictures = True
+
+    def contents(self) -> Iterator[Content]:
+        if self.checkpoint:
+            yield Content(self.checkpoint, CHECKPOINT)
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        if self.checkpoint:
+            yield from RewardModelJudge("rrm", model=self.checkpoint).missing(machine)
+
+    def build_pictures(self, tools: PictureRewardTools) -> PictureReward:
+        """The reward of an editor."""
+        from rewards.pictures import PictureRewards, judged, scaled
+
+        weights = {k: w for k, w in vars(self.weights).items() if w > 0}
+        makers: Mapping[str, Callable[[], Any]] = {
+            "rrm": lambda: scaled(tools.rrm(self.checkpoint)),
+            "judge": lambda: judged(tools.judge()),
+        }
+        return PictureRewards({name: makers[name]() for name in weights}, weights)
+
+    def build(self, tools: RewardTools) -> RewardFn:
+        """The reward of a decomposer: what the judge says of the picture that its plan leads to."""
+        from rewards.compose import RewardSpec
+        from rewards.outcome import OutcomeReward
+
+        if self.weights.rrm > 0:
+            raise BadInput(
+                f"reward={self.name} scores an editor's pictures by a reward model; a decomposer is trained by one with "
+                "reward=outcome judge=rrm judge.model=<folder>"
+            )
+        spec = RewardSpec.named("outcome")
+        outcome = OutcomeReward(tools.sequencer, tools.editing(), tools.judge())
+        return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
+
+
+def picture_reward(config: Any, rrm: Callable[[str], Scores]) -> PictureReward:
+    """The reward of an editor. `reward=outcome` is the judge alone. Raises BadInput for a reward of texts."""
+    part = construct(config.reward)
+    tools = PictureRewardTools(rrm, lambda: make_judge(config.judge, config.engine, config.paths.outputs))
+    if callable(make := getattr(part, "build_pictures", None)):
+        return make(tools)  # type: ignore[no-any-return]
+    if getattr(part, "name", "") == "outcome":
+        return PictureRewardPart("outcome", weights=PictureWeights(judge=1.0)).build_pictures(tools)
+    raise BadInput(
+        f"reward={config.reward.name} scores decompositions, and an editor is trained by its pictures; choose reward=rrm, "
+        "judge, rrm_judge or outcome"
+    )
+
+
+__all__ = ["PictureRewardTools", "PictureRewardPart", "PictureWeights", "picture_reward"]

@@ -1,0 +1,199 @@
+"""The stages that train an editor by its pictures (arXiv 2604.27505, "RL for Image Editing"), and what it brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from common.errors import BadInput, MissingFile
+from common.jsonl import Journal, read_jsonl
+from common.parts import Machine
+from common.progress import bar
+from conf.parts import build, with_keys
+from conf.schema import RunConfig
+from editors.saving import save_with_transformer
+from experiments.build.device import device_of
+from experiments.build.editors import make_editor
+from experiments.build.engines import make_engine
+from experiments.build.launchers import TrainingJob
+from experiments.build.picture_rewards import picture_reward
+from experiments.build.rollouts import make_backend
+from experiments.evaluation.edit_scores import editor_change
+from experiments.runs.launch import Log, Show
+from experiments.runs.reward_model import GCPO_MODEL, model_folder, rubric_of
+from experiments.runs.run import Run
+from experiments.runs.stages import Stage, TrainingStage
+from experiments.runs.training import shown
+from experiments.tiny.teacher import requests
+from judges.base import judge_all
+from judges.reasoning.scorer import TraceScorer
+from judges.sandbox import SandboxJudge
+from rewards.pictures import judged
+
+from rl.parts import FlowTools, FlowTraining
+
+FOLDER, SCORES, JOURNAL = "editor", "editor-scores.jsonl", "metrics.jsonl"
+TRAIN, HELD_OUT = ("train", 201), ("test", 202)  # split and seed of the requests
+WHEN = ("before", "after")
+
+
+def reward_model(run: Run, folder: str = "") -> TraceScorer:
+    """The scorer of the reward model in this folder; "": the run's own."""
+    c = run.config
+    if c.rrm is None:
+        raise BadInput(f"reward={c.reward.name} needs a reward model: choose one with rrm=tiny, or another of conf/rrm")
+    checkpoint = Path(folder or c.rrm.checkpoint or model_folder(run, GCPO_MODEL))
+    if not checkpoint.is_dir():
+        raise MissingFile(
+            f"there is no reward model in {checkpoint} yet; run the stage gcpo first, or give rrm.checkpoint"
+        )
+    backend = make_backend(c.rollouts, c.rrm.load(device_of(c.engine), checkpoint))
+    return TraceScorer(backend, rubric_of(c), c.rrm.max_new_tokens)
+
+
+class EditorRL(TrainingStage):
+    """Flow-GRPO, one of its variants or DiffusionNFT on the editor (`algo=`), by `reward=`. The trained editor is a folder that
+    `editor.checkpoint=` takes."""
+
+    name = "editor_rl"
+    metrics = ("reward/mean", "watch/score/mean", "trained/ratio_last", "grad_norm")
+    panels = ("experiments.reports.run.editor_training.PANEL",)
+
+    def done(self, run: Run) -> bool:
+        return (run.folder / FOLDER).is_dir()
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        if not hasattr(config.algo, "sampling_steps"):
+            yield f"an algorithm for editors: algo={config.algo.name} trains a language model; choose algo=flow_grpo or nft"
+        if not config.editor.has_pipeline:
+            yield f"an editor with weights: editor={config.editor.name} has none; choose editor=flux_kontext or qwen"
+
+    def run(self, run: Run) -> None:
+        run.enter("editor RL")
+        with bar("editor RL", self.steps(run.config), self.steps_done(run.folder)) as b:
+            progress, log = shown(b, "reward/mean", "reward"), run.tracker.log
+            run.config.launcher.launch(
+                TrainingJob(
+                    run.config,
+                    run.folder,
+                    self.name,
+                    log,
+                    progress,
+                    lambda: self.train_here(run, log, progress),
+                    self.journal,
+                    self.steps(run.config),
+                )  # fmt: skip
+            )
+
+    def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
+        c = run.config
+        exact = judged(SandboxJudge()) if c.benchmark.name == "sandbox" else None
+        tools = FlowTools(
+            load=lambda: make_editor(c.editor, c.engine, reward_path=True).model,  # type: ignore[attr-defined]
+            engine=partial(make_engine, c.engine),
+            sharded=not c.engine.whole_weights,
+            sample=requests(*TRAIN, c.scale.image_size),
+            instruction=lambda sample: sample.request,
+            reward=picture_reward(c, lambda folder: reward_model(run, folder)),
+            seed=c.seed,
+            watch=exact,
+        )
+        training: FlowTraining = build(c.algo, tools)
+        training.run(run.folder, log, progress)
+        if training.engine.rank == 0:
+            save_with_transformer(training.flow.transformer, Path(c.editor.checkpoint), run.folder / FOLDER)
+
+
+class EditorScores(Stage):
+    """The editor before and after RL on held-out requests: the exact judge's scores, and those of the reward model."""
+
+    name = "editor_scores"
+    metrics = ("editor_rl",)
+    panels = ("experiments.reports.run.editor_training.CARDS", "experiments.reports.run.editor_training.SCORES")
+
+    def done(self, run: Run) -> bool:
+        rows = score_rows(run.folder)
+        return all(sum(r["when"] == when for r in rows) >= run.config.scale.test_samples for when in WHEN)
+
+    def run(self, run: Run) -> None:
+        journal = Journal(run.folder / SCORES)
+        journal.cut_after(0)
+        held_out, n, chunk = (
+            requests(*HELD_OUT, run.config.scale.image_size),
+            run.config.scale.test_samples,
+            run.config.scale.chunk,
+        )
+        for when in WHEN:
+            begun = sum(r["when"] == when for r in score_rows(run.folder))
+            if begun >= n:
+                continue
+            run.enter(f"the editor {when} RL")
+            work = _Scoring(run, when)
+            with run.timed("evaluate"), bar(run.phase, n, begun) as b:
+                for first in range(begun, n, chunk):
+                    numbers = range(first, min(first + chunk, n))
+                    journal.append(work.rows(numbers, [held_out(i) for i in numbers]))
+                    b.update(numbers.stop)
+
+    def results(self, run: Run) -> Mapping[str, Any]:
+        rows = score_rows(run.folder)
+        return {"editor_rl": editor_change(rows)} if rows else {}
+
+    def show(self, run: Run, results: Mapping[str, Any]) -> None:
+        from experiments.reports.run.editor_training import print_editor
+
+        print_editor(results)
+
+    def objective(self, run: Run) -> str:
+        return "editor_rl.exact_overall.after"
+
+
+class _Scoring:
+    """One editor with its judges."""
+
+    def __init__(self, run: Run, when: str) -> None:
+        self.run, self.when = run, when
+
+    @cached_property
+    def editor(self) -> Any:
+        c = self.run.config
+        if self.when == "before":
+            return make_editor(c.editor, c.engine)
+        trained = self.run.folder / FOLDER
+        if not trained.is_dir():
+            raise MissingFile(f"{trained} is not there yet; run the stage editor_rl first")
+        return make_editor(with_keys(c.editor, "editor", {"checkpoint": str(trained)}), c.engine)
+
+    @cached_property
+    def scorer(self) -> Callable[[Sequence[Any], Sequence[Image.Image]], Sequence[float | None]]:
+        """The run's own reward model; a run whose stages train none scores without."""
+        c = self.run.config
+        if c.rrm is None or not (c.rrm.checkpoint or model_folder(self.run, GCPO_MODEL).is_dir()):
+            return lambda samples, pictures: [None] * len(samples)
+        return reward_model(self.run)
+
+    def rows(self, numbers: Sequence[int], samples: Sequence[Any]) -> list[dict[str, Any]]:
+        pictures = self.editor.edit([s.image for s in samples], [s.request for s in samples], list(numbers))
+        verdicts = judge_all(SandboxJudge(), samples, pictures)
+        scores = self.scorer(samples, pictures)
+        rows = []
+        for i, sample, picture, verdict, score in zip(numbers, samples, pictures, verdicts, scores, strict=True):
+            if i < self.run.config.scale.strips:
+                path = self.run.folder / "editor-pictures" / f"{i:03d}-{self.when}.png"
+                path.parent.mkdir(exist_ok=True)
+                picture.save(path)
+            row = {"when": self.when, "i": i, "id": sample.id, "kind": sample.kind, "request": sample.request}
+            rows.append(row | {"valid": verdict.valid, "scores": dict(verdict.scores), "rrm": score})
+        return rows
+
+
+def score_rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / SCORES
+    return read_jsonl(path) if path.is_file() else []
+
+
+__all__ = ["FOLDER", "HELD_OUT", "WHEN", "EditorRL", "EditorScores", "reward_model", "score_rows"]

@@ -1,0 +1,74 @@
+"""Rewards of edited pictures, for editors that are trained: named components in [0, 1] and their weighted mean.
+
+A component without a value (an unreadable trace, an invalid verdict) is missing, and so is then the mean of those that need it: it
+carries no gradient, and is never 0. With `algo.reward_weights` the components are mixed as advantages instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from benchmarks.base import EditSample
+from common.errors import BadInput
+from judges.base import Judge, judge_all
+from rewards.outcome import share_of
+
+# samples and edited pictures -> a value in [0, 1] each, None where there is none
+Component = Callable[[Sequence[EditSample], Sequence[Image.Image]], Sequence["float | None"]]
+
+
+@dataclass(frozen=True)
+class PictureScore:
+    """The reward of one edit."""
+
+    total: float | None
+    components: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class PictureRewards:
+    """Called with (samples, pictures, seeds): one score each. `weights`: of the components that make up the total."""
+
+    components: Mapping[str, Component]
+    weights: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.weights) ^ set(self.components)):
+            raise BadInput(f"the reward's components and weights differ in {', '.join(unknown)}")
+        if not sum(self.weights.values()) > 0 or min(self.weights.values()) < 0:
+            raise BadInput(f"the reward's weights {dict(self.weights)} must be 0 or more, one of them above 0")
+
+    def __call__(
+        self, samples: Sequence[EditSample], pictures: Sequence[Image.Image], seeds: Sequence[int]
+    ) -> list[PictureScore]:
+        values = {name: list(score(samples, pictures)) for name, score in self.components.items()}
+        return [self._score({name: own[i] for name, own in values.items()}) for i in range(len(samples))]
+
+    def _score(self, parts: Mapping[str, float | None]) -> PictureScore:
+        known = [(weight, parts[name]) for name, weight in self.weights.items() if weight > 0]
+        if any(value is None for _, value in known):
+            return PictureScore(None, parts)
+        total = sum(weight * value for weight, value in known if value is not None) / sum(w for w, _ in known)
+        return PictureScore(total, parts)
+
+
+def judged(judge: Judge) -> Component:
+    """A judge's overall score as a share of the best one."""
+
+    def score(samples: Sequence[EditSample], pictures: Sequence[Image.Image]) -> list[float | None]:
+        return [share_of(verdict) for verdict in judge_all(judge, samples, pictures)]
+
+    return score
+
+
+def scaled(
+    scores: Callable[[Sequence[EditSample], Sequence[Image.Image]], Sequence[float | None]], highest: float = 10.0
+) -> Component:
+    """Scores from 0 to `highest` as shares."""
+    return lambda samples, pictures: [None if s is None else s / highest for s in scores(samples, pictures)]
+
+
+__all__ = ["Component", "PictureRewards", "PictureScore", "judged", "scaled"]
