@@ -24,8 +24,9 @@ SUPERVISED = {"holistic": Form.SCORE, "sft_think": Form.THINK, "sft_verify": For
 
 @dataclass
 class RewardDataConfig:
-    """What the reward model learns from. At scale=tiny everything is made by program: requests, edits with faults and by the tiny
-    editors, traces by writers who make mistakes, a verifier (the exact judge), and annotators who are not always of one mind."""
+    """What the reward model learns from. On benchmark=sandbox everything is made by program: edits with faults beside those of the
+    editors, points, traces by writers who make mistakes, a verifier (the exact judge), and annotators who are not always of one
+    mind. Elsewhere the requests are the benchmark's, models write and verify, and pairs come from people."""
 
     samples: int = number(700, 1, MANY)  # requests of the cold start
     candidates: int = number(3, 1, 1000)  # edits of each
@@ -41,6 +42,14 @@ class RewardDataConfig:
     annotator_noise: float = number(1.0, 0, 100)  # see experiments/tiny/simulated.py
     same: float = number(0.5, 0, 10)  # edits whose exact scores are nearer than this are the same
     held_out: int = number(300, 1, MANY)  # requests of the test split, whose pairs are ordered by the exact scores
+    # choices of judge=: who writes the evaluation points, the traces (in turns), and who verifies; empty: the sandbox's programs
+    points_by: str = ""
+    traces_by: list[str] = field(default_factory=list)
+    verified_by: str = ""
+    # a set of experiments.agreement (tiger, editscore, csv, …) whose pairs people ordered; empty: the sandbox's annotators.
+    # The last `held_out` of its comparisons, in an order by seed, are never trained on
+    preferences: str = ""
+    preferences_path: str = incidental("")
 
     def __post_init__(self) -> None:
         check_fields(self, "rrm.data.")
@@ -93,11 +102,11 @@ class RewardModel(Part):
 
     def contents(self) -> Iterator[Content]:
         from judges.prompt import PROMPTS
+        from judges.rubrics.rrm import prompt_of
 
         yield Content(self.start, CHECKPOINT)
         for name in ("sft", *self.compared):
-            form = SUPERVISED[name]
-            yield Content(str(PROMPTS / f"{self.prompt}{'' if form.verifies else f'_{form.value}'}.txt"))
+            yield Content(str(PROMPTS / f"{prompt_of(self.prompt, SUPERVISED[name])}.txt"))
 
     def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
         """The model, from its start or from another folder of the same kind."""

@@ -33,7 +33,6 @@ from judges.base import judge_all
 from judges.reasoning.scorer import TraceScorer
 from judges.sandbox import SandboxJudge
 from rewards.pictures import judged
-
 from rl.parts import FlowTools, FlowTraining
 
 FOLDER, SCORES, JOURNAL = "editor", "editor-scores.jsonl", "metrics.jsonl"

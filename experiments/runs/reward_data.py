@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from common.errors import BadInput
 from common.files import write_json
+from common.parts import Machine
 from conf.schema import RunConfig
+from experiments.build.benchmarks import train_samples
 from experiments.build.editors import make_editor
+from experiments.build.teachers import choice, make_teacher, missing_teachers
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage
-from experiments.tiny.simulated import Writers
-from experiments.tiny.teacher import SandboxTeacher, edited, faulty, requests
+from experiments.tiny.teacher import edited, faulty, requests
 from experiments.training_data.candidates import CandidateFolder, Maker
 from experiments.training_data.cold_start import summary, write_cold_start
 from judges.sandbox import SandboxJudge
@@ -36,6 +38,8 @@ class RewardData(Stage):
         counts = {COLD_START: data.samples, PAIRS: data.pairs, HELD_OUT: data.held_out}
         if run.config.rrm.checkpoint:
             counts = {HELD_OUT: data.held_out}
+        if data.preferences:  # people have compared edits already
+            counts = {part: n for part, n in counts.items() if part == COLD_START}
         for part, count in counts.items():
             run.enter(TITLES[part])
             with run.timed("data"):
@@ -43,7 +47,7 @@ class RewardData(Stage):
         card: dict[str, Any] = {"counts": counts, "makers": list(makers), "judge": run.config.judge.name}
         if COLD_START in counts:
             run.enter("reasoning traces")
-            teacher = SandboxTeacher(Writers(data.writer_errors, data.writer_score_std), data.traces, run.config.seed)
+            teacher = make_teacher(run.config)
             with run.timed("data"):
                 found = self.folder(run, COLD_START).read(data.samples)
                 write_cold_start(run.folder / COLD_START, found, teacher, data.samples)
@@ -55,30 +59,28 @@ class RewardData(Stage):
         split, seed = SPLITS[part]
         c = run.config
         per_sample = c.rrm.data.candidates if part == COLD_START else 2
-        samples = requests(split, seed, c.scale.image_size)
-        return CandidateFolder(run.folder / part, samples, makers or {}, SandboxJudge(), per_sample, c.scale.chunk)
+        if c.benchmark.name == "sandbox":
+            samples, judge = requests(split, seed, c.scale.image_size), SandboxJudge()
+            return CandidateFolder(run.folder / part, samples, makers or {}, judge, per_sample, c.scale.chunk)
+        pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
+        return CandidateFolder(run.folder / part, pool, makers or {}, None, per_sample, c.scale.chunk)
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        if config.rrm is not None:
+            yield from missing_teachers(config, machine)
+            if config.benchmark.name != "sandbox" and not config.rrm.data.preferences:
+                yield "pairs of edits that people compared: name a set by rrm.data.preferences and rrm.data.preferences_path"
 
 
 def all_makers(config: RunConfig) -> dict[str, Maker]:
     """Edits with deliberate faults in turns with those of each editor."""
     makers: dict[str, Maker] = {}
+    sandbox = config.benchmark.name == "sandbox"
     for number, name in enumerate(config.rrm.data.editors):
-        makers[f"faults {number + 1}"] = faulty(number)
-        makers[name] = edited(make_editor(editor_named(config, name), config.engine))
-    return makers or {"faults 1": faulty(0)}
+        if sandbox:
+            makers[f"faults {number + 1}"] = faulty(number)
+        makers[name] = edited(make_editor(choice(config, "editor", name), config.engine))
+    return makers or ({"faults 1": faulty(0)} if sandbox else {})
 
 
-def editor_named(config: RunConfig, name: str) -> Any:
-    """The choice editor=<name> at the run's scale. Raises BadInput for a name that is none."""
-    from experiments.runs.cli import typed
-    from experiments.runs.composing import compose
-
-    if name == config.editor.name:
-        return config.editor
-    try:
-        return typed(compose("run", [f"editor={name}", f"scale={config.scale.name}"])).editor
-    except BadInput as error:
-        raise BadInput(f"rrm.data.editors: {error}") from None
-
-
-__all__ = ["CARD", "COLD_START", "HELD_OUT", "PAIRS", "RewardData", "all_makers", "editor_named"]
+__all__ = ["CARD", "COLD_START", "HELD_OUT", "PAIRS", "RewardData", "all_makers"]

@@ -20,6 +20,7 @@ from experiments.build.engines import make_engine
 from experiments.build.launchers import TrainingJob
 from experiments.build.reward_models import SUPERVISED
 from experiments.build.rollouts import make_backend
+from experiments.build.teachers import human_pairs, points_of
 from experiments.evaluation.pairs import PairRow, accuracies
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_data import COLD_START, HELD_OUT, PAIRS, RewardData
@@ -29,7 +30,6 @@ from experiments.runs.training import save_whole, shown
 from experiments.tiny.simulated import Annotators
 from experiments.tiny.teacher import labelled_pairs
 from experiments.training_data.cold_start import ColdStart, batches
-from judges.reasoning.sandbox import sandbox_points
 from judges.reasoning.scorer import TraceScorer, ask
 from judges.reasoning.trace import Form
 from judges.rubrics.rrm import RRMRubric
@@ -46,7 +46,7 @@ def model_folder(run: Run, name: str) -> Path:
 
 
 def rubric_of(config: RunConfig, form: Form = Form.BOTH) -> RRMRubric:
-    return RRMRubric(sandbox_points, config.rrm.prompt, form, config.rrm.max_new_tokens)
+    return RRMRubric(points_of(config), config.rrm.prompt, form, config.rrm.max_new_tokens)
 
 
 def missing_model(config: RunConfig, machine: Machine) -> Iterator[str]:
@@ -155,14 +155,24 @@ class GCPO(TrainingStage):
 def training_pairs(run: Run) -> list[EditPair]:
     """The annotators' pairs, in an order that the run's seed decides."""
     data = run.config.rrm.data
+    if data.preferences:
+        return human_pairs(run.config)[0]
     found = labelled_pairs(
         RewardData.folder(run, PAIRS).read(data.pairs), Annotators(data.annotator_noise, data.same), run.config.seed
     )
     return Random(f"pairs/{run.config.seed}").sample(found, len(found))
 
 
+def held_out_pairs(run: Run) -> list[EditPair]:
+    """In the order of the exact scores, or in that of people."""
+    data = run.config.rrm.data
+    if data.preferences:
+        return human_pairs(run.config)[1]
+    return labelled_pairs(RewardData.folder(run, HELD_OUT).read(data.held_out), Annotators(0.0, data.same), 0)
+
+
 class PairAccuracy(Stage):
-    """The share of held-out pairs that each reward model orders as the exact judge does; equal scores are wrong."""
+    """The share of held-out pairs that each reward model orders as the exact judge (or people) do; equal scores are wrong."""
 
     name = "rrm_accuracy"
     metrics = ("rrm.pair_accuracy",)
@@ -179,9 +189,7 @@ class PairAccuracy(Stage):
         return set(self.models(run)) <= {row["model"] for row in score_rows(run.folder)}
 
     def run(self, run: Run) -> None:
-        data = run.config.rrm.data
-        candidates = RewardData.folder(run, HELD_OUT).read(data.held_out)
-        pairs = labelled_pairs(candidates, Annotators(0.0, data.same), 0)
+        pairs = held_out_pairs(run)
         journal = Journal(run.folder / SCORES)
         there = {row["model"] for row in score_rows(run.folder)}
         for name, (folder, form) in self.models(run).items():
@@ -221,4 +229,13 @@ def score_rows(folder: Path) -> list[dict[str, Any]]:
     return read_jsonl(path) if path.is_file() else []
 
 
-__all__ = ["GCPO", "ColdStarts", "PairAccuracy", "model_folder", "rubric_of", "score_rows", "training_pairs"]
+__all__ = [
+    "GCPO",
+    "ColdStarts",
+    "PairAccuracy",
+    "model_folder",
+    "held_out_pairs",
+    "rubric_of",
+    "score_rows",
+    "training_pairs",
+]

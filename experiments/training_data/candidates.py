@@ -49,7 +49,7 @@ class CandidateFolder:
     folder: Path
     samples: Callable[[int], EditSample]
     makers: Mapping[str, Maker]
-    judge: Judge
+    judge: Judge | None  # None: the candidates are kept without verdicts
     per_sample: int
     chunk: int = 50
 
@@ -83,7 +83,9 @@ class CandidateFolder:
                 made = maker([samples[i] for i, _ in mine], [i * self.per_sample + k for i, k in mine])
                 pictures |= dict(zip(mine, made, strict=True))
         whole = [(i, k, name) for i, k, name in slots if pictures[i, k] is not None]
-        verdicts = judge_all(self.judge, [samples[i] for i, _, _ in whole], [pictures[i, k] for i, k, _ in whole])  # type: ignore[misc]
+        verdicts = [Verdict({})] * len(whole)
+        if self.judge is not None:
+            verdicts = judge_all(self.judge, [samples[i] for i, _, _ in whole], [pictures[i, k] for i, k, _ in whole])  # type: ignore[misc]
         for i in numbers:
             save_picture(self.folder / before_file(i), samples[i].image)
         rows = []

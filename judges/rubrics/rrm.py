@@ -34,7 +34,7 @@ class RRMRubric(AverageOverPasses, PromptRubric):
     def __init__(self, points: Points, prompt: str = "rrm", form: Form = Form.BOTH, max_tokens: int = 2048) -> None:
         self.points, self.form = points, form
         fields = ("request", "points") if form.verifies else ("request",)
-        self._prompts = {"trace": load_prompt(prompt if form.verifies else f"{prompt}_{form.value}", fields)}
+        self._prompts = {"trace": load_prompt(prompt_of(prompt, form), fields)}
         self.version = version_of(self._prompts.values())
         self.sampling = JudgeSampling(max_tokens=max_tokens)
 
@@ -46,11 +46,16 @@ class RRMRubric(AverageOverPasses, PromptRubric):
 
     def text(self, request: str, points: Sequence[Point]) -> str:
         """What the model reads behind the two pictures."""
-        listed = {"points": " ".join(p.question for p in points)} if self.form.verifies else {}
-        return self.fill("trace", request=request, **listed)
+        own = {"points": "\n".join(p.question for p in points)} if self.form.verifies else {}
+        return self.fill("trace", request=request, **own)
 
     def score(self, answers: Answers, item: EditSample) -> Mapping[str, float]:
         return {OVERALL: answers["trace"]["score"]}
+
+
+def prompt_of(prompt: str, form: Form) -> str:
+    """The file for traces of this form: <prompt>, <prompt>_think, <prompt>_verify or <prompt>_score."""
+    return prompt if form is Form.BOTH else f"{prompt}_{form.value}"
 
 
 def _read(text: str, questions: Sequence[str], form: Form) -> dict[str, Any]:
@@ -58,4 +63,4 @@ def _read(text: str, questions: Sequence[str], form: Form) -> dict[str, Any]:
     return {"score": trace.score, "verdicts": list(trace.verdicts), "thought": trace.thought}
 
 
-__all__ = ["Points", "RRMRubric"]
+__all__ = ["Points", "RRMRubric", "prompt_of"]
