@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from common.errors import BadInput
 from common.parts import Machine, Part, incidental
 from common.ranges import number
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """What a launcher starts: `train` does it in this process."""
-
-    config: Any
-    folder: Path
-    stage: str  # its name
-    log: Callable[[Any], None]
-    show: Callable[..., None]
-    train: Callable[[], None]
-    journal: str  # in the folder: a row for each step
-    steps: int
+from experiments.build.training_job import TrainingJob
 
 
 @dataclass
@@ -95,4 +80,4 @@ class SlurmLauncher(TorchrunLauncher):
     processes: int = number(8, 1, 4096, defines=False)
 
 
-__all__ = ["LocalLauncher", "SlurmLauncher", "TorchrunLauncher", "TrainingJob"]
+__all__ = ["LocalLauncher", "SlurmLauncher", "TorchrunLauncher"]

@@ -11,6 +11,8 @@ from common.statistics import Difference, mean, paired
 
 EXACT = ("overall", "request_fulfilled", "content_preserved", "image_quality")
 WHEN = ("before", "after")
+FILE = "editor-scores.jsonl"  # of a run
+HELD_OUT = ("test", 202)  # split and seed of the requests
 Row = Mapping[str, Any]
 
 
@@ -48,4 +50,4 @@ def editor_change(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-__all__ = ["EXACT", "WHEN", "cell", "change", "editor_change", "measures", "values"]
+__all__ = ["EXACT", "FILE", "HELD_OUT", "WHEN", "cell", "change", "editor_change", "measures", "values"]

@@ -19,10 +19,10 @@ from editors.saving import save_with_transformer
 from experiments.build.device import device_of
 from experiments.build.editors import make_editor
 from experiments.build.engines import make_engine
-from experiments.build.launchers import TrainingJob
 from experiments.build.picture_rewards import picture_reward
 from experiments.build.rollouts import make_backend
-from experiments.evaluation.edit_scores import editor_change
+from experiments.build.training_job import TrainingJob
+from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, editor_change
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_model import GCPO_MODEL, model_folder, rubric_of
 from experiments.runs.run import Run
@@ -35,9 +35,8 @@ from judges.sandbox import SandboxJudge
 from rewards.pictures import judged
 from rl.parts import FlowTools, FlowTraining
 
-FOLDER, SCORES, JOURNAL = "editor", "editor-scores.jsonl", "metrics.jsonl"
-TRAIN, HELD_OUT = ("train", 201), ("test", 202)  # split and seed of the requests
-WHEN = ("before", "after")
+FOLDER = "editor"
+TRAIN = ("train", 201)  # split and seed of the requests
 
 
 def reward_model(run: Run, folder: str = "") -> TraceScorer:
@@ -119,7 +118,7 @@ class EditorScores(Stage):
         return all(sum(r["when"] == when for r in rows) >= run.config.scale.test_samples for when in WHEN)
 
     def run(self, run: Run) -> None:
-        journal = Journal(run.folder / SCORES)
+        journal = Journal(run.folder / FILE)
         journal.cut_after(0)
         held_out, n, chunk = (
             requests(*HELD_OUT, run.config.scale.image_size),
@@ -191,8 +190,8 @@ class _Scoring:
 
 
 def score_rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / SCORES
+    path = folder / FILE
     return read_jsonl(path) if path.is_file() else []
 
 
-__all__ = ["FOLDER", "HELD_OUT", "WHEN", "EditorRL", "EditorScores", "reward_model", "score_rows"]
+__all__ = ["FOLDER", "EditorRL", "EditorScores", "reward_model", "score_rows"]

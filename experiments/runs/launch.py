@@ -25,7 +25,7 @@ from common.files import locked, read_json, write_text
 from common.progress import console
 from common.signals import StopSignal
 from conf.schema import RunConfig
-from experiments.build.launchers import TrainingJob
+from experiments.build.training_job import TrainingJob
 from experiments.runs.identity import config_text
 
 LOG, ENDED, FIRST, RESOLVED = "workers.log", "workers-ended.json", ".workers", "workers.yaml"

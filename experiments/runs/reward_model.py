@@ -17,10 +17,10 @@ from common.progress import bar
 from conf.schema import RunConfig
 from experiments.build.device import device_of
 from experiments.build.engines import make_engine
-from experiments.build.launchers import TrainingJob
 from experiments.build.reward_models import SUPERVISED
 from experiments.build.rollouts import make_backend
 from experiments.build.teachers import human_pairs, points_of
+from experiments.build.training_job import TrainingJob
 from experiments.evaluation.pairs import PairRow, accuracies
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_data import COLD_START, HELD_OUT, PAIRS, RewardData

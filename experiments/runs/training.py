@@ -17,11 +17,11 @@ from conf.schema import RunConfig
 from experiments.build.benchmarks import train_samples
 from experiments.build.decomposers import make_vlm
 from experiments.build.engines import make_engine
-from experiments.build.launchers import TrainingJob
 from experiments.build.loops import loop_tools, no_reward
 from experiments.build.rewards import reward_function
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
+from experiments.build.training_job import TrainingJob
 from experiments.runs.identity import START, TRAINED
 from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run

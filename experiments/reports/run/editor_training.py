@@ -11,14 +11,12 @@ from rich.table import Table
 
 from common.cells import Cell, remarks
 from common.jsonl import read_jsonl
-from experiments.evaluation.edit_scores import WHEN, cell, change, measures
+from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, cell, change, measures
 from experiments.reports.html import card, image, interval, starred, table
 from experiments.reports.panels import FinishedRun, Panel
 from experiments.reports.plots import Chart, curves
 from experiments.reports.screen import print_line, show_table
 from experiments.reports.words import p_text
-from experiments.runs.editor_rl import HELD_OUT
-from experiments.runs.editor_rl import SCORES as FILE
 from experiments.tiny.teacher import requests
 
 TITLES = {
