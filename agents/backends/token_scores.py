@@ -31,8 +31,11 @@ class TokenScorer(Protocol):
 
 
 def single_tokens(vlm: VLM, words: Sequence[str]) -> list[int]:
-    """The token of each word. Raises BadInput for a word of several tokens or none, one that may never be sampled, and for
-    words that are the same token, since their probabilities would be counted twice."""
+    """The token with which an answer begins that says the word, as the model's tokenizer writes it.
+
+    Raises BadInput for a word of several tokens or none, one that may never be sampled, and for words that are the same
+    token, since their probabilities would be counted twice.
+    """
     if not words:
         raise BadInput("there is no word whose probability could be asked for")
     ids: dict[int, str] = {}
