@@ -73,6 +73,17 @@ def group_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed: in
     return {f"{k}-way": cell(k) for k in sorted({m[0] for m in marks})} | {"all": cell(None)}
 
 
+TIED = 1e-5  # score gap below which EditReward-Compass counts two edits as equal
+
+
+def dimension_accuracy(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
+    """EditReward-Compass (arXiv 2605.13062): per dimension the share of pairs whose winner scores higher by more than 1e-5, or
+    whose scores are within 1e-5 for a tie; then the unweighted mean over the dimensions."""
+    here, missing = _present(answers)
+    marks = [None if (mark := right(r.human, r.margin, TIED)) is None else float(mark) for r in here]
+    return macro(marks, [r.kind for r in here], clusters=[r.cluster for r in here], missing=missing, seed=seed)
+
+
 def four_way_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed: int = 0) -> Cell:
     """GenAI-Bench (arXiv 2406.04485): exact match of a, b, tie with both good, tie with both bad. A tie without saying which
     is accepted for both: all that a judge by scores can say, within `epsilon`."""
@@ -168,6 +179,7 @@ __all__ = [
     "JudgedPair",
     "accuracy_without_ties",
     "cohen_kappa",
+    "dimension_accuracy",
     "fisher_mean",
     "fleiss_kappa",
     "four_way_accuracy",

@@ -16,7 +16,9 @@ from conf.schema.shared import PathsConfig
 class AgreementConfig:
     """`python -m experiments.agreement`: how well a judge agrees with people."""
 
-    data: str = MISSING  # tiger | editscore | genai_bench | imagenhub | csv | sandbox (written for the purpose)
+    data: str = (
+        MISSING  # tiger | editscore | genai_bench | imagenhub | mmrb2 | compass | csv | sandbox (written for it)
+    )
     out: str = MISSING  # verdicts, agreement.json, .md and .html
     path: str | None = None  # folder or file with the data; null: the Hub
     hub: str = ""  # Hub id in place of the set's own
