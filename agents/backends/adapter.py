@@ -15,6 +15,10 @@ from agents.backends.vlm import VLM
 from common.errors import BadData, MissingFile
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # as peft writes them
+EARLIER = {
+    "base_model.model.model.layers.": "base_model.model.model.language_model.layers.",
+    "base_model.model.visual.": "base_model.model.model.visual.",
+}
 
 
 def merge_adapter(vlm: VLM, folder: Path) -> VLM:
@@ -24,12 +28,13 @@ def merge_adapter(vlm: VLM, folder: Path) -> VLM:
     for it would judge as if there were none.
     """
     check_adapter(folder)
-    from peft import PeftModel, get_peft_model_state_dict
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
 
     try:
-        given = load_file(folder / WEIGHTS)
-        model: Any = PeftModel.from_pretrained(vlm.model, folder)
+        given = {_present_name(name): value for name, value in load_file(folder / WEIGHTS).items()}
+        model: Any = PeftModel(vlm.model, PeftConfig.from_pretrained(folder))
+        set_peft_model_state_dict(model, given)
     except Exception as error:  # peft, safetensors and torch each raise kinds of their own
         raise BadData(f"the adapter in {folder} does not fit {vlm.path} ({type(error).__name__}: {error})") from error
     held = _contents(get_peft_model_state_dict(model))
@@ -40,6 +45,14 @@ def merge_adapter(vlm: VLM, folder: Path) -> VLM:
         )
     vlm.model = model.merge_and_unload().eval()
     return vlm
+
+
+def _present_name(name: str) -> str:
+    """Of a weight in this version of transformers; before 4.52 the parts of Qwen2.5-VL lay one level higher."""
+    for earlier, now in EARLIER.items():
+        if name.startswith(earlier):
+            return now + name.removeprefix(earlier)
+    return name
 
 
 def check_adapter(folder: Path) -> None:

@@ -49,6 +49,18 @@ def test_the_merged_model_says_what_the_model_with_the_adapter_says(tiny_vlm_pat
     assert merged.family is load_vlm(tiny_vlm_path).family
 
 
+def test_names_of_earlier_versions_of_transformers_are_known(tiny_vlm_path: Path, tmp_path: Path) -> None:
+    said = trained(tiny_vlm_path, tmp_path / "lora")
+    file = tmp_path / "lora" / "adapter_model.safetensors"
+    earlier = {
+        name.replace("model.language_model.layers", "model.layers").replace("model.model.visual", "model.visual"): value
+        for name, value in load_file(file).items()
+    }
+    assert set(earlier) != set(load_file(file))
+    save_file(earlier, file)
+    assert torch.allclose(logits(merge_adapter(load_vlm(tiny_vlm_path), tmp_path / "lora")), said, atol=1e-5)
+
+
 def test_an_adapter_that_has_no_place_is_refused(tiny_vlm_path: Path, tmp_path: Path) -> None:
     trained(tiny_vlm_path, tmp_path / "lora")
     file = tmp_path / "lora" / "adapter_model.safetensors"
