@@ -33,7 +33,7 @@ def merge_adapter(vlm: VLM, folder: Path) -> VLM:
 
     try:
         given = {_present_name(name): value for name, value in load_file(folder / WEIGHTS).items()}
-        model: Any = PeftModel(vlm.model, PeftConfig.from_pretrained(folder))
+        model: Any = PeftModel(vlm.model, PeftConfig.from_pretrained(str(folder)))
         set_peft_model_state_dict(model, given)
     except Exception as error:  # peft, safetensors and torch each raise kinds of their own
         raise BadData(f"the adapter in {folder} does not fit {vlm.path} ({type(error).__name__}: {error})") from error
