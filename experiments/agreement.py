@@ -4,6 +4,9 @@ Scores every edit of a set of preference data (or takes the scores that a CSV ca
 agreement.json, agreement.md and agreement.html: accuracy by the set's own rule, tie-aware accuracy, rank correlations,
 kappas and a self-preference check, each with its interval. Rows are kept as they come, in verdicts.jsonl; the same command
 again goes on.
+
+`compare=[<out>,<out>,…] out=<folder>` puts finished studies of the same data side by side in compare.json, compare.md and
+compare.html: every judge's accuracies, and paired differences to the first one.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ def main(config: AgreementConfig) -> None:
     from experiments.reports.screen import print_line
     from experiments.runs.libraries import quiet_libraries
 
+    if config.compare:
+        compare_studies(config)
+        return
     check_config(config)
     if config.judge.local_model:
         quiet_libraries(config.verbose)
@@ -36,6 +42,26 @@ def main(config: AgreementConfig) -> None:
         print_line(line.lstrip(), line[: len(line) - len(line.lstrip())])
     console.print("\n".join(f"written: {p}" for p in [out / "agreement.json", *paths]), markup=False, soft_wrap=True)
     study.check()
+
+
+def compare_studies(config: AgreementConfig) -> None:
+    """`compare=`: nothing is judged. Raises BadInput."""
+    from common.errors import BadInput
+    from common.files import locked
+    from common.progress import console
+    from experiments.evaluation.agreement.compare import compare
+    from experiments.reports.agreement.side_by_side import terminal_lines, write_comparison
+    from experiments.reports.screen import print_line
+
+    if config.data:
+        raise BadInput("compare reads finished studies, and data belongs to a new one; leave one of them out")
+    out = Path(config.out)
+    with locked(out):
+        comparison = compare(config, out)
+        paths = write_comparison(out, comparison)
+    for line in terminal_lines(comparison):
+        print_line(line.lstrip(), line[: len(line) - len(line.lstrip())])
+    console.print("\n".join(f"written: {p}" for p in [out / "compare.json", *paths]), markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

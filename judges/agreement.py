@@ -8,6 +8,7 @@ every comparison, so that a data set that always puts the preferred edit first i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -46,45 +47,78 @@ def accuracy_without_ties(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
 def strict_accuracy(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
     """EditScore/EditReward-Bench (VectorSpaceLab/EditScore @6e0f1b9): per task type the share of comparisons whose preferred
     edit scores strictly higher, equal scores being wrong; then the unweighted mean over task types (13 published)."""
-    clear = [r for r in answers if r.human not in TIES]
-    here, missing = _present(clear)
-    marks = [None if r.margin is None else float(r.margin * SIGN[r.human] > 0) for r in here]
+    here, missing = _present([r for r in answers if r.human not in TIES])
+    marks = [_number(strict_mark(r)) for r in here]
     return macro(marks, [r.kind for r in here], clusters=[r.cluster for r in here], missing=missing, seed=seed)
+
+
+def strict_mark(row: JudgedPair) -> bool | None:
+    """Whether the preferred edit scores strictly higher; None without a valid verdict."""
+    return None if row.margin is None else row.margin * SIGN[row.human] > 0
 
 
 def group_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed: int = 0) -> dict[str, Cell]:
     """TIGER-Lab/EditReward-Bench (arXiv 2509.26346): a group of K edits is right where all its comparisons are (1, 3, 6 for
     K = 2, 3, 4), ties among them. By K ("2-way", ...) and over all groups ("all"). A group with an invalid comparison is
     invalid, not wrong as in TIGER-AI-Lab/EditReward @8460288."""
+    marks = group_marks(answers, epsilon)
+
+    def cell(ways: int | None) -> Cell:
+        chosen = [m for m in marks if ways in (None, m.ways)]
+        here = [m for m in chosen if not m.missing]
+        left = len(chosen) - len(here)
+        return accuracy([m.right for m in here], clusters=[m.cluster for m in here], missing=left, seed=seed)
+
+    return {f"{k}-way": cell(k) for k in sorted({m.ways for m in marks})} | {"all": cell(None)}
+
+
+@dataclass(frozen=True)
+class GroupMark:
+    """Whether all comparisons of a group are right; None where one has no valid verdict."""
+
+    ways: int
+    cluster: str
+    right: bool | None
+    missing: bool
+
+
+def group_marks(answers: Sequence[JudgedPair], epsilon: float = 0.0) -> list[GroupMark]:
+    """One per group, in the order of their names."""
     ordered = sorted(answers, key=lambda r: r.group)
-    marks: list[tuple[int, str, bool | None, bool]] = []
+    marks = []
     for _, rows in groupby(ordered, key=lambda r: r.group):
         pairs = list(rows)
         right_ones = [right(r.human, r.margin, epsilon) for r in pairs]
         mark = None if None in right_ones else all(right_ones)
-        marks.append((pairs[0].ways, pairs[0].cluster, mark, any(r.missing for r in pairs)))
+        marks.append(GroupMark(pairs[0].ways, pairs[0].cluster, mark, any(r.missing for r in pairs)))
+    return marks
 
-    def cell(ways: int | None) -> Cell:
-        chosen = [m for m in marks if ways in (None, m[0])]
-        here = [m for m in chosen if not m[3]]
-        left = len(chosen) - len(here)
-        return accuracy([m[2] for m in here], clusters=[m[1] for m in here], missing=left, seed=seed)
 
-    return {f"{k}-way": cell(k) for k in sorted({m[0] for m in marks})} | {"all": cell(None)}
+TIED = 1e-5  # score gap below which EditReward-Compass counts two edits as equal
+
+
+def dimension_accuracy(answers: Sequence[JudgedPair], seed: int = 0) -> Cell:
+    """EditReward-Compass (arXiv 2605.13062): per dimension the share of pairs whose winner scores higher by more than 1e-5, or
+    whose scores are within 1e-5 for a tie; then the unweighted mean over the dimensions."""
+    here, missing = _present(answers)
+    marks = [_number(right(r.human, r.margin, TIED)) for r in here]
+    return macro(marks, [r.kind for r in here], clusters=[r.cluster for r in here], missing=missing, seed=seed)
 
 
 def four_way_accuracy(answers: Sequence[JudgedPair], epsilon: float = 0.0, seed: int = 0) -> Cell:
     """GenAI-Bench (arXiv 2406.04485): exact match of a, b, tie with both good, tie with both bad. A tie without saying which
     is accepted for both: all that a judge by scores can say, within `epsilon`."""
     here, missing = _present(answers)
+    marks = [four_way_mark(r, epsilon) for r in here]
+    return accuracy(marks, clusters=[r.cluster for r in here], missing=missing, seed=seed)
 
-    def mark(r: JudgedPair) -> bool | None:
-        if r.margin is None:
-            return None
-        label = r.label or predicted(r.margin, epsilon)
-        return label == r.human or (TIE in (label, r.human) and label in TIES and r.human in TIES)
 
-    return accuracy([mark(r) for r in here], clusters=[r.cluster for r in here], missing=missing, seed=seed)
+def four_way_mark(row: JudgedPair, epsilon: float = 0.0) -> bool | None:
+    """Whether the label is matched; None without a valid verdict."""
+    if row.margin is None:
+        return None
+    label = row.label or predicted(row.margin, epsilon)
+    return label == row.human or (TIE in (label, row.human) and label in TIES and row.human in TIES)
 
 
 # -------------------------------------------------------------------------------- correlation and agreement by chance
@@ -157,6 +191,10 @@ def _cell(
     return Cell(value, low, high, len(rows), invalid, missing, note)
 
 
+def _number(mark: bool | None) -> float | None:
+    return None if mark is None else float(mark)
+
+
 def _present(answers: Sequence[JudgedPair]) -> tuple[list[JudgedPair], int]:
     """The rows that were judged, and how many were not yet."""
     here = [r for r in answers if not r.missing]
@@ -165,13 +203,18 @@ def _present(answers: Sequence[JudgedPair]) -> tuple[list[JudgedPair], int]:
 
 __all__ = [
     "SIDES",
+    "TIED",
+    "GroupMark",
     "JudgedPair",
     "accuracy_without_ties",
     "cohen_kappa",
+    "dimension_accuracy",
     "fisher_mean",
     "fleiss_kappa",
     "four_way_accuracy",
+    "four_way_mark",
     "group_accuracy",
+    "group_marks",
     "kappa",
     "kendall",
     "mirrored",
@@ -180,5 +223,6 @@ __all__ = [
     "rater_kappa",
     "spearman",
     "strict_accuracy",
+    "strict_mark",
     "tie_aware_accuracy",
 ]

@@ -17,6 +17,7 @@ Votes = Mapping[tuple[str, int, int], str | None]  # by group id and the two can
 ALIASES = {
     "prompt_following": ("prompt_following", "request_fulfilled", "instruction_following"),
     "consistency": ("consistency", "content_preserved", "identity_preservation"),
+    "perceptual_quality": ("perceptual_quality", "image_quality", "pq"),
 }
 
 

@@ -73,7 +73,14 @@ class ChatClient(CachingClient):
         return self._start(question, sampling, repeat).settings[len(self._service) :]
 
     def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
+        """Raises BadInput for a question that is answered by probabilities: a service tells those of its likeliest tokens alone."""
         s = self.settings
+        if question.choices:
+            raise BadInput(
+                f"the question {question.name!r} is answered by the probabilities of {', '.join(question.choices)}, which "
+                f"{self.model} behind a service cannot tell; take a local model (judge=uniworld, judge=vlm), or the number that "
+                "it says: judge.rubric.scoring=generated"
+            )
         return self._service + request_head(s.model, question, sampling, repeat, s.structured, s.extra)
 
     def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:

@@ -130,7 +130,15 @@ class CachingClient(ABC):
 
     def _start(self, question: Question, sampling: JudgeSampling, repeat: int) -> Start:
         """What a rubric's question has in common over all items. A schema is told apart by identity and kept alive here."""
-        name = (question.name, question.system, id(question.schema), question.encoding, sampling, repeat)
+        name = (
+            question.name,
+            question.system,
+            id(question.schema),
+            question.encoding,
+            question.choices,
+            sampling,
+            repeat,
+        )
         start = self._starts.get(name)
         if start is None:
             if len(self._starts) >= STARTS:
@@ -138,6 +146,8 @@ class CachingClient(ABC):
             key, settings = new_key(), self._settings(question, sampling, repeat)
             key.update(settings)
             key.update(repr((repeat, question.system, question.encoding)).encode())
+            if question.choices:
+                key.update(repr(question.choices).encode())
             start = self._starts[name] = Start(settings, key, question.schema)
         return start
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.preferences.base import FOUR_WAY, GROUPS, RATINGS, STRICT, TIES, PreferenceSet
+from benchmarks.preferences.base import DIMENSIONS, FOUR_WAY, GROUPS, RATINGS, STRICT, TIES, PreferenceSet
 from common.cells import Cell
 from judges import agreement, ratings
 from judges.answers import JudgedPair, Scores, Votes, answers_from_scores, answers_from_votes
@@ -165,6 +165,16 @@ def _own(
                     f"strict_accuracy/{kind}", kind, agreement.strict_accuracy(mine, seed), "this task type"
                 )
             )
+        return measures
+    if rule == DIMENSIONS:
+        how = "winner higher, or equal within 1e-5 for a tie; unweighted mean over dimensions"
+        measures = [
+            AgreementMeasure("dimension_accuracy", "dimensions", agreement.dimension_accuracy(answers, seed), how)
+        ]
+        for kind in sorted({r.kind for r in answers}):
+            mine = [r for r in answers if r.kind == kind]
+            cell = agreement.pair_accuracy(mine, agreement.TIED, seed)
+            measures.append(AgreementMeasure(f"dimension_accuracy/{kind}", kind, cell, "this dimension"))
         return measures
     if rule == FOUR_WAY:
         how = "exact match of a, b, both good, both bad; a tie without saying which counts for both"

@@ -16,8 +16,10 @@ import torch
 from PIL import Image
 
 from agents.backends import base as backends
+from agents.backends.token_scores import TokenScorer
 from common.errors import BadInput, ImageEditError
 from judges.cache import ReplyCache
+from judges.choices import write_choices
 from judges.client import CachingClient, cut_reply
 from judges.encoding import prepare
 from judges.question import JudgeSampling, Question, Reply, Usage
@@ -29,7 +31,7 @@ VERSION = 1  # raised when the same question comes to be shown otherwise
 @dataclass(frozen=True)
 class _Job:
     request: backends.ModelRequest
-    sampling: backends.Sampling
+    how: backends.Sampling | tuple[str, ...]  # generated so, or the probabilities of these words
     row: int
     completion: Future[backends.Completion | str] = field(default_factory=Future)  # or why there is none
 
@@ -57,6 +59,7 @@ class LocalClient(CachingClient):
         self.model, self.concurrency = model, batch_size
         self._load, self._wait_s = load, wait_s
         self._backend: backends.Backend | None = None
+        self._known_words: set[tuple[str, ...]] = set()
         self._identity = f"local {VERSION} {identity} ".encode()
         self._jobs: Queue[_Job | None] = Queue()
         self._worker: threading.Thread | None = None
@@ -70,7 +73,8 @@ class LocalClient(CachingClient):
             worker.join()
 
     def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
-        return self._identity + repr(astuple(sampling)).encode()
+        how = "first token" if question.choices else repr(astuple(sampling))  # probabilities are not drawn
+        return self._identity + how.encode()
 
     def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
         parts = tuple(
@@ -80,7 +84,8 @@ class LocalClient(CachingClient):
         text = "\0".join(part for part in parts if isinstance(part, str))
         job = _Job(
             backends.ModelRequest(parts=parts, system=harmless(question.system)),
-            backends.Sampling(
+            question.choices
+            or backends.Sampling(
                 sampling.max_tokens,
                 1.0 if sampling.temperature is None else sampling.temperature,
                 1.0 if sampling.top_p is None else sampling.top_p,
@@ -105,8 +110,8 @@ class LocalClient(CachingClient):
     def _serve(self) -> None:
         while (first := self._jobs.get()) is not None:
             batch, ended = self._gather(first)
-            for sampling in dict.fromkeys(job.sampling for job in batch):  # one call of a backend has one sampling
-                self._answer([job for job in batch if job.sampling == sampling])
+            for how in dict.fromkeys(job.how for job in batch):  # one call of a backend has one sampling
+                self._answer([job for job in batch if job.how == how])
             if ended:
                 return
 
@@ -127,15 +132,13 @@ class LocalClient(CachingClient):
         """Every job gets a completion, a reason or an error. Where a batch fails, its questions are asked one by one, so
         that one picture too large for the memory costs its own question alone."""
         try:
-            if self._backend is None:
-                self._backend = self._load()
+            backend = self._ready(batch[0].how)
         except BaseException as error:
             for job in batch:
                 job.completion.set_exception(error)
             return
-        sampling = backends.Sampling(**vars(batch[0].sampling) | {"rows": tuple(job.row for job in batch)})
         try:
-            replies = self._backend.generate([job.request for job in batch], 1, sampling)
+            replies = _ask(backend, batch)
         except (ImageEditError, torch.OutOfMemoryError) as error:
             if len(batch) > 1:
                 for job in batch:
@@ -147,8 +150,35 @@ class LocalClient(CachingClient):
             for job in batch:
                 job.completion.set_exception(error)
             return
-        for job, (completion,) in zip(batch, replies, strict=True):
+        for job, completion in zip(batch, replies, strict=True):
             job.completion.set_result(completion)
+
+    def _ready(self, how: backends.Sampling | tuple[str, ...]) -> backends.Backend:
+        """The backend, loaded where it is not. Raises BadInput where it cannot answer any question of this kind."""
+        if self._backend is None:
+            self._backend = self._load()
+        if isinstance(how, tuple) and how not in self._known_words:
+            _scorer(self._backend).token_scores([], how)  # asks nothing, but refuses words that are no token
+            self._known_words.add(how)
+        return self._backend
+
+
+def _ask(backend: backends.Backend, batch: Sequence[_Job]) -> list[backends.Completion]:
+    requests, how = [job.request for job in batch], batch[0].how
+    if isinstance(how, tuple):
+        rows = _scorer(backend).token_scores(requests, how).tolist()
+        return [backends.Completion((), (), write_choices(how, row), "stop") for row in rows]
+    sampling = backends.Sampling(**vars(how) | {"rows": tuple(job.row for job in batch)})
+    return [completion for (completion,) in backend.generate(requests, 1, sampling)]
+
+
+def _scorer(backend: backends.Backend) -> TokenScorer:
+    if not isinstance(backend, TokenScorer):
+        raise BadInput(
+            f"{type(backend).__name__} cannot tell the probabilities of given words; those that are here can (hf, vllm), or take "
+            "the number that the model says: judge.scoring=generated"
+        )
+    return backend
 
 
 def harmless(text: str) -> str:

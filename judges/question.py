@@ -47,6 +47,9 @@ class Question:
     system: str = ""
     schema: Mapping[str, Any] | None = None  # JSON schema of the reply, used where the service offers structured output
     encoding: Encoding = Encoding()
+    # words of which one is to be the first token of the answer: the reply is their probabilities (judges/choices.py), and nothing
+    # is generated; only a local model can tell them
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

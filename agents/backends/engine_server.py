@@ -78,6 +78,8 @@ def serve(connection: socket.socket) -> None:
                 value = engine.sync(stored(Path(rest[0])))
             elif what == "generate":
                 value = engine.generate(*rest)
+            elif what == "token_scores":
+                value = engine.token_scores(*rest)
             elif what == "sleep":
                 engine.sleep()
             else:

@@ -8,6 +8,7 @@ samples share (`agents/backends/decode.py`); finished samples leave the batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import Completion, ModelRequest, Sampling, SyncReport, fingerprint
 from agents.backends.decode import Decoder, split_rows
+from agents.backends.token_scores import single_tokens
 from agents.backends.vlm import VLM, EncodedPrompt
 from common.errors import BadInput, RunFailed
 from editors.onednn import use_onednn
@@ -46,20 +48,41 @@ class HFBackend:
         uniform_PnT = torch.rand(
             max(rows, default=-1) + 1, n, sampling.max_new_tokens, generator=generator, dtype=torch.float64
         )[rows]
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        width = max(1, self.max_sequences // n)
         result: list[list[Completion]] = [[] for _ in prompts]
-        was_training = self.vlm.model.training
-        self.vlm.model.eval()
-        try:
-            for start in range(0, len(order), width):
-                chosen = order[start : start + width]
+        with self._evaluating():
+            for chosen in self._batches(prompts, n):
                 answers = self._decode([prompts[i] for i in chosen], n, sampling, uniform_PnT[chosen])
                 for k, i in enumerate(chosen):
                     result[i] = answers[k * n : (k + 1) * n]
+        return result
+
+    @torch.no_grad()
+    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str]) -> Tensor:
+        """See `TokenScorer`: the model's own logits after the prompt, in fp32."""
+        ids, prompts = single_tokens(self.vlm, words), self.vlm.encode(requests)
+        scores_PK = torch.empty(len(prompts), len(ids))
+        with self._evaluating():
+            for chosen in self._batches(prompts, 1):
+                first_PD = Decoder(self.vlm, [prompts[i] for i in chosen], 1, len(chosen)).first_PD
+                scores_PK[chosen] = self._distribution(first_PD, Sampling(1))[:, ids].cpu()
+        return scores_PK
+
+    def _batches(self, prompts: Sequence[EncodedPrompt], n: int) -> Iterator[list[int]]:
+        """Numbers of prompts of similar length that are worked on together, n samples of each."""
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        width = max(1, self.max_sequences // n)
+        for start in range(0, len(order), width):
+            yield order[start : start + width]
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """The model without dropout; afterwards as it was."""
+        was_training = self.vlm.model.training
+        self.vlm.model.eval()
+        try:
+            yield
         finally:
             self.vlm.model.train(was_training)
-        return result
 
     def _decode(
         self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling, uniform_PnT: Tensor

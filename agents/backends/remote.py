@@ -71,6 +71,10 @@ class RemoteEngine:
         """See `VLLMEngine.generate`. Raises RunFailed when the process died twice over it."""
         return self._ask_twice("generate", list(prompts), n, sampling)
 
+    def token_scores(self, prompts: Sequence[EncodedPrompt], token_ids: Sequence[int]) -> list[list[float]]:
+        """See `VLLMEngine.token_scores`."""
+        return self._ask_twice("token_scores", list(prompts), list(token_ids))
+
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
         """See `VLLMEngine.sync`; what the engine reads back is compared across the processes as well."""
         self._syncs += 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Sequence
 
+import torch
 from torch import Tensor
 
 from agents.backends.base import Completion, ModelRequest, Sampling, SyncReport
 from agents.backends.remote import RemoteEngine
+from agents.backends.token_scores import single_tokens
 from agents.backends.vllm_engine import VLLMEngine
 from agents.backends.vllm_requests import SampledSequence
 from agents.backends.vllm_settings import settings_of
@@ -82,6 +84,14 @@ class VLLMBackend:
             with self._shared.with_weights_of(self) as engine:
                 answers = engine.generate(prompts, n, sampling)
         return [[self._completion(a) for a in row] for row in answers]
+
+    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str]) -> Tensor:
+        """See `TokenScorer`; at most 20 words."""
+        ids, prompts = single_tokens(self.vlm, words), self.vlm.encode(requests)
+        if self._shared is None:
+            return torch.tensor(self.engine.token_scores(prompts, ids)).view(-1, len(ids))
+        with self._shared.with_weights_of(self) as engine:
+            return torch.tensor(engine.token_scores(prompts, ids)).view(-1, len(ids))
 
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
         """See `VLLMEngine.sync`. The checksum is over what was read back from the engine (with -0 and subnormal numbers

@@ -19,7 +19,14 @@ from torch import Tensor
 
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
-from agents.backends.vllm_requests import SampledSequence, engine_input, sampled_sequence, sampling_params
+from agents.backends.vllm_requests import (
+    SampledSequence,
+    engine_input,
+    first_token_params,
+    sampled_sequence,
+    sampling_params,
+    token_logprobs,
+)
 from agents.backends.vllm_settings import EngineSettings
 from agents.backends.vllm_start import MOST_PICTURES, can_sleep, model_of, own_random_state, start_engine
 from agents.backends.vllm_weights import ParameterSlice, parameter_slices, read_back, settled
@@ -59,18 +66,32 @@ class VLLMEngine:
         """n answers of each prompt, [P][n]; a function of weights and arguments, the seeds being those of (seed, prompt index,
         sample index). Raises BadInput for a prompt that is too long or has too many pictures, RunFailed without weights or
         where vLLM fails."""
+        if sampling.temperature > 2:
+            raise BadInput(f"vLLM takes temperatures up to 2, not {sampling.temperature}; rollouts=hf takes any")
+        greedy = sampling.temperature == 0
+        places = [k if sampling.rows is None else sampling.rows[k] for k in range(len(prompts))]
+        params = [sampling_params(self.settings, 1 if greedy else n, sampling, place) for place in places]
+        rows = [[sampled_sequence(o) for o in row] for row in self._answers(prompts, params, sampling.max_new_tokens)]
+        return [row * n for row in rows] if greedy else rows
+
+    def token_scores(self, prompts: Sequence[EncodedPrompt], token_ids: Sequence[int]) -> list[list[float]]:
+        """Log-probabilities [P][K] of these tokens as the first one after each prompt, banned tokens left out. Raises as
+        `generate`, and RunFailed where vLLM does not tell one of them."""
+        params = [first_token_params(token_ids) for _ in prompts]
+        return [token_logprobs(row[0], token_ids) for row in self._answers(prompts, params, 1)]
+
+    def _answers(self, prompts: Sequence[EncodedPrompt], params: Sequence[Any], new_tokens: int) -> list[list[Any]]:
+        """vLLM's own outputs for each prompt, in the order of its samples."""
         if not self.ready:
             raise RunFailed("vLLM has no weights of the trainer: no weight sync has succeeded since it started")
         if not prompts:
             return []
-        if sampling.temperature > 2:
-            raise BadInput(f"vLLM takes temperatures up to 2, not {sampling.temperature}; rollouts=hf takes any")
         self.wake("weights", "kv_cache")
         self._forget()  # so that the last bits do not depend on earlier calls: a resumed run has had none
         for k, prompt in enumerate(prompts):
-            if len(prompt) + sampling.max_new_tokens > self.settings.max_tokens:
+            if len(prompt) + new_tokens > self.settings.max_tokens:
                 raise BadInput(
-                    f"prompt {k} of {len(prompt)} tokens and {sampling.max_new_tokens} new ones are more than vLLM was "
+                    f"prompt {k} of {len(prompt)} tokens and {new_tokens} new ones are more than vLLM was "
                     f"started for: raise rollouts.max_tokens={self.settings.max_tokens}"
                 )
             if prompt.grid_thw is not None and len(prompt.grid_thw) > MOST_PICTURES:
@@ -80,30 +101,26 @@ class VLLMEngine:
                 )
         first = nullcontext() if self._count else library_lines()  # kernels are compiled at their first use
         with own_random_state(), first:
-            rows = self._run(prompts, n, sampling)
+            rows = self._run(prompts, params)
         if self.settings.sleep:
             self.sleep()
         return rows
 
-    def _run(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]:
-        greedy = sampling.temperature == 0
+    def _run(self, prompts: Sequence[EncodedPrompt], params: Sequence[Any]) -> list[list[Any]]:
         ids: dict[str, int] = {}
-        rows: list[list[SampledSequence]] = [[] for _ in prompts]
+        rows: list[list[Any]] = [[] for _ in prompts]
         try:
-            for k, prompt in enumerate(prompts):
+            for k, (prompt, how) in enumerate(zip(prompts, params, strict=True)):
                 self._count += 1
-                place = k if sampling.rows is None else sampling.rows[k]
-                params = sampling_params(self.settings, 1 if greedy else n, sampling, place)
                 ids[str(self._count)] = k
-                self._engine.add_request(str(self._count), engine_input(prompt, self.settings), params)
+                self._engine.add_request(str(self._count), engine_input(prompt, self.settings), how)
             while self._engine.has_unfinished_requests():
                 for out in self._engine.step():
                     if out.finished:
                         k = ids[out.request_id]
                         if list(out.prompt_token_ids) != prompts[k].input_ids.tolist():
                             raise RunFailed(f"vLLM changed the token ids of prompt {k}")
-                        answers = [sampled_sequence(o) for o in sorted(out.outputs, key=lambda o: o.index)]
-                        rows[k] = answers * n if greedy else answers
+                        rows[k] = sorted(out.outputs, key=lambda o: o.index)
         except (RuntimeError, ValueError, AssertionError) as e:
             self.usable = self.ready = False  # requests are left inside
             raise RunFailed(f"vLLM failed while it generated: {_said(e)}{where_to_look()}") from e

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,8 @@ from agents.backends.base import Sampling
 from agents.backends.vllm_settings import EngineSettings
 from agents.backends.vlm import EncodedPrompt
 from common.errors import BadInput, RunFailed
+
+MOST_TOKENS = 20  # whose log-probabilities vLLM gives for one position, unless it is started for more
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,36 @@ def sampling_params(settings: EngineSettings, n: int, sampling: Sampling, prompt
         detokenize=False,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
+
+
+def first_token_params(token_ids: Sequence[int]) -> Any:
+    """One token is drawn and thrown away; wanted are the log-probabilities of `token_ids` beside it. Raises BadInput for more
+    than vLLM tells of, RunFailed where this version of vLLM tells of the most likely tokens alone."""
+    from vllm import SamplingParams
+
+    if len(token_ids) > MOST_TOKENS:
+        raise BadInput(f"vLLM tells the probabilities of {MOST_TOKENS} tokens at most, not of {len(token_ids)}")
+    if "logprob_token_ids" not in inspect.signature(SamplingParams).parameters:
+        raise RunFailed(
+            "this version of vLLM cannot tell the probability of a given token, only of the most likely ones; install the "
+            "version that requirements/ names (make extra-vllm), or answer by rollouts=hf"
+        )
+    return SamplingParams(
+        temperature=1.0,
+        seed=0,
+        max_tokens=1,
+        logprobs=len(token_ids),
+        logprob_token_ids=list(token_ids),
+        detokenize=False,
+    )
+
+
+def token_logprobs(output: Any, token_ids: Sequence[int]) -> list[float]:
+    """What vLLM told of these tokens. Raises RunFailed where it left one out: a guess would be a wrong score."""
+    told = output.logprobs[0]
+    if missing := [token for token in token_ids if token not in told]:
+        raise RunFailed(f"vLLM told no probability of token {missing[0]}; answer by rollouts=hf")
+    return [told[token].logprob for token in token_ids]
 
 
 def engine_input(prompt: EncodedPrompt, settings: EngineSettings) -> dict[str, Any]:
@@ -88,4 +122,11 @@ def sampled_sequence(output: Any) -> SampledSequence:
     return SampledSequence(ids, logprobs, output.finish_reason)
 
 
-__all__ = ["SampledSequence", "engine_input", "sampled_sequence", "sampling_params"]
+__all__ = [
+    "SampledSequence",
+    "engine_input",
+    "first_token_params",
+    "sampled_sequence",
+    "sampling_params",
+    "token_logprobs",
+]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from benchmarks.item import Card
 from benchmarks.options import BenchmarkOptions, read_from
-from benchmarks.preferences import editscore, genai_bench, imagenhub, table, tiger
+from benchmarks.preferences import compass, editscore, genai_bench, imagenhub, mmrb2, table, tiger
 from benchmarks.preferences.base import EditCandidate, PreferenceGroup, PreferencePair, PreferenceSet
 from common.errors import BadInput
 
@@ -17,6 +17,8 @@ _ALL: dict[str, tuple[Card, Callable[[BenchmarkOptions], PreferenceSet]]] = {
     "editscore": (editscore.CARD, editscore.load),
     "genai_bench": (genai_bench.CARD, genai_bench.load),
     "imagenhub": (imagenhub.CARD, imagenhub.load),
+    "mmrb2": (mmrb2.CARD, mmrb2.load),
+    "compass": (compass.CARD, compass.load),
     "csv": (table.CARD, table.load),
 }
 NAMES = tuple(_ALL)

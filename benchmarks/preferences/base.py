@@ -18,8 +18,9 @@ GROUPS = "groups"  # TIGER-Lab/EditReward-Bench: all comparisons of a group
 STRICT = "strict"  # EditScore/EditReward-Bench: the preferred edit scores strictly higher, unweighted over task types
 FOUR_WAY = "four_way"  # GenAI-Bench: the label, ties told apart where the judge does
 RATINGS = "ratings"  # ImagenHub: rank correlation with ratings, per model
-PAIRS = "pairs"  # a CSV: the label, ties among them
-RULES = (GROUPS, STRICT, FOUR_WAY, RATINGS, PAIRS)
+DIMENSIONS = "dimensions"  # EditReward-Compass: the label, ties among them, per dimension
+PAIRS = "pairs"  # a CSV, MMRB2: the label, ties among them
+RULES = (GROUPS, STRICT, FOUR_WAY, RATINGS, DIMENSIONS, PAIRS)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def majority(votes: Sequence[str]) -> str:
 __all__ = [
     "A",
     "B",
+    "DIMENSIONS",
     "FOUR_WAY",
     "GROUPS",
     "LABELS",

@@ -16,8 +16,12 @@ from conf.schema.shared import PathsConfig
 class AgreementConfig:
     """`python -m experiments.agreement`: how well a judge agrees with people."""
 
-    data: str = MISSING  # tiger | editscore | genai_bench | imagenhub | csv | sandbox (written for the purpose)
-    out: str = MISSING  # verdicts, agreement.json, .md and .html
+    # tiger | editscore | genai_bench | imagenhub | mmrb2 | compass | csv | sandbox (written for the purpose)
+    data: str = ""
+    out: str = MISSING  # verdicts, agreement.json, .md and .html; of compare its own
+    compare: list[str] = field(
+        default_factory=list
+    )  # folders of finished studies of the same data, to put side by side
     path: str | None = None  # folder or file with the data; null: the Hub
     hub: str = ""  # Hub id in place of the set's own
     revision: str | None = None  # commit of the Hub data set

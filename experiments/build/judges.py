@@ -157,6 +157,10 @@ class LocalJudge(AskingJudge):
     """A vision-language model on this machine; it is loaded when something is not in the cache."""
 
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    adapter: str = ""  # folder or Hub id of a LoRA, merged into the model when it is loaded
+    protocol: str = incidental("")  # the rubric that the model was made for, asked by where judge.rubric names none
+    # how a score comes about, where the rubric has several ways. logits: the expected value of its first token
+    scoring: Literal["own", "generated", "logits"] = "own"
     source: str = incidental("")  # how to get the checkpoint, said when it is missing
 
     local_model = True
@@ -164,14 +168,27 @@ class LocalJudge(AskingJudge):
     def missing(self, machine: Machine) -> Iterator[str]:
         try:
             folder = self.checkpoint()
+            self.adapter_folder()
         except ImageEditError as error:
             yield str(error)
         else:
             yield from unknown_family(folder)
 
     def contents(self) -> Iterator[Content]:
-        if self.model:
-            yield Content(self.model, CHECKPOINT)
+        for place in filter(None, (self.model, self.adapter)):
+            yield Content(place, CHECKPOINT)
+
+    def build(self, tools: JudgeTools) -> Judge:
+        from judges.choices import LOGITS
+        from judges.rubrics.base import scored_by
+
+        rubric = tools.rubric() if self.scoring == "own" else scored_by(tools.rubric(), self.scoring)
+        if getattr(rubric, "scoring", "") == LOGITS and (self.repeats or 1) > 1:
+            raise BadInput(
+                f"judge.repeats={self.repeats}: the probabilities of a token are the same in every pass; leave it out, or take "
+                "generated scores (judge.scoring=generated) at a judge.temperature above 0"
+            )
+        return super().build(replace(tools, rubric=lambda: rubric))
 
     def checkpoint(self) -> Path:
         """The folder: named itself, or by its Hub id in the local hub cache."""
@@ -183,24 +200,47 @@ class LocalJudge(AskingJudge):
             folder = find_folder(self.model)
         except MissingFile as error:
             raise MissingFile(f"the model of judge={self.name} is missing: {self.source or error}") from None
+        if not (folder / "config.json").is_file() and (folder / "adapter_config.json").is_file():
+            raise BadInput(
+                f"judge={self.name}: {folder} is a LoRA adapter and no whole model; give its base as judge.model and the adapter "
+                f"as judge.adapter={folder}"
+            )
         if not (folder / "config.json").is_file():
             how = f": {self.source}" if self.source else ""
             raise MissingFile(f"the model of judge={self.name} is missing: no config.json in {folder}{how}")
+        return folder
+
+    def adapter_folder(self) -> Path | None:
+        """That of the LoRA, None without one. Raises MissingFile."""
+        from agents.backends.adapter import check_adapter
+        from editors.checkpoint import find_folder
+
+        if not self.adapter:
+            return None
+        try:
+            folder = find_folder(self.adapter)
+            check_adapter(folder)
+        except MissingFile as error:
+            raise MissingFile(f"the LoRA of judge={self.name} is missing: {self.source or error}") from None
         return folder
 
     def client(self, tools: JudgeTools) -> Client:
         from judges.cache import ReplyCache
         from judges.local import LocalClient
 
-        folder, device = self.checkpoint(), tools.device()
+        folder, adapter, device = self.checkpoint(), self.adapter_folder(), tools.device()
 
         def load() -> Backend:
+            from agents.backends.adapter import merge_adapter
             from agents.backends.vlm import load_vlm
 
+            vlm = load_vlm(folder, self.dtype, device)
             rollouts = AutoRollouts(batch_size=self.concurrency, max_tokens=VLLM_TOKENS, cache_gib=VLLM_CACHE_GIB)
-            return make_backend(rollouts, load_vlm(folder, self.dtype, device))
+            return make_backend(rollouts, vlm if adapter is None else merge_adapter(vlm, adapter))
 
         identity = f"{digest(folder, CHECKPOINT)} {self.dtype} {device}"
+        if adapter is not None:
+            identity += f" {digest(adapter, CHECKPOINT)}"
         return LocalClient(load, self.model, identity, ReplyCache(tools.cache), self.concurrency)
 
 
@@ -256,8 +296,16 @@ def rubric_of(judge: Any, default: str) -> Rubric:
 
     own = getattr(judge, "rubric", None)
     if own is None or isinstance(own, str):
-        return make_rubric(own or default)
+        return make_rubric(own or getattr(judge, "protocol", "") or default)
     return build(own)
+
+
+def own_rubric(judge: Any) -> str:
+    """The name of the rubric that the judge brings itself; "" where it asks by that of the benchmark or command."""
+    own = getattr(judge, "rubric", None)
+    if own is None:
+        return getattr(judge, "protocol", "")
+    return own if isinstance(own, str) else own.name
 
 
 def takes_rubric(judge: Any) -> bool:
@@ -268,8 +316,8 @@ def takes_rubric(judge: Any) -> bool:
 def check_judge_of_run(judge: Any) -> None:
     """BadInput for a judge that cannot score a run's own arms, or an outcome reward; known before anything is trained."""
     what = "" if judge.verdicts else f"judge={judge.name}"
-    if takes_rubric(judge) and judge.rubric is not None and rubric_of(judge, "paper").name != "paper":
-        what = f"judge.rubric={rubric_of(judge, 'paper').name}"
+    if own_rubric(judge) not in ("", "paper"):
+        what = f"judge={judge.name}" if judge.rubric is None else f"judge.rubric={own_rubric(judge)}"
     if what:
         raise BadInput(
             f"{what} cannot score a run, whose tables have the aspects of the rubric paper; `python -m experiments.evaluate "
@@ -310,6 +358,7 @@ __all__ = [
     "make_client",
     "make_judge",
     "make_judge_of",
+    "own_rubric",
     "rubric_of",
     "takes_rubric",
 ]

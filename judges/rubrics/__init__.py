@@ -13,6 +13,7 @@ from judges.rubrics.mice import MiceRubric
 from judges.rubrics.pairwise import PairRubric, PairVerdict
 from judges.rubrics.paper import PaperRubric
 from judges.rubrics.rise import RiseRubric
+from judges.rubrics.uniworld import UniWorldRubric
 from judges.rubrics.viescore import VieScoreRubric
 
 RUBRICS: dict[str, type[PromptRubric]] = {
@@ -24,6 +25,7 @@ RUBRICS: dict[str, type[PromptRubric]] = {
     "complex_edit": ComplexEditRubric,
     "rise": RiseRubric,
     "mice": MiceRubric,
+    "uniworld": UniWorldRubric,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from statistics import fmean, median
 from typing import Any
 
@@ -11,8 +12,9 @@ from PIL import Image
 
 from benchmarks.base import EditSample
 from common.errors import BadInput
+from judges.choices import GENERATED, LOGITS
 from judges.prompt import load_prompt, version_of
-from judges.question import JudgeSampling, Question
+from judges.question import JudgeSampling, Question, Rubric
 
 Answers = Mapping[str, Mapping[str, Any]]  # of one pass: by the question's name, what its `read` returned
 
@@ -26,6 +28,8 @@ class PromptRubric(ABC):
     sampling: JudgeSampling = JudgeSampling()
     repeats: int = 1
     prompts: Mapping[str, tuple[str, ...]]  # file in judges/prompts without .txt -> its fields
+    scorings: tuple[str, ...] = (GENERATED,)  # the ways in which its scores can come about
+    scoring: str = GENERATED
 
     def __init__(self) -> None:
         self._prompts = {name: load_prompt(name, fields) for name, fields in self.prompts.items()}
@@ -43,6 +47,22 @@ class PromptRubric(ABC):
     def combine(self, passes: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
         """The median of each score over the passes; of an even number, the mean of the middle two."""
         return _over(passes, median)
+
+
+def scored_by(rubric: Rubric, scoring: str) -> Rubric:
+    """The same rubric with scores that come about in this way (judges/choices.py). Raises BadInput where it has no such."""
+    known = getattr(rubric, "scorings", (GENERATED,))
+    if scoring not in known:
+        able = "uniworld has both" if scoring == LOGITS else ""
+        raise BadInput(
+            f"judge.scoring={scoring}: the scores of the rubric {rubric.name} are {' or '.join(known)}"
+            + (f"; {able}" if able else "")
+        )
+    if scoring == getattr(rubric, "scoring", GENERATED):
+        return rubric
+    changed: Any = copy(rubric)
+    changed.scoring = scoring
+    return changed
 
 
 class AverageOverPasses:
@@ -72,4 +92,4 @@ def facts_of(item: EditSample) -> Mapping[str, Any]:
     return getattr(item, "facts", {})
 
 
-__all__ = ["Answers", "AverageOverPasses", "PromptRubric", "facts_of", "request_of"]
+__all__ = ["Answers", "AverageOverPasses", "PromptRubric", "facts_of", "request_of", "scored_by"]

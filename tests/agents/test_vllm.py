@@ -422,3 +422,20 @@ def test_joining_and_leaving_a_process_group_end_the_engines_before_without_nois
     )
     assert done.returncode == 0 and done.stdout.endswith("done\n"), done.stderr[-3000:]
     assert "Traceback" not in done.stderr
+
+
+def test_first_token_probabilities_are_those_of_the_reference(backend: VLLMBackend, path: Path) -> None:
+    """Before and after a sync, also of words that the model hardly ever says."""
+    words = tuple("012345")
+    for vlm in (load_vlm(path), moved(path)):
+        backend.sync(vlm.model.named_parameters())
+        assert torch.allclose(
+            backend.token_scores(requests(), words), HFBackend(vlm).token_scores(requests(), words), atol=1e-4
+        )
+    assert backend.token_scores([], words).shape == (0, 6)
+    with pytest.raises(BadInput, match="20 tokens at most, not of 21"):
+        backend.token_scores(requests(1), tuple("abcdefghijklmnopqrstu"))
+    again = backend.generate(requests(), 1, Sampling(4, temperature=0.0))
+    assert [c.token_ids for row in again for c in row] == [
+        c.token_ids for row in HFBackend(moved(path)).generate(requests(), 1, Sampling(4, temperature=0.0)) for c in row
+    ]

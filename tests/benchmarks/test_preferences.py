@@ -139,7 +139,7 @@ def test_without_network_and_without_a_copy_it_is_said_how_to_get_the_data() -> 
     for name, said in (("tiger", "gated"), ("editscore", "EditScore/EditReward-Bench"), ("genai_bench", "GenAI-Bench")):
         with pytest.raises(ImageEditError, match=said):
             load(name)
-    for name in ("imagenhub", "csv"):
+    for name in ("imagenhub", "mmrb2", "compass", "csv"):
         with pytest.raises(MissingFile, match="How"):
             load(name)
     with pytest.raises(BadInput, match="tiger"):
@@ -321,6 +321,156 @@ def test_what_imagenhub_lacks_is_named(tmp_path: Path) -> None:
     (root / "ImagenHub_Text-Guided_IE" / "dataset_lookup.json").write_text("{}")
     with pytest.raises(BadData, match="no instruction for 'sample_0_1.jpg'"):
         load("imagenhub", path=str(root))
+
+
+# ----------------------------------------------------------------------------------------------- MMRB2 and EditReward-Compass
+def mmrb2_pair(n: int, chosen: str = "A", votes: Sequence[int] = (6, 5, 3)) -> dict[str, Any]:
+    """As benchmark/build_from_hf.py of facebookresearch/MMRB2 writes it."""
+    return {
+        "id": f"emu-edit_{n}",
+        "prompt_content": [["image", f"input_images/{n}.png"], ["text", f"make it {n}"]],
+        "prompt_source": "emu-edit",
+        "prompt_metadata": {"id": n % 2, "split": "test", "task": "global"},
+        "response_a": {"model_name": "gemini-2.5-flash", "response_content": [["image", f"images/{n}_a.png"]]},
+        "response_b": {"model_name": "flux-kontext", "response_content": [["image", f"images/{n}_b.png"]]},
+        "chosen": chosen,
+        "human_annotations": list(votes),
+    }
+
+
+def write_mmrb2(root: Path, pairs: Sequence[Mapping[str, Any]]) -> Path:
+    for folder in ("images", "input_images"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for n in range(len(pairs)):
+        for k, name in enumerate((f"input_images/{n}", f"images/{n}_a", f"images/{n}_b")):
+            picture(10 * n + k).save(root / f"{name}.png")
+    (root / "edit.json").write_text(json.dumps({"pairs": pairs}))
+    return root
+
+
+def test_mmrb2_reads_its_pairs_with_the_votes_of_three_raters(tmp_path: Path) -> None:
+    pairs = [mmrb2_pair(0), mmrb2_pair(1, "B", (1, 2, 4)), mmrb2_pair(2)]
+    data = load("mmrb2", path=str(write_mmrb2(tmp_path, pairs)))
+    assert [(g.id, g.comparisons[0].human, g.comparisons[0].votes) for g in data.groups[:2]] == [
+        ("emu-edit_0", "a", ("a", "a", "b")),
+        ("emu-edit_1", "b", ("b", "b", "a")),
+    ]
+    first = data.groups[0]
+    assert [c.model for c in first.candidates] == ["gemini-2.5-flash", "flux-kontext"]
+    assert [shade(c.picture()) for c in first.candidates] == [1, 2]  # type: ignore[misc]
+    assert first.item.request == "make it 0" and shade(first.item.image) == 0  # type: ignore[arg-type]
+    assert first.cluster == data.groups[2].cluster != data.groups[1].cluster  # answers to the same request
+    assert data.rule == "pairs" and data.notes == () and first.kind == "emu-edit"
+    assert load("mmrb2", path=str(tmp_path / "edit.json")).groups == data.groups
+
+
+def test_mmrb2_pairs_of_several_pictures_are_left_out_and_counted(tmp_path: Path) -> None:
+    two, three = mmrb2_pair(1), mmrb2_pair(2)
+    two["prompt_content"].insert(0, ["image", "input_images/0.png"])
+    three["response_b"]["response_content"] *= 3
+    data = load("mmrb2", path=str(write_mmrb2(tmp_path, [mmrb2_pair(0), two, three])))
+    assert [g.id for g in data.groups] == ["emu-edit_0"] and "2 of 3 pairs left out" in data.notes[0]
+    with pytest.raises(BadData, match="no pair has one picture"):
+        load("mmrb2", path=str(write_mmrb2(tmp_path, [two])))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"chosen": "C"}, "key 'chosen': expected one of A, B, found 'C'"),
+        ({"chosen": None}, "key 'chosen': expected text, found None"),
+        ({"id": ""}, "key 'id': expected text"),
+        ({"human_annotations": [7, 1, 1]}, "key 'human_annotations': expected numbers from 1 to 6"),
+        ({"prompt_content": "edit it"}, "key 'prompt_content': expected a list"),
+        ({"prompt_content": [["video", "x"]]}, "key 'prompt_content': expected .*found"),
+        ({"prompt_content": [["image", "input_images/0.png"]]}, "there is no text"),
+        ({"response_b": None}, "key 'response_b': expected an object"),
+        ({"response_a": {"response_content": []}}, "response_a: there is no key 'model_name'"),
+        ({"prompt_content": [["image", "gone.png"], ["text", "x"]]}, "there is no picture .*gone.png"),
+    ],
+)
+def test_mmrb2_pairs_that_are_not_as_published_are_named(tmp_path: Path, change: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ImageEditError, match=f"edit.json, row 0.*{expected}"):
+        load("mmrb2", path=str(write_mmrb2(tmp_path, [mmrb2_pair(0) | change])))
+
+
+def test_an_mmrb2_pair_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="row 1, key 'id': 'emu-edit_0' is there twice"):
+        load("mmrb2", path=str(write_mmrb2(tmp_path, [mmrb2_pair(0), mmrb2_pair(0)])))
+    (tmp_path / "edit.json").write_text('{"rows": []}')
+    with pytest.raises(BadData, match="no key 'pairs'; it has rows"):
+        load("mmrb2", path=str(tmp_path))
+    (tmp_path / "edit.json").write_text('{"pairs": [')
+    with pytest.raises(BadData, match="not .*JSON"):
+        load("mmrb2", path=str(tmp_path))
+
+
+def compass_row(dimension: str, label: str = "preference") -> dict[str, Any]:
+    return {
+        "source_image": "pictures/source.png",
+        "winner": "pictures/winner.png",
+        "loser": "pictures/loser.png",
+        "prompt": "make it blue",
+        "label": label,
+        "dimension": dimension,
+        "category": "colour",
+    }
+
+
+def write_compass(root: Path, rows: Sequence[Mapping[str, Any]], name: str = "reward_eval.json") -> Path:
+    (root / "pictures").mkdir(parents=True, exist_ok=True)
+    for k, part in enumerate(("source", "winner", "loser")):
+        picture(k).save(root / "pictures" / f"{part}.png")
+    lines = name.endswith("l")
+    text = "\n".join(json.dumps(row) for row in rows) if lines else json.dumps(rows)
+    (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("name", ["reward_eval.json", "rows.jsonl"])
+def test_compass_asks_each_dimension_for_its_own_score_and_judges_an_edit_once(tmp_path: Path, name: str) -> None:
+    rows = [compass_row("IA"), compass_row("VC", "tie"), compass_row("VQ")]
+    data = load("compass", path=str(write_compass(tmp_path, rows, name)))
+    assert [(g.kind, g.aspect, g.comparisons[0].human) for g in data.groups] == [
+        ("IA", "prompt_following", "a"),
+        ("VC", "consistency", "tie"),
+        ("VQ", "perceptual_quality", "a"),
+    ]
+    assert len(data.candidates) == 2 and len({g.cluster for g in data.groups}) == 1 and data.rule == "dimensions"
+    assert [shade(c.picture()) for c in data.groups[0].candidates] == [1, 2]  # type: ignore[misc]
+    assert data.groups[0].item.request == "make it blue"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"label": "better"}, "key 'label': expected one of preference, tie, found 'better'"),
+        ({"dimension": "IQ"}, "key 'dimension': expected one of IA, VC, VQ"),
+        ({"prompt": " "}, "key 'prompt': expected text"),
+        ({"winner": ["a.png"]}, "key 'winner': expected text"),
+        ({"loser": "gone.png"}, "key 'loser': there is no picture .*gone.png"),
+    ],
+)
+def test_compass_rows_that_are_not_as_published_are_named(
+    tmp_path: Path, change: dict[str, Any], expected: str
+) -> None:
+    rows = [compass_row("IA"), compass_row("VC") | change]
+    with pytest.raises(ImageEditError, match=f"reward_eval.json, row 1.*{expected}"):
+        load("compass", path=str(write_compass(tmp_path, rows)))
+    without = {key: value for key, value in compass_row("VC").items() if key != "label"}
+    with pytest.raises(BadData, match="row 1: there is no key 'label'; the row has source_image"):
+        load("compass", path=str(write_compass(tmp_path, [compass_row("IA"), without])))
+
+
+def test_the_file_of_compass_is_found_or_asked_for(tmp_path: Path) -> None:
+    root = write_compass(tmp_path, [compass_row("IA")])
+    assert load("compass", path=str(root / "reward_eval.json")).groups == load("compass", path=str(root)).groups
+    (root / "info.json").write_text("{}")
+    with pytest.raises(BadInput, match="2 JSON files .*give the one with the pairs as path"):
+        load("compass", path=str(root))
+    (root / "reward_eval.json").write_text('{"a": 1}\n{"a": 2}\n')
+    with pytest.raises(BadData, match="call such a file .jsonl"):
+        load("compass", path=str(root / "reward_eval.json"))
 
 
 # -------------------------------------------------------------------------------------------------------------------- CSV

@@ -369,3 +369,20 @@ def test_an_aspect_the_judge_does_not_have_is_said_and_one_of_another_name_is_fo
 def test_unknown_choices_are_named() -> None:
     with pytest.raises(BadInput, match="pearson"):
         agreement.rank_correlation([], "pearson")
+
+
+def test_dimensions_count_alike_and_a_tie_is_right_where_scores_are_equal() -> None:
+    """IA: 1 of 2 right; VC: at a gap of 1e-6 the tie is right and the preference wrong; VQ: 1 of 1. (1/2 + 1/2 + 1) / 3."""
+    rows = [
+        ("IA", "a", 2.0),
+        ("IA", "a", -1.0),
+        ("VC", "tie", 1e-6),
+        ("VC", "a", 1e-6),
+        ("VQ", "a", 0.5),
+        ("VQ", "a", None),
+    ]
+    answers = [
+        JudgedPair(str(k), human, margin, kind=kind, cluster=str(k)) for k, (kind, human, margin) in enumerate(rows)
+    ]
+    cell = agreement.dimension_accuracy(answers)
+    assert (cell.value, cell.n, cell.invalid) == (pytest.approx(2 / 3), 5, 1)

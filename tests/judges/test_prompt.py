@@ -62,7 +62,7 @@ def test_every_prompt_file_belongs_to_a_rubric_or_the_labeller_and_every_rubric_
 
 def test_an_unknown_rubric_is_refused_with_the_list() -> None:
     with pytest.raises(
-        BadInput, match="choose one of paper, viescore, gedit, imgedit, editscore, complex_edit, rise, mice"
+        BadInput, match="choose one of paper, viescore, gedit, imgedit, editscore, complex_edit, rise, mice, uniworld"
     ):
         make_rubric("vie")
     with pytest.raises(BadInput, match="PairRubric"):

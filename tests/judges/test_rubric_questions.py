@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from common.errors import BadInput
 from judges.question import Encoding, JudgeSampling, Question
-from judges.rubrics import RUBRICS, make_rubric
+from judges.rubrics import make_rubric
 from judges.rubrics.imgedit import LINES
 from tests.rubric_items import AFTER, BEFORE, CASES, MICE, REFERENCE, REQUEST, RISE, SOURCE, ask, item, reply_of
 
@@ -199,7 +199,7 @@ def test_sampling_passes_and_encoding_are_the_protocols(
 @pytest.mark.parametrize(
     ("name", "of", "says"),
     [
-        *((name, replace(next(o for n, o in CASES if n == name), request=" \n"), "empty request") for name in RUBRICS),
+        *((name, replace(of, request=" \n"), "empty request") for name, of in dict(CASES).items()),
         ("imgedit", item(edit_type="zoom"), "'zoom'.*replace, add"),
         ("imgedit", EditSample("s", "x", ()), "edit type ''"),
         ("rise", item("temporal"), "needs a reference"),

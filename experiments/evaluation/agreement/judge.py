@@ -9,7 +9,15 @@ from benchmarks.preferences import PreferenceSet
 from common.errors import BadInput
 from common.files import read_json, write_json
 from conf.schema import AgreementConfig
-from experiments.build.judges import cache_of, judge_tools, make_client, make_judge_of, rubric_of, takes_rubric
+from experiments.build.judges import (
+    cache_of,
+    judge_tools,
+    make_client,
+    make_judge_of,
+    own_rubric,
+    rubric_of,
+    takes_rubric,
+)
 from experiments.runs.contents import values_with_content
 from judges.comparing import LLMComparison
 from judges.rubrics import PairRubric
@@ -19,8 +27,7 @@ PAIRWISE = "pairwise"
 
 def rubric_name(config: AgreementConfig) -> str:
     """The judge's own rubric goes before that of the command."""
-    own = getattr(config.judge, "rubric", None)
-    return config.rubric if own is None else own if isinstance(own, str) else own.name
+    return own_rubric(config.judge) or config.rubric
 
 
 def make_judge(config: AgreementConfig) -> Any:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from benchmarks.preferences import PreferenceSet
 from common.errors import BadData
 from common.files import write_text
 from common.jsonl import Journal, read_jsonl
+from common.pictures import to_rgb
 from common.progress import bar
 from common.work import run_tasks
 from judges.question import BudgetSpent
@@ -20,8 +24,8 @@ Task = Callable[[], Row]
 
 
 class Verdicts:
-    """The rows of a jsonl file: one per edit ("key", "valid", "scores", "reason"), or one per comparison ("group", "a", "b",
-    "valid", "label", "reason", "consistent", "side") of a judge that is shown both edits."""
+    """The rows of a jsonl file: one per edit ("key", "valid", "scores", "reason", "seen"), or one per comparison ("group", "a",
+    "b", "valid", "label", "reason", "consistent", "side", "seen") of a judge that is shown both edits."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.journal = path, Journal(path)
@@ -42,13 +46,20 @@ class Verdicts:
         """By comparison; None where invalid."""
         return {(r["group"], r["a"], r["b"]): r["label"] if r["valid"] else None for r in self.rows}
 
+    @property
+    def seen(self) -> dict[str, str]:
+        """By edit: a digest of its pixels and its source's. Verdicts of earlier versions have none."""
+        return {key: digest for row in self.rows for key, digest in row.get("seen", {}).items()}
+
     def score_all(self, data: PreferenceSet, judge: Any) -> str:
         """Judge every edit that has no verdict yet. Returns "" when all are done, else why it stopped."""
         existing = self.scores
 
         def score(key: str, group: Any, candidate: Any) -> Row:
-            verdict = judge.judge(group.item.image, candidate.picture(), group.item)
-            return {"key": key, "valid": verdict.valid, "scores": dict(verdict.scores), "reason": verdict.reason}
+            before, after = group.item.image, candidate.picture()
+            verdict = judge.judge(before, after, group.item)
+            row = {"key": key, "valid": verdict.valid, "scores": dict(verdict.scores), "reason": verdict.reason}
+            return row | {"seen": {key: seen_digest(before, after)}}
 
         todo = [(key, group, c) for key, (group, c) in data.candidates.items() if key not in existing]
         tasks = [lambda t=t: score(*t) for t in todo]  # type: ignore[misc]
@@ -60,11 +71,13 @@ class Verdicts:
         pairs = [(group, pair) for group in data.groups for pair in group.comparisons]
 
         def compare(group: Any, pair: Any) -> Row:
-            pictures = (group.candidates[n].picture() for n in (pair.a, pair.b))
-            vote = judge.compare(group.item.image, *pictures, group.item)
+            before, candidates = group.item.image, [group.candidates[n] for n in (pair.a, pair.b)]
+            pictures = [candidate.picture() for candidate in candidates]
+            vote = judge.compare(before, *pictures, group.item)
             return {
                 **{"group": group.id, "a": pair.a, "b": pair.b, "valid": vote.label is not None, "label": vote.label},
                 **{"reason": vote.reason, "consistent": vote.consistent, "side": vote.favoured_side},
+                "seen": {c.key: seen_digest(before, after) for c, after in zip(candidates, pictures, strict=True)},
             }
 
         todo = [(group, pair) for group, pair in pairs if (group.id, pair.a, pair.b) not in existing]
@@ -113,9 +126,17 @@ class Verdicts:
         write_text(self.path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self.rows))
 
 
+def seen_digest(before: Image.Image, after: Image.Image) -> str:
+    """Of the pixels of both, as RGB."""
+    digest = hashlib.blake2b(digest_size=8)
+    for picture in map(to_rgb, (before, after)):
+        digest.update(repr(picture.size).encode() + picture.tobytes())
+    return digest.hexdigest()
+
+
 def _cost(judge: Any) -> str:
     usage = getattr(judge, "usage", None)
     return f"${usage.dollars:.2f}" if usage is not None and usage.dollars else ""
 
 
-__all__ = ["Verdicts"]
+__all__ = ["Verdicts", "seen_digest"]

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.preferences import PreferenceSet
 from common.files import write_text
 from conf.schema import AgreementConfig
+from experiments.build.judges import own_rubric, takes_rubric
 from experiments.reports.html import page, table, without_empty
 from experiments.reports.words import p_text
 from judges.findings import Findings
@@ -37,8 +38,7 @@ def judge_name(config: AgreementConfig) -> str:
     if config.scores == "csv":
         return "Scores of the file"
     model = f" ({config.judge.model})" if getattr(config.judge, "model", "") else ""
-    own = getattr(config.judge, "rubric", None)
-    rubric = f", rubric {own.name if own is not None else config.rubric}," if hasattr(config.judge, "rubric") else ""
+    rubric = f", rubric {own_rubric(config.judge) or config.rubric}," if takes_rubric(config.judge) else ""
     return f"judge={config.judge.name}{model}{rubric}"
 
 

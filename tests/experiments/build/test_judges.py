@@ -20,7 +20,14 @@ from common.errors import BadInput, MissingFile
 from conf.parts import part_values
 from experiments.build.benchmarks import check_benchmark
 from experiments.build.engines import TorchEngine
-from experiments.build.judges import JudgeTools, make_judge, make_judge_of
+from experiments.build.judges import (
+    JudgeTools,
+    check_judge_of_run,
+    make_judge,
+    make_judge_of,
+    own_rubric,
+    rubric_of,
+)
 from experiments.evaluation.evaluator import open_evaluator
 from experiments.evaluation.rows import read_rows
 from experiments.evaluation.shares import Share
@@ -33,6 +40,7 @@ from judges.cache import ReplyCache
 from judges.chat import ChatClient
 from judges.llm import LLMJudge
 from judges.question import JudgeSampling
+from judges.rubrics import make_rubric
 from tests.judges import chat_server as cs
 from tests.judges.chat_server import ChatServer
 from tests.judges.simple_rubric import SimpleRubric
@@ -194,3 +202,41 @@ def test_a_run_is_scored_by_the_papers_rubric_alone(word: str, said: str) -> Non
 def test_a_benchmark_without_gold_is_not_trained_on() -> None:
     with pytest.raises(BadInput, match="benchmark=gedit is there to evaluate on: .*experiments.evaluate"):
         check_benchmark(typed(compose("run", ["benchmark=gedit"])).benchmark)
+
+
+def test_uniworlds_scorer_is_a_judge_of_any_local_model(tmp_path):
+    words = ("uniworld", f"judge.model={TINY}", "judge.dtype=float32")
+    sample = EditSample("1", "make it red", ())
+    verdict = judge_of(configured(*words), tmp_path, make_rubric("uniworld")).judge(picture(1), picture(2), sample)
+    assert verdict.valid and set(verdict.scores) == {"overall"} and 0 < verdict.scores["overall"] < 10
+    config = configured(*words, "judge.scoring=generated")
+    generated = judge_of(config, tmp_path, make_rubric("uniworld")).judge(picture(1), picture(2), sample)
+    assert not generated.valid and "unreadable reply to score" in generated.reason  # the tiny model answers nonsense
+    with pytest.raises(BadInput, match="judge.repeats=4: the probabilities of a token are the same in every pass"):
+        judge_of(configured(*words, "judge.repeats=4"), tmp_path, make_rubric("uniworld"))
+    with pytest.raises(BadInput, match="judge.scoring=logits: the scores of the rubric paper are generated"):
+        judge_of(configured(*words, "judge.scoring=logits"), tmp_path, make_rubric("paper"))
+    with pytest.raises(BadInput, match="judge.scoring=loud is unknown"):
+        configured(*words, "judge.scoring=loud")
+
+
+@pytest.mark.parametrize("name", ["uniworld", "editscore"])
+def test_a_published_judge_asks_by_its_own_protocol_unless_told_otherwise(name):
+    assert rubric_of(configured(name), "paper").name == own_rubric(configured(name)) == name
+    other = configured(name, "judge.rubric=viescore")
+    assert rubric_of(other, "paper").name == own_rubric(other) == "viescore"
+    with pytest.raises(BadInput, match=f"judge={name} cannot score a run"):
+        check_judge_of_run(configured(name))
+
+
+def test_editscores_lora_is_looked_for_beside_its_base(tmp_path):
+    config = configured("editscore", f"judge.model={TINY}", f"paths.assets={tmp_path}")
+    (said,) = missing_of(config)
+    assert "LoRA of judge=editscore" in said and "hf download EditScore/EditScore-7B" in said
+    assert missing_of(configured("editscore", f"judge.model={TINY}", "judge.adapter=''")) == []
+    (tmp_path / "EditScore-7B").mkdir()
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / "EditScore-7B" / file).write_text("{}")
+    assert missing_of(config) == []
+    with pytest.raises(BadInput, match="is a LoRA adapter and no whole model; give its base as judge.model"):
+        judge_of(configured("editscore", f"judge.model={tmp_path / 'EditScore-7B'}"), tmp_path)
