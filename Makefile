@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
+.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
 # one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
@@ -33,6 +33,9 @@ bench-editors: $(READY) ## editing eight at a time against the diffusers pipelin
 
 bench-evaluate: $(READY) ## 10,000 items x 3 arms against a judge that answers after 50 ms, and again from the cache
 	@$(PY) -m experiments.benches.evaluate $(args)
+
+bench-flow: $(READY) ## Flow-GRPO's edits a second against the diffusers pipeline, and where a step's time goes
+	@$(PY) -m experiments.benches.flow $(args)
 
 bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared prefixes, cost against work (minutes)
 	@$(PY) -m experiments.benches.rl $(args)

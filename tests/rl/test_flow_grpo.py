@@ -56,9 +56,8 @@ def test_old_log_probabilities_of_other_weights_are_refused(tmp_path: Path, monk
 
 # ------------------------------------------------------------------------------------------------------------- learning
 def test_the_reward_goes_up(tmp_path: Path) -> None:
-    config = replace(
-        CONFIG, steps=25, prompts_per_step=4, group_size=12, kl_coef=0.0, lr=3e-2, clip_low=0.05, clip_high=0.05
-    )
+    whole: dict[str, Any] = {"micro_batch_size": 64, "rollout_batch_size": 64, "checkpoint_every": 15}
+    config = replace(CONFIG, steps=15, group_size=12, kl_coef=0.0, lr=3e-2, clip_low=0.05, clip_high=0.05, **whole)
     own = training(config)
     start = weights(own.flow)
     own.run(tmp_path)
