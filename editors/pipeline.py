@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
 from typing import Any, Self, TypeAlias
 
@@ -219,7 +220,7 @@ class PipelineModel(ABC):
         """[B, N, C]: the velocity of the result's tokens. Each branch has its own cache, where caching is on."""
         dtype = self.pipe.transformer.dtype
         tokens = torch.cat([latents, conditioning.source], 1).to(dtype)
-        with self.pipe.transformer.cache_context(branch):
+        with self._cache(branch):
             out = self.pipe.transformer(
                 hidden_states=tokens,
                 timestep=time.to(dtype),
@@ -229,6 +230,11 @@ class PipelineModel(ABC):
                 **self._arguments(conditioning.grid, len(latents), text),
             )[0]
         return out[:, : latents.shape[1]].float()
+
+    def _cache(self, branch: str) -> AbstractContextManager[Any]:
+        """Entering a context of diffusers' caches walks through all modules, which at small sizes costs more than a block."""
+        transformer = self.pipe.transformer
+        return transformer.cache_context(branch) if transformer.is_cache_enabled else nullcontext()
 
     def _guidance(self, rows: int) -> Tensor | None:
         if self.settings.guidance is None:

@@ -246,7 +246,13 @@ class LocalJudge(AskingJudge):
 
 @dataclass
 class RewardModelJudge(LocalJudge):
-    """The reasoning reward model (arXiv 2604.27505)."""
+    """A reasoning reward model (arXiv 2604.27505), asked by its own protocol. avg@K: judge.repeats=K judge.temperature=1."""
+
+    protocol: str = incidental("rrm")
+    prompt: str = "rrm"  # a file of judges/prompts, without .txt
+    form: Literal["both", "think", "verify", "score"] = "both"  # what its traces consist of
+    # the evaluation points: sandbox (by program, from the wanted edits), or a choice of judge= that writes them
+    points: str = "sandbox"
 
     def checkpoint(self) -> Path:
         if not self.model:
@@ -254,6 +260,34 @@ class RewardModelJudge(LocalJudge):
                 f"judge={self.name} needs the checkpoint of a reward model, and none is named; {self.source}"
             )
         return super().checkpoint()
+
+    def contents(self) -> Iterator[Content]:
+        from judges.prompt import PROMPTS
+        from judges.reasoning.trace import Form
+        from judges.rubrics.rrm import prompt_of
+
+        yield from super().contents()
+        yield Content(str(PROMPTS / f"{prompt_of(self.prompt, Form(self.form))}.txt"))
+
+    def build(self, tools: JudgeTools) -> Judge:
+        from judges.llm import LLMJudge
+        from judges.reasoning.trace import Form
+        from judges.rubrics.rrm import RRMRubric
+
+        rubric = RRMRubric(self._points(tools), self.prompt, Form(self.form), self.max_tokens or 2048)
+        return LLMJudge(self.client(tools), rubric, self.sampling(rubric.sampling), self.repeats, tools.retry)
+
+    def _points(self, tools: JudgeTools) -> Any:
+        from judges.reasoning.sandbox import sandbox_points
+        from judges.reasoning.written import WrittenPoints
+
+        if self.points == "sandbox":
+            return sandbox_points
+        from experiments.runs.cli import typed
+        from experiments.runs.composing import compose
+
+        writer = typed(compose("evaluate", ["out=none", f"judge={self.points}"])).judge
+        return WrittenPoints(make_client_of(writer, tools))
 
 
 @dataclass(frozen=True)
@@ -334,10 +368,14 @@ def make_judge(judge: Any, engine: Any, outputs: str | Path) -> Judge:
 
 def make_client(judge: Any, engine: Any, cache: Path, budget: float | None = None) -> Client:
     """What answers questions, for everything that asks a model. Raises as `make_judge_of`."""
+    return make_client_of(judge, JudgeTools(_no_rubric, cache, lambda: device_of(engine), budget))
+
+
+def make_client_of(judge: Any, tools: JudgeTools) -> Client:
     client = getattr(judge, "client", None)
     if client is None:
         raise BadInput(f"judge={judge.name} asks no model; choose one that does, for example judge=gpt4o or judge=vlm")
-    return client(JudgeTools(_no_rubric, cache, lambda: device_of(engine), budget))
+    return client(tools)  # type: ignore[no-any-return]
 
 
 def _no_rubric() -> Rubric:

@@ -1,14 +1,16 @@
-"""Recipe: the tiny reward model before its cold start. The tiny decomposer learns to look at two pictures and to say what each
-shows.
+"""Recipe: the tiny reward model before its cold start. The tiny decomposer learns to look at two pictures and to say what they
+show; then the form of a trace.
 
-A published VLM compares pictures before it is ever asked to reward edits; this is the counterpart at tiny scale. No evaluation
-point is answered here and no score is given: that is for the cold start (SFT) and for GCPO.
+A published VLM compares pictures and writes lists before it is ever asked to reward edits; this is the counterpart at tiny scale.
+How to answer is taught, not what: in the second part the points are answered and scored at random. What a right answer is, the
+cold start (SFT) and GCPO teach.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,13 +24,13 @@ from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, load_vlm, save_vlm
 from benchmarks.sandbox.candidates import candidate
 from benchmarks.sandbox.generate import SandboxBenchmark, SandboxSample
-from common.progress import bar, console
+from common.progress import Bar, bar, console
 from conf.schema import PretrainConfig
 from experiments.tiny.judged_edits import PIECES, comparison
 from experiments.tiny.updates import fast_bf16
 from judges.quality import quality
 from judges.reasoning.sandbox import sandbox_points
-from judges.reasoning.trace import Form
+from judges.reasoning.trace import Form, Trace, write_trace
 from judges.rubrics.rrm import RRMRubric
 from rl.config import SFTConfig
 from rl.sft import SFTExample, train_sft
@@ -38,11 +40,12 @@ KINDS = ("direct", "paraphrased")
 
 
 class Comparisons:
-    """Examples as a function of the step: two pictures with an instruction, and what both show."""
+    """Examples as a function of the step: two pictures with an instruction, and what both show; with `form` BOTH a whole trace
+    about them, with verdicts and a score that mean nothing."""
 
-    def __init__(self, prompt: str, split: str, seed: int) -> None:
-        self.rubric = RRMRubric(sandbox_points, prompt, Form.THINK)
-        self.seed = seed
+    def __init__(self, prompt: str, split: str, seed: int, form: Form = Form.THINK) -> None:
+        self.rubric = RRMRubric(sandbox_points, prompt, form)
+        self.seed, self.form = seed, form
         self.sandbox = SandboxBenchmark(split, seed + 3000, kinds=KINDS, lengths=LENGTHS)
 
     def example(self, index: int) -> SFTExample:
@@ -50,7 +53,12 @@ class Comparisons:
         made = candidate(sample, rng)
         seen = quality(np.asarray(made.picture))
         text = comparison(sample.before, made.scene, seen, "half changed" in made.faults)
-        return SFTExample(request_for(self.rubric, sample, made.picture), f"<think>{text}</think>")
+        request = request_for(self.rubric, sample, made.picture)
+        if self.form is Form.THINK:
+            return SFTExample(request, f"<think>{text}</think>")
+        questions = [p.question for p in sandbox_points(sample)]
+        verdicts = tuple(rng.randint(0, 1) for _ in questions)
+        return SFTExample(request, write_trace(Trace(text, verdicts, rng.randint(0, 20) / 2), questions))
 
     def batch(self, step: int, size: int) -> list[SFTExample]:
         return [self.example(step * size + j) for j in range(size)]
@@ -67,9 +75,8 @@ def pretrain_reward_model(config: PretrainConfig) -> None:
     c = config.seeing
     vlm = extended(load_vlm(config.decomposer.checkpoint, "float32", "cpu"))
     work = Path(config.work or f"{config.paths.outputs}/pretrain-{config.rrm.name}_rrm")
-    data = Comparisons(config.rrm.prompt, "train", config.seed)
     settings = SFTConfig(
-        steps=c.steps, batch_size=c.batch_size, micro_batch_size=c.micro_batch_size, lr=c.lr, warmup_steps=c.warmup,
+        batch_size=c.batch_size, micro_batch_size=c.micro_batch_size, warmup_steps=c.warmup,
         final_lr_share=c.final_lr_share, optimizer="muon", checkpoint_every=c.checkpoint_every,
     )  # fmt: skip
     check = partial(seen_right, vlm, Comparisons(config.rrm.prompt, "validation", config.seed), c.validation_samples)
@@ -80,19 +87,31 @@ def pretrain_reward_model(config: PretrainConfig) -> None:
             console.print(f"  step {done}: said right on both pictures {check():.3f}")
             vlm.model.train()
 
-    with bar("seeing edits", c.steps) as progress, fast_bf16():
-        train_sft(
-            settings, vlm, partial(data.batch, size=settings.batch_size), work, log,
-            lambda done, total, m: progress.update(done, f"loss {m['sft/loss']:.3f}"), name="seeing",
-        )  # fmt: skip
+    parts = (("seeing", c.steps, c.lr, Form.THINK), ("form", c.form_steps, c.form_lr, Form.BOTH))
+    for number, (name, steps, lr, form) in enumerate(parts):
+        data = Comparisons(config.rrm.prompt, "train", config.seed + number, form)
+        with bar(f"seeing edits, {name}", steps) as progress, fast_bf16():
+            train_sft(
+                replace(settings, steps=steps, lr=lr), vlm, partial(data.batch, size=settings.batch_size), work, log,
+                shown_loss(progress), name=name,
+            )  # fmt: skip
     share = check()
     vlm.model.half()
     out = Path(config.out or config.rrm.base)
     save_vlm(vlm, out)
     size = sum(p.numel() for p in vlm.model.parameters())
-    card = {"parameters": size, "recipe": "seeing", "steps": c.steps, "said_right_on_validation": round(share, 4)}
+    card = {
+        "parameters": size,
+        "recipe": "seeing",
+        "steps": c.steps + c.form_steps,
+        "said_right_on_validation": round(share, 4),
+    }
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     console.print(f"kept in {out}; said right on the validation split: {share:.3f}")
+
+
+def shown_loss(progress: Bar) -> Callable[[int, int, Mapping[str, float]], None]:
+    return lambda done, total, m: progress.update(done, f"loss {m['sft/loss']:.3f}")
 
 
 def extended(vlm: VLM) -> VLM:
@@ -107,14 +126,14 @@ def extended(vlm: VLM) -> VLM:
 
 
 def seen_right(vlm: VLM, data: Comparisons, samples: int) -> float:
-    """The share of the words about held-out pictures that a greedy answer has at their place."""
+    """How far greedy answers about held-out pictures agree with what these show: statements in both, of those in either."""
     examples: Sequence[SFTExample] = data.batch(10**5, samples)
     answers = HFBackend(vlm).generate([e.request for e in examples], 1, Sampling(256, temperature=0.0))
     right = total = 0
     for example, (answer,) in zip(examples, answers, strict=True):
         wanted, said = clauses(example.answer), clauses(answer.text)
-        right += sum(a == b for a, b in zip(wanted, said, strict=False))
-        total += len(wanted)
+        right += len(set(wanted) & set(said))
+        total += len(set(wanted) | set(said))
     return right / total
 
 

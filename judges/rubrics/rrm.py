@@ -27,8 +27,8 @@ class RRMRubric(AverageOverPasses, PromptRubric):
     judges/prompts, with the fields {request} and, where the form verifies, {points}."""
 
     name = "rrm"
-    scores = (OVERALL,)
-    scales = {OVERALL: 10.0}
+    scores: tuple[str, ...] = (OVERALL,)
+    scales: Mapping[str, float] = {OVERALL: 10.0}
     prompts: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, points: Points, prompt: str = "rrm", form: Form = Form.BOTH, max_tokens: int = 2048) -> None:

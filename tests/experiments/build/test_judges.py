@@ -118,7 +118,7 @@ def test_a_local_judge_loads_its_folder_and_asks_it(tmp_path):
 def test_a_judge_without_its_model_says_how_to_get_it(tmp_path):
     with pytest.raises(MissingFile, match=r"hf download Qwen/Qwen2.5-VL-7B-Instruct"):
         judge_of(configured("vlm", f"paths.assets={tmp_path}"), tmp_path)
-    with pytest.raises(MissingFile, match=r"no command that trains one yet.*judge.model="):
+    with pytest.raises(MissingFile, match=r"experiment=edit_r1.*judge.model="):
         judge_of(configured("rrm"), tmp_path)
     config = configured("rrm", f"judge.model={TINY}", "judge.dtype=float32")
     assert isinstance(judge_of(config, tmp_path), LLMJudge)  # ready for a checkpoint
