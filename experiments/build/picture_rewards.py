@@ -84,6 +84,16 @@ class PictureRewardPart(Part):
         return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
 
 
+def missing_reward(config: Any) -> Iterator[str]:
+    """A line for a reward that no editor can be trained by."""
+    part = construct(config.reward)
+    if not callable(getattr(part, "build_pictures", None)) and config.reward.name != "outcome":
+        yield (
+            f"a reward of pictures: reward={config.reward.name} scores decompositions, and an editor is trained by its pictures; "
+            "choose reward=rrm, judge, rrm_judge or outcome"
+        )
+
+
 def picture_reward(config: Any, rrm: Callable[[str], Scores]) -> PictureReward:
     """The reward of an editor. `reward=outcome` is the judge alone. Raises BadInput for a reward of texts."""
     part = construct(config.reward)
@@ -92,10 +102,7 @@ def picture_reward(config: Any, rrm: Callable[[str], Scores]) -> PictureReward:
         return make(tools)  # type: ignore[no-any-return]
     if getattr(part, "name", "") == "outcome":
         return PictureRewardPart("outcome", weights=PictureWeights(judge=1.0)).build_pictures(tools)
-    raise BadInput(
-        f"reward={config.reward.name} scores decompositions, and an editor is trained by its pictures; choose reward=rrm, "
-        "judge, rrm_judge or outcome"
-    )
+    raise BadInput(next(missing_reward(config)))
 
 
-__all__ = ["PictureRewardTools", "PictureRewardPart", "PictureWeights", "picture_reward"]
+__all__ = ["PictureRewardTools", "PictureRewardPart", "PictureWeights", "missing_reward", "picture_reward"]

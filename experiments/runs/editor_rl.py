@@ -19,7 +19,7 @@ from editors.saving import save_with_transformer
 from experiments.build.device import device_of
 from experiments.build.editors import make_editor
 from experiments.build.engines import make_engine
-from experiments.build.picture_rewards import picture_reward
+from experiments.build.picture_rewards import missing_reward, picture_reward
 from experiments.build.rollouts import make_backend
 from experiments.build.training_job import TrainingJob
 from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, editor_change
@@ -69,6 +69,7 @@ class EditorRL(TrainingStage):
             yield f"an algorithm for editors: algo={config.algo.name} trains a language model; choose algo=flow_grpo or nft"
         if not config.editor.has_pipeline:
             yield f"an editor with weights: editor={config.editor.name} has none; choose editor=flux_kontext or qwen"
+        yield from missing_reward(config)
 
     def run(self, run: Run) -> None:
         run.enter("editor RL")
