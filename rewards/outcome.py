@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from PIL import Image
+
 from agents.editing import EditingAgent
 from agents.sequencer import Sequencer
 from benchmarks.base import Decomposition, EditSample
@@ -34,24 +36,35 @@ class OutcomeReward:
     def __call__(
         self, samples: Sequence[EditSample], decompositions: Sequence[Decomposition], seeds: Sequence[int]
     ) -> list[float | None]:
-        if not samples:
-            return []
-        images = []
-        for sample in samples:
-            if sample.image is None:
-                raise BadInput(f"sample {sample.id!r} has no picture: the reward 'outcome' cannot be computed on it")
-            images.append(to_rgb(sample.image))
-        plans = self.sequencer.sequence(samples, decompositions, self.editing.execution)
-        ids = [f"{sample.id}/{seed}" for sample, seed in zip(samples, seeds, strict=True)]
-        edited = self.editing.run(ids, images, [plan.sub_requests for plan in plans])
-        whole = [(sample, result) for sample, result in zip(samples, edited, strict=True) if not result.failure]
-        judged = iter(
-            judge_all(self.judge, [sample for sample, _ in whole], [result.pictures[-1] for _, result in whole])
-        )
-        return [None if result.failure else self._score(next(judged)) for result in edited]
+        pictures = carried_out(self.sequencer, self.editing, samples, decompositions, seeds)
+        whole = [(sample, picture) for sample, picture in zip(samples, pictures, strict=True) if picture is not None]
+        judged = iter(judge_all(self.judge, [sample for sample, _ in whole], [picture for _, picture in whole]))
+        return [None if picture is None else self._score(next(judged)) for picture in pictures]
 
     def _score(self, verdict: Verdict) -> float | None:
         return share_of(verdict, self.aspect, self.scale)
+
+
+def carried_out(
+    sequencer: Sequencer,
+    editing: EditingAgent,
+    samples: Sequence[EditSample],
+    decompositions: Sequence[Decomposition],
+    seeds: Sequence[int],
+) -> list[Image.Image | None]:
+    """The picture that each decomposition leads to, None where the editor gave none. Raises BadInput for a sample without a
+    picture."""
+    if not samples:
+        return []
+    images = []
+    for sample in samples:
+        if sample.image is None:
+            raise BadInput(f"sample {sample.id!r} has no picture: a reward of pictures cannot be computed on it")
+        images.append(to_rgb(sample.image))
+    plans = sequencer.sequence(samples, decompositions, editing.execution)
+    ids = [f"{sample.id}/{seed}" for sample, seed in zip(samples, seeds, strict=True)]
+    edited = editing.run(ids, images, [plan.sub_requests for plan in plans])
+    return [None if result.failure else result.pictures[-1] for result in edited]
 
 
 def share_of(verdict: Verdict, aspect: str = OVERALL, scale: float = 10.0) -> float | None:
@@ -62,4 +75,4 @@ def share_of(verdict: Verdict, aspect: str = OVERALL, scale: float = 10.0) -> fl
     return min(1.0, max(0.0, value / scale))
 
 
-__all__ = ["OutcomeReward", "share_of"]
+__all__ = ["OutcomeReward", "carried_out", "share_of"]

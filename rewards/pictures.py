@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from PIL import Image
 
-from benchmarks.base import EditSample
+from agents.editing import EditingAgent
+from agents.sequencer import Sequencer
+from benchmarks.base import Decomposition, EditSample
 from common.errors import BadInput
 from judges.base import Judge, judge_all
-from rewards.outcome import share_of
+from rewards.outcome import carried_out, share_of
 
 # samples and edited pictures -> a value in [0, 1] each, None where there is none
 Component = Callable[[Sequence[EditSample], Sequence[Image.Image]], Sequence["float | None"]]
@@ -55,6 +58,35 @@ class PictureRewards:
         return PictureScore(total, parts)
 
 
+class Scored(Protocol):
+    """What a plan's reward needs of that of its picture."""
+
+    @property
+    def total(self) -> float | None: ...
+
+
+Rewards = Callable[[Sequence[EditSample], Sequence[Image.Image], Sequence[int]], Sequence[Scored]]
+
+
+@dataclass(frozen=True)
+class PlanReward:
+    """`rewards.compose.Outcome`: the plan is carried out, and its picture scored."""
+
+    sequencer: Sequencer
+    editing: EditingAgent
+    rewards: Rewards
+
+    def __call__(
+        self, samples: Sequence[EditSample], decompositions: Sequence[Decomposition], seeds: Sequence[int]
+    ) -> list[float | None]:
+        pictures = carried_out(self.sequencer, self.editing, samples, decompositions, seeds)
+        there = [i for i, picture in enumerate(pictures) if picture is not None]
+        made = [picture for picture in pictures if picture is not None]
+        scores = self.rewards([samples[i] for i in there], made, [seeds[i] for i in there])
+        totals = dict(zip(there, [score.total for score in scores], strict=True))
+        return [totals.get(i) for i in range(len(samples))]
+
+
 def judged(judge: Judge) -> Component:
     """A judge's overall score as a share of the best one."""
 
@@ -71,4 +103,4 @@ def scaled(
     return lambda samples, pictures: [None if s is None else s / highest for s in scores(samples, pictures)]
 
 
-__all__ = ["Component", "PictureRewards", "PictureScore", "judged", "scaled"]
+__all__ = ["Component", "PictureRewards", "PictureScore", "PlanReward", "judged", "scaled"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,12 @@ from common.ranges import number
 from conf.parts import construct
 from experiments.build.judges import RewardModelJudge, make_judge
 from experiments.build.rewards import RewardTools
+from experiments.build.scorers import Scores
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from benchmarks.base import EditSample
     from judges.base import Judge
     from rl.flow_rollouts import PictureReward
     from rl.text_rollouts import RewardFn
-
-Scores = Callable[["Sequence[EditSample]", "Sequence[Image.Image]"], "Sequence[float | None]"]
 
 
 @dataclass(frozen=True)
@@ -70,17 +66,13 @@ class PictureRewardPart(Part):
         return PictureRewards({name: makers[name]() for name in weights}, weights)
 
     def build(self, tools: RewardTools) -> RewardFn:
-        """The reward of a decomposer: what the judge says of the picture that its plan leads to."""
+        """The reward of a decomposer: what is said of the picture that its plan leads to."""
         from rewards.compose import RewardSpec
-        from rewards.outcome import OutcomeReward
+        from rewards.pictures import PlanReward
 
-        if self.weights.rrm > 0:
-            raise BadInput(
-                f"reward={self.name} scores an editor's pictures by a reward model; a decomposer is trained by one with "
-                "reward=outcome judge=rrm judge.model=<folder>"
-            )
         spec = RewardSpec.named("outcome")
-        outcome = OutcomeReward(tools.sequencer, tools.editing(), tools.judge())
+        rewards = self.build_pictures(PictureRewardTools(tools.rrm, tools.judge))
+        outcome = PlanReward(tools.sequencer, tools.editing(), rewards)
         return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
 
 

@@ -12,6 +12,7 @@ from common.ranges import number
 from conf.parts import build
 from experiments.build.editors import make_editor
 from experiments.build.judges import make_judge
+from experiments.build.scorers import Scores, trace_scorer
 
 if TYPE_CHECKING:
     from agents.editing import EditingAgent
@@ -28,6 +29,7 @@ class RewardTools:
     sequencer: Sequencer
     editing: Callable[[], EditingAgent]
     judge: Callable[[], Judge]
+    rrm: Callable[[str], Scores]  # the reward model in a folder; "": that of `rrm.checkpoint`
 
 
 @dataclass
@@ -79,7 +81,12 @@ def reward_function(config: RunConfig, sequencer: Sequencer) -> RewardFn:
     def editing() -> EditingAgent:
         return EditingAgent(make_editor(config.editor, config.engine, reward_path=True), config.execution.name)
 
-    tools = RewardTools(sequencer, editing, lambda: make_judge(config.judge, config.engine, config.paths.outputs))
+    tools = RewardTools(
+        sequencer,
+        editing,
+        lambda: make_judge(config.judge, config.engine, config.paths.outputs),
+        lambda folder: trace_scorer(config, folder),
+    )
     function = build(config.reward, tools)
 
     def reward(samples: Sequence[Any], texts: Sequence[str], seeds: Sequence[int]) -> list[Any]:

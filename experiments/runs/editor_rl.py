@@ -9,22 +9,21 @@ from typing import Any
 
 from PIL import Image
 
-from common.errors import BadInput, MissingFile
+from common.errors import MissingFile
 from common.jsonl import Journal, read_jsonl
 from common.parts import Machine
 from common.progress import bar
 from conf.parts import build, with_keys
 from conf.schema import RunConfig
 from editors.saving import save_with_transformer
-from experiments.build.device import device_of
 from experiments.build.editors import make_editor
 from experiments.build.engines import make_engine
 from experiments.build.picture_rewards import missing_reward, picture_reward
-from experiments.build.rollouts import make_backend
+from experiments.build.scorers import trace_scorer
 from experiments.build.training_job import TrainingJob
 from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, editor_change
 from experiments.runs.launch import Log, Show
-from experiments.runs.reward_model import GCPO_MODEL, model_folder, rubric_of
+from experiments.runs.reward_model import GCPO_MODEL, model_folder
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
 from experiments.runs.training import shown
@@ -40,17 +39,10 @@ TRAIN = ("train", 201)  # split and seed of the requests
 
 
 def reward_model(run: Run, folder: str = "") -> TraceScorer:
-    """The scorer of the reward model in this folder; "": the run's own."""
+    """The scorer of the reward model in this folder; "": that of `rrm.checkpoint`, or the run's own."""
     c = run.config
-    if c.rrm is None:
-        raise BadInput(f"reward={c.reward.name} needs a reward model: choose one with rrm=tiny, or another of conf/rrm")
-    checkpoint = Path(folder or c.rrm.checkpoint or model_folder(run, GCPO_MODEL))
-    if not checkpoint.is_dir():
-        raise MissingFile(
-            f"there is no reward model in {checkpoint} yet; run the stage gcpo first, or give rrm.checkpoint"
-        )
-    backend = make_backend(c.rollouts, c.rrm.load(device_of(c.engine), checkpoint))
-    return TraceScorer(backend, rubric_of(c), c.rrm.max_new_tokens)
+    own = "" if c.rrm is None or c.rrm.checkpoint else str(model_folder(run, GCPO_MODEL))
+    return trace_scorer(c, folder or own)
 
 
 class EditorRL(TrainingStage):

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 import pytest
 from PIL import Image
 
-from benchmarks.base import EditSample
+from agents.editing import EditingAgent
+from agents.sequencer import RulesSequencer
+from benchmarks.base import Decomposition, EditSample
 from benchmarks.sandbox.generate import SandboxBenchmark
 from common.errors import BadInput
+from editors.sandbox import SandboxEditor
 from judges.sandbox import SandboxJudge
-from rewards.pictures import Component, PictureRewards, judged, scaled
+from rewards.pictures import Component, PictureRewards, PlanReward, judged, scaled
 
 BENCH = SandboxBenchmark("test", 2)
 SAMPLES = [BENCH.sample(i) for i in range(3)]
@@ -47,3 +50,15 @@ def test_the_exact_judge_and_scaled_scores() -> None:
 def test_weights_that_make_no_reward_are_refused(weights: dict[str, float]) -> None:
     with pytest.raises(BadInput, match="weights"):
         PictureRewards({"rrm": given(1.0)}, weights)
+
+
+def test_a_plan_is_rewarded_by_the_picture_it_leads_to() -> None:
+    """The exact editor carries out the gold plan; nothing is scored where it gave no picture."""
+    plans = [Decomposition.of(s.gold) for s in SAMPLES]
+    rewards = PictureRewards({"judge": judged(SandboxJudge())}, {"judge": 1.0})
+    reward = PlanReward(RulesSequencer(), EditingAgent(SandboxEditor()), rewards)
+    right = reward(SAMPLES, plans, [0, 1, 2])
+    wrong = reward(SAMPLES, plans[1:] + plans[:1], [0, 1, 2])
+    assert all(v is not None and v > 0.9 for v in right)
+    assert sum(v or 0.0 for v in wrong) < sum(v or 0.0 for v in right)
+    assert reward([], [], []) == []
