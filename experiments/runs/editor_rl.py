@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from benchmarks.base import EditSample
 from common.errors import MissingFile
 from common.jsonl import Journal, read_jsonl
 from common.parts import Machine
@@ -16,8 +17,10 @@ from common.progress import bar
 from conf.parts import build, with_keys
 from conf.schema import RunConfig
 from editors.saving import save_with_transformer
+from experiments.build.benchmarks import held_out_samples, train_samples
 from experiments.build.editors import make_editor
 from experiments.build.engines import make_engine
+from experiments.build.judges import make_judge
 from experiments.build.picture_rewards import missing_reward, picture_reward
 from experiments.build.scorers import trace_scorer
 from experiments.build.training_job import TrainingJob
@@ -28,7 +31,7 @@ from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
 from experiments.runs.training import shown
 from experiments.tiny.teacher import requests
-from judges.base import judge_all
+from judges.base import Judge, judge_all
 from judges.reasoning.scorer import TraceScorer
 from judges.sandbox import SandboxJudge
 from rewards.pictures import judged
@@ -43,6 +46,25 @@ def reward_model(run: Run, folder: str = "") -> TraceScorer:
     c = run.config
     own = "" if c.rrm is None or c.rrm.checkpoint else str(model_folder(run, GCPO_MODEL))
     return trace_scorer(c, folder or own)
+
+
+def on_sandbox(config: RunConfig) -> bool:
+    return bool(config.benchmark.name == "sandbox")
+
+
+def training_requests(config: RunConfig) -> Callable[[int], EditSample]:
+    """In the sandbox requests of one to three edits said in full, elsewhere those that the benchmark trains on."""
+    if on_sandbox(config):
+        return requests(*TRAIN, config.scale.image_size)
+    return train_samples(config.benchmark, config.scale.image_size, config.seed)
+
+
+def held_out_requests(config: RunConfig) -> list[EditSample]:
+    n, size = config.scale.test_samples, config.scale.image_size
+    if on_sandbox(config):
+        sample = requests(*HELD_OUT, size)
+        return [sample(i) for i in range(n)]
+    return held_out_samples(config.benchmark, size, n, config.scale.test_seed)
 
 
 class EditorRL(TrainingStage):
@@ -82,12 +104,12 @@ class EditorRL(TrainingStage):
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c = run.config
-        exact = judged(SandboxJudge()) if c.benchmark.name == "sandbox" else None
+        exact = judged(SandboxJudge()) if on_sandbox(c) else None
         tools = FlowTools(
             load=lambda: make_editor(c.editor, c.engine, reward_path=True).model,  # type: ignore[attr-defined]
             engine=partial(make_engine, c.engine),
             sharded=not c.engine.whole_weights,
-            sample=requests(*TRAIN, c.scale.image_size),
+            sample=training_requests(c),
             instruction=lambda sample: sample.request,
             reward=picture_reward(c, lambda folder: reward_model(run, folder)),
             seed=c.seed,
@@ -100,7 +122,8 @@ class EditorRL(TrainingStage):
 
 
 class EditorScores(Stage):
-    """The editor before and after RL on held-out requests: the exact judge's scores, and those of the reward model."""
+    """The editor before and after RL on held-out requests: the exact judge's scores (the run's judge outside the sandbox), and
+    those of the reward model."""
 
     name = "editor_scores"
     metrics = ("editor_rl",)
@@ -113,11 +136,8 @@ class EditorScores(Stage):
     def run(self, run: Run) -> None:
         journal = Journal(run.folder / FILE)
         journal.cut_after(0)
-        held_out, n, chunk = (
-            requests(*HELD_OUT, run.config.scale.image_size),
-            run.config.scale.test_samples,
-            run.config.scale.chunk,
-        )
+        held_out, chunk = held_out_requests(run.config), run.config.scale.chunk
+        n = len(held_out)
         for when in WHEN:
             begun = sum(r["when"] == when for r in score_rows(run.folder))
             if begun >= n:
@@ -127,7 +147,7 @@ class EditorScores(Stage):
             with run.timed("evaluate"), bar(run.phase, n, begun) as b:
                 for first in range(begun, n, chunk):
                     numbers = range(first, min(first + chunk, n))
-                    journal.append(work.rows(numbers, [held_out(i) for i in numbers]))
+                    journal.append(work.rows(numbers, [held_out[i] for i in numbers]))
                     b.update(numbers.stop)
 
     def results(self, run: Run) -> Mapping[str, Any]:
@@ -160,6 +180,11 @@ class _Scoring:
         return make_editor(with_keys(c.editor, "editor", {"checkpoint": str(trained)}), c.engine)
 
     @cached_property
+    def judge(self) -> Judge:
+        c = self.run.config
+        return SandboxJudge() if on_sandbox(c) else make_judge(c.judge, c.engine, c.paths.outputs)
+
+    @cached_property
     def scorer(self) -> Callable[[Sequence[Any], Sequence[Image.Image]], Sequence[float | None]]:
         """The run's own reward model; a run whose stages train none scores without."""
         c = self.run.config
@@ -169,7 +194,7 @@ class _Scoring:
 
     def rows(self, numbers: Sequence[int], samples: Sequence[Any]) -> list[dict[str, Any]]:
         pictures = self.editor.edit([s.image for s in samples], [s.request for s in samples], list(numbers))
-        verdicts = judge_all(SandboxJudge(), samples, pictures)
+        verdicts = judge_all(self.judge, samples, pictures)
         scores = self.scorer(samples, pictures)
         rows = []
         for i, sample, picture, verdict, score in zip(numbers, samples, pictures, verdicts, scores, strict=True):
