@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -73,6 +74,9 @@ class FlowSampler:
     batch_size: int
     seed: int
     same_noise: bool = False
+    products: Callable[[], AbstractContextManager[Any]] = (
+        nullcontext  # the precision of matrix products, that of the update
+    )
 
     def __post_init__(self) -> None:
         if self.policy.flow.tiled:
@@ -132,9 +136,9 @@ class FlowSampler:
                 for (p, _), seed in zip(part, seeds, strict=True)
             ]
             members_of = conditioning.select(rows)
-            trajectories = self.policy.sample(
-                conditioning, rows, flow.noise(members_of, starts), seeds, self.steps, self.noisy(step)
-            )
+            noise = flow.noise(members_of, starts)
+            with self.products():
+                trajectories = self.policy.sample(conditioning, rows, noise, seeds, self.steps, self.noisy(step))
             pictures = flow.decode(members_of, torch.stack([t.latents_SNC[-1] for t in trajectories]))
             for p, t, picture in zip(rows, trajectories, pictures, strict=True):
                 out[p].append((replace(t, conditioning=encoded[p]), restore(picture, prompts[p].fit)))

@@ -74,6 +74,7 @@ class _Training(ABC, Generic[C]):
             batch_size=config.rollout_batch_size,
             seed=tools.seed,
             same_noise=config.same_noise,
+            products=self.engine.products,
         )
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:

@@ -7,6 +7,7 @@ Suffixes: B sequences or trajectories, T tokens of an answer or steps of a denoi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -62,6 +63,10 @@ class Engine(Protocol[B_contra]):
 
     def forward(self, batch: B_contra) -> LogProbs:
         """Log-probabilities with gradient; under torch.no_grad() without."""
+        ...
+
+    def products(self) -> AbstractContextManager[Any]:
+        """The precision of matrix products in `forward`, for those who run the same model to sample from it."""
         ...
 
     def backward(self, loss: Tensor) -> None: ...

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -125,6 +126,10 @@ class DeepSpeedEngine(Generic[B]):
             mine = self.policy.parts_of(batch)
             missing = frozenset().union(*self.all_gather(mine)) - mine
         return LogProbs(**dict(zip(OUTPUTS, self.ds(batch, missing), strict=True)))
+
+    def products(self) -> AbstractContextManager[Any]:
+        """As in `Engine`: those of the weights' own type."""
+        return nullcontext()
 
     def backward(self, loss: Tensor) -> None:
         self.ds.backward(loss * self.world_size)

@@ -55,10 +55,11 @@ class TorchEngine(Generic[B]):
         self.updates = 0
 
     def forward(self, batch: B) -> LogProbs:
-        with self._products():
+        with self.products():
             return self.policy(batch)
 
-    def _products(self) -> AbstractContextManager[Any]:
+    def products(self) -> AbstractContextManager[Any]:
+        """As in `Engine`."""
         if self.matmul == "float32":
             return nullcontext()
         return bf16_products(next(self.policy.model.parameters()).device.type)
@@ -92,7 +93,7 @@ class TorchEngine(Generic[B]):
         shared: dict[int, Any] = {id(p): p for p in self.policy.model.parameters() if not p.requires_grad}
         reference = copy.deepcopy(self.policy, shared).requires_grad_(False)
         reference.share_frozen(self.policy)
-        return FrozenPolicy(reference, self._products)
+        return FrozenPolicy(reference, self.products)
 
     def state_dict(self) -> dict[str, Any]:
         weights = {name: p.detach() for name, p in self.policy.model.named_parameters()}
