@@ -121,7 +121,8 @@ def test_a_judge_without_its_model_says_how_to_get_it(tmp_path):
     with pytest.raises(MissingFile, match=r"experiment=edit_r1.*judge.model="):
         judge_of(configured("rrm"), tmp_path)
     config = configured("rrm", f"judge.model={TINY}", "judge.dtype=float32")
-    assert isinstance(judge_of(config, tmp_path), LLMJudge)  # ready for a checkpoint
+    judge = judge_of(config, tmp_path)
+    assert isinstance(judge, LLMJudge) and judge.name == "rrm"  # asked by its own protocol, whatever the benchmark
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingFile, match="no config.json"):
         judge_of(configured("vlm", f"judge.model={tmp_path / 'empty'}"), tmp_path)
