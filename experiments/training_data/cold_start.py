@@ -13,10 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from PIL import Image
-
 from agents.backends.base import ModelRequest
 from benchmarks.base import EditSample
+from benchmarks.pictures import PictureFile
 from common.errors import BadData, MissingFile
 from common.jsonl import Journal, read_jsonl
 from common.progress import bar
@@ -114,7 +113,7 @@ class ColdStart:
                 return []
             questions = [p.question for p in points]
             trace = read_trace(row["traces"][number], questions)
-            pictures = tuple(Image.open(self.folder / row[key]).convert("RGB") for key in ("before", "after"))
+            pictures = tuple(PictureFile(self.folder / row[key], where)() for key in ("before", "after"))
         except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
             raise BadData(f"{where}: it cannot be used ({type(error).__name__}: {error})") from error
         form = self.rubric.form
