@@ -36,7 +36,8 @@ class AttentionInFp32(TorchFunctionMode):
     ) -> Any:
         if func is not F.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
-        given = args[0].dtype
+        query = args[0] if args else (kwargs or {})["query"]
+        given = query.dtype
         args, kwargs = tuple(map(_fp32, args)), {k: _fp32(v) for k, v in (kwargs or {}).items()}
         with torch.autocast("cpu", enabled=False):
             return func(*args, **kwargs).to(given)

@@ -13,13 +13,18 @@ import torch
 from torch.nn import functional as F
 
 from agents.backends.hf import HFBackend
-from agents.backends.vlm import load_vlm
+from agents.backends.vlm import VLM, load_vlm
 from common.errors import BadInput
+from editors.qwen import QwenModel
+from editors.settings import FlowSettings
+from editors.tiny import QwenShape, tiny_qwen_pipeline
 from experiments.build.engines import DeepSpeedEngine
 from experiments.runs.cli import compose, typed
 from rl.engine.precision import AttentionInFp32, bf16_products
 from rl.engine.torch import TorchEngine
+from rl.policies.flow import FlowPolicy, collate
 from rl.policies.text import TextPolicy
+from tests.rl.flow_models import NOISE, kontext_policy, trajectories
 from tests.rl.runs import CONFIG, letters, outcome, train
 
 
@@ -30,11 +35,15 @@ def run(model: Path, out: Path, matmul: str, **kw: Any) -> Any:
     return state, {name: p.detach().clone() for name, p in engine.policy.model.named_parameters()}
 
 
-def test_attention_is_computed_in_float32_and_given_back_as_it_came() -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_attention_is_computed_in_float32_and_given_back_as_it_came(named: bool) -> None:
     q, k, v = (torch.randn(2, 3, 5, 8, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
     exact = [x.detach().float().requires_grad_() for x in (q, k, v)]
     with bf16_products("cpu"):
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        if named:  # as diffusers calls it
+            out = F.scaled_dot_product_attention(query=q, key=k, value=v, is_causal=True)
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     known = F.scaled_dot_product_attention(*exact, is_causal=True)
     assert out.dtype == torch.bfloat16 and torch.equal(out, known.bfloat16())
     out.float().sum().backward()
@@ -80,3 +89,22 @@ def test_the_option_belongs_to_the_torch_engine() -> None:
         DeepSpeedEngine(matmul="bfloat16").check(typed(compose("run", [])).launcher, "float32")
     with pytest.raises(BadInput, match="matmul"):
         typed(compose("run", ["engine.matmul=float16"]))
+
+
+@pytest.mark.parametrize("family", ["flux_kontext", "qwen"])
+def test_editors_are_sampled_and_trained_in_bfloat16_products(family: str, tiny_vlm: VLM) -> None:
+    """The ratio of a trajectory to itself is near 1, and every trained matrix gets a finite gradient."""
+    policy = kontext_policy() if family == "flux_kontext" else qwen_policy(tiny_vlm)
+    with bf16_products("cpu"):
+        drawn = trajectories(policy)
+        now = policy(collate(drawn))
+    sampled = torch.stack([t.logp_T for t in drawn])
+    assert float((now.logp_BT - sampled).detach().abs().max()) < 1e-3
+    now.logp_BT.sum().backward()
+    gradients = [p.grad for p in policy.model.parameters() if p.grad is not None]
+    assert gradients and all(bool(g.isfinite().all()) and g.dtype == torch.float32 for g in gradients)
+
+
+def qwen_policy(vlm: VLM) -> FlowPolicy:
+    pipe = tiny_qwen_pipeline(vlm, QwenShape(width=64, heads=2, blocks=2, vae_channels=8))
+    return FlowPolicy(QwenModel(pipe, FlowSettings(steps=4, area=4096)), NOISE)
