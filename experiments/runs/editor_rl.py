@@ -199,12 +199,18 @@ class _Scoring:
         rows = []
         for i, sample, picture, verdict, score in zip(numbers, samples, pictures, verdicts, scores, strict=True):
             if i < self.run.config.scale.strips:
-                path = self.run.folder / "editor-pictures" / f"{i:03d}-{self.when}.png"
-                path.parent.mkdir(exist_ok=True)
-                picture.save(path)
+                self._keep(i, self.when, picture)
+                self._keep(i, "given", sample.image)
+                if (target := getattr(sample, "target", None)) is not None:
+                    self._keep(i, "target", target)
             row = {"when": self.when, "i": i, "id": sample.id, "kind": sample.kind, "request": sample.request}
             rows.append(row | {"valid": verdict.valid, "scores": dict(verdict.scores), "rrm": score})
         return rows
+
+    def _keep(self, i: int, name: str, picture: Image.Image) -> None:
+        path = self.run.folder / "editor-pictures" / f"{i:03d}-{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        picture.save(path)
 
 
 def score_rows(folder: Path) -> list[dict[str, Any]]:

@@ -11,13 +11,13 @@ from rich.table import Table
 
 from common.cells import Cell, remarks
 from common.jsonl import read_jsonl
-from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, cell, change, measures
-from experiments.reports.html import card, image, interval, starred, table
+from experiments.evaluation.edit_scores import FILE, WHEN, cell, change, measures
+from experiments.reports.html import card, interval, starred, table
 from experiments.reports.panels import FinishedRun, Panel
 from experiments.reports.plots import Chart, curves
+from experiments.reports.run.strips import picture
 from experiments.reports.screen import print_line, show_table
 from experiments.reports.words import p_text
-from experiments.tiny.teacher import requests
 
 TITLES = {
     "overall": "exact judge: overall",
@@ -99,28 +99,32 @@ def section(run: FinishedRun) -> list[str]:
     n = sum(r["when"] == "after" for r in rows)
     return [
         f'<p class="muted">{n} held-out requests, scores from 0 to 10; differences are paired.</p>',
-        table(["", "before RL", "after RL", "after − before", "p"], lines, "narrow"),
+        table(["", "the editor before RL", "the editor after RL", "after − before", "p"], lines, "narrow"),
         starred(cells),
         *strips(run, rows),
     ]
 
 
 def strips(run: FinishedRun, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Source, before, after and wanted, of the first requests."""
-    held_out, out = requests(*HELD_OUT, run.config.scale.image_size), []
+    """What was given, the editor's picture before and after RL, and in the sandbox the exact answer, of the first requests."""
+    out = []
     by = {(r["when"], r["i"]): r for r in rows}
+    folder = run.folder / "editor-pictures"
     for i in range(run.config.scale.strips):
-        files = [run.folder / "editor-pictures" / f"{i:03d}-{when}.png" for when in WHEN]
-        if not all(file.is_file() for file in files):
+        if not all((folder / f"{i:03d}-{when}.png").is_file() for when in WHEN):
             break
-        sample = held_out(i)
-        scores = [by[when, i]["scores"].get("overall") for when in WHEN]
-        names = [f"{when} RL: {'–' if s is None else format(s, '.1f')}" for when, s in zip(WHEN, scores, strict=True)]
-        pictures = "".join(
-            f"<figure>{image(file, f'{name}: {sample.request}')}<figcaption>{escape(name)}</figcaption></figure>"
-            for file, name in zip(files, names, strict=True)
+        row = by["after", i]
+        pictures = [picture(folder / f"{i:03d}-given.png", "given", "", "", "")]
+        for when in WHEN:
+            score = by[when, i]["scores"].get("overall")
+            said = "invalid" if score is None else f"{score:.1f}"
+            pictures.append(picture(folder / f"{i:03d}-{when}.png", f"{when} RL", said, "", ""))
+        if (target := folder / f"{i:03d}-target.png").is_file():
+            pictures.append(picture(target, "exact answer", "", "", ""))
+        out.append(
+            f'<div class="strip"><div class="kind"><b>{escape(row["kind"].replace("_", " "))}</b> · {escape(row["id"])}</div>'
+            f'<div class="ask">“{escape(row["request"])}”</div><div class="pics">{"".join(pictures)}</div></div>'
         )
-        out.append(f'<p class="request">{escape(sample.request)}</p><div class="strip">{pictures}</div>')
     return out
 
 
