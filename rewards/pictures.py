@@ -17,18 +17,11 @@ from agents.sequencer import Sequencer
 from benchmarks.base import Decomposition, EditSample
 from common.errors import BadInput
 from judges.base import Judge, judge_all
+from rewards.compose import Reward
 from rewards.outcome import carried_out, share_of
 
 # samples and edited pictures -> a value in [0, 1] each, None where there is none
 Component = Callable[[Sequence[EditSample], Sequence[Image.Image]], Sequence["float | None"]]
-
-
-@dataclass(frozen=True)
-class PictureScore:
-    """The reward of one edit."""
-
-    total: float | None
-    components: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -46,16 +39,16 @@ class PictureRewards:
 
     def __call__(
         self, samples: Sequence[EditSample], pictures: Sequence[Image.Image], seeds: Sequence[int]
-    ) -> list[PictureScore]:
+    ) -> list[Reward]:
         values = {name: list(score(samples, pictures)) for name, score in self.components.items()}
         return [self._score({name: own[i] for name, own in values.items()}) for i in range(len(samples))]
 
-    def _score(self, parts: Mapping[str, float | None]) -> PictureScore:
+    def _score(self, parts: dict[str, float | None]) -> Reward:
         known = [(weight, parts[name]) for name, weight in self.weights.items() if weight > 0]
         if any(value is None for _, value in known):
-            return PictureScore(None, parts)
+            return Reward(None, parts)
         total = sum(weight * value for weight, value in known if value is not None) / sum(w for w, _ in known)
-        return PictureScore(total, parts)
+        return Reward(total, parts)
 
 
 class Scored(Protocol):
@@ -103,4 +96,4 @@ def scaled(
     return lambda samples, pictures: [None if s is None else s / highest for s in scores(samples, pictures)]
 
 
-__all__ = ["Component", "PictureRewards", "PictureScore", "PlanReward", "judged", "scaled"]
+__all__ = ["Component", "PictureRewards", "PlanReward", "judged", "scaled"]

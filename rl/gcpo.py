@@ -25,16 +25,15 @@ import torch
 from PIL import Image
 
 from agents.backends.base import ModelRequest, Sampling
-from agents.backends.vlm import VLM
 from benchmarks.base import EditSample
-from rl.anchors import tokenized
+from rewards.compose import Reward
 from rl.clock import Clock
 from rl.config import GRPOConfig
 from rl.grpo import train_grpo
 from rl.loop import Log, LoopState, Progress
-from rl.policies.text import TextPolicy
 from rl.rollouts import Group, counter_seed
 from rl.text_rollouts import AnswerSampler, TextGroup, TextRollout
+from rl.text_training import TextTrainer
 
 if TYPE_CHECKING:
     from rl.parts import PairTools
@@ -53,12 +52,6 @@ class EditPair:
 
 # the sample and an edited picture -> what the reward model is asked, and what reads its trace's score (None: unreadable)
 Ask = Callable[[EditSample, Image.Image], tuple[ModelRequest, Callable[[str], "float | None"]]]
-
-
-@dataclass(frozen=True)
-class TraceReward:
-    total: float | None
-    components: dict[str, float | None]
 
 
 def contrastive_rewards(
@@ -110,34 +103,21 @@ class PairSampler(AnswerSampler):
         return groups
 
 
-def trace_reward(reward: float, score: float | None) -> TraceReward:
+def trace_reward(reward: float, score: float | None) -> Reward:
     total = None if math.isnan(reward) else reward
-    return TraceReward(total, {"readable": float(score is not None), "score": score})
+    return Reward(total, {"readable": float(score is not None), "score": score})
 
 
-class GCPOTraining:
+class GCPOTraining(TextTrainer):
     """GCPO with the model and pairs of a job: `rl.parts.TextTraining`."""
 
     def __init__(self, config: GRPOConfig, tools: PairTools) -> None:
-        loaded: list[VLM] = []
-
-        def policy() -> TextPolicy:
-            loaded.append(tools.load())
-            return TextPolicy.of(loaded[-1], config, entropy_gradient=config.entropy_coef > 0)
-
+        super().__init__(config, tools)
         per_step = config.prompts_per_step * (config.max_tries if config.dynamic_sampling else 1)
 
         def pairs(step: int, j: int) -> EditPair:
             return tools.pair(step * per_step + j)
 
-        self.config = config
-        self.engine = tools.engine(policy, config, config.schedule())
-        own = tools.sharded or config.lora.rank > 0 or config.max_offpolicy_steps > 0
-        self.vlm = tools.load() if own else loaded[0]
-        examples = tools.anchors
-        self.anchors = (
-            None if examples is None else lambda step: tokenized(self.vlm, examples(step, config.anchor.examples))
-        )
         self.sampler = PairSampler(
             backend=tools.backend(self.vlm),
             encode=self.vlm.encode,

@@ -19,13 +19,13 @@ from rl.thoughts import ThoughtTokens
 
 if TYPE_CHECKING:
     from benchmarks.base import EditSample
-    from rl.parts import TextTools
+    from rl.parts import PairTools, TextTools
 
 
-class GRPOTraining:
-    """GRPO with the models, samples and reward of a job."""
+class TextTrainer:
+    """What is trained, by which engine, and what draws its rollouts; the examples of a supervised term."""
 
-    def __init__(self, config: GRPOConfig, tools: TextTools) -> None:
+    def __init__(self, config: GRPOConfig, tools: TextTools | PairTools) -> None:
         loaded: list[VLM] = []  # the model under training is the first one
 
         def policy() -> TextPolicy:
@@ -40,6 +40,13 @@ class GRPOTraining:
         self.anchors = (
             None if examples is None else lambda step: tokenized(self.vlm, examples(step, config.anchor.examples))
         )
+
+
+class GRPOTraining(TextTrainer):
+    """GRPO with the models, samples and reward of a job."""
+
+    def __init__(self, config: GRPOConfig, tools: TextTools) -> None:
+        super().__init__(config, tools)
         draws = config.prompts_per_step * config.max_tries  # samples that a step may need
         self.sampler = self._sampler(config, tools, Prompts(config.pool, config.prompts_per_step, draws, tools.seed))
 
@@ -71,4 +78,4 @@ class GRPOTraining:
         return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors, thought)
 
 
-__all__ = ["GRPOTraining"]
+__all__ = ["GRPOTraining", "TextTrainer"]

@@ -23,13 +23,11 @@ from experiments.build.engines import make_engine
 from experiments.build.judges import make_judge
 from experiments.build.picture_rewards import missing_reward, picture_reward
 from experiments.build.scorers import trace_scorer
-from experiments.build.training_job import TrainingJob
 from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, editor_change
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_model import GCPO_MODEL, model_folder
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
-from experiments.runs.training import shown
 from experiments.tiny.teacher import requests
 from judges.base import Judge, judge_all
 from judges.reasoning.scorer import TraceScorer
@@ -86,21 +84,7 @@ class EditorRL(TrainingStage):
         yield from missing_reward(config)
 
     def run(self, run: Run) -> None:
-        run.enter("editor RL")
-        with bar("editor RL", self.steps(run.config), self.steps_done(run.folder)) as b:
-            progress, log = shown(b, "reward/mean", "reward"), run.tracker.log
-            run.config.launcher.launch(
-                TrainingJob(
-                    run.config,
-                    run.folder,
-                    self.name,
-                    log,
-                    progress,
-                    lambda: self.train_here(run, log, progress),
-                    self.journal,
-                    self.steps(run.config),
-                )  # fmt: skip
-            )
+        self.launch(run, "editor RL", "reward/mean", "reward")
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c = run.config

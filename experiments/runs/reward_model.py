@@ -20,13 +20,12 @@ from experiments.build.engines import make_engine
 from experiments.build.reward_models import SUPERVISED
 from experiments.build.rollouts import make_backend
 from experiments.build.teachers import human_pairs, points_of
-from experiments.build.training_job import TrainingJob
 from experiments.evaluation.pairs import PairRow, accuracies
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_data import COLD_START, HELD_OUT, PAIRS, RewardData
 from experiments.runs.run import Run
-from experiments.runs.stages import Stage, TrainingStage
-from experiments.runs.training import save_whole, shown
+from experiments.runs.stages import Stage, TrainingStage, shown
+from experiments.runs.training import save_whole
 from experiments.tiny.simulated import Annotators
 from experiments.tiny.teacher import labelled_pairs
 from experiments.training_data.cold_start import ColdStart, batches
@@ -110,21 +109,8 @@ class GCPO(TrainingStage):
         return int(config.rrm.gcpo.steps)
 
     def run(self, run: Run) -> None:
-        run.enter("GCPO")
-        with run.timed("train"), bar("GCPO", self.steps(run.config), self.steps_done(run.folder)) as b:
-            progress, log = shown(b, "reward/mean", "pairs in order"), run.tracker.log
-            run.config.launcher.launch(
-                TrainingJob(
-                    run.config,
-                    run.folder,
-                    self.name,
-                    log,
-                    progress,
-                    lambda: self.train_here(run, log, progress),
-                    self.journal,
-                    self.steps(run.config),
-                )  # fmt: skip
-            )
+        with run.timed("train"):
+            self.launch(run, "GCPO", "reward/mean", "pairs in order")
 
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
         yield from missing_model(config, machine)

@@ -7,7 +7,7 @@ as ours do. `stages=[a,b]` runs a part of the list.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +15,9 @@ from common.dotted import load_dotted, nearest
 from common.errors import BadInput
 from common.jsonl import read_jsonl
 from common.parts import Machine
+from common.progress import Bar, bar
 from conf.schema import RunConfig
+from experiments.build.training_job import TrainingJob
 from experiments.runs.launch import Log, Show
 
 if TYPE_CHECKING:
@@ -71,6 +73,25 @@ class TrainingStage(Stage):
         rows = read_jsonl(path) if path.is_file() else []
         return int(rows[-1]["step"]) if rows else 0
 
+    def launch(self, run: Run, title: str, metric: str, word: str) -> None:
+        """Train in as many processes as the run's launcher starts; the bar shows one metric beside it, under this word."""
+        run.enter(title)
+        steps, log = self.steps(run.config), run.tracker.log
+        with bar(title, steps, self.steps_done(run.folder)) as b:
+            show = shown(b, metric, word)
+            run.config.launcher.launch(
+                TrainingJob(
+                    run.config,
+                    run.folder,
+                    self.name,
+                    log,
+                    show,
+                    lambda: self.train_here(run, log, show),
+                    self.journal,
+                    steps,
+                )
+            )
+
     def train_here(self, run: Run, log: Log, progress: Show) -> None:
         """The whole training in this process."""
         from rl.engine.process_group import leave
@@ -82,6 +103,15 @@ class TrainingStage(Stage):
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         """This process's part of the training; the first rank saves the result. `log` gets a row for each step, `progress` the
         number of steps done, of all steps, and that row."""
+
+
+def shown(b: Bar, key: str, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+    """A progress callback that moves the bar and shows one metric beside it."""
+
+    def step(done: int, total: int, metrics: Mapping[str, float]) -> None:
+        b.update(done, f"{name} {metrics[key]:.3f}" if key in metrics else "")
+
+    return step
 
 
 def load_stages(paths: Sequence[str]) -> list[Stage]:
@@ -121,4 +151,4 @@ def panels_of(stages: Sequence[Stage]) -> list[str]:
     return [path for stage in stages for path in stage.panels]
 
 
-__all__ = ["Stage", "TrainingStage", "load_stages", "panels_of", "selected"]
+__all__ = ["Stage", "TrainingStage", "load_stages", "panels_of", "selected", "shown"]

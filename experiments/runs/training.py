@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from agents.backends.vlm import VLM, save_vlm
 from agents.prompt_files import load_prompt
 from common.atomic import atomic_folder, why_refused
 from common.errors import ImageEditError, SaveFailed
-from common.progress import Bar, bar
+from common.progress import bar
 from conf.parts import build
 from conf.schema import RunConfig
 from experiments.build.benchmarks import train_samples
@@ -21,11 +21,10 @@ from experiments.build.loops import loop_tools, no_reward
 from experiments.build.rewards import reward_function
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
-from experiments.build.training_job import TrainingJob
 from experiments.runs.identity import START, TRAINED
 from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run
-from experiments.runs.stages import Stage, TrainingStage
+from experiments.runs.stages import Stage, TrainingStage, shown
 from experiments.tiny.coldstart import sft_example
 from experiments.tiny.starts import start_examples
 from experiments.training_data.closed_loop import LoopMoments, loop_examples
@@ -66,22 +65,7 @@ class GRPO(TrainingStage):
         return (run.folder / TRAINED).is_dir()
 
     def run(self, run: Run) -> None:
-        run.enter("GRPO")
-        with bar("GRPO", run.config.algo.steps, self.steps_done(run.folder)) as b:
-            progress = shown(b, "reward/mean", "reward")
-            log = run.tracker.log
-            run.config.launcher.launch(
-                TrainingJob(
-                    run.config,
-                    run.folder,
-                    self.name,
-                    log,
-                    progress,
-                    lambda: self.train_here(run, log, progress),
-                    self.journal,
-                    self.steps(run.config),
-                )  # fmt: skip
-            )
+        self.launch(run, "GRPO", "reward/mean", "reward")
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c, start = run.config, run.start
@@ -130,13 +114,4 @@ def save_whole(vlm: VLM, folder: Path) -> None:
         raise SaveFailed(f"could not save the model to {folder}: {why_refused(e)}. {remedy}") from e
 
 
-def shown(b: Bar, key: str, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
-    """A progress callback that moves the bar and shows one metric beside it."""
-
-    def step(done: int, total: int, metrics: Mapping[str, float]) -> None:
-        b.update(done, f"{name} {metrics[key]:.3f}" if key in metrics else "")
-
-    return step
-
-
-__all__ = ["GRPO", "Supervised", "save_whole", "shown"]
+__all__ = ["GRPO", "Supervised", "save_whole"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from PIL import Image
 
@@ -26,7 +26,6 @@ from judges.base import Judge, Verdict, judge_all
 
 # samples and seeds -> a picture each, None where the maker gave none
 Maker = Callable[[Sequence[EditSample], Sequence[int]], Sequence["Image.Image | None"]]
-Sample = TypeVar("Sample", bound=EditSample)
 ROWS, PICTURES = "candidates.jsonl", "pictures"
 
 

@@ -6,7 +6,6 @@ more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -126,12 +125,4 @@ def _pass_on(text: str) -> dict[str, str]:
     return {"text": text}
 
 
-def each(work: Callable[[Any], T], items: Sequence[Any], workers: int) -> list[T]:
-    """The results in order, by as many threads as a service allows."""
-    if workers <= 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, items))
-
-
-__all__ = ["WrittenAnswers", "WrittenPoints", "WrittenTraces", "asked", "each", "read_answers"]
+__all__ = ["WrittenAnswers", "WrittenPoints", "WrittenTraces", "asked", "read_answers"]
