@@ -46,6 +46,7 @@ tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hour
 	@$(PY) -m experiments.pretrain editor=flux_kontext $(args)
 	@$(PY) -m experiments.pretrain editor=qwen decomposer=tiny_sft $(args)
 	@$(PY) -m experiments.pretrain rrm=tiny $(args)
+	@$(PY) -m experiments.pretrain intent=tiny $(args)
 
 extra-vllm: .venv/.ready-vllm ## add vLLM rollouts
 extra-deepspeed: .venv/.ready-deepspeed ## add the DeepSpeed engine

@@ -102,7 +102,7 @@ def build_request(
     except BadInput as error:
         raise BadInput(f"sample {sample.id!r}: {error}") from error
     filled = {
-        "history": _render_history(sample.history, max_request_chars) + _render_steps(steps or (), max_request_chars),
+        "history": render_history(sample.history, max_request_chars) + _render_steps(steps or (), max_request_chars),
         "goals": goal_sentence(),
         "loop": "" if steps is None else load_prompt("loop"),
         "request": request,
@@ -134,7 +134,8 @@ def clean_request(text: str, max_chars: int | None = MAX_REQUEST_CHARS) -> tuple
     return head.rstrip(), (note,)
 
 
-def _render_history(history: Sequence[str], max_chars: int) -> str:
+def render_history(history: Sequence[str], max_chars: int) -> str:
+    """The earlier turns as lines "before: …", oldest first; of many the first one and the newest."""
     turns = [turn for turn in history if turn.strip()]
     if len(turns) > MAX_HISTORY:
         turns = [turns[0], *turns[-(MAX_HISTORY - 1) :]]
@@ -180,4 +181,5 @@ __all__ = [
     "Decomposer",
     "build_request",
     "clean_request",
+    "render_history",
 ]

@@ -1,6 +1,6 @@
 """`python -m experiments.pretrain`: the tiny decomposer from nothing; with `editor=qwen` or `editor=flux_kontext`, that tiny
-editor; with `rrm=tiny`, the reward model's start. The recipes are in experiments/tiny; what is kept under assets/tiny/ is their
-result."""
+editor; with `rrm=tiny`, the reward model's start; with `intent=tiny`, that of the intent writer. The recipes are in
+experiments/tiny; what is kept under assets/tiny/ is their result."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ def main(config: PretrainConfig) -> None:
         from experiments.tiny.seeing import pretrain_reward_model
 
         return pretrain_reward_model(config)
+    if config.intent is not None:
+        from experiments.tiny.intents import pretrain_intents
+
+        return pretrain_intents(config)
     from experiments.tiny.decomposer import pretrain_decomposer
 
     pretrain_decomposer(config)

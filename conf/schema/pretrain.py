@@ -67,6 +67,16 @@ class SeeingConfig(StartConfig):
 
 
 @dataclass
+class IntentStartConfig(StartConfig):
+    """intent=tiny: the decomposer learns to write intents (experiments/tiny/intents.py)."""
+
+    steps: int = number(500, 1, MANY)
+    lr: float = number(1e-3, 0, 10)
+    micro_batch_size: int = number(32, 1, 100_000)
+    validation_samples: int = number(300, 1, 1_000_000)
+
+
+@dataclass
 class AutoencoderConfig:
     """The VAE of a tiny diffusion editor (experiments/tiny/autoencoder.py)."""
 
@@ -116,6 +126,7 @@ class PretrainConfig:
 
     editor: Any = part_field()  # editor=qwen or editor=flux_kontext: this one; none: the decomposer
     rrm: Any = part_field()  # rrm=tiny: the reward model's start, from the decomposer
+    intent: Any = part_field()  # intent=tiny: the intent writer's start, from the decomposer
     out: str = ""  # empty: its place under ${paths.assets}/tiny
     work: str = ""  # checkpoints and logs; the same command goes on from here. Empty: ${paths.outputs}/pretrain-<name>
     seed: int = seed_number()
@@ -124,6 +135,7 @@ class PretrainConfig:
     direct: DirectStartConfig = field(default_factory=DirectStartConfig)
     start: ColdStartConfig = field(default_factory=ColdStartConfig)
     seeing: SeeingConfig = field(default_factory=SeeingConfig)
+    intents: IntentStartConfig = field(default_factory=IntentStartConfig)
     vae: AutoencoderConfig = field(default_factory=AutoencoderConfig)
     flow: FlowMatchingConfig = field(default_factory=FlowMatchingConfig)
     decomposer: Any = part_field()
@@ -142,6 +154,7 @@ __all__ = [
     "ColdStartConfig",
     "DirectStartConfig",
     "FlowMatchingConfig",
+    "IntentStartConfig",
     "PretrainConfig",
     "SeeingConfig",
     "StartConfig",

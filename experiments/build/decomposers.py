@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import ImageEditError
 from common.parts import CHECKPOINT, Content, Machine, Part, incidental
@@ -29,6 +29,8 @@ class DecomposerTools:
 class VLMDecomposer(Part):
     """A vision-language model with a prompt. `load` gives the model that is trained, `to_request` the prompts of samples."""
 
+    role: ClassVar[str] = "decomposer"  # what messages call it
+
     name: str
     checkpoint: str = incidental()  # folder with config.json, *.safetensors, tokenizer, image processor
     prompt: str = incidental("decompose")  # a file of agents/prompts without .txt, or a path; its text defines the run
@@ -49,7 +51,7 @@ class VLMDecomposer(Part):
         lacks = [name for name in ("config.json", "*.safetensors") if not any(folder.glob(name))]
         if lacks:
             how = f": {self.source}" if self.source else ""
-            yield f"weights of the decomposer {self.name}: no {' and '.join(lacks)} in {folder}{how}"
+            yield f"weights of the {self.role} {self.name}: no {' and '.join(lacks)} in {folder}{how}"
         if "config.json" not in lacks:
             yield from unknown_family(folder)
 
