@@ -33,8 +33,8 @@ def group_advantages(
     """A = (r - mean) / (std + eps), the mean always that of the group, std unbiased.
 
     `scale` says whose std: "group" (GRPO, arXiv 2402.03300 eq. 3; constants of verl and EasyR1), "batch": of all centred
-    rewards of the batch (REINFORCE++, arXiv 2501.03262), "none": no division (Dr. GRPO, arXiv 2503.20783). `clip` cuts
-    advantages to +-clip.
+    rewards of the batch (REINFORCE++, arXiv 2501.03262), "rewards": of all rewards of the batch as they are (population; the code
+    of Flow-GRPO and Edit-R2), "none": no division (Dr. GRPO, arXiv 2503.20783). `clip` cuts advantages to +-clip.
 
     NaN marks a missing reward: it takes no part in mean and std and gets 0. A group whose present rewards are all equal, or
     that has fewer than two, gets 0 throughout. Infinite rewards raise BadInput. Computed in fp64, returned in fp32.
@@ -56,10 +56,12 @@ def group_advantages(
     elif scale == "batch":
         std = (centred.square().sum() / (present.sum() - 1).clamp(min=1)).sqrt()
         advantage = centred / (std + eps)
+    elif scale == "rewards":
+        advantage = centred / (reward[present].std(correction=0) + eps)
     elif scale == "none":
         advantage = centred
     else:
-        raise BadInput(f"advantages are scaled by group, batch or none, not {scale!r}")
+        raise BadInput(f"advantages are scaled by group, batch, rewards or none, not {scale!r}")
     if clip is not None:
         advantage = advantage.clamp(-clip, clip)
     return Advantages(torch.where(spread_P[:, None], advantage, 0.0).float(), present, spread_P)

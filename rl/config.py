@@ -159,7 +159,24 @@ class SFTConfig(OptimizerConfig):
 
 
 @dataclass
-class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
+class TextUpdateConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
+    """An update of a language model on credited answers (`rl/text_update.py`)."""
+
+    # whether the tokens of the thought get the advantage of their answer; false: only those behind it do
+    thought_advantage: bool = True
+    updates_per_batch: int = number(1, 1, 10_000)  # passes over the whole batch, one optimiser step each
+    micro_batch_size: int = number(32, 1, 1_000_000)  # sequences in one forward; does not change the update
+    micro_batch_tokens: int = number(0, 0, MANY)  # and at most so many tokens, prompts included; 0: no such limit
+    decay_share: float = number(0.0, 0, 1)  # share of the updates at the end in which lr goes linearly to 0
+    mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
+
+    def __post_init__(self) -> None:
+        for base in (TextPolicyConfig, LossConfig, OptimizerConfig):
+            base.__post_init__(self)
+
+
+@dataclass
+class GRPOConfig(TextUpdateConfig):
     """GRPO and its variants (`rl/grpo.py`): conf/algo/<variant>.yaml sets what a variant changes."""
 
     group: ClassVar[str] = "algo."
@@ -170,17 +187,10 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
     advantage_scale: str = "group"  # divide advantages by the standard deviation of their group | batch | none
     # advantages beyond +- this are cut to it; null: none
     advantage_clip: float | None = number(None, 0, 1e6, above=True)
-    # whether the tokens of the thought get the advantage of their answer; false: only those behind it do
-    thought_advantage: bool = True
-    updates_per_batch: int = number(1, 1, 10_000)  # passes over the whole batch, one optimiser step each
-    micro_batch_size: int = number(32, 1, 1_000_000)  # sequences in one forward; does not change the update
-    micro_batch_tokens: int = number(0, 0, MANY)  # and at most so many tokens, prompts included; 0: no such limit
-    decay_share: float = number(0.0, 0, 1)  # share of the updates at the end in which lr goes linearly to 0
     # completions per step whose KL to the start is logged; 0: off (with kl_coef=0 no reference)
     kl_log_sequences: int = number(16, 0, 1_000_000)
     dynamic_sampling: bool = False  # draw other prompts in place of those whose rewards do not differ
     max_tries: int = number(4, 1, 10_000)  # draws of a step's prompts under dynamic sampling, the first included
-    mask_truncated: bool = False  # answers cut by max_new_tokens carry no gradient
     # L: while step s trains, rollouts of step s + L are drawn with its weights; 0: synchronous
     max_offpolicy_steps: int = number(0, 0, 10_000)
     checkpoint_every: int = number(5, 1, MANY, defines=False)
@@ -192,8 +202,7 @@ class GRPOConfig(TextPolicyConfig, LossConfig, OptimizerConfig):
     sft: SFTConfig = field(default_factory=SFTConfig)  # supervised training before
 
     def __post_init__(self) -> None:
-        for base in (TextPolicyConfig, LossConfig, OptimizerConfig):
-            base.__post_init__(self)
+        super().__post_init__()
         one_of(self, "advantage_scale", ("group", "batch", "none"))
         if self.max_offpolicy_steps and self.tis_cap is None:
             raise BadInput(
@@ -265,5 +274,6 @@ __all__ = [
     "PromptPoolConfig",
     "SFTConfig",
     "TextPolicyConfig",
+    "TextUpdateConfig",
     "one_of",
 ]

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from agents.backends.base import fingerprint
 from common.errors import BadInput
-from editors.flow_editor import batches
 from rl.clock import Clock
-from rl.engine.base import Engine, StepInfo
+from rl.engine.base import Engine
 from rl.flow_config import FlowTrainingConfig
 from rl.flow_credit import Credit, CreditedEdit
 from rl.flow_rollouts import FlowSampler, describe_edits, flow_rows
 from rl.loop import StepResult
-from rl.losses import LossOutputs, merge_metrics
 from rl.moving_average import MovingAverage
 from rl.policies.base import FrozenPolicy
 from rl.policies.flow import FlowBatch
 from rl.rollouts import Collector
 from rl.watch import Watch
 
-logger = logging.getLogger(__name__)
 C = TypeVar("C", bound=FlowTrainingConfig)
 
 
@@ -94,12 +90,6 @@ class FlowAlgorithm(ABC, Generic[C]):
     ) -> dict[str, float]:
         """Update the policy on the trained ones of this rank's items; the metrics of all ranks."""
 
-    def update_metrics(self, info: StepInfo, outputs: Sequence[LossOutputs]) -> dict[str, float]:
-        """Of an update, over all ranks."""
-        merged = merge_metrics([o for part in self.engine.all_gather(outputs) for o in part])
-        metrics = {name if name.startswith("kl/") else f"trained/{name}": v for name, v in merged.items()}
-        return metrics | {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
-
     def stopped(self) -> str:
         """Why the training is to end before its last step; "" while it goes on."""
         return self.watch.stopped
@@ -117,13 +107,4 @@ class FlowAlgorithm(ABC, Generic[C]):
             self.average.load_state_dict(state["average"])
 
 
-I = TypeVar("I")  # noqa: E741
-
-
-def by_shape(items: Sequence[I], edits: Sequence[CreditedEdit], size: int) -> list[list[I]]:
-    """Micro-batches of at most `size` items, each of one shape; `edits[i]` is the edit of item i. The split changes time and
-    memory, never the update."""
-    return [[items[row] for row in rows] for rows in batches([e.rollout.shape for e in edits], size)]
-
-
-__all__ = ["FlowAlgorithm", "by_shape"]
+__all__ = ["FlowAlgorithm"]

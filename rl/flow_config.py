@@ -59,18 +59,30 @@ class WatchConfig:
 
 
 @dataclass
-class FlowTrainingConfig(OptimizerConfig):
+class FlowUpdateConfig(OptimizerConfig):
+    """How edits are sampled and how the editor is updated on them."""
+
+    lr: float = number(3e-4, 0, 10)
+    weight_decay: float = number(1e-4, 0, 10)
+    sampling_steps: int = number(6, 2, 1000)  # S, of the rollouts; the editor's own number of steps is for evaluation
+    same_noise: bool = False  # the edits of a group start from the same noise
+    updates_per_batch: int = number(1, 1, 10_000)  # passes over the whole batch, one optimiser step each
+    micro_batch_size: int = number(8, 1, 1_000_000)  # edits in one forward of the update; does not change it
+    rollout_batch_size: int = number(16, 1, 1_000_000)  # edits that are sampled together
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    gradient_checkpointing: bool = False  # less memory, more time
+    decay_share: float = number(0.0, 0, 1)  # share of the updates at the end in which lr goes linearly to 0
+
+
+@dataclass
+class FlowTrainingConfig(FlowUpdateConfig):
     """What both algorithms have."""
 
     group: ClassVar[str] = "algo."
     name: str = "flow"  # of the variant, for reports; no code depends on it
-    lr: float = number(3e-4, 0, 10)
-    weight_decay: float = number(1e-4, 0, 10)
     steps: int = number(100, 1, MANY)
     prompts_per_step: int = number(16, 1, 1_000_000)  # P, pictures with their instructions
     group_size: int = number(24, 2, 100_000)  # G edits of each; one alone has no advantage
-    sampling_steps: int = number(6, 2, 1000)  # S, of the rollouts; the editor's own number of steps is for evaluation
-    same_noise: bool = False  # the edits of a group start from the same noise
     advantage_scale: str = (
         "group"  # divide by the standard deviation of the group | batch | prompt (all its rewards so far) | none
     )
@@ -79,13 +91,7 @@ class FlowTrainingConfig(OptimizerConfig):
     # weights of the reward's components, whose advantages are added up; empty: the reward's own total
     reward_weights: dict[str, float] = field(default_factory=dict, metadata={RANGE: WEIGHT})
     filter: GroupFilterConfig = field(default_factory=GroupFilterConfig)
-    updates_per_batch: int = number(1, 1, 10_000)  # passes over the whole batch, one optimiser step each
-    micro_batch_size: int = number(8, 1, 1_000_000)  # edits in one forward of the update; does not change it
-    rollout_batch_size: int = number(16, 1, 1_000_000)  # edits that are sampled together
-    lora: LoraConfig = field(default_factory=LoraConfig)
     ema: EMAConfig = field(default_factory=EMAConfig)
-    gradient_checkpointing: bool = False  # less memory, more time
-    decay_share: float = number(0.0, 0, 1)  # share of the updates at the end in which lr goes linearly to 0
     watch: WatchConfig = field(default_factory=WatchConfig)
     checkpoint_every: int = number(5, 1, MANY, defines=False)
     keep_checkpoints: int = number(2, 1, 10_000, defines=False)
@@ -113,10 +119,9 @@ class FlowTrainingConfig(OptimizerConfig):
 
 
 @dataclass
-class FlowGRPOConfig(FlowTrainingConfig):
-    """Flow-GRPO (arXiv 2505.05470) and its variants (rl/flow_grpo.py)."""
+class NoisyStepsConfig(FlowUpdateConfig):
+    """Which denoising steps have noise, and the loss on them (rl/flow_update.py)."""
 
-    name: str = "flow_grpo"
     noise_kind: str = "sde"  # sde (Flow-GRPO) | dance (DanceGRPO, arXiv 2505.07818) | cps (arXiv 2509.05952)
     noise_level: float = number(0.9, 0, 100, above=True)  # of the noisy steps; for cps at most 1
     window_size: int = number(0, 0, 1000)  # noisy steps, which alone are trained; 0: every step but the last
@@ -159,6 +164,13 @@ class FlowGRPOConfig(FlowTrainingConfig):
 
 
 @dataclass
+class FlowGRPOConfig(NoisyStepsConfig, FlowTrainingConfig):
+    """Flow-GRPO (arXiv 2505.05470) and its variants (rl/flow_grpo.py)."""
+
+    name: str = "flow_grpo"
+
+
+@dataclass
 class NFTConfig(FlowTrainingConfig):
     """DiffusionNFT (arXiv 2509.16117), which needs no noisy steps and no log-probabilities (rl/nft.py)."""
 
@@ -190,7 +202,9 @@ __all__ = [
     "EMAConfig",
     "FlowGRPOConfig",
     "FlowTrainingConfig",
+    "FlowUpdateConfig",
     "GroupFilterConfig",
     "NFTConfig",
+    "NoisyStepsConfig",
     "WatchConfig",
 ]

@@ -7,10 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from editors.flow_editor import batches
 from rl.advantages import Advantages, group_advantages
 from rl.flow_config import FlowTrainingConfig, GroupFilterConfig
 from rl.flow_rollouts import FlowGroup, FlowRollout
@@ -18,6 +20,7 @@ from rl.loop import Ranks
 from rl.mixed_advantages import mixed_advantages
 from rl.prompt_statistics import PromptStatistics
 
+I = TypeVar("I")  # noqa: E741
 TOTAL = "total"  # the reward itself, where no components are weighted
 
 
@@ -107,4 +110,10 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-__all__ = ["Credit", "CreditedEdit", "passes", "reward_table"]
+def by_shape(items: Sequence[I], edits: Sequence[CreditedEdit], size: int) -> list[list[I]]:
+    """Micro-batches of at most `size` items, each of one shape; `edits[i]` is the edit of item i. The split changes time and
+    memory, never the update."""
+    return [[items[row] for row in rows] for rows in batches([e.rollout.shape for e in edits], size)]
+
+
+__all__ = ["Credit", "CreditedEdit", "by_shape", "passes", "reward_table"]

@@ -6,30 +6,18 @@ GRPO-Guard (rl/ratio_guard.py). The loss is that of text (rl/losses.py), with a 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 
-import torch
-
-from common.errors import RunFailed
-from editors.steps import noise_scales
 from rl.clock import Clock
-from rl.engine.base import Engine, LogProbs
-from rl.flow_algorithm import FlowAlgorithm, by_shape
+from rl.engine.base import Engine
+from rl.flow_algorithm import FlowAlgorithm
 from rl.flow_config import FlowGRPOConfig
 from rl.flow_credit import CreditedEdit
 from rl.flow_rollouts import FlowSampler
-from rl.losses import LossInputs, LossOutputs, policy_loss
+from rl.flow_update import FlowUpdate
 from rl.policies.base import FrozenPolicy
-from rl.policies.flow import FlowBatch, collate, step_kl
-from rl.ratio_guard import normalised_logp, step_weights
-from rl.update import MicroBatch, update
+from rl.policies.flow import FlowBatch
 from rl.watch import Watch
-from rl.window import noisy_steps, trained_places
-
-logger = logging.getLogger(__name__)
 
 
 class FlowGRPO(FlowAlgorithm[FlowGRPOConfig]):
@@ -46,74 +34,15 @@ class FlowGRPO(FlowAlgorithm[FlowGRPOConfig]):
         actor: FrozenPolicy[FlowBatch] | None = None,
     ) -> None:
         super().__init__(config, engine, sampler, watch, actor)
-        self.noise = sampler.policy.noise
-        self.reference = engine.frozen_copy() if config.kl_coef > 0 else None
+        self.trains = FlowUpdate(config, engine, sampler.policy.noise, sampler.seed)
 
     def has_gradient(self, item: CreditedEdit) -> bool:
-        return item.present and (self.config.kl_coef > 0 or item.advantage != 0)
+        return self.trains.has_gradient(item)
 
     def update(
         self, k: int, items: Sequence[CreditedEdit], trained: Sequence[CreditedEdit], clock: Clock
     ) -> dict[str, float]:
-        config, seed = self.config, self.sampler.seed
-        places = trained_places(config, len(noisy_steps(config, k, seed)), k, seed)
-        info, outputs = update(
-            self.engine,
-            trained,
-            lambda part: collate([item.rollout.trajectory for item in part], places),
-            lambda part: by_shape(part, part, config.micro_batch_size),
-            partial(self._loss, places),
-            normaliser=float(sum(item.present for item in items) * len(places)),
-            idle=items[0],
-            reference=self.reference,
-            passes=config.updates_per_batch,
-            clock=clock,
-        )
-        return self.update_metrics(info, outputs) | self._ratios(k, outputs)
-
-    def _ratios(self, k: int, outputs: Sequence[LossOutputs]) -> dict[str, float]:
-        """The greatest distance of a ratio to 1 in the first and in the last pass over the batch, over all ranks. In the first one
-        the weights are those of the old log-probabilities; later ratios that stay at 1 show weights that do not move."""
-        passes = self.config.updates_per_batch
-        micro = len(outputs) // passes
-        own = [[o.maxima["ratio_apart"] for o in part] for part in (outputs[:micro], outputs[len(outputs) - micro :])]
-        first, last = (
-            max(map(max, filter(None, part)), default=0.0) for part in zip(*self.engine.all_gather(own), strict=True)
-        )
-        if first != 0:
-            raise RunFailed(
-                f"step {k + 1}: a ratio of the first update on new edits is {first:.3g} away from 1; the old log-probabilities are "
-                "not those of the weights that are trained"
-            )
-        if passes == 1:
-            return {"trained/ratio_first": first}
-        if last == 0:
-            logger.warning(
-                "step %d: all ratios are 1 after an update; the weights do not move (see lr and dtype)", k + 1
-            )
-        return {"trained/ratio_first": first, "trained/ratio_last": last}
-
-    def _loss(self, places: Sequence[int], items: Sequence[CreditedEdit], micro: MicroBatch[LogProbs]) -> LossOutputs:
-        config, now, batch = self.config, micro.now, micro.batch
-        old_BT, logp_BT = micro.old_logp_BT, now.logp_BT
-        assert now.mean is not None and micro.old_mean is not None
-        if config.ratio_normalisation:
-            std_BT, _ = noise_scales(batch.sigma_BT, batch.sigma_next_BT, self.noise.level, self.noise.kind)
-            logp_BT = normalised_logp(logp_BT, old_BT, now.mean, micro.old_mean, std_BT, self.noise.kind)
-        advantage_BT = old_BT.new_tensor([[item.advantage] for item in items]).expand_as(old_BT)
-        if config.gradient_reweighting:  # of the policy gradient alone, not of the KL
-            advantage_BT = advantage_BT * step_weights(batch.sigma_BT, batch.sigma_next_BT)
-        kl_BT = None
-        if micro.reference is not None:
-            assert micro.reference.mean is not None
-            kl_BT = step_kl(now.mean, micro.reference.mean, batch, self.noise, config.kl_exact)
-        sampled_BT = torch.stack([item.rollout.trajectory.logp_T[list(places)] for item in items])
-        inputs = LossInputs(
-            logp_BT, old_BT, advantage_BT, now.mask_BT, micro.normaliser, rollout_logp_BT=sampled_BT, kl_BT=kl_BT
-        )
-        outputs = policy_loss(inputs, config.loss())
-        apart = (logp_BT.detach() - old_BT).expm1().abs().max()
-        return replace(outputs, maxima=outputs.maxima | {"ratio_apart": float(apart)})
+        return self.trains(k, items, clock)
 
 
 __all__ = ["FlowGRPO"]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from editors.flow import FlowModel
+from rl.engine.base import Engine
 from rl.flow_algorithm import FlowAlgorithm
 from rl.flow_config import FlowGRPOConfig, FlowTrainingConfig, NFTConfig
+from rl.flow_edits import EditDrawer
 from rl.flow_grpo import FlowGRPO
 from rl.flow_rollouts import FlowSampler
 from rl.loop import Log, LoopState, Progress, run_loop
 from rl.nft import NFT
-from rl.policies.flow import FlowPolicy, StepNoise
+from rl.policies.flow import FlowBatch, FlowPolicy, StepNoise
 from rl.policies.lora import Lora
 from rl.policies.velocity import VelocityPolicy
 from rl.watch import Watch
@@ -63,18 +66,21 @@ class _Training(ABC, Generic[C]):
         def samples(step: int, j: int) -> EditSample:
             return tools.sample(step * config.prompts_per_step + j)
 
-        return FlowSampler(
+        drawer = EditDrawer(
             policy=policy,
+            steps=config.sampling_steps,
+            batch_size=config.rollout_batch_size,
+            products=self.engine.products,
+        )
+        return FlowSampler(
+            drawer=drawer,
             samples=samples,
             instruction=tools.instruction,
             reward=tools.reward,
             noisy=noisy,
-            steps=config.sampling_steps,
             group_size=config.group_size,
-            batch_size=config.rollout_batch_size,
             seed=tools.seed,
             same_noise=config.same_noise,
-            products=self.engine.products,
         )
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
@@ -92,17 +98,24 @@ class _Training(ABC, Generic[C]):
     def flow(self) -> FlowModel:
         return self.policy.flow if self._flow is None else self._flow
 
-    @torch.no_grad()
     def _finished(self) -> FlowModel:
         """A model of its own where the trained one has adapters, is sharded, or is not what is kept."""
         average = self.algorithm.average
         if average is None and not self.config.lora.rank and not self.tools.sharded:
             return self.policy.flow
-        flow = self.tools.load()
-        parameters = dict(flow.transformer.named_parameters())
-        for name, value in self.engine.named_parameters(None if average is None else average.values):
-            parameters[name].copy_(value)
-        return flow
+        return whole_flow(self.tools.load, self.engine, None if average is None else average.values)
+
+
+@torch.no_grad()
+def whole_flow(
+    load: Callable[[], FlowModel], engine: Engine[FlowBatch], instead: Mapping[str, Tensor] | None = None
+) -> FlowModel:
+    """A model with the engine's weights, adapters merged; `instead` has other values for some of the trained ones."""
+    flow = load()
+    parameters = dict(flow.transformer.named_parameters())
+    for name, value in engine.named_parameters(instead):
+        parameters[name].copy_(value)
+    return flow
 
 
 class FlowGRPOTraining(_Training[FlowGRPOConfig]):
@@ -128,4 +141,4 @@ class NFTTraining(_Training[NFTConfig]):
         return NFT(self.config, self.engine, self.sampler(old.policy, lambda step: range(0)), old, watch)
 
 
-__all__ = ["FlowGRPOTraining", "NFTTraining"]
+__all__ = ["FlowGRPOTraining", "NFTTraining", "whole_flow"]

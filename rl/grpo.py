@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from agents.backends.base import fingerprint
 from common.errors import BadInput
@@ -24,14 +23,13 @@ from rl.clock import Clock
 from rl.config import GRPOConfig
 from rl.credit import CreditedRollout, credit, credited_rows
 from rl.drift import drift_metrics, drift_sample, drift_sums
-from rl.engine.base import Engine, LogProbs
+from rl.engine.base import Engine
 from rl.loop import Log, LoopState, Progress, StepResult, run_loop
-from rl.losses import LossInputs, LossOutputs, batch_normaliser, merge_metrics, policy_loss
-from rl.microbatch import micro_batches
+from rl.losses import batch_normaliser
 from rl.policies.text import TextBatch
 from rl.rollouts import Collector, counter_seed
 from rl.text_rollouts import AnswerSampler, describe, logprob_metrics, logprob_sums
-from rl.update import MicroBatch, update
+from rl.text_update import TextUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +60,10 @@ class GRPO:
             raise BadInput(f"{engine.world_size} ranks cannot share {config.prompts_per_step} prompts per step")
         self.config, self.engine, self.sampler = config, engine, sampler
         self.anchors = anchors if config.anchor.examples else None
-        self.thought = None if config.thought_advantage else thought
         self.origin = fingerprint(engine.named_parameters()).checksum
         watched = config.kl_coef > 0 or config.kl_log_sequences > 0
         self.reference = engine.frozen_copy() if watched else None
+        self.trains = TextUpdate(config, engine, sampler.max_new_tokens, self.reference, thought)
         tries = config.max_tries if config.dynamic_sampling else 1
         collector = Collector(sampler, config.prompts_per_step, tries, engine.rank, engine.world_size)
         self.rollouts: SyncRollouts | AsyncRollouts = SyncRollouts(collector, sampler.backend)
@@ -94,7 +92,7 @@ class GRPO:
             count = -(-config.kl_log_sequences // engine.world_size)
             with clock("logprob"):
                 drift = drift_sums(drift_sample(batch.drawn, count, k), self.reference)
-        trained = sum(self.has_gradient(item) for item in items)
+        trained = sum(self.trains.has_gradient(item) for item in items)
         gathered = engine.all_gather(
             (rows, [not g.differs for g in batch.drawn], trained, drift, logprob_sums(batch.drawn))
         )
@@ -111,38 +109,9 @@ class GRPO:
         metrics |= clock.read(sum(row["tokens"] for row in rows), batch.seconds)
         return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
 
-    def counts(self, item: CreditedRollout) -> bool:
-        """Whether a completion belongs to the loss: its reward is there, and it was not cut off where that disqualifies."""
-        cut = self.config.mask_truncated and item.rollout.completion.finish_reason == "length"
-        return item.present and not cut
-
-    def has_gradient(self, item: CreditedRollout) -> bool:
-        """Without a term for KL or entropy an advantage of 0 has no gradient, and its forward is saved."""
-        everywhere = self.config.kl_coef > 0 or self.config.entropy_coef > 0
-        return self.counts(item) and (everywhere or item.advantage != 0)
-
     def _update(self, k: int, items: Sequence[CreditedRollout], clock: Clock) -> dict[str, float]:
-        config, engine = self.config, self.engine
-        lengths = [len(item.token_ids) for item in items if self.counts(item)]
-        normaliser = batch_normaliser(config.aggregation, lengths, self.sampler.max_new_tokens)
-        trained: list[CreditedRollout | Anchor] = [item for item in items if self.has_gradient(item)]
-        info, outputs = update(
-            engine,
-            trained + self._anchors(k, normaliser),
-            lambda part: TextBatch([i.prompt for i in part], [i.token_ids for i in part]),
-            partial(micro_batches, size=config.micro_batch_size, tokens=config.micro_batch_tokens,
-                    shared_prefix=config.shared_prefix),
-            self._loss,
-            normaliser=normaliser,
-            idle=items[0],
-            reference=self.reference if config.kl_coef > 0 else None,
-            passes=config.updates_per_batch,
-            clock=clock,
-        )  # fmt: skip
-        merged = merge_metrics([o for part in engine.all_gather(outputs) for o in part])
-        metrics = {k if k.startswith("kl/") else f"trained/{k}": v for k, v in merged.items()}
-        metrics |= {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
-        if (report := self.rollouts.trained(engine.named_parameters, clock)) is not None:
+        metrics = self.trains(items, clock, partial(self._anchors, k))
+        if (report := self.rollouts.trained(self.engine.named_parameters, clock)) is not None:
             metrics["sync/parameters"] = report.names
         return metrics
 
@@ -156,32 +125,6 @@ class GRPO:
         own = batch_normaliser(config.aggregation, [len(e.token_ids) for e in examples], self.sampler.max_new_tokens)
         advantage = config.anchor.weight * sum(engine.all_gather(normaliser)) / own
         return [replace(e, advantage=advantage) for e in examples[engine.rank :: engine.world_size]]
-
-    def _loss(self, items: Sequence[CreditedRollout | Anchor], batch: MicroBatch[LogProbs]) -> LossOutputs:
-        old, mask = batch.old_logp_BT, batch.now.mask_BT
-        reported = old.new_tensor([x for item in items for x in item.logprobs])
-        return policy_loss(
-            LossInputs(
-                batch.now.logp_BT,
-                old,
-                self._advantages(items, mask),
-                mask,
-                batch.normaliser,
-                rollout_logp_BT=torch.zeros_like(old).masked_scatter(mask, reported),
-                ref_logp_BT=batch.reference.logp_BT if batch.reference else None,
-                entropy_BT=batch.now.entropy_BT,
-            ),
-            self.config,
-        )
-
-    def _advantages(self, items: Sequence[CreditedRollout | Anchor], mask_BT: Tensor) -> Tensor:
-        """[B, 1], or [B, T] where a thought gets none."""
-        advantage_B1 = torch.tensor([[item.advantage] for item in items], device=mask_BT.device)
-        if self.thought is None:
-            return advantage_B1
-        thought_B = [0 if isinstance(item, Anchor) else self.thought(item.token_ids) for item in items]
-        position_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
-        return advantage_B1 * (position_T >= torch.tensor(thought_B, device=mask_BT.device)[:, None])
 
     def state_dict(self) -> dict[str, Any]:
         state = {"engine": self.engine.state_dict(), "pending": self.engine.all_gather(self.rollouts.state())}

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from rl.clock import Clock
 from rl.engine.base import Engine
-from rl.flow_algorithm import FlowAlgorithm, by_shape
+from rl.flow_algorithm import FlowAlgorithm
 from rl.flow_config import NFTConfig
-from rl.flow_credit import CreditedEdit
+from rl.flow_credit import CreditedEdit, by_shape
 from rl.flow_rollouts import FlowSampler
+from rl.flow_update import update_metrics
 from rl.losses import LossOutputs
 from rl.nft_loss import nft_loss, old_decay, optimality, velocity_distance
 from rl.policies.base import FrozenPolicy
@@ -90,7 +91,7 @@ class NFT(FlowAlgorithm[NFTConfig]):
             passes=config.updates_per_batch,
             clock=clock,
         )
-        return self.update_metrics(info, outputs)
+        return update_metrics(self.engine, info, outputs)
 
     def _noised(self, k: int, item: CreditedEdit) -> NoisedEdit:
         """Times and noise are functions of the seed, the step and the edit's own trajectory."""

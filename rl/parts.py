@@ -2,7 +2,8 @@
 
 An algorithm of one's own is such a class in any package, chosen by `algo._target_=package.Class`: a dataclass whose fields are
 its keys, with `build(tools: TextTools)` returning an object with `engine`, `vlm` (which has the trained weights after `run`) and
-`run(folder, log, progress)`; where it trains an editor, with `build(tools: FlowTools)` and `flow` in the place of `vlm`.
+`run(folder, log, progress)`. Where it trains an editor, it is `build(tools: FlowTools)`, and `flow` in the place of `vlm`; where
+it trains on sessions, `build(tools: SessionTools)` and both.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from common.parts import Part
 from rl.config import GRPOConfig, OptimizerConfig
 from rl.flow_config import FlowGRPOConfig, NFTConfig
 from rl.schedule import Schedule
+from rl.session_config import SessionRLConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.backends.base import Backend
     from agents.backends.vlm import VLM
-    from benchmarks.base import EditSample
+    from benchmarks.base import EditSample, EditSession
     from editors.flow import FlowModel
     from rl.anchors import Examples
     from rl.engine.base import Engine
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from rl.policies.base import Policy
     from rl.policies.flow import FlowBatch
     from rl.policies.text import TextBatch
+    from rl.session_rollouts import SessionReward
     from rl.text_rollouts import RewardFn, ToRequest
     from rl.watch import WatchScore
 
@@ -93,6 +96,36 @@ class FlowTools:
     watch: WatchScore | None = None  # a judge that trains nothing, scores in [0, 1]; None: pictures are only measured
 
 
+@dataclass(frozen=True)
+class SessionTools:
+    """What a job gives to an algorithm that trains on sessions."""
+
+    load_writer: Callable[[], VLM]  # the start weights, read anew by every call
+    load_editor: Callable[[], FlowModel]
+    text_engine: Callable[[Callable[[], Policy[TextBatch]], OptimizerConfig, Schedule], Engine[TextBatch]]
+    flow_engine: Callable[[Callable[[], Policy[FlowBatch]], OptimizerConfig, Schedule], Engine[FlowBatch]]
+    sharded: bool  # whether the engines' weights are never whole, so that rollouts need models of their own
+    backend: Callable[[VLM], Backend]
+    session: Callable[[int], EditSession]  # training sessions by number, a pure function
+    to_request: ToRequest  # a turn -> what the writer is asked
+    reward: SessionReward
+    max_new_tokens: int  # of one intent
+    seed: int
+
+
+class SessionTraining(Protocol):
+    vlm: VLM
+
+    @property
+    def flow(self) -> FlowModel:
+        """The editor's model; after `run` with the trained weights, adapters merged."""
+        ...
+
+    def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
+        """Train to the end, going on from what the folder has (`rl/loop.py`)."""
+        ...
+
+
 class FlowTraining(Protocol):
     engine: Engine[FlowBatch]
 
@@ -136,4 +169,26 @@ class NFT(NFTConfig, Part):
         return NFTTraining(self, tools)
 
 
-__all__ = ["GRPO", "NFT", "FlowGRPO", "FlowTools", "FlowTraining", "PairTools", "TextTools", "TextTraining"]
+@dataclass
+class SessionRL(SessionRLConfig, Part):
+    """algo=edit_r2 and its variants."""
+
+    def build(self, tools: SessionTools) -> SessionTraining:
+        from rl.session_training import SessionTraining
+
+        return SessionTraining(self, tools)
+
+
+__all__ = [
+    "GRPO",
+    "NFT",
+    "FlowGRPO",
+    "FlowTools",
+    "FlowTraining",
+    "PairTools",
+    "SessionRL",
+    "SessionTools",
+    "SessionTraining",
+    "TextTools",
+    "TextTraining",
+]

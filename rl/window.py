@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from random import Random
 
-from rl.flow_config import FlowGRPOConfig
+from rl.flow_config import NoisyStepsConfig
 from rl.rollouts import counter_seed
 
 
-def noisy_steps(config: FlowGRPOConfig, step: int, seed: int) -> range:
+def noisy_steps(config: NoisyStepsConfig, step: int, seed: int) -> range:
     """The noisy ones of S denoising steps, at a step of training; never the last one, whose noise would stay in the picture."""
     size, last = config.window_size, config.sampling_steps - 1
     if size == 0:
@@ -29,7 +29,7 @@ def noisy_steps(config: FlowGRPOConfig, step: int, seed: int) -> range:
     return range(start, start + size)
 
 
-def trained_places(config: FlowGRPOConfig, count: int, step: int, seed: int) -> list[int]:
+def trained_places(config: NoisyStepsConfig, count: int, step: int, seed: int) -> list[int]:
     """Which of `count` noisy steps are trained: the share `trained_share` of them, at least one, in order."""
     kept = max(1, round(count * config.trained_share))
     return sorted(Random(counter_seed(seed, step, 2)).sample(range(count), kept))

@@ -11,7 +11,7 @@ from common.filenames import name_field
 from common.parts import incidental
 from common.ranges import seed_number
 from conf.parts import part_field
-from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig, UnlikeSandbox
+from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig, SessionsConfig, UnlikeSandbox
 
 MAIN_JOB = (
     "experiments.runs.training.Supervised",
@@ -53,6 +53,8 @@ class RunConfig:
     launcher: Any = part_field(defines=False)
     judge: Any = part_field()
     rrm: Any = part_field()  # the reasoning reward model of experiment=edit_r1
+    intent: Any = part_field()  # what writes the intents of a session's turns, for experiment=edit_r2
+    sessions: SessionsConfig = field(default_factory=SessionsConfig)
     benchmark: Any = part_field()
     tracker: Any = part_field(defines=False)
     paths: PathsConfig = incidental(PathsConfig)

@@ -63,6 +63,14 @@ class ScaleConfig:
 
 
 @dataclass
+class SessionsConfig:
+    """The held-out sessions of experiment=edit_r2."""
+
+    held_out: int = number(100, 1, 1_000_000)  # of each length
+    turns: list[int] = number([3, 5], 1, 1000)  # lengths; those of training are algo.turns
+
+
+@dataclass
 class ExecutionConfig:
     name: str = MISSING  # single | multi | loop
     max_calls: int = number(
@@ -110,4 +118,4 @@ class PathsConfig:
     assets: str = "assets"
 
 
-__all__ = ["ExecutionConfig", "Needs", "PathsConfig", "ScaleConfig", "UnlikeSandbox"]
+__all__ = ["ExecutionConfig", "Needs", "PathsConfig", "ScaleConfig", "SessionsConfig", "UnlikeSandbox"]

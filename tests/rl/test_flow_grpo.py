@@ -49,7 +49,7 @@ def test_weights_that_do_not_move_are_noticed(tmp_path: Path, caplog: pytest.Log
 
 
 def test_old_log_probabilities_of_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rl.flow_grpo.normalised_logp", lambda logp, *rest: logp + 1e-3)
+    monkeypatch.setattr("rl.flow_update.normalised_logp", lambda logp, *rest: logp + 1e-3)
     with pytest.raises(RunFailed, match="a ratio of the first update on new edits is 0.001 away from 1"):
         training(replace(CONFIG, steps=1, ratio_normalisation=True)).run(tmp_path)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmarks.base import EditSample
 from common.errors import BadInput, RunFailed
 from rl.clock import Clock
+from rl.flow_edits import EditDrawer
 from rl.flow_rollouts import FlowGroup, FlowSampler
 from rl.policies.flow import StepNoise, collate
 from tests.editor_pipelines import noise_picture
@@ -21,15 +22,14 @@ from tests.rl.flow_runs import Scored, redness, sample
 
 
 def sampler(policy: Any = None, **changes: Any) -> FlowSampler:
+    drawn = {"steps": changes.pop("steps", 4), "batch_size": changes.pop("batch_size", 100)}
     values: dict[str, Any] = {
-        "policy": policy or linear_policy(),
+        "drawer": EditDrawer(policy=policy or linear_policy(), **drawn),
         "samples": lambda step, j: sample(10 * step + j),
         "instruction": lambda s: s.request,
         "reward": redness,
         "noisy": lambda step: range(1, 3),
-        "steps": 4,
         "group_size": 3,
-        "batch_size": 100,
         "seed": 5,
     }
     return FlowSampler(**values | changes)

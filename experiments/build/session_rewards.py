@@ -1,0 +1,82 @@
+"""What sessions are trained for, and who judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from common.errors import BadInput
+from common.parts import Part
+from common.ranges import Range, check_number
+from conf.parts import construct
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from benchmarks.base import EditSession
+    from judges.sessions.base import SessionJudge
+    from rl.session_rollouts import SessionReward
+
+
+WEIGHTS = {"if": 0.3, "cc": 0.3, "ga": 0.4}  # published
+
+
+@dataclass
+class SessionRewardPart(Part):
+    """The reward of a turn of a session, a weighted mean of the scores that there are."""
+
+    name: str
+    # relative weights: if (instruction following: this turn's edit is done), cc (content consistency: what was not to change is as
+    # in the first picture), ga (global awareness: every turn so far is done as the whole session means it)
+    weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+    # take how far the edit is done (0 to 1) in the place of whether it is; the sandbox's judge knows it
+    graded: bool = False
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.weights if name not in WEIGHTS]:
+            raise BadInput(f"reward.weights.{unknown[0]} is unknown; choose among {', '.join(WEIGHTS)}")
+        for name, weight in self.weights.items():
+            check_number(weight, Range(0, 1e6), f"reward.weights.{name}")
+        if not any(self.weights.values()):
+            raise BadInput(f"reward.weights={self.weights} has no weight above 0; give one")
+
+    def build(self, tools: Any) -> Any:
+        raise BadInput(
+            f"reward={self.name} scores the turns of sessions, for experiment=edit_r2; choose another reward for this job"
+        )
+
+    def build_sessions(self, judge: SessionJudge) -> SessionReward:
+        from judges.sessions.base import PlayedSession
+        from rewards.session import session_reward
+        from rl.session_rollouts import given
+
+        def reward(sessions: Sequence[EditSession], pictures: Sequence[Sequence[Image.Image]]) -> list[list[Any]]:
+            played = [PlayedSession(s, given(s), tuple(p)) for s, p in zip(sessions, pictures, strict=True)]
+            return [
+                [session_reward(verdict, self.weights, self.graded) for verdict in verdicts]
+                for verdicts in judge.judge_sessions(played)
+            ]
+
+        return reward
+
+
+def missing_session_reward(config: Any) -> Iterator[str]:
+    """A line for a reward that no session can be trained by."""
+    if not callable(getattr(construct(config.reward), "build_sessions", None)):
+        yield f"a reward of sessions: reward={config.reward.name} scores single requests; choose reward=session"
+
+
+def make_session_judge(config: Any) -> SessionJudge:
+    """The exact one in the sandbox, elsewhere the run's judge. Raises BadInput where that judges no sessions."""
+    if config.benchmark.name == "sandbox":
+        from judges.sessions.sandbox import SandboxSessionJudge
+
+        return SandboxSessionJudge()
+    make: Callable[..., SessionJudge] | None = getattr(construct(config.judge), "build_sessions", None)
+    if make is None:
+        raise BadInput(f"judge={config.judge.name} scores single edits; sessions need one that judges them as wholes")
+    return make(config)
+
+
+__all__ = ["SessionRewardPart", "make_session_judge", "missing_session_reward"]

@@ -1,0 +1,81 @@
+"""How well sessions go: instruction following, content consistency and global awareness by turn, of every arm that played them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from common.cells import Cell
+from common.statistics import Difference, holm_adjusted, mean, paired
+from judges.sessions.base import GA, SESSION_SCORES
+
+FILE = "session-scores.jsonl"  # of a run
+RAW, INTENT, FULL = "raw", "intent_no_rl", "edit_r2"
+TITLES = {
+    RAW: "the editor on the user's words",
+    INTENT: "with intents, before RL",
+    "text_only": "RL of intents alone",
+    "flow_only": "RL of the editor alone",
+    "no_filter": "both, without the filter",
+    FULL: "both (Edit-R2)",
+}
+Row = Mapping[str, Any]
+
+
+def lengths(rows: Sequence[Row]) -> list[int]:
+    return sorted({r["length"] for r in rows})
+
+
+def arms(rows: Sequence[Row]) -> list[str]:
+    there = {r["arm"] for r in rows}
+    return [name for name in TITLES if name in there] + sorted(there - set(TITLES))
+
+
+def values(rows: Sequence[Row], arm: str, length: int, turn: int, score: str) -> list[float | None]:
+    """One score of one turn in percent, in the order of the sessions; None where there is none."""
+    own = sorted(
+        (r for r in rows if r["arm"] == arm and r["length"] == length and r["turn"] == turn), key=lambda r: r["i"]
+    )
+    return [None if (v := r["scores"].get(score)) is None else 100 * v for r in own]
+
+
+def cell(rows: Sequence[Row], arm: str, length: int, turn: int, score: str) -> Cell:
+    return mean(values(rows, arm, length, turn, score))
+
+
+def gains(rows: Sequence[Row], length: int) -> dict[str, Difference]:
+    """Global awareness at the last turn: the whole method − every other arm, paired over the sessions."""
+    there = arms(rows)
+    if FULL not in there:
+        return {}
+    others = [arm for arm in there if arm != FULL]
+    full = values(rows, FULL, length, length, GA)
+    found = [paired(values(rows, arm, length, length, GA), full) for arm in others]
+    return dict(zip(others, holm_adjusted(found), strict=True))
+
+
+def session_results(rows: Sequence[Row]) -> dict[str, Any]:
+    """The section `sessions` of results.json; figures in percent. Sessions of the first length are those of `*_by_turn` and
+    `ga_last_turn`, all lengths are in `by_length`."""
+    if not rows:
+        return {}
+    by_length = {str(length): _of_length(rows, length) for length in lengths(rows)}
+    return {**next(iter(by_length.values())), "by_length": by_length}
+
+
+def _of_length(rows: Sequence[Row], length: int) -> dict[str, Any]:
+    turns = range(1, length + 1)
+    there = [arm for arm in arms(rows) if any(r["arm"] == arm and r["length"] == length for r in rows)]
+    cells = {s: {arm: [cell(rows, arm, length, t, s) for t in turns] for arm in there} for s in SESSION_SCORES}
+    later = {arm: [r for r in rows if r["arm"] == arm and r["length"] == length and r["turn"] > 1] for arm in there}
+    return {
+        **{f"{s}_by_turn": {arm: [c.value for c in own] for arm, own in cells[s].items()} for s in SESSION_SCORES},
+        "ga_last_turn": {arm: cells[GA][arm][-1].value for arm in there},
+        "cells": {s: {arm: [c.as_dict() for c in own] for arm, own in cells[s].items()} for s in SESSION_SCORES},
+        "gain": {arm: d.as_dict() for arm, d in gains(rows, length).items()},
+        "fallback": {arm: sum(bool(r["fallback"]) for r in own) / max(1, len(own)) for arm, own in later.items()},
+        "n": {arm: len(values(rows, arm, length, 1, GA)) for arm in there},
+    }
+
+
+__all__ = ["FILE", "FULL", "INTENT", "RAW", "TITLES", "arms", "cell", "gains", "lengths", "session_results", "values"]

@@ -1,0 +1,139 @@
+"""The stages that train on sessions (Edit-R2, arXiv 2606.05950): the method, and the trainings that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from benchmarks.base import EditSession
+from benchmarks.sandbox.generate import make_session
+from common.parts import Machine
+from conf.parts import build
+from conf.schema import RunConfig
+from editors.saving import save_with_transformer
+from experiments.build.device import device_of
+from experiments.build.editors import make_editor
+from experiments.build.engines import make_engine
+from experiments.build.rollouts import make_backend
+from experiments.build.session_rewards import make_session_judge, missing_session_reward
+from experiments.evaluation.sessions import FULL
+from experiments.runs.launch import Log, Show
+from experiments.runs.run import Run
+from experiments.runs.stages import TrainingStage
+from experiments.runs.training import save_whole
+from rl.parts import SessionTools, SessionTraining
+
+FOLDER, WRITER, EDITOR = "sessions", "intent", "editor"
+TRAIN = ("train", 301)  # split and seed of the sessions
+
+
+def arm_folder(run: Run, arm: str) -> Path:
+    return run.folder / FOLDER / arm
+
+
+def training_session(config: RunConfig, index: int) -> EditSession:
+    """Every seed of a run draws its own ones."""
+    return make_session(TRAIN[0], TRAIN[1] + 1000 * config.seed, index, config.algo.turns, config.scale.image_size)
+
+
+class EditR2(TrainingStage):
+    """Intents and edits under one objective, with trajectory filtering. The trained writer and editor are folders that
+    `intent.checkpoint=` and `editor.checkpoint=` take."""
+
+    arm: ClassVar[str] = FULL
+    name = "session_rl"
+    metrics = ("reward/mean", "reward/ga/mean", "turns/corrupted", "corrupted/edit")
+    panels = ("experiments.reports.run.sessions.TRAINING",)
+    journal: ClassVar[str] = f"{FOLDER}/{FULL}/metrics.jsonl"
+
+    def algo(self, config: RunConfig) -> Any:
+        """The algorithm of this arm."""
+        return config.algo
+
+    def done(self, run: Run) -> bool:
+        algo, folder = self.algo(run.config), arm_folder(run, self.arm)
+        wanted = [name for name, side in ((WRITER, algo.text), (EDITOR, algo.flow)) if side.weight]
+        return all((folder / name).is_dir() for name in wanted)
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        if not hasattr(config.algo, "sessions_per_step"):
+            yield f"an algorithm for sessions: algo={config.algo.name} trains on single requests; choose algo=edit_r2"
+        if config.intent is None:
+            yield "an intent writer: choose one with intent=tiny, or another of conf/intent (experiment=edit_r2 does)"
+        if not config.editor.has_pipeline:
+            yield f"an editor with weights: editor={config.editor.name} has none; choose editor=flux_kontext or qwen"
+        if config.benchmark.name != "sandbox":
+            yield f"sessions to train on: benchmark={config.benchmark.name} has none that can be judged; choose sandbox"
+        yield from missing_session_reward(config)
+
+    def run(self, run: Run) -> None:
+        with run.timed("train"):
+            self.launch(run, f"session RL, {self.arm.replace('_', ' ')}", "reward/mean", "reward")
+
+    def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
+        c, algo = run.config, self.algo(run.config)
+        tools = SessionTools(
+            load_writer=lambda: c.intent.load(device_of(c.engine)),
+            load_editor=lambda: make_editor(c.editor, c.engine, reward_path=True).model,  # type: ignore[attr-defined]
+            text_engine=partial(make_engine, c.engine),
+            flow_engine=partial(make_engine, c.engine),
+            sharded=not c.engine.whole_weights,
+            backend=lambda vlm: make_backend(c.rollouts, vlm),
+            session=partial(training_session, c),
+            to_request=c.intent.to_request(),
+            reward=c.reward.build_sessions(make_session_judge(c)),
+            max_new_tokens=c.intent.max_new_tokens,
+            seed=c.seed,
+        )
+        folder = arm_folder(run, self.arm)
+        training: SessionTraining = build(algo, tools)
+        training.run(folder, log, progress)
+        if training.ranks.rank == 0:
+            if algo.text.weight:
+                save_whole(training.vlm, folder / WRITER)
+            if algo.flow.weight:
+                save_with_transformer(training.flow.transformer, Path(c.editor.checkpoint), folder / EDITOR)
+
+
+class TextOnly(EditR2):
+    """RL of the intents alone: edits are those of the editor as it is."""
+
+    arm = "text_only"
+    name = "session_rl_text"
+    panels = ()
+    journal = f"{FOLDER}/text_only/metrics.jsonl"
+
+    def algo(self, config: RunConfig) -> Any:
+        return replace(config.algo, flow=replace(config.algo.flow, weight=0.0))
+
+
+class FlowOnly(EditR2):
+    """RL of the editor alone: intents are those of the writer as it is."""
+
+    arm = "flow_only"
+    name = "session_rl_flow"
+    panels = ()
+    journal = f"{FOLDER}/flow_only/metrics.jsonl"
+
+    def algo(self, config: RunConfig) -> Any:
+        return replace(config.algo, text=replace(config.algo.text, weight=0.0))
+
+
+class NoFilter(EditR2):
+    """Both, but turns after a failed one are trained like any other."""
+
+    arm = "no_filter"
+    name = "session_rl_no_filter"
+    panels = ()
+    journal = f"{FOLDER}/no_filter/metrics.jsonl"
+
+    def algo(self, config: RunConfig) -> Any:
+        return replace(config.algo, filter="none")
+
+
+ARMS: tuple[type[EditR2], ...] = (TextOnly, FlowOnly, NoFilter, EditR2)
+
+__all__ = ["ARMS", "EDITOR", "FOLDER", "WRITER", "EditR2", "FlowOnly", "NoFilter", "TextOnly", "arm_folder"]

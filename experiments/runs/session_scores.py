@@ -1,0 +1,152 @@
+"""The stage that plays held-out sessions with every arm and judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from agents.editing import EditingAgent
+from agents.intent import IntentWriter
+from agents.sequencer import RulesSequencer
+from agents.session_play import Played, play_sessions
+from agents.team import Team
+from benchmarks.base import EditSession
+from benchmarks.sandbox.generate import make_session
+from common.jsonl import Journal, read_jsonl
+from common.progress import bar
+from conf.parts import with_keys
+from conf.schema import RunConfig
+from experiments.build.device import device_of
+from experiments.build.editors import make_editor
+from experiments.build.rollouts import make_backend
+from experiments.build.session_rewards import make_session_judge
+from experiments.evaluation.sessions import FILE, FULL, INTENT, RAW, session_results
+from experiments.runs.run import Run
+from experiments.runs.session_rl import ARMS, EDITOR, WRITER, arm_folder
+from experiments.runs.stages import Stage
+from judges.sessions.base import PlayedSession
+
+HELD_OUT = ("test", 302)  # split and seed of the sessions: the same for every run, so that runs can be compared
+PICTURES = "session-pictures"
+
+
+def held_out_session(config: RunConfig, turns: int, index: int) -> EditSession:
+    return make_session(*HELD_OUT, index, turns, config.scale.image_size)
+
+
+class SessionScores(Stage):
+    """Instruction following, content consistency and global awareness of every turn, for the editor on the user's words, with
+    intents before RL, and for every arm whose training is done."""
+
+    name = "session_scores"
+    metrics = ("sessions.ga_last_turn",)
+    panels = ("experiments.reports.run.sessions.CARDS", "experiments.reports.run.sessions.PANEL")
+
+    def arms(self, run: Run) -> dict[str, tuple[Path | None, Path | None]]:
+        """Of each arm the folder of its writer (None: it has none) and of its editor."""
+        writer, editor = Path(run.config.intent.checkpoint), Path(run.config.editor.checkpoint)
+        found: dict[str, tuple[Path | None, Path | None]] = {RAW: (None, editor), INTENT: (writer, editor)}
+        for stage in ARMS:
+            if stage().done(run):
+                folder = arm_folder(run, stage.arm)
+                own_writer, own_editor = folder / WRITER, folder / EDITOR
+                found[stage.arm] = (
+                    own_writer if own_writer.is_dir() else writer,
+                    own_editor if own_editor.is_dir() else editor,
+                )
+        return found
+
+    def _begun(self, run: Run, arm: str, length: int) -> int:
+        """How many sessions of this length the arm has scores of."""
+        return len({r["i"] for r in score_rows(run.folder) if r["arm"] == arm and r["length"] == length})
+
+    def done(self, run: Run) -> bool:
+        sessions = run.config.sessions
+        arms = [RAW, INTENT, *(stage.arm for stage in ARMS if stage().done(run))]
+        return all(self._begun(run, arm, n) >= sessions.held_out for arm in arms for n in sessions.turns)
+
+    def run(self, run: Run) -> None:
+        c, journal = run.config, Journal(run.folder / FILE)
+        journal.cut_after(0)
+        n = c.sessions.held_out
+        for arm, (writer, editor) in self.arms(run).items():
+            begun = {length: self._begun(run, arm, length) for length in c.sessions.turns}
+            if all(count >= n for count in begun.values()):
+                continue
+            run.enter(f"held-out sessions, {arm.replace('_', ' ')}")
+            player = _Player(run, arm, writer, editor)
+            with run.timed("evaluate"), bar(run.phase, n * len(begun), sum(begun.values())) as b:
+                for length, first in begun.items():
+                    for start in range(first, n, c.scale.chunk):
+                        numbers = range(start, min(start + c.scale.chunk, n))
+                        journal.append(player.rows(length, numbers))
+                        b.update(sum(begun.values()))
+                        begun[length] = numbers.stop
+                b.update(sum(begun.values()))
+
+    def results(self, run: Run) -> Mapping[str, Any]:
+        rows = score_rows(run.folder)
+        return {"sessions": session_results(rows)} if rows else {}
+
+    def show(self, run: Run, results: Mapping[str, Any]) -> None:
+        from experiments.reports.run.sessions import print_sessions
+
+        print_sessions(results)
+
+    def objective(self, run: Run) -> str:
+        return f"sessions.ga_last_turn.{FULL}"
+
+
+class _Player:
+    """One arm: its writer, its team and the judge of sessions."""
+
+    def __init__(self, run: Run, arm: str, writer: Path | None, editor: Path | None) -> None:
+        self.run, self.arm = run, arm
+        c = run.config
+        part = c.editor if editor is None else with_keys(c.editor, "editor", {"checkpoint": str(editor)})
+        self.team = Team(
+            None, RulesSequencer(), EditingAgent(make_editor(part, c.engine), "single"), c.intent.max_request_chars
+        )
+        self.writer: IntentWriter | None = None
+        if writer is not None:
+            self.writer = c.intent.writer(make_backend(c.rollouts, c.intent.load(device_of(c.engine), writer)))
+        self.judge = make_session_judge(c)
+
+    def rows(self, length: int, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Of these sessions of this length, a row for each turn."""
+        c = self.run.config
+        sessions = [held_out_session(c, length, i) for i in numbers]
+        played = play_sessions(sessions, self.team, self.writer, c.scale.test_seed, c.scale.chunk)
+        verdicts = self.judge.judge_sessions(
+            [
+                PlayedSession(s, p.session.source, tuple(t.picture for t in p.session.turns))
+                for s, p in zip(sessions, played, strict=True)
+            ]
+        )
+        rows = []
+        for i, session, done, own in zip(numbers, sessions, played, verdicts, strict=True):
+            if i < c.scale.strips:
+                self._keep(length, i, done)
+            for k, (turn, intent, verdict) in enumerate(zip(session.turns, done.intents, own, strict=True)):
+                row = {"arm": self.arm, "length": length, "i": i, "id": session.id, "kind": turn.kind, "turn": k + 1}
+                row |= {"request": turn.request, "instruction": intent.instruction, "fallback": intent.fallback}
+                rows.append(row | {"valid": verdict.valid, "scores": dict(verdict.scores), "reason": verdict.reason})
+        return rows
+
+    def _keep(self, length: int, i: int, played: Played) -> None:
+        folder = self.run.folder / PICTURES
+        folder.mkdir(exist_ok=True)
+        pictures: list[Image.Image] = [played.session.source, *(t.picture for t in played.session.turns)]
+        for k, picture in enumerate(pictures):
+            picture.save(folder / f"{length}-{i:03d}-{self.arm}-{k}.png")
+
+
+def score_rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / FILE
+    return read_jsonl(path) if path.is_file() else []
+
+
+__all__ = ["HELD_OUT", "PICTURES", "SessionScores", "held_out_session", "score_rows"]
