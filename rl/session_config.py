@@ -81,6 +81,15 @@ class SessionRLConfig:
             raise BadInput(f"{self.group}turns=1 has no intents to train on; set text.weight=0 or take more turns")
         self.schedule(self.text)
 
+    @property
+    def prompts_per_step(self) -> int:
+        """The units of a step, as for every algorithm."""
+        return self.sessions_per_step
+
+    @property
+    def largest_group(self) -> int:
+        return self.group_size
+
     def schedule(self, side: SessionTextConfig | SessionFlowConfig) -> Trapezoid:
         """Of one side's learning rate."""
         return Trapezoid(side.lr, side.warmup_steps, side.decay_share, self.steps * side.updates_per_batch)

@@ -452,21 +452,60 @@ def _try_sample(rng: Random, split: str, id_: str, kind: str, length: int, size:
     return SandboxSample(id_, request, gold, kind, before=scene, after=after, size=size)
 
 
-def make_session(split: str, seed: int, index: int, turns: int = 3, size: int = 64) -> EditSession:
+SESSION_ACTIONS = ("add", "replace", "recolor", "material", "move", "count", "remove")
+PRONOUN_ACTIONS = ("remove", "recolor", "material", "move", "count")  # what may be done with "it"
+RULES = ("recolor", "material")  # kinds of lasting rules
+
+
+@dataclass(frozen=True)
+class SessionMix:
+    """Weights of what the turns of sessions ask for, and of the kinds of lasting rules."""
+
+    actions: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(SESSION_ACTIONS, 1.0))
+    rules: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(RULES, 1.0))
+
+    def __post_init__(self) -> None:
+        for name, weights, known in (("action", self.actions, SESSION_ACTIONS), ("rule", self.rules, RULES)):
+            if unknown := [key for key in weights if key not in known]:
+                raise BadInput(f"a session has no {name} {unknown[0]!r}; choose among {', '.join(known)}")
+            if not any(w > 0 for w in weights.values()):
+                raise BadInput(f"the weights of a session's {name}s are all 0; give one above 0")
+        if not any(self.actions.get(a, 0) > 0 for a in PRONOUN_ACTIONS):
+            raise BadInput(
+                f'a session needs one of the actions {", ".join(PRONOUN_ACTIONS)}, which can be done with "it"'
+            )
+
+
+EVERY_ACTION = SessionMix()
+
+
+def make_session(
+    split: str, seed: int, index: int, turns: int = 3, size: int = 64, mix: SessionMix = EVERY_ACTION
+) -> EditSession:
     """A session: half carry a lasting rule said in turn 1, the others call things by pronouns in later turns."""
     rng = Random(f"session/{split}/{seed}/{index}")
     for _ in range(MAX_TRIES):
         try:
-            return _try_session(rng, split, f"sandbox-session-{split}-{seed}-{index}", turns, size)
+            return _try_session(rng, split, f"sandbox-session-{split}-{seed}-{index}", turns, size, mix)
         except (Retry, BadInput):
             continue
     raise RuntimeError(f"no session of {turns} turns after {MAX_TRIES} tries; the grammar has a dead end")
 
 
-def _try_session(rng: Random, split: str, id_: str, turns: int, size: int) -> EditSession:
+def _pick(rng: Random, options: Sequence[str], weights: Mapping[str, float]) -> str:
+    """One of the options by weight; equal weights draw as `rng.choice` does, so that sessions stay what they were."""
+    there = [o for o in options if weights.get(o, 0) > 0]
+    if not there:
+        raise Retry
+    if len({weights[o] for o in there}) == 1:
+        return rng.choice(there)
+    return rng.choices(there, [weights[o] for o in there])[0]
+
+
+def _try_session(rng: Random, split: str, id_: str, turns: int, size: int, mix: SessionMix) -> EditSession:
     scene = random_scene(rng, split, fewest=3, most=6)
     ruled = rng.random() < 0.5
-    rule, rule_text = _draw_rule(rng, split) if ruled else (None, None)
+    rule, rule_text = _draw_rule(rng, split, mix) if ruled else (None, None)
     samples: list[SandboxSample] = []
     touched: Thing | None = None
     for k in range(turns):
@@ -474,14 +513,13 @@ def _try_session(rng: Random, split: str, id_: str, turns: int, size: int) -> Ed
         draft = Draft(scene, rng, speaker, split)
         pronoun = not ruled and touched is not None and rng.random() < 0.7
         if pronoun and touched is not None:
-            action = rng.choice(
-                [a for a in ("remove", "recolor", "material", "move", "count") if FITS.get(a, lambda t: True)(touched)]
-            )
+            fitting = [a for a in PRONOUN_ACTIONS if FITS.get(a, lambda t: True)(touched)]
+            action = _pick(rng, fitting, mix.actions)
             draft.used.add(touched.name)
             edit = draft.change(action, touched)
             draft.say(speaker.clause(edit, draft.things, ref="it"), edit)
         else:
-            explicit(draft, rng.choice(("add", "replace", "recolor", "material", "move", "count", "remove")))
+            explicit(draft, _pick(rng, SESSION_ACTIONS, mix.actions))
         gold = tuple(draft.edits)
         plain = apply_edits(scene, gold)
         changed = _changed(scene, plain)
@@ -514,8 +552,8 @@ def _try_session(rng: Random, split: str, id_: str, turns: int, size: int) -> Ed
     return EditSession(id_, tuple(samples), rule_text)
 
 
-def _draw_rule(rng: Random, split: str) -> tuple[Edit, str]:
-    action = rng.choice(("recolor", "material"))
+def _draw_rule(rng: Random, split: str, mix: SessionMix) -> tuple[Edit, str]:
+    action = _pick(rng, RULES, mix.rules)
     value = rng.choice(tuple(S.COLOURS) if action == "recolor" else S.MATERIALS[1:])
     text = Speaker(rng, unseen=split == "test").pick(T.RULES[action]).format(g=value)
     return Edit(action, "", value), text

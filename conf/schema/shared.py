@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
@@ -64,9 +64,15 @@ class ScaleConfig:
 
 @dataclass
 class SessionsConfig:
-    """The held-out sessions of experiment=edit_r2."""
+    """The sessions of experiment=edit_r2."""
 
-    held_out: int = number(100, 1, 1_000_000)  # of each length
+    # weights of what a turn asks for, in training too: add, replace, recolor, material, move, count, remove; empty: all alike
+    actions: dict[str, float] = field(default_factory=dict)
+    rules: dict[str, float] = field(
+        default_factory=dict
+    )  # of the kinds of lasting rules: recolor, material; empty: both alike
+
+    held_out: int = number(100, 1, 1_000_000)  # sessions of each length that every arm plays
     turns: list[int] = number([3, 5], 1, 1000)  # lengths; those of training are algo.turns
 
 

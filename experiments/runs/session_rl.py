@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.base import EditSession
-from benchmarks.sandbox.generate import make_session
+from benchmarks.sandbox.generate import SessionMix, make_session
 from common.parts import Machine
 from conf.parts import build
 from conf.schema import RunConfig
@@ -36,7 +36,13 @@ def arm_folder(run: Run, arm: str) -> Path:
 
 def training_session(config: RunConfig, index: int) -> EditSession:
     """Every seed of a run draws its own ones."""
-    return make_session(TRAIN[0], TRAIN[1] + 1000 * config.seed, index, config.algo.turns, config.scale.image_size)
+    seed = TRAIN[1] + 1000 * config.seed
+    return make_session(TRAIN[0], seed, index, config.algo.turns, config.scale.image_size, session_mix(config))
+
+
+def session_mix(config: RunConfig) -> SessionMix:
+    c = config.sessions
+    return SessionMix(**{name: own for name, own in (("actions", c.actions), ("rules", c.rules)) if own})
 
 
 class EditR2(TrainingStage):
@@ -136,4 +142,15 @@ class NoFilter(EditR2):
 
 ARMS: tuple[type[EditR2], ...] = (TextOnly, FlowOnly, NoFilter, EditR2)
 
-__all__ = ["ARMS", "EDITOR", "FOLDER", "WRITER", "EditR2", "FlowOnly", "NoFilter", "TextOnly", "arm_folder"]
+__all__ = [
+    "ARMS",
+    "EDITOR",
+    "FOLDER",
+    "WRITER",
+    "EditR2",
+    "FlowOnly",
+    "NoFilter",
+    "TextOnly",
+    "arm_folder",
+    "session_mix",
+]

@@ -25,7 +25,7 @@ from experiments.build.rollouts import make_backend
 from experiments.build.session_rewards import make_session_judge
 from experiments.evaluation.sessions import FILE, FULL, INTENT, RAW, session_results
 from experiments.runs.run import Run
-from experiments.runs.session_rl import ARMS, EDITOR, WRITER, arm_folder
+from experiments.runs.session_rl import ARMS, EDITOR, WRITER, arm_folder, session_mix
 from experiments.runs.stages import Stage
 from judges.sessions.base import PlayedSession
 
@@ -34,7 +34,7 @@ PICTURES = "session-pictures"
 
 
 def held_out_session(config: RunConfig, turns: int, index: int) -> EditSession:
-    return make_session(*HELD_OUT, index, turns, config.scale.image_size)
+    return make_session(*HELD_OUT, index, turns, config.scale.image_size, session_mix(config))
 
 
 class SessionScores(Stage):
