@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,28 +37,30 @@ def things_mask(scene: Scene, things: list, side: int) -> np.ndarray:
 
 def credits(targets: Targets, done: Subset, after: np.ndarray) -> list[Credit]:
     """One per edit. The credit is the progress made from the picture without the edit to the picture with it, the other
-    edits left as they are in the result. A move earns half of its credit by the worse of its two ends (gone there, arrived
-    here): copying a thing or losing it is not half a move."""
+    edits left as they are in the result."""
     hidden = targets.traceless()
     result = []
     for k, edit in enumerate(targets.edits):
         without, with_it = targets.step(k, done)
-        base, target = targets.picture(without), targets.picture(with_it)
-        credit, weight = progress(after, base, target)
-        region = weight > 0
-        parts = [region]
+        here = None
         if edit.action == "move":
             old, new = targets.after(without), targets.after(with_it)
             here = things_mask(new, [t for t in new.things if t not in old.things], targets.side)
-            parts = [part for part in (region & here, region & ~here) if part.any()]
-        shares = [float((credit[p] * weight[p]).sum() / weight[p].sum()) for p in parts if p.any()]
-        if k in hidden:
-            value = None
-        else:
-            value = (sum(shares) / len(shares) + min(shares)) / 2 if shares else 0.0
-            value = round(min(1.0, value), 6)
-        result.append(Credit(value, region))
+        credit = credit_of(after, targets.picture(without), targets.picture(with_it), here)
+        result.append(replace(credit, credit=None) if k in hidden else credit)
     return result
+
+
+def credit_of(after: np.ndarray, base: np.ndarray, target: np.ndarray, here: np.ndarray | None = None) -> Credit:
+    """The progress made from `base` to `target`, uint8[S, S, 3] each, 0 where they are the same picture. `here` bool[S, S]: where
+    a move is to arrive. A move earns half of its credit by the worse of its two ends (gone there, arrived here): copying a
+    thing or losing it is not half a move."""
+    credit, weight = progress(after, base, target)
+    region = weight > 0
+    parts = [region] if here is None else [part for part in (region & here, region & ~here) if part.any()]
+    shares = [float((credit[p] * weight[p]).sum() / weight[p].sum()) for p in parts if p.any()]
+    value = (sum(shares) / len(shares) + min(shares)) / 2 if shares else 0.0
+    return Credit(round(min(1.0, value), 6), region)
 
 
 def fulfilled(edit_credits: list[Credit]) -> float:
@@ -67,4 +69,4 @@ def fulfilled(edit_credits: list[Credit]) -> float:
     return 10 * sum(counted) / len(counted) if counted else 10.0
 
 
-__all__ = ["DONE", "WHOLE_PICTURE", "Credit", "credits", "fulfilled", "things_mask"]
+__all__ = ["DONE", "WHOLE_PICTURE", "Credit", "credit_of", "credits", "fulfilled", "things_mask"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -54,21 +54,27 @@ def preserved(targets: Targets, done: Subset, edit_credits: Sequence[Credit], af
     looks = [smooth(targets.draw(s)) for s in _graded(scene, targets)]
     wrong = min((near_loss(smoothed, look) for look in looks), key=lambda d: d[kept].sum())
 
+    return of_regions(wrong, kept, {t.name: things_mask(scene, [t], side) for t in untouched(targets)})
+
+
+def of_regions(wrong: np.ndarray, kept: np.ndarray, things: Mapping[str, np.ndarray]) -> Preserved:
+    """From the loss of every pixel, float[S, S] in 0..1. `kept` bool[S, S]: the pixels that are compared; `things`: by name,
+    where each thing is that must have stayed, bool[S, S]. The rest of what is compared is background."""
+    side = len(wrong)
     fewest = FEWEST * (side / 64) ** 2
-    things, covered = {}, np.zeros((side, side), dtype=bool)
-    for thing in untouched(targets):
-        mask = things_mask(scene, [thing], side)
+    still, covered = {}, np.zeros((side, side), dtype=bool)
+    for name, mask in things.items():
         covered |= mask
         region = mask & kept
         if region.sum() >= min(fewest, 0.5 * mask.sum()) > 0:
             lost = float(wrong[region].mean(dtype=np.float64))
-            things[thing.name] = max(0.0, 1 - lost / THING_LOST)
+            still[name] = max(0.0, 1 - lost / THING_LOST)
     tiles = [
         max(0.0, 1 - float(wrong[tile][free].mean(dtype=np.float64)) / TILE_LOST)
         for tile in _tiles(side)
         if (free := (kept & ~covered)[tile]).sum() >= fewest
     ]
-    return Preserved(things, _blend(tiles, WORST_TILE) if tiles else None)
+    return Preserved(still, _blend(tiles, WORST_TILE) if tiles else None)
 
 
 def untouched(targets: Targets) -> list[Thing]:
@@ -100,4 +106,4 @@ def _tiles(side: int) -> Iterator[tuple[slice, slice]]:
     yield slice(rows[-1], side), slice(0, side)
 
 
-__all__ = ["Preserved", "preserved", "untouched"]
+__all__ = ["Preserved", "of_regions", "preserved", "untouched"]

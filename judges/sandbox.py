@@ -15,14 +15,13 @@ Where an edit leaves a choice (add without a place, "left of the tree" with seve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.base import Edit, EditSample
-from benchmarks.sandbox.perceive import Perception, perceive_fully
+from benchmarks.sandbox.perceive import Perception
 from benchmarks.sandbox.scene import CELL_NAMES
 from common.errors import BadInput
 from judges.base import ASPECTS, OVERALL, Verdict
@@ -31,10 +30,10 @@ from judges.pixels import square
 from judges.preservation import preserved
 from judges.quality import quality
 from judges.question import Usage
+from judges.seeing import FOREIGN, perceived
 from judges.targets import hypotheses
 
 MAX_SIDE = 1024
-FOREIGN = 15.0  # mean error of the perceived scene from which `before` is no picture of this world
 
 
 class SandboxJudge:
@@ -58,7 +57,7 @@ class SandboxJudge:
             result = square(after, side)
         except (OSError, ValueError) as error:
             return Verdict.invalid(f"the picture after cannot be read: {error}")
-        seen = _perceive(given.tobytes(), side)
+        seen = perceived(given)
         if seen.error > FOREIGN:
             return Verdict.invalid(f"the picture before shows no sandbox scene (mean pixel error {seen.error:.1f})")
         try:
@@ -101,11 +100,6 @@ def _size_note(before: Image.Image, after: Image.Image) -> str:
         return ""
     sizes = ["x".join(map(str, image.size)) for image in (after, before)]
     return f"the result is {sizes[0]} instead of {sizes[1]} pixels; it was resized for measuring"
-
-
-@lru_cache(maxsize=64)
-def _perceive(pixels: bytes, side: int) -> Perception:
-    return perceive_fully(np.frombuffer(pixels, np.uint8).reshape(side, side, 3))
 
 
 __all__ = ["SandboxJudge", "side_for"]

@@ -133,8 +133,8 @@ def _rank_skies(image: np.ndarray, k: int, top: int = 0, left: int = 0) -> list[
 
 
 # ------------------------------------------------------------------------------------------------------------- things
-def _fit_things(view: View, sky: int) -> tuple[Thing, ...]:
-    """The things that explain a view on a graded background."""
+def _fit_things(view: View, sky: int, labels: Sequence[str] | None = None) -> tuple[Thing, ...]:
+    """The things that explain a view on a graded background; `labels`: all the labels that they can bear, None for any."""
     _, light, tone = SKIES[sky]
     flat, seen = view.image.reshape(-1, 3), view.seen.ravel()
     base = np.where(seen, _cost(flat, _skies(view.k)[sky]), 0)
@@ -157,7 +157,7 @@ def _fit_things(view: View, sky: int) -> tuple[Thing, ...]:
     totals = around.sum(1, keepdims=True) + gains @ class_matrix(view.k)  # [cells, silhouettes]
     things = []
     for k, cell in enumerate(busy):
-        thing, cost = _fit_cell(view, sky, CELLS[cell], totals[k], fill[k], levels[k])
+        thing, cost = _fit_cell(view, sky, CELLS[cell], totals[k], fill[k], levels[k], labels)
         before = base_cost[cell].sum()
         if before - cost > SLACK and cost < 0.85 * before:
             things.append(thing)
@@ -165,7 +165,13 @@ def _fit_things(view: View, sky: int) -> tuple[Thing, ...]:
 
 
 def _fit_cell(
-    view: View, sky: int, cell: tuple[int, int], totals: np.ndarray, fill: np.ndarray, levels: np.ndarray
+    view: View,
+    sky: int,
+    cell: tuple[int, int],
+    totals: np.ndarray,
+    fill: np.ndarray,
+    levels: np.ndarray,
+    labels: Sequence[str] | None,
 ) -> tuple[Thing, float]:
     """The best thing for one cell and its cost over the cell's window."""
     near = np.argpartition(totals, KEPT_SILHOUETTES)[:KEPT_SILHOUETTES]
@@ -184,7 +190,10 @@ def _fit_cell(
     tries = [(cost, _thing(cell, *fit)) for cost, *fit in fits[: 2 * KEPT_FITS]]
     if tries[0][0] <= 3 * CAP:  # nothing left to explain, so no label
         return tries[0][1], tries[0][0]
-    labelled = [_fit_label(view, sky, thing, cost) for cost, thing in tries]
+    if labels is None:
+        labelled = [_fit_label(view, sky, thing, cost) for cost, thing in tries]
+    else:
+        labelled = [_fit_known_label(view, sky, thing, cost, labels) for cost, thing in tries]
     thing, cost = min(labelled, key=lambda fit: fit[1])
     if thing.label and cost > 0:  # the label hid much of the pattern when the material was chosen
         window, visible = view.window(cell)
@@ -224,6 +233,18 @@ def _fit_label(view: View, sky: int, thing: Thing, cost: float) -> tuple[Thing, 
     return best
 
 
+def _fit_known_label(view: View, sky: int, thing: Thing, cost: float, labels: Sequence[str]) -> tuple[Thing, float]:
+    """As `_fit_label` where there are only these labels to choose from."""
+    window, visible = view.window(thing.cell)
+    best = thing, cost
+    for text in labels:
+        labelled = replace(thing, label=text)
+        total = float((_cost(window, _drawn(view.k, sky, labelled)) * visible).sum())
+        if total < best[1] - CAP:
+            best = labelled, total
+    return best
+
+
 # ------------------------------------------------------------------------------------------------------------ caption
 def _fit_caption(view: View, sky: int) -> str:
     name, light, tone = SKIES[sky]
@@ -236,12 +257,12 @@ def _fit_caption(view: View, sky: int) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------------- the whole
-def _explain(view: View, skies: Sequence[int], zoom: str = "") -> Perception:
+def _explain(view: View, skies: Sequence[int], labels: Sequence[str] | None, zoom: str = "") -> Perception:
     """The best scene among some graded backgrounds."""
     candidates = []
     for sky in skies:
         name, light, tone = SKIES[sky]
-        scene = Scene(name, _fit_things(view, sky), _fit_caption(view, sky))
+        scene = Scene(name, _fit_things(view, sky, labels), _fit_caption(view, sky))
         drawn = grade(sample(render(scene, SIDE * view.k), view.k), light, tone)  # grading is pixel by pixel
         error = float(_cost(drawn, view.image)[view.seen].mean())
         candidates.append(Perception(replace(scene, light=light, tone=tone, zoom=zoom), error))
@@ -253,7 +274,7 @@ def _close_ones(ranked: Sequence[tuple[float, int]], limit: int = 3) -> list[int
     return [sky for cost, sky in ranked[:limit] if cost <= ranked[0][0] * 1.04 + 0.15]
 
 
-def _unzoomed(view: View) -> Perception | None:
+def _unzoomed(view: View, labels: Sequence[str] | None) -> Perception | None:
     """The best explanation as an enlarged half of a scene, or None where the pixels do not come in twos."""
     x = view.image.astype(np.int16)
     inside = np.abs(x[::2] - x[1::2]).mean() + np.abs(x[:, ::2] - x[:, 1::2]).mean()
@@ -271,15 +292,18 @@ def _unzoomed(view: View) -> Perception | None:
         whole, seen = np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((SIDE, SIDE), bool)
         whole[top : top + SIDE // 2, left : left + SIDE // 2] = half
         seen[top : top + SIDE // 2, left : left + SIDE // 2] = True
-        candidates.append(_explain(View(whole, seen, view.k), skies, cell))
+        candidates.append(_explain(View(whole, seen, view.k), skies, labels, cell))
     return min(candidates, key=lambda p: p.error)
 
 
-def perceive_fully(image: np.ndarray) -> Perception:
-    """What uint8[H, W, 3] shows, with the error of the explanation. Any size from 1x1."""
+def perceive_fully(image: np.ndarray, labels: Sequence[str] | None = None) -> Perception:
+    """What uint8[H, W, 3] shows, with the error of the explanation. Any size from 1x1.
+
+    `labels`: all the labels that things in this picture can bear, where they are known (() for none); reading any label
+    takes most of the time that an imperfect picture needs."""
     view = view_of(image)
-    best = _explain(view, _close_ones(_rank_skies(view.image, view.k)))
-    if best.error > 3 and (zoomed := _unzoomed(view)) is not None and zoomed.error < best.error:
+    best = _explain(view, _close_ones(_rank_skies(view.image, view.k)), labels)
+    if best.error > 3 and (zoomed := _unzoomed(view, labels)) is not None and zoomed.error < best.error:
         return zoomed
     return best
 

@@ -91,3 +91,14 @@ def test_any_picture_gives_a_scene(data):
 @pytest.mark.parametrize("shape", [(1, 1), (3, 20000), (20000, 3), (64, 65), (600, 600)])
 def test_extreme_sizes(shape):
     assert isinstance(perceive(np.full((*shape, 3), 120, np.uint8)), Scene)
+
+
+def test_known_labels_are_told_apart_without_reading() -> None:
+    """With the labels that a picture can bear, and no others, the same scene is seen."""
+    for seed in range(25):
+        scene = random_scene(seed)
+        labels = tuple({t.label for t in scene.things if t.label})
+        image = render(scene, 64)
+        assert perceive_fully(image, labels) == perceive_fully(image)
+        unlabelled = replace(scene, things=tuple(replace(t, label="") for t in scene.things))
+        assert perceive_fully(render(unlabelled, 64), labels).scene == perceive_fully(render(unlabelled, 64)).scene
