@@ -24,18 +24,19 @@ IF_CREDIT = "if_credit"  # what the sandbox's judge keeps of an edit that was ma
 def session_reward(verdict: Verdict, weights: Mapping[str, float] = WEIGHTS, *, graded: bool = False) -> Reward:
     """The weighted mean of a turn's scores, in [0, 1]; the components are all three scores, None where the verdict lacks one.
 
-    `graded`: for IF the share of the edit that was made takes the place of done or not done, so that rollouts of an editor that
-    rarely succeeds differ; only the sandbox's judge measures it. Raises BadInput for weights that cannot be used, and for `graded`
-    with the verdict of another judge.
+    `graded`: for IF the share of the edit that was made counts in the place of done or not done, and is one more component, so
+    that rollouts of an editor that rarely succeeds differ; only the sandbox's judge measures it. Raises BadInput for weights that
+    cannot be used, and for `graded` with the verdict of another judge.
     """
     checked = check_weights(weights)
     if not verdict.valid:
         return Reward(None, dict.fromkeys(SESSION_SCORES))
     parts: dict[str, float | None] = {name: verdict.scores.get(name) for name in SESSION_SCORES}
+    counted = dict(parts)
     if graded and parts[IF] is not None:
-        parts[IF] = _credit(verdict)
+        parts[IF_CREDIT] = counted[IF] = _credit(verdict)
     known = [
-        (checked[name], value) for name, value in parts.items() if value is not None and checked.get(name, 0.0) > 0
+        (checked[name], value) for name, value in counted.items() if value is not None and checked.get(name, 0.0) > 0
     ]
     if not known:
         return Reward(None, parts)

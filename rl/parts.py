@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rl.engine.base import Engine
     from rl.flow_rollouts import Instruct, PictureReward
     from rl.gcpo import Ask, EditPair
-    from rl.loop import Log, LoopState, Progress
+    from rl.loop import Log, LoopState, Progress, Ranks
     from rl.loop_rollouts import LoopTools
     from rl.policies.base import Policy
     from rl.policies.flow import FlowBatch
@@ -115,6 +115,7 @@ class SessionTools:
 
 class SessionTraining(Protocol):
     vlm: VLM
+    ranks: Ranks  # the processes that train together
 
     @property
     def flow(self) -> FlowModel:

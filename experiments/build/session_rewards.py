@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import BadInput
 from common.parts import Part
-from common.ranges import Range, check_number
 from conf.parts import construct
 
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from rl.session_rollouts import SessionReward
 
 
-WEIGHTS = {"if": 0.3, "cc": 0.3, "ga": 0.4}  # published
-
-
 @dataclass
 class SessionRewardPart(Part):
     """The reward of a turn of a session, a weighted mean of the scores that there are."""
@@ -29,17 +25,14 @@ class SessionRewardPart(Part):
     name: str
     # relative weights: if (instruction following: this turn's edit is done), cc (content consistency: what was not to change is as
     # in the first picture), ga (global awareness: every turn so far is done as the whole session means it)
-    weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+    weights: dict[str, float] = field(default_factory=lambda: {"if": 0.3, "cc": 0.3, "ga": 0.4})  # published
     # take how far the edit is done (0 to 1) in the place of whether it is; the sandbox's judge knows it
     graded: bool = False
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.weights if name not in WEIGHTS]:
-            raise BadInput(f"reward.weights.{unknown[0]} is unknown; choose among {', '.join(WEIGHTS)}")
-        for name, weight in self.weights.items():
-            check_number(weight, Range(0, 1e6), f"reward.weights.{name}")
-        if not any(self.weights.values()):
-            raise BadInput(f"reward.weights={self.weights} has no weight above 0; give one")
+        from rewards.session import check_weights
+
+        check_weights(self.weights)
 
     def build(self, tools: Any) -> Any:
         raise BadInput(
@@ -54,7 +47,7 @@ class SessionRewardPart(Part):
         def reward(sessions: Sequence[EditSession], pictures: Sequence[Sequence[Image.Image]]) -> list[list[Any]]:
             played = [PlayedSession(s, given(s), tuple(p)) for s, p in zip(sessions, pictures, strict=True)]
             return [
-                [session_reward(verdict, self.weights, self.graded) for verdict in verdicts]
+                [session_reward(verdict, self.weights, graded=self.graded) for verdict in verdicts]
                 for verdicts in judge.judge_sessions(played)
             ]
 

@@ -52,7 +52,7 @@ class EditR2(TrainingStage):
     arm: ClassVar[str] = FULL
     name = "session_rl"
     metrics = ("reward/mean", "reward/ga/mean", "turns/corrupted", "corrupted/edit")
-    panels = ("experiments.reports.run.sessions.TRAINING",)
+    panels: ClassVar[tuple[str, ...]] = ("experiments.reports.run.sessions.TRAINING",)
     journal: ClassVar[str] = f"{FOLDER}/{FULL}/metrics.jsonl"
 
     def algo(self, config: RunConfig) -> Any:
