@@ -63,15 +63,32 @@ class ScaleConfig:
 
 
 @dataclass
+class SessionActions:
+    """Weights of what a turn of a sandbox session asks for."""
+
+    add: float = number(1.0, 0, 1e6)
+    replace: float = number(1.0, 0, 1e6)
+    recolor: float = number(1.0, 0, 1e6)
+    material: float = number(1.0, 0, 1e6)
+    move: float = number(1.0, 0, 1e6)
+    count: float = number(1.0, 0, 1e6)
+    remove: float = number(1.0, 0, 1e6)
+
+
+@dataclass
+class SessionRules:
+    """Weights of the kinds of lasting rules that are said in the first turn of a sandbox session."""
+
+    recolor: float = number(1.0, 0, 1e6)
+    material: float = number(1.0, 0, 1e6)
+
+
+@dataclass
 class SessionsConfig:
-    """The sessions of experiment=edit_r2."""
+    """The sessions of experiment=edit_r2. `actions` and `rules` are those of training, too."""
 
-    # weights of what a turn asks for, in training too: add, replace, recolor, material, move, count, remove; empty: all alike
-    actions: dict[str, float] = field(default_factory=dict)
-    rules: dict[str, float] = field(
-        default_factory=dict
-    )  # of the kinds of lasting rules: recolor, material; empty: both alike
-
+    actions: SessionActions = field(default_factory=SessionActions)
+    rules: SessionRules = field(default_factory=SessionRules)
     held_out: int = number(100, 1, 1_000_000)  # sessions of each length that every arm plays
     turns: list[int] = number([3, 5], 1, 1000)  # lengths; those of training are algo.turns
 

@@ -41,8 +41,7 @@ def training_session(config: RunConfig, index: int) -> EditSession:
 
 
 def session_mix(config: RunConfig) -> SessionMix:
-    c = config.sessions
-    return SessionMix(**{name: own for name, own in (("actions", c.actions), ("rules", c.rules)) if own})
+    return SessionMix(vars(config.sessions.actions), vars(config.sessions.rules))
 
 
 class EditR2(TrainingStage):
@@ -69,11 +68,14 @@ class EditR2(TrainingStage):
             yield f"an algorithm for sessions: algo={config.algo.name} trains on single requests; choose algo=edit_r2"
         if config.intent is None:
             yield "an intent writer: choose one with intent=tiny, or another of conf/intent (experiment=edit_r2 does)"
+        else:
+            yield from config.intent.missing(machine)
         if not config.editor.has_pipeline:
             yield f"an editor with weights: editor={config.editor.name} has none; choose editor=flux_kontext or qwen"
         if config.benchmark.name != "sandbox":
             yield f"sessions to train on: benchmark={config.benchmark.name} has none that can be judged; choose sandbox"
         yield from missing_session_reward(config)
+        session_mix(config)  # raises BadInput for weights that leave nothing to draw
 
     def run(self, run: Run) -> None:
         with run.timed("train"):

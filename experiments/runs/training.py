@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from agents.backends.vlm import VLM, save_vlm
 from agents.prompt_files import load_prompt
 from common.atomic import atomic_folder, why_refused
 from common.errors import ImageEditError, SaveFailed
+from common.parts import Machine
 from common.progress import bar
-from conf.parts import build
+from conf.parts import build, construct
 from conf.schema import RunConfig
 from experiments.build.benchmarks import train_samples
 from experiments.build.decomposers import make_vlm
@@ -63,6 +64,13 @@ class GRPO(TrainingStage):
 
     def done(self, run: Run) -> bool:
         return (run.folder / TRAINED).is_dir()
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        if callable(getattr(construct(config.reward), "build_sessions", None)):
+            yield (
+                f"a reward of single requests: reward={config.reward.name} scores the turns of sessions, for experiment=edit_r2; "
+                "choose reward=f1_goal or another"
+            )
 
     def run(self, run: Run) -> None:
         self.launch(run, "GRPO", "reward/mean", "reward")
