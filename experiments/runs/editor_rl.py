@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks.base import EditSample
 from common.errors import MissingFile
+from common.files import read_json, write_json
 from common.jsonl import Journal, read_jsonl
 from common.parts import Machine
 from common.progress import bar
@@ -23,7 +24,7 @@ from experiments.build.engines import make_engine
 from experiments.build.judges import make_judge
 from experiments.build.picture_rewards import missing_reward, picture_reward
 from experiments.build.scorers import trace_scorer
-from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, editor_change
+from experiments.evaluation.edit_scores import CARD, FILE, HELD_OUT, WHEN, editor_change
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_model import GCPO_MODEL, model_folder
 from experiments.runs.run import Run
@@ -31,6 +32,7 @@ from experiments.runs.stages import Stage, TrainingStage
 from experiments.tiny.teacher import requests
 from judges.base import Judge, judge_all
 from judges.reasoning.scorer import TraceScorer
+from judges.remembering import RememberingJudge
 from judges.sandbox import SandboxJudge
 from rewards.pictures import judged
 from rl.parts import FlowTools, FlowTraining
@@ -88,16 +90,16 @@ class EditorRL(TrainingStage):
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c = run.config
-        exact = judged(SandboxJudge()) if on_sandbox(c) else None
+        exact = RememberingJudge(SandboxJudge()) if on_sandbox(c) else None  # shared by the reward and the watch
         tools = FlowTools(
             load=lambda: make_editor(c.editor, c.engine, reward_path=True).model,  # type: ignore[attr-defined]
             engine=partial(make_engine, c.engine),
             sharded=not c.engine.whole_weights,
             sample=training_requests(c),
             instruction=lambda sample: sample.request,
-            reward=picture_reward(c, lambda folder: reward_model(run, folder)),
+            reward=picture_reward(c, lambda folder: reward_model(run, folder), exact),
             seed=c.seed,
-            watch=exact,
+            watch=None if exact is None else judged(exact),
         )
         training: FlowTraining = build(c.algo, tools)
         training.run(run.folder, log, progress)
@@ -114,14 +116,18 @@ class EditorScores(Stage):
     panels = ("experiments.reports.run.editor_training.CARDS", "experiments.reports.run.editor_training.SCORES")
 
     def done(self, run: Run) -> bool:
-        rows = score_rows(run.folder)
-        return all(sum(r["when"] == when for r in rows) >= run.config.scale.test_samples for when in WHEN)
+        """A benchmark may have fewer requests than `scale.test_samples`: how many there are was noted when they were read."""
+        if not (card := run.folder / CARD).is_file():
+            return False
+        n, rows = read_json(card)["requests"], score_rows(run.folder)
+        return all(sum(r["when"] == when for r in rows) >= n for when in WHEN)
 
     def run(self, run: Run) -> None:
         journal = Journal(run.folder / FILE)
         journal.cut_after(0)
         held_out, chunk = held_out_requests(run.config), run.config.scale.chunk
         n = len(held_out)
+        write_json(run.folder / CARD, {"requests": n})
         for when in WHEN:
             begun = sum(r["when"] == when for r in score_rows(run.folder))
             if begun >= n:
