@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 
 class FlowGRPO(FlowAlgorithm[FlowGRPOConfig]):
-    """Metrics that begin with "trained/" cover the edits that have a gradient: without a KL term, those whose rewards differ
+    """`kl/mean` is logged over all trained steps where the loss has a KL term, else over `kl_log_edits` edits of every step.
+    Metrics that begin with "trained/" cover the edits that have a gradient: without a KL term, those whose rewards differ
     within their group. `trained/mismatch` is the distance of the log-probabilities of sampling to those of the update before
     its first step, both in nats per dimension."""
 
@@ -47,10 +48,33 @@ class FlowGRPO(FlowAlgorithm[FlowGRPOConfig]):
     ) -> None:
         super().__init__(config, engine, sampler, watch, actor)
         self.noise = sampler.policy.noise
-        self.reference = engine.frozen_copy() if config.kl_coef > 0 else None
+        watched = config.kl_coef > 0 or config.kl_log_edits > 0
+        self.reference = engine.frozen_copy() if watched else None
 
     def has_gradient(self, item: CreditedEdit) -> bool:
         return item.present and (self.config.kl_coef > 0 or item.advantage != 0)
+
+    def drift(self, k: int, items: Sequence[CreditedEdit], clock: Clock) -> dict[str, float]:
+        """`kl/mean` of `kl_log_edits` edits, where the loss has no KL: that of their noisy steps (`step_kl`), before the update."""
+        config = self.config
+        if self.reference is None or config.kl_coef > 0:
+            return {}
+        count = min(len(items), -(-config.kl_log_edits // self.engine.world_size))
+        chosen = [items[(k * count + i) % len(items)] for i in range(count)]
+        parts = by_shape(chosen, chosen, config.micro_batch_size)
+        turns = max(self.engine.all_gather(len(parts)))  # a sharded engine's forward is one of all ranks
+        total, steps = 0.0, 0
+        with clock("logprob"), torch.no_grad():
+            for turn in range(turns):
+                part = parts[turn] if turn < len(parts) else []
+                batch = collate([item.rollout.trajectory for item in part or items[:1]])
+                now, start = self.engine.forward(batch).mean, self.reference(batch).mean
+                assert now is not None and start is not None
+                if part:
+                    kl_BT = step_kl(now, start, batch, self.noise, config.kl_exact)
+                    total, steps = total + float(kl_BT.sum()), steps + kl_BT.numel()
+        sums = self.engine.all_gather((total, steps))
+        return {"kl/mean": sum(s for s, _ in sums) / sum(n for _, n in sums)}
 
     def update(
         self, k: int, items: Sequence[CreditedEdit], trained: Sequence[CreditedEdit], clock: Clock
@@ -65,7 +89,7 @@ class FlowGRPO(FlowAlgorithm[FlowGRPOConfig]):
             partial(self._loss, places),
             normaliser=float(sum(item.present for item in items) * len(places)),
             idle=items[0],
-            reference=self.reference,
+            reference=self.reference if config.kl_coef > 0 else None,
             passes=config.updates_per_batch,
             clock=clock,
         )
