@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agents.backends.vlm import VLM
 
 
+NO_REWARD_MODEL = "a reward model: choose one with rrm=tiny, or another of conf/rrm (experiment=edit_r1 does)"
 # the models that a run trains by supervision, and what their traces consist of; `sft` goes on to GCPO
 SUPERVISED = {"holistic": Form.SCORE, "sft_think": Form.THINK, "sft_verify": Form.VERIFY, "sft": Form.BOTH}
 
@@ -108,6 +109,9 @@ class RewardModel(Part):
         for name in ("sft", *self.compared):
             yield Content(str(PROMPTS / f"{prompt_of(self.prompt, SUPERVISED[name])}.txt"))
 
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from (("editor", name) for name in self.data.editors)
+
     def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
         """The model, from its start or from another folder of the same kind."""
         from agents.backends.vlm import load_vlm
@@ -115,4 +119,4 @@ class RewardModel(Part):
         return load_vlm(checkpoint or self.start, self.dtype, device)
 
 
-__all__ = ["SUPERVISED", "RewardDataConfig", "RewardModel", "RewardSFTConfig"]
+__all__ = ["NO_REWARD_MODEL", "SUPERVISED", "RewardDataConfig", "RewardModel", "RewardSFTConfig"]

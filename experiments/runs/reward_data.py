@@ -10,6 +10,7 @@ from common.parts import Machine
 from conf.schema import RunConfig
 from experiments.build.benchmarks import train_samples
 from experiments.build.editors import make_editor
+from experiments.build.reward_models import NO_REWARD_MODEL
 from experiments.build.teachers import choice, make_teacher, missing_teachers
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage
@@ -66,7 +67,9 @@ class RewardData(Stage):
         return CandidateFolder(run.folder / part, pool, makers or {}, None, per_sample, c.scale.chunk)
 
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
-        if config.rrm is not None:
+        if config.rrm is None:
+            yield NO_REWARD_MODEL
+        else:
             yield from missing_teachers(config, machine)
             if config.benchmark.name != "sandbox" and not config.rrm.data.preferences:
                 yield "pairs of edits that people compared: name a set by rrm.data.preferences and rrm.data.preferences_path"

@@ -17,7 +17,7 @@ from common.progress import bar
 from conf.schema import RunConfig
 from experiments.build.device import device_of
 from experiments.build.engines import make_engine
-from experiments.build.reward_models import SUPERVISED
+from experiments.build.reward_models import NO_REWARD_MODEL, SUPERVISED
 from experiments.build.rollouts import make_backend
 from experiments.build.teachers import human_pairs, points_of
 from experiments.evaluation.pairs import PairRow, accuracies
@@ -50,7 +50,7 @@ def rubric_of(config: RunConfig, form: Form = Form.BOTH) -> RRMRubric:
 
 def missing_model(config: RunConfig, machine: Machine) -> Iterator[str]:
     if config.rrm is None:
-        yield "a reward model: choose one with rrm=tiny, or another of conf/rrm (experiment=edit_r1 does)"
+        yield NO_REWARD_MODEL
     else:
         yield from config.rrm.missing(machine)
 
