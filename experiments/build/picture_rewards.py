@@ -79,10 +79,16 @@ class PictureRewardPart(Part):
         return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
 
 
+def by_reward_model(config: Any) -> bool:
+    """Whether a reasoning reward model is part of the reward."""
+    part = construct(config.reward)
+    return isinstance(part, PictureRewardPart) and part.weights.rrm > 0
+
+
 def missing_reward(config: Any) -> Iterator[str]:
     """A line for a reward that no editor can be trained by, or whose reward model is not chosen."""
     part = construct(config.reward)
-    if isinstance(part, PictureRewardPart) and part.weights.rrm > 0 and config.rrm is None:
+    if by_reward_model(config) and config.rrm is None:
         yield (
             f"a reward model for reward={config.reward.name}: choose one with rrm=tiny, or another of conf/rrm, or another reward"
         )
@@ -111,4 +117,11 @@ def picture_reward(config: Any, rrm: Callable[[str], Scores], exact: Judge | Non
     raise BadInput(next(missing_reward(config)))
 
 
-__all__ = ["PictureRewardTools", "PictureRewardPart", "PictureWeights", "missing_reward", "picture_reward"]
+__all__ = [
+    "PictureRewardPart",
+    "PictureRewardTools",
+    "PictureWeights",
+    "by_reward_model",
+    "missing_reward",
+    "picture_reward",
+]

@@ -77,6 +77,8 @@ class RewardModel(Part):
     prompt: str = "rrm"  # a file of judges/prompts, without .txt
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_new_tokens: int = number(2048, 1, 1_000_000)  # of one trace
+    # larger pictures are made smaller before the model sees them; null: the checkpoint's own limit
+    max_pixels: int | None = number(None, 784, 2**40)
     # trained beside it and compared: holistic (a score at once), sft_think (no points), sft_verify (no reasoning)
     compared: list[str] = field(default_factory=lambda: ["holistic", "sft_think", "sft_verify"])
     data: RewardDataConfig = field(default_factory=RewardDataConfig)
@@ -116,7 +118,8 @@ class RewardModel(Part):
         """The model, from its start or from another folder of the same kind."""
         from agents.backends.vlm import load_vlm
 
-        return load_vlm(checkpoint or self.start, self.dtype, device)
+        vlm = load_vlm(checkpoint or self.start, self.dtype, device)
+        return vlm if self.max_pixels is None else vlm.bounded(self.max_pixels)
 
 
 __all__ = ["NO_REWARD_MODEL", "SUPERVISED", "RewardDataConfig", "RewardModel", "RewardSFTConfig"]
