@@ -59,7 +59,7 @@ def supervised(model: Trained, sft: Any) -> dict[str, float]:
         "weights": held.weights,
         "gradients": held.gradients,
         "optimizer": held.optimizer,
-        "activations": model.activations(min(sft.micro_batch_size, sft.batch_size), checkpointing=False),
+        "activations": model.activations(min(sft.micro_batch_size, sft.batch_size), sft.gradient_checkpointing),
     }
 
 

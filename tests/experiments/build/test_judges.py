@@ -35,6 +35,7 @@ from experiments.preflight.machine import missing_of
 from experiments.runs import cli
 from experiments.runs.cli import compose, typed
 from experiments.runs.run import Run
+from experiments.evaluation.identities import judge_settings
 from judges.base import ASPECTS
 from judges.cache import ReplyCache
 from judges.chat import ChatClient
@@ -123,6 +124,9 @@ def test_a_judge_without_its_model_says_how_to_get_it(tmp_path):
     config = configured("rrm", f"judge.model={TINY}", "judge.dtype=float32")
     judge = judge_of(config, tmp_path)
     assert isinstance(judge, LLMJudge) and judge.name == "rrm"  # asked by its own protocol, whatever the benchmark
+    forms = {form: rubric_of(configured("rrm", f"judge.form={form}"), "paper") for form in ("both", "score")}
+    assert judge_settings(config, "rrm")["prompts"] == forms["both"].version  # of an evaluation
+    assert {r.name for r in forms.values()} == {"rrm"} and forms["both"].version != forms["score"].version
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingFile, match="no config.json"):
         judge_of(configured("vlm", f"judge.model={tmp_path / 'empty'}"), tmp_path)
