@@ -228,9 +228,7 @@ def training_activations(config: Config, tokens: int, element: int, checkpointin
     return layer + layers * tokens * width * element if checkpointing else layers * layer
 
 
-def transformer_training_activations(
-    config: Config, image: int, text: int, element: int, checkpointing: bool
-) -> float:
+def transformer_training_activations(config: Config, image: int, text: int, element: int, checkpointing: bool) -> float:
     """Bytes kept for the backward of one forward of the denoiser for one picture, both families: 34 bytes per token, unit of width
     and block in 16 bits (arXiv 2205.05198, section 4.1, table 2: an MLP of four times the width, no attention scores). With
     checkpointing only each block's input and one block's own."""
@@ -256,8 +254,8 @@ class TrainingBytes:
 
 def zero_bytes(parameters: float, devices: int, stage: int, reference: bool) -> TrainingBytes:
     """Mixed-precision AdamW under ZeRO (arXiv 1910.02054, section 3.1 and figure 1): 16-bit weights and gradients (2 + 2
-    bytes), fp32 weights and two moments (12); stage 1 shares the last among devices, 2 the gradients too, 3 everything. The frozen reference is whole on every device
-    (`rl.engine.deepspeed`).
+    bytes), fp32 weights and two moments (12); stage 1 shares the last among devices, 2 the gradients too, 3 everything.
+    The frozen reference is whole on every device (rl/engine/deepspeed.py).
 
     Raises BadInput for a stage outside 0 to 3 or fewer than one device.
     """

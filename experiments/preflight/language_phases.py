@@ -13,7 +13,9 @@ from editors.published import PublishedModel
 from experiments.preflight.estimates import known_parts
 from experiments.preflight.gpus import GIB
 
-POINTS_TOKENS = 500  # of instruction and evaluation points: assumed, ten questions of up to 30 tokens and the prompt's own words
+POINTS_TOKENS = (
+    500  # of instruction and evaluation points: assumed, ten questions of up to 30 tokens and the prompt's own words
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def reward_model(config: Any) -> Trained:
     c = config.rrm
     part = known_parts(f"rrm={c.name}", c.start, c.source).get("model")
     if part is None or part.kind not in {family.model_class for family in FAMILIES}:
-        raise BadInput(f"{c.start} is none of the families whose sizes are known: {', '.join(f.title for f in FAMILIES)}")
+        raise BadInput(
+            f"{c.start} is none of the families whose sizes are known: {', '.join(f.title for f in FAMILIES)}"
+        )
     vision = part.config["vision_config"]
     side = vision["patch_size"] * vision["spatial_merge_size"]
     picture = max(1, (c.max_pixels or config.scale.image_size**2) // side**2)

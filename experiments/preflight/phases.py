@@ -66,7 +66,14 @@ def too_large(stages: Iterable[Any], config: Any, memories: Iterable[int]) -> It
 def as_rows(phases: Iterable[Phase], memory: float) -> list[dict[str, Any]]:
     """Plain values for a plan; `memory`: bytes of a GPU."""
     return [
-        {"stage": p.stage, "phase": p.name, "gpus": p.gpus, "held": dict(p.held), "total": p.total, "fits": p.total <= memory}
+        {
+            "stage": p.stage,
+            "phase": p.name,
+            "gpus": p.gpus,
+            "held": dict(p.held),
+            "total": p.total,
+            "fits": p.total <= memory,
+        }
         for p in phases
     ]
 

@@ -25,7 +25,11 @@ def preflight(config: RunConfig, stages: Iterable[Any] = ()) -> None:
     if config.engine.device != "cpu":
         lines += config.launcher.missing(machine)
     if "editor" in uses and not config.benchmark.text_only:
-        lines += [*missing_editor(config.editor), *missing_editor_memory(config, "decomposer" in uses), *missing_cache_room(config)]
+        lines += [
+            *missing_editor(config.editor),
+            *missing_editor_memory(config, "decomposer" in uses),
+            *missing_cache_room(config),
+        ]
     for part in (config.judge, config.reward, config.algo, config.tracker, config.benchmark):
         lines += getattr(part, "missing", lambda machine: ())(machine)
     for stage in stages:

@@ -109,7 +109,9 @@ def phases(plan: Mapping[str, Any]) -> Table:
     table = _table(title, "stage", "phase", "GPUs", "what is there", "all", "fits")
     for row in plan["phases"]:
         there = "\n".join(f"{name} {size(held)}" for name, held in row["held"].items() if held)
-        table.add_row(row["stage"], row["phase"], str(row["gpus"]), there, size(row["total"]), "yes" if row["fits"] else "no")
+        table.add_row(
+            row["stage"], row["phase"], str(row["gpus"]), there, size(row["total"]), "yes" if row["fits"] else "no"
+        )
     return table
 
 
@@ -117,9 +119,7 @@ def _table(title: str, first: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1))
     table.add_column(first)
     for other in others:
-        table.add_column(
-            other, justify="left" if other in LEFT else "right"
-        )
+        table.add_column(other, justify="left" if other in LEFT else "right")
     return table
 
 

@@ -89,8 +89,8 @@ class RewardData(Stage):
             place = config.rrm.data.preferences_path
             if config.rrm.data.preferences and place and not Path(place).expanduser().exists():
                 yield (
-                    f"pairs of edits that people compared: there is no {place}; put the set {config.rrm.data.preferences} there, name "
-                    "its folder by rrm.data.preferences_path, or leave that empty to read it from the Hub"
+                    f"pairs of edits that people compared: there is no {place}; put the set {config.rrm.data.preferences} there, "
+                    "name its folder by rrm.data.preferences_path, or leave that empty to read it from the Hub"
                 )
 
 

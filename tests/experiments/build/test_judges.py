@@ -29,13 +29,13 @@ from experiments.build.judges import (
     rubric_of,
 )
 from experiments.evaluation.evaluator import open_evaluator
+from experiments.evaluation.identities import judge_settings
 from experiments.evaluation.rows import read_rows
 from experiments.evaluation.shares import Share
 from experiments.preflight.machine import missing_of
 from experiments.runs import cli
 from experiments.runs.cli import compose, typed
 from experiments.runs.run import Run
-from experiments.evaluation.identities import judge_settings
 from judges.base import ASPECTS
 from judges.cache import ReplyCache
 from judges.chat import ChatClient

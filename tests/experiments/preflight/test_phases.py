@@ -96,12 +96,18 @@ class Data:
     name, uses = "data", frozenset[str]()
 
     def phases(self, config: Any) -> list[Phase]:
-        return [Phase("data", "a", {"weights": 3 * GIB}), Phase("data", "b", {"weights": GIB, "cache": 9 * GIB}, gpus=2)]
+        return [
+            Phase("data", "a", {"weights": 3 * GIB}),
+            Phase("data", "b", {"weights": GIB, "cache": 9 * GIB}, gpus=2),
+        ]
 
 
 def test_phases_that_do_not_fit_are_named_with_what_they_hold() -> None:
     (line,) = too_large([Data(), object()], None, [5 * GIB, 40 * GIB])
-    assert line.startswith("GPU memory for data, b: about 12 GiB on each of 2 GPUs (weights 1, cache 9)") and "5 GiB" in line
+    assert (
+        line.startswith("GPU memory for data, b: about 12 GiB on each of 2 GPUs (weights 1, cache 9)")
+        and "5 GiB" in line
+    )
     assert len(list(too_large([Data()], None, []))) == 2 and not list(too_large([Data()], None, [12 * GIB]))
     assert Data().phases(None)[0].total == 3 * GIB + RESERVE
 

@@ -53,9 +53,16 @@ def test_phases_are_held_against_the_smallest_gpu(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(preflight, "gpu_memories", lambda gib=gib: [gib * 2**30] * 8)
         with pytest.raises(MissingFile) as caught:
             preflight.preflight(config, load_stages(config.job))
-        said[gib] = [line for line in str(caught.value).splitlines() if "GPU memory for" in line and "editor=" not in line]
+        said[gib] = [
+            line for line in str(caught.value).splitlines() if "GPU memory for" in line and "editor=" not in line
+        ]
     phases = [line.partition("GPU memory for ")[2].partition(":")[0] for line in said[64]]
-    assert phases == ["rrm_data, candidate edits", "rrm_sft, training", "editor_rl, reward", "editor_scores, edits and their scores"]
+    assert phases == [
+        "rrm_data, candidate edits",
+        "rrm_sft, training",
+        "editor_rl, reward",
+        "editor_scores, edits and their scores",
+    ]
     assert not said[79]
 
 
