@@ -116,6 +116,10 @@ class Part:
         or folder declares it here: without it, other files of the same name would be the same run."""
         return ()
 
+    def named(self) -> Iterable[tuple[str, str]]:
+        """(group, choice) of parts that this one uses by their names: what their `contents` are defines a result, too."""
+        return ()
+
     def settings(self) -> Mapping[str, Any] | None:
         """What results.json says about the part besides its name."""
         return None

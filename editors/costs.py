@@ -228,6 +228,16 @@ def training_activations(config: Config, tokens: int, element: int, checkpointin
     return layer + layers * tokens * width * element if checkpointing else layers * layer
 
 
+def transformer_training_activations(config: Config, image: int, text: int, element: int, checkpointing: bool) -> float:
+    """Bytes kept for the backward of one forward of the denoiser for one picture, both families: 34 bytes per token, unit of width
+    and block in 16 bits (arXiv 2205.05198, section 4.1, table 2: an MLP of four times the width, no attention scores). With
+    checkpointing only each block's input and one block's own."""
+    width, tokens = config["num_attention_heads"] * config["attention_head_dim"], image + text
+    blocks = config["num_layers"] + config.get("num_single_layers", 0)
+    block = 17 * tokens * width * element
+    return block + blocks * tokens * width * element if checkpointing else blocks * block
+
+
 @dataclass(frozen=True)
 class TrainingBytes:
     """Bytes on each device that training keeps, before activations."""
@@ -245,6 +255,7 @@ class TrainingBytes:
 def zero_bytes(parameters: float, devices: int, stage: int, reference: bool) -> TrainingBytes:
     """Mixed-precision AdamW under ZeRO (arXiv 1910.02054, section 3.1 and figure 1): 16-bit weights and gradients (2 + 2
     bytes), fp32 weights and two moments (12); stage 1 shares the last among devices, 2 the gradients too, 3 everything.
+    The frozen reference is whole on every device (rl/engine/deepspeed.py).
 
     Raises BadInput for a stage outside 0 to 3 or fewer than one device.
     """
@@ -255,7 +266,7 @@ def zero_bytes(parameters: float, devices: int, stage: int, reference: bool) -> 
         weights=2 * parameters * share[0],
         gradients=2 * parameters * share[1],
         optimizer=12 * parameters * share[2],
-        reference=2 * parameters * share[0] if reference else 0.0,
+        reference=2 * parameters if reference else 0.0,
     )
 
 
@@ -281,6 +292,7 @@ __all__ = [
     "training_activations",
     "transformer_activations",
     "transformer_flops",
+    "transformer_training_activations",
     "vision_flops",
     "zero_bytes",
 ]

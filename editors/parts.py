@@ -76,8 +76,30 @@ def count_parameters(part: PublishedModel) -> Size:
     return _count(part.kind, json.dumps(dict(part.config), sort_keys=True))
 
 
+def adapter_parameters(transformer: PublishedModel, rank: int) -> int:
+    """How many weights adapters of this rank have beside every linear layer of the blocks of a diffusion transformer
+    (rl/policies/lora.py). Raises as `count_parameters`."""
+    return rank * _sides(transformer.kind, json.dumps(dict(transformer.config), sort_keys=True))
+
+
+@lru_cache(maxsize=64)
+def _sides(kind: str, config: str) -> int:
+    """The sum of the widths, in and out, of these layers."""
+    import torch
+
+    model = _on_meta(kind, config)
+    layers = (m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and "blocks." in name)
+    return sum(layer.in_features + layer.out_features for layer in layers)
+
+
 @lru_cache(maxsize=64)
 def _count(kind: str, config: str) -> Size:
+    model = _on_meta(kind, config)
+    own = [sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules()]
+    return Size(sum(p.numel() for p in model.parameters()), max(own))
+
+
+def _on_meta(kind: str, config: str) -> Any:
     import diffusers
     import torch
     import transformers
@@ -86,14 +108,11 @@ def _count(kind: str, config: str) -> Size:
     try:
         with torch.device("meta"):
             if hasattr(diffusers, kind):
-                model = getattr(diffusers, kind).from_config(values)
-            else:
-                made = getattr(transformers, kind)
-                model = made(made.config_class(**values))
+                return getattr(diffusers, kind).from_config(values)
+            made = getattr(transformers, kind)
+            return made(made.config_class(**values))
     except (AttributeError, TypeError, ValueError, KeyError) as error:
         raise BadData(f"a {kind} cannot be built from its configuration: {error}") from error
-    own = [sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules()]
-    return Size(sum(p.numel() for p in model.parameters()), max(own))
 
 
-__all__ = ["PIPELINE", "Size", "count_parameters", "parts_of", "pipeline_class"]
+__all__ = ["PIPELINE", "Size", "adapter_parameters", "count_parameters", "parts_of", "pipeline_class"]

@@ -1,5 +1,6 @@
 """`python -m experiments.plan scale=paper editor=qwen`: what an edit needs in memory, compute and time, and what training the
-decomposer needs in memory. Computed from the models' configurations: no weights, no network, no GPU.
+decomposer needs in memory; with `experiment=` also the phases of that job. Computed from the models' configurations: no weights,
+no network, no GPU.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ def main(config: PlanConfig) -> None:
     from experiments.preflight.estimates import compute
     from experiments.reports.plan import print_plan
     from experiments.runs.libraries import quiet_libraries
+    from experiments.runs.stages import load_stages
 
     if console.is_terminal:
         console.print("[dim]loading diffusers …[/]")  # seconds in which nothing else can be seen
     quiet_libraries(config.verbose)
-    plan = compute(config)
+    plan = compute(config, load_stages(config.job))
     print_plan(plan)
     if config.out:
         console.print(f"numbers: {write_json(config.out, plan)}", markup=False)

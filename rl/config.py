@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 from common.errors import BadInput
+from common.parts import incidental
 from common.ranges import MANY, check_fields, number
 from rl.schedule import Cosine, Trapezoid
 
@@ -148,6 +149,7 @@ class SFTConfig(OptimizerConfig):
     micro_batch_size: int = number(32, 1, 1_000_000)
     final_lr_share: float = number(0.1, 0, 1)  # cosine decay ends at this share of lr
     vision: bool = True  # whether the vision tower learns too
+    gradient_checkpointing: bool = incidental(False)  # less memory, more time
     checkpoint_every: int = number(200, 1, MANY, defines=False)
     keep_checkpoints: int = number(2, 1, 10_000, defines=False)
 

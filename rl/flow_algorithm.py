@@ -68,6 +68,7 @@ class FlowAlgorithm(ABC, Generic[C]):
         metrics = describe_edits(rows, [flag for part in gathered for flag in part[1]])
         with clock("reward"):
             metrics |= self.watch.observe(k, groups, engine)
+        metrics |= self.drift(k, items, clock)
         metrics["update/edits"] = float(sum(part[2] for part in gathered))
         metrics |= self.update(k, items, trained, clock) if metrics["update/edits"] else {"update/skipped": 1.0}
         if self.average is not None and (k + 1) % self.config.ema.every == 0:
@@ -83,6 +84,10 @@ class FlowAlgorithm(ABC, Generic[C]):
     @abstractmethod
     def has_gradient(self, item: CreditedEdit) -> bool:
         """Whether an edit's forward is worth its time."""
+
+    def drift(self, k: int, items: Sequence[CreditedEdit], clock: Clock) -> dict[str, float]:
+        """How far the policy of step k is from its start, over all ranks; nothing where an algorithm does not log it."""
+        return {}
 
     @abstractmethod
     def update(

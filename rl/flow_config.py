@@ -140,6 +140,8 @@ class NoisyStepsConfig(FlowUpdateConfig):
     clip_high: float = number(1e-4, 0, 1e6)
     kl_coef: float = number(0.0, 0, 1e3)  # of the KL to the start in the loss; 0: off
     kl_exact: bool = False  # divide it by the variance of the step; false: without the time step, as published
+    # edits per step whose KL to the start is logged where the loss has no such term; 0: off, and no copy of the start is kept
+    kl_log_edits: int = number(0, 0, 1_000_000, defines=False)
     ratio_normalisation: bool = False  # GRPO-Guard (arXiv 2510.22319): ratios of all steps with mean 1 and one spread
     gradient_reweighting: bool = False  # GRPO-Guard: the loss of a step is divided by its length in time
 
@@ -196,7 +198,7 @@ class NFTConfig(FlowTrainingConfig):
 
 # What may change between a checkpoint and its resumption; all else defines the training.
 FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "rollout_batch_size", "gradient_checkpointing",
-        "max_missing_steps", "name", "watch")  # fmt: skip
+        "max_missing_steps", "name", "watch", "kl_log_edits")  # fmt: skip
 
 __all__ = [
     "EMAConfig",

@@ -21,7 +21,8 @@ from rl.watch import Watch
 
 
 class FlowGRPO(FlowAlgorithm[FlowGRPOConfig]):
-    """Metrics that begin with "trained/" cover the edits that have a gradient: without a KL term, those whose rewards differ
+    """`kl/mean` is logged over all trained steps where the loss has a KL term, else over `kl_log_edits` edits of every step.
+    Metrics that begin with "trained/" cover the edits that have a gradient: without a KL term, those whose rewards differ
     within their group. `trained/mismatch` is the distance of the log-probabilities of sampling to those of the update before
     its first step, both in nats per dimension."""
 
@@ -38,6 +39,9 @@ class FlowGRPO(FlowAlgorithm[FlowGRPOConfig]):
 
     def has_gradient(self, item: CreditedEdit) -> bool:
         return self.trains.has_gradient(item)
+
+    def drift(self, k: int, items: Sequence[CreditedEdit], clock: Clock) -> dict[str, float]:
+        return self.trains.drift(k, items, clock)
 
     def update(
         self, k: int, items: Sequence[CreditedEdit], trained: Sequence[CreditedEdit], clock: Clock

@@ -25,11 +25,12 @@ logger = logging.getLogger(__name__)
 
 
 class FlowUpdate:
-    """Optimiser steps on an engine. Its reference (`kl_coef` > 0) is a copy of the weights that the engine has now."""
+    """Optimiser steps on an engine. The reference of its KL, where there is one, is a copy of the weights that it has now."""
 
     def __init__(self, config: NoisyStepsConfig, engine: Engine[FlowBatch], noise: StepNoise, seed: int) -> None:
         self.config, self.engine, self.noise, self.seed = config, engine, noise, seed
-        self.reference = engine.frozen_copy() if config.kl_coef > 0 else None
+        watched = config.kl_coef > 0 or config.kl_log_edits > 0
+        self.reference = engine.frozen_copy() if watched else None
 
     def has_gradient(self, item: CreditedEdit) -> bool:
         """Without a KL term an advantage of 0 has no gradient, and its forward is saved."""
@@ -56,11 +57,33 @@ class FlowUpdate:
             partial(self._loss, places),
             normaliser=float(sum(item.present for item in counted) * len(places)) / weight,
             idle=counted[0],
-            reference=self.reference,
+            reference=self.reference if config.kl_coef > 0 else None,
             passes=config.updates_per_batch,
             clock=clock,
         )
         return update_metrics(self.engine, info, outputs) | self._ratios(k, outputs)
+
+    def drift(self, k: int, items: Sequence[CreditedEdit], clock: Clock) -> dict[str, float]:
+        """`kl/mean` of `kl_log_edits` edits, where the loss has no KL: that of their noisy steps (`step_kl`), before the update."""
+        config = self.config
+        if self.reference is None or config.kl_coef > 0:
+            return {}
+        count = min(len(items), -(-config.kl_log_edits // self.engine.world_size))
+        chosen = [items[(k * count + i) % len(items)] for i in range(count)]
+        parts = by_shape(chosen, chosen, config.micro_batch_size)
+        turns = max(self.engine.all_gather(len(parts)))  # a sharded engine's forward is one of all ranks
+        total, steps = 0.0, 0
+        with clock("logprob"), torch.no_grad():
+            for turn in range(turns):
+                part = parts[turn] if turn < len(parts) else []
+                batch = collate([item.rollout.trajectory for item in part or items[:1]])
+                now, start = self.engine.forward(batch).mean, self.reference(batch).mean
+                assert now is not None and start is not None
+                if part:
+                    kl_BT = step_kl(now, start, batch, self.noise, config.kl_exact)
+                    total, steps = total + float(kl_BT.sum()), steps + kl_BT.numel()
+        sums = self.engine.all_gather((total, steps))
+        return {"kl/mean": sum(s for s, _ in sums) / sum(n for _, n in sums)}
 
     def _ratios(self, k: int, outputs: Sequence[LossOutputs]) -> dict[str, float]:
         """The greatest distance of a ratio to 1 in the first and in the last pass over the batch, over all ranks. In the first one

@@ -103,6 +103,7 @@ class SessionGRPO:
             all_edits, kept_edits = [e for e, _ in edits], [e for e, counts in edits if counts]
             trained = sum(self.ranks.all_gather(sum(map(self.trains_flow.has_gradient, kept_edits))))
             weight = self.config.flow.weight
+            metrics |= {f"edit/{name}": value for name, value in self.trains_flow.drift(k, all_edits, clock).items()}
             own = self.trains_flow(k, kept_edits, clock, weight=weight, counted=all_edits) if trained else {}
             metrics |= {f"edit/{name}": value for name, value in own.items()} | {"edit/edits": float(trained)}
         return metrics

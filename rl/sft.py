@@ -47,13 +47,13 @@ class SFT:
 
     def __init__(self, config: SFTConfig, vlm: VLM, examples: Examples) -> None:
         self.config, self.vlm, self.examples = config, vlm, examples
-        policy = AnswerPolicy(vlm, frozen_vision=not config.vision)
+        policy = AnswerPolicy(vlm, not config.vision, config.gradient_checkpointing)
         self.engine: TorchEngine[TextBatch] = TorchEngine(policy, config, config.schedule())
         self.origin = fingerprint(vlm.model.named_parameters()).checksum
 
     def identity(self) -> dict[str, Any]:
         """What another training in the same folder would differ in."""
-        free = ("micro_batch_size", "checkpoint_every", "keep_checkpoints")
+        free = ("micro_batch_size", "checkpoint_every", "keep_checkpoints", "gradient_checkpointing")
         return {k: v for k, v in asdict(self.config).items() if k not in free} | {"start weights": self.origin}
 
     def step(self, k: int, clock: Clock) -> StepResult:
@@ -120,6 +120,8 @@ def train_sft(
         )  # fmt: skip
     finally:
         vlm.model.eval()
+        if config.gradient_checkpointing:
+            vlm.model.gradient_checkpointing_disable()
         vlm.model.requires_grad_(True)
 
 

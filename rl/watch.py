@@ -13,13 +13,13 @@ from PIL import Image
 
 from benchmarks.base import EditSample
 from common.pictures import to_rgb
+from rewards.change import changed_share
 from rl.flow_config import WatchConfig
 from rl.flow_rollouts import FlowGroup
 from rl.loop import Ranks
 from rl.reward_values import finite, mean_std
 
 logger = logging.getLogger(__name__)
-SAME = 8  # levels of 255 up to which a pixel counts as unchanged: a VAE does not give back every level
 
 # samples and edited pictures -> scores in [0, 1], None where the judge gives none
 WatchScore: TypeAlias = Callable[[Sequence[EditSample], Sequence[Image.Image]], Sequence[float | None]]
@@ -43,7 +43,7 @@ def picture_statistics(picture: Image.Image, source: Image.Image) -> dict[str, f
         "sharpness": float(np.abs(laplacian).mean()) if laplacian.size else 0.0,
         "contrast": float(luma.std()),
         "clipped": float(((pixels == 0) | (pixels == 255)).mean()),
-        "unchanged": float((apart.max(2) <= SAME).mean()),
+        "unchanged": 1.0 - changed_share(picture, source),
         "difference": float(apart.mean() / 255),
     }
 

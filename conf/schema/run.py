@@ -24,12 +24,11 @@ MAIN_JOB = (
 
 
 @dataclass
-class RunConfig:
-    """`python -m experiments.run`"""
+class JobConfig:
+    """A job and its parts: what an `experiment=` may set, for a run and for its plan."""
 
     name: str = name_field("main", defines=False)  # first part of the output folder's name
     seed: int = seed_number()
-    force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
     verbose: bool = incidental(False)
     allow_tiny: bool = incidental(False)  # train models that know the sandbox alone on what is unlike it
     unlike: UnlikeSandbox = incidental(UnlikeSandbox)
@@ -58,7 +57,14 @@ class RunConfig:
     benchmark: Any = part_field()
     tracker: Any = part_field(defines=False)
     paths: PathsConfig = incidental(PathsConfig)
+
+
+@dataclass
+class RunConfig(JobConfig):
+    """`python -m experiments.run`"""
+
+    force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
     sweep: str = name_field("", defines=False)  # id of the sweep that the run is part of; set by itself
 
 
-__all__ = ["MAIN_JOB", "RunConfig"]
+__all__ = ["MAIN_JOB", "JobConfig", "RunConfig"]

@@ -9,6 +9,7 @@ from omegaconf import MISSING
 
 from common.ranges import MANY, number, seed_number
 from conf.parts import part_field
+from conf.schema.run import JobConfig
 from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig, UnlikeSandbox
 
 
@@ -84,8 +85,9 @@ class EditConfig:
 
 
 @dataclass
-class PlanConfig:
-    """`python -m experiments.plan`: what an editor and the decomposer's training need, computed without any weights."""
+class PlanConfig(JobConfig):
+    """`python -m experiments.plan`: what an editor, the decomposer's training and the phases of a job need, computed without any
+    weights. It takes the choices and keys of a run."""
 
     gpu: str = "h100"  # a name of experiments/preflight/gpus.py
     mfu: float = number(0.4, 0, 1, above=True)  # assumed share of the GPU's peak that is reached
@@ -95,14 +97,6 @@ class PlanConfig:
     instruction_tokens: int = number(30, 1, 1_000_000)
     request_tokens: int = number(100, 1, 1_000_000)  # of the decomposer's prompt, besides the picture
     out: str | None = None  # write the numbers to this file as well, as JSON
-    verbose: bool = False
-    scale: ScaleConfig = field(default_factory=ScaleConfig)
-    decomposer: Any = part_field()
-    sequencer: Any = part_field()
-    editor: Any = part_field()
-    rollouts: Any = part_field()
-    algo: Any = part_field()
-    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 __all__ = ["EditConfig", "EvaluateConfig", "PlanConfig"]

@@ -271,11 +271,19 @@ class RewardModelJudge(LocalJudge):
 
     def build(self, tools: JudgeTools) -> Judge:
         from judges.llm import LLMJudge
+
+        rubric = self._rubric(self._points(tools))
+        return LLMJudge(self.client(tools), rubric, self.sampling(rubric.sampling), self.repeats, tools.retry)
+
+    def own_protocol(self) -> Rubric:
+        """The rubric without who writes its points: for its name, version and sampling."""
+        return self._rubric(lambda sample: ())
+
+    def _rubric(self, points: Any) -> Any:
         from judges.reasoning.trace import Form
         from judges.rubrics.rrm import RRMRubric
 
-        rubric = RRMRubric(self._points(tools), self.prompt, Form(self.form), self.max_tokens or 2048)
-        return LLMJudge(self.client(tools), rubric, self.sampling(rubric.sampling), self.repeats, tools.retry)
+        return RRMRubric(points, self.prompt, Form(self.form), self.max_tokens or 2048)
 
     def _points(self, tools: JudgeTools) -> Any:
         from judges.reasoning.sandbox import sandbox_points
@@ -328,6 +336,8 @@ def rubric_of(judge: Any, default: str) -> Rubric:
     """The judge's own rubric, or that of this name. Raises BadInput for an unknown name."""
     from judges.rubrics import make_rubric
 
+    if callable(own_protocol := getattr(judge, "own_protocol", None)):
+        return own_protocol()  # type: ignore[no-any-return]
     own = getattr(judge, "rubric", None)
     if own is None or isinstance(own, str):
         return make_rubric(own or getattr(judge, "protocol", "") or default)

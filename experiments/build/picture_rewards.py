@@ -1,4 +1,4 @@
-"""What an editor is trained for: reward=rrm, judge, or a mix of both. The same choices train a decomposer by its outcome."""
+"""What an editor is trained for: the components of a reward of pictures. The same choices train a decomposer by its outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.errors import BadInput
 from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from common.ranges import number
 from conf.parts import construct
-from experiments.build.judges import RewardModelJudge, make_judge
+from experiments.build.judges import RewardModelJudge, SandboxJudge, make_judge
 from experiments.build.rewards import RewardTools
 from experiments.build.scorers import Scores
 
@@ -34,6 +34,7 @@ class PictureWeights:
 
     rrm: float = number(0.0, 0, 1e6)  # the reasoning reward model
     judge: float = number(0.0, 0, 1e6)  # the judge of the run; judge=sandbox is the exact one
+    change: float = number(0.0, 0, 1e6)  # how much of the picture changed, a proxy that can be gamed
 
 
 @dataclass
@@ -56,12 +57,14 @@ class PictureRewardPart(Part):
 
     def build_pictures(self, tools: PictureRewardTools) -> PictureReward:
         """The reward of an editor."""
+        from rewards.change import change
         from rewards.pictures import PictureRewards, judged, scaled
 
         weights = {k: w for k, w in vars(self.weights).items() if w > 0}
         makers: Mapping[str, Callable[[], Any]] = {
             "rrm": lambda: scaled(tools.rrm(self.checkpoint)),
             "judge": lambda: judged(tools.judge()),
+            "change": lambda: change,
         }
         return PictureRewards({name: makers[name]() for name in weights}, weights)
 
@@ -76,9 +79,19 @@ class PictureRewardPart(Part):
         return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
 
 
-def missing_reward(config: Any) -> Iterator[str]:
-    """A line for a reward that no editor can be trained by."""
+def by_reward_model(config: Any) -> bool:
+    """Whether a reasoning reward model is part of the reward."""
     part = construct(config.reward)
+    return isinstance(part, PictureRewardPart) and part.weights.rrm > 0
+
+
+def missing_reward(config: Any) -> Iterator[str]:
+    """A line for a reward that no editor can be trained by, or whose reward model is not chosen."""
+    part = construct(config.reward)
+    if by_reward_model(config) and config.rrm is None:
+        yield (
+            f"a reward model for reward={config.reward.name}: choose one with rrm=tiny, or another of conf/rrm, or another reward"
+        )
     if not callable(getattr(part, "build_pictures", None)) and config.reward.name != "outcome":
         yield (
             f"a reward of pictures: reward={config.reward.name} scores decompositions, and an editor is trained by its pictures; "
@@ -86,10 +99,17 @@ def missing_reward(config: Any) -> Iterator[str]:
         )
 
 
-def picture_reward(config: Any, rrm: Callable[[str], Scores]) -> PictureReward:
-    """The reward of an editor. `reward=outcome` is the judge alone. Raises BadInput for a reward of texts."""
+def picture_reward(config: Any, rrm: Callable[[str], Scores], exact: Judge | None = None) -> PictureReward:
+    """The reward of an editor. `reward=outcome` is the judge alone. `exact`: the sandbox's judge that is there already and stands
+    for judge=sandbox. Raises BadInput for a reward of texts."""
     part = construct(config.reward)
-    tools = PictureRewardTools(rrm, lambda: make_judge(config.judge, config.engine, config.paths.outputs))
+
+    def judge() -> Judge:
+        if exact is not None and isinstance(config.judge, SandboxJudge):
+            return exact
+        return make_judge(config.judge, config.engine, config.paths.outputs)
+
+    tools = PictureRewardTools(rrm, judge)
     if callable(make := getattr(part, "build_pictures", None)):
         return make(tools)  # type: ignore[no-any-return]
     if getattr(part, "name", "") == "outcome":
@@ -97,4 +117,11 @@ def picture_reward(config: Any, rrm: Callable[[str], Scores]) -> PictureReward:
     raise BadInput(next(missing_reward(config)))
 
 
-__all__ = ["PictureRewardTools", "PictureRewardPart", "PictureWeights", "missing_reward", "picture_reward"]
+__all__ = [
+    "PictureRewardPart",
+    "PictureRewardTools",
+    "PictureWeights",
+    "by_reward_model",
+    "missing_reward",
+    "picture_reward",
+]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agents.backends.vlm import VLM
 
 
+NO_REWARD_MODEL = "a reward model: choose one with rrm=tiny, or another of conf/rrm (experiment=edit_r1 does)"
 # the models that a run trains by supervision, and what their traces consist of; `sft` goes on to GCPO
 SUPERVISED = {"holistic": Form.SCORE, "sft_think": Form.THINK, "sft_verify": Form.VERIFY, "sft": Form.BOTH}
 
@@ -76,6 +77,8 @@ class RewardModel(Part):
     prompt: str = "rrm"  # a file of judges/prompts, without .txt
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_new_tokens: int = number(2048, 1, 1_000_000)  # of one trace
+    # larger pictures are made smaller before the model sees them; null: the checkpoint's own limit
+    max_pixels: int | None = number(None, 784, 2**40)
     # trained beside it and compared: holistic (a score at once), sft_think (no points), sft_verify (no reasoning)
     compared: list[str] = field(default_factory=lambda: ["holistic", "sft_think", "sft_verify"])
     data: RewardDataConfig = field(default_factory=RewardDataConfig)
@@ -108,11 +111,15 @@ class RewardModel(Part):
         for name in ("sft", *self.compared):
             yield Content(str(PROMPTS / f"{prompt_of(self.prompt, SUPERVISED[name])}.txt"))
 
+    def named(self) -> Iterator[tuple[str, str]]:
+        yield from (("editor", name) for name in self.data.editors)
+
     def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
         """The model, from its start or from another folder of the same kind."""
         from agents.backends.vlm import load_vlm
 
-        return load_vlm(checkpoint or self.start, self.dtype, device)
+        vlm = load_vlm(checkpoint or self.start, self.dtype, device)
+        return vlm if self.max_pixels is None else vlm.bounded(self.max_pixels)
 
 
-__all__ = ["SUPERVISED", "RewardDataConfig", "RewardModel", "RewardSFTConfig"]
+__all__ = ["NO_REWARD_MODEL", "SUPERVISED", "RewardDataConfig", "RewardModel", "RewardSFTConfig"]

@@ -102,14 +102,21 @@ def client_named(config: RunConfig, name: str) -> Client:
 
 
 def choice(config: RunConfig, group: str, name: str) -> Any:
-    """<group>=<name> at the run's scale; the run's own where it has this name. Raises BadInput for a name that is none."""
+    """<group>=<name> at the run's scale and in its folders; the run's own where it has this name. Raises BadInput for a name that
+    is none."""
     from experiments.runs.cli import typed
     from experiments.runs.composing import compose
 
     own = getattr(config, group)
     if name == own.name:
         return own
-    return getattr(typed(compose("run", [f"{group}={name}", f"scale={config.scale.name}"])), group)
+    folders = [f"paths.{key}={quoted(value)}" for key, value in vars(config.paths).items()]
+    return getattr(typed(compose("run", [f"{group}={name}", f"scale={config.scale.name}", *folders])), group)
+
+
+def quoted(text: str) -> str:
+    """A text as one value of a Hydra override, whatever is in it."""
+    return "'" + text.replace("'", "\\'") + "'"
 
 
 def missing_teachers(config: RunConfig, machine: Machine) -> Iterator[str]:

@@ -12,6 +12,7 @@ from common.statistics import Difference, mean, paired
 EXACT = ("overall", "request_fulfilled", "content_preserved", "image_quality")
 WHEN = ("before", "after")
 FILE = "editor-scores.jsonl"  # of a run
+CARD = "editor-scores.json"  # how many requests its rows are of
 HELD_OUT = ("test", 202)  # split and seed of the requests
 Row = Mapping[str, Any]
 
@@ -50,4 +51,4 @@ def editor_change(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-__all__ = ["EXACT", "FILE", "HELD_OUT", "WHEN", "cell", "change", "editor_change", "measures", "values"]
+__all__ = ["CARD", "EXACT", "FILE", "HELD_OUT", "WHEN", "cell", "change", "editor_change", "measures", "values"]

@@ -14,9 +14,10 @@ def missing_editor(editor: Any) -> Iterable[str]:
     return editor.missing(ThisMachine())
 
 
-def missing_editor_memory(config: Any) -> Iterable[str]:
-    """Memory for the editor with the decomposer beside it; `config` is a run's or that of `experiments.edit`."""
-    beside = decomposer_bytes(config.decomposer, config.sequencer)
+def missing_editor_memory(config: Any, decomposer: bool = True) -> Iterable[str]:
+    """Memory for the editor, and for the decomposer beside it where that is used; `config` is a run's or that of
+    `experiments.edit`."""
+    beside = decomposer_bytes(config.decomposer, config.sequencer) if decomposer else 0.0
     return config.editor.missing_memory(ThisMachine(), beside, config.engine.device)
 
 

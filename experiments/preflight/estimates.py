@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,8 +22,8 @@ from editors.parts import Size, count_parameters, parts_of, pipeline_class
 from editors.published import PublishedModel
 from experiments.preflight.gpus import GIB, GPU, gpu_named
 from experiments.preflight.limits import largest_group
+from experiments.preflight.phases import RESERVE, as_rows, models_of, phases_of
 
-RESERVE = 1.5 * GIB  # CUDA's context, the libraries' workspaces and what fragmentation wastes: assumed
 OFFLOADS = ("none", "model", "sequential")
 
 
@@ -62,15 +62,17 @@ def known_parts(name: str, checkpoint: str, source: str) -> dict[str, PublishedM
         raise MissingFile(f"{name}: {error}" + (f". To get it: {source}" if source else "")) from error
 
 
-def compute(config: PlanConfig) -> dict[str, Any]:
-    """Everything the command shows, as plain values (bytes, FLOPs, seconds). Raises BadInput for what cannot be planned."""
+def compute(config: PlanConfig, stages: Iterable[Any] = ()) -> dict[str, Any]:
+    """Everything the command shows, as plain values (bytes, FLOPs, seconds), with the phases that the stages of a job declare.
+    Raises BadInput for what cannot be planned."""
     if not config.editor.has_pipeline:
         raise BadInput(
             f"editor={config.editor.name} has no weights here, so there is nothing to plan; choose a diffusion editor"
         )
     if config.editor.dtype not in BYTES or config.decomposer.dtype not in BYTES:
         raise BadInput(f"editor.dtype and decomposer.dtype must be one of {', '.join(BYTES)}")
-    gpu = gpu_named(config.gpu)
+    gpu, stages = gpu_named(config.gpu), list(stages)
+    decomposer = "decomposer" in models_of(stages)
     return {
         "scale": config.scale.name,
         "gpu": {"key": config.gpu, **vars(gpu)},
@@ -80,21 +82,25 @@ def compute(config: PlanConfig) -> dict[str, Any]:
             "reserve": RESERVE,
             "instruction_tokens": config.instruction_tokens,
         },
-        "editor": editor_plan(config, gpu),
-        "decomposer": decomposer_plan(config, gpu),
+        "editor": editor_plan(config, gpu, decomposer),
+        "decomposer": decomposer_plan(config, gpu) if decomposer else None,
+        "phases": as_rows(phases_of(stages, config), gpu.memory * GIB),
     }
 
 
 # ------------------------------------------------------------------------------------------------------------- editor
-def editor_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
+def editor_plan(config: PlanConfig, gpu: GPU, decomposer: bool = True) -> dict[str, Any]:
+    """`decomposer`: whether one is beside it."""
     editor, element = config.editor, BYTES[config.editor.dtype]
     parts = known_parts(f"editor={editor.name}", editor.checkpoint, editor.source)
     work = workload(editor, config.ratio, config.instruction_tokens)
     sizes = {name: count_parameters(part) for name, part in parts.items()}
     s = shapes(work, parts)
     flops, activations = edit_flops(work, parts, s), activation_bytes(work, parts, s, element)
-    beside = count_parameters(decomposer_part(config.decomposer)).parameters * BYTES[config.decomposer.dtype]
-    beside *= 1 + config.sequencer.own_backbone  # the sequencer's own copy, from before RL
+    beside = 0
+    if decomposer:
+        beside = count_parameters(decomposer_part(config.decomposer)).parameters * BYTES[config.decomposer.dtype]
+        beside *= 1 + config.sequencer.own_backbone  # the sequencer's own copy, from before RL
     plan: dict[str, Any] = {
         "name": editor.name,
         "checkpoint": editor.checkpoint,
@@ -172,7 +178,7 @@ def residence(
         "phase": phase,
         "total": total,
         "fits": total <= room,
-        "fits_beside_decomposer": total + beside <= room,
+        "fits_beside_decomposer": total + beside <= room if beside else None,
         "main_memory": 0.0 if offload == "none" else sum(weights.values()),
         "seconds_per_edit": denoising + others + moved / (config.host_gb_s * 1e9) / batch,
     }

@@ -10,30 +10,42 @@ from conf.schema import RunConfig
 from editors.costs import BYTES
 from experiments.preflight.editor import missing_cache_room, missing_editor, missing_editor_memory
 from experiments.preflight.machine import GIB, ThisMachine, free_disk, gpu_memories, memory_bytes
+from experiments.preflight.phases import models_of, too_large
 from experiments.preflight.picture_tokens import too_many_tokens
 
 
 def preflight(config: RunConfig, stages: Iterable[Any] = ()) -> None:
     """Raises `MissingFile` listing everything that is missing: every part, and every stage, says what it lacks here."""
-    machine = ThisMachine()
-    lines = [*config.decomposer.missing(machine), *config.sequencer.missing(machine), *missing_hardware(config)]
+    machine, stages = ThisMachine(), list(stages)
+    uses = models_of(stages)
+    lines = list(missing_hardware(config, "decomposer" in uses))
+    if "decomposer" in uses:
+        lines = [*config.decomposer.missing(machine), *config.sequencer.missing(machine), *lines]
     lines += [*config.engine.missing(machine), *config.rollouts.missing(machine)]
     if config.engine.device != "cpu":
         lines += config.launcher.missing(machine)
-    if not config.benchmark.text_only:
-        lines += [*missing_editor(config.editor), *missing_editor_memory(config), *missing_cache_room(config)]
+    if "editor" in uses and not config.benchmark.text_only:
+        lines += [
+            *missing_editor(config.editor),
+            *missing_editor_memory(config, "decomposer" in uses),
+            *missing_cache_room(config),
+        ]
     for part in (config.judge, config.reward, config.algo, config.tracker, config.benchmark):
         lines += getattr(part, "missing", lambda machine: ())(machine)
     for stage in stages:
         lines += getattr(stage, "missing", lambda config, machine: ())(config, machine)
-    lines += too_many_tokens(config)
+    if config.scale.needs.gpus:
+        lines += too_large(stages, config, gpu_memories())
+    if "decomposer" in uses:
+        lines += too_many_tokens(config)
     if lines := list(dict.fromkeys(lines)):
         listed = "\n".join(f"  - {line}" for line in lines)
         hint = "\n  scale=tiny needs none of these." if config.scale.name != "tiny" else ""
         raise MissingFile(f"scale={config.scale.name} cannot start here; missing:\n{listed}{hint}")
 
 
-def missing_hardware(config: RunConfig) -> Iterator[str]:
+def missing_hardware(config: RunConfig, decomposer: bool = True) -> Iterator[str]:
+    """GPUs, memory and disk; `decomposer`: whether it is trained."""
     needs = config.scale.needs
     gpus = gpu_memories() if needs.gpus or config.engine.device == "cuda" else []
     if config.engine.device == "cuda" and not gpus:
@@ -44,9 +56,10 @@ def missing_hardware(config: RunConfig) -> Iterator[str]:
             seen = ", ".join(f"{g / GIB:.0f} GiB" for g in gpus) or "none"
             yield (
                 f"GPUs: {needs.gpus} of {needs.gpu_memory_gib:.0f} GiB or more are needed, this machine has {seen}; "
-                "use a bigger machine, or set scale.needs.gpus and a smaller decomposer"
+                "use a bigger machine, or set scale.needs.gpus and a smaller model"
             )
-        yield from _one_device(config, max(gpus, default=0))
+        if decomposer:
+            yield from _one_device(config, max(gpus, default=0))
     memory = memory_bytes()
     if memory < needs.memory_gib * GIB:
         yield f"memory: {needs.memory_gib:.0f} GiB are needed, this machine has {memory / GIB:.0f} GiB (scale.needs.memory_gib)"

@@ -1,4 +1,4 @@
-"""The tables of a plan: memory, compute and time of an edit, and memory of training the decomposer."""
+"""The tables of a plan: memory, compute and time of an edit, and memory of training the decomposer and of a job's phases."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from common.progress import console
 from experiments.reports.screen import show_table
 
 UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+FITS = {True: "yes", False: "no", None: "–"}
+LEFT = ("class", "worst moment", "fits", "+ decomposer", "phase", "what is there")  # columns of words
 SPEEDS = (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9), ("MFLOP", 1e6))
 
 
@@ -30,6 +32,22 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     )
     for table in (components(editor), compute_table(editor), offload_table(editor, gpu)):
         show_table(table)
+    if plan["decomposer"]:
+        print_decomposer(plan)
+    if plan["phases"]:
+        show_table(phases(plan))
+    console.print(
+        f"assumed: {assumed['mfu']:.0%} of the peak is reached (mfu), {assumed['host_gb_s']:.0f} GB/s between main memory and GPU "
+        f"(host_gb_s), {size(assumed['reserve'])} for CUDA itself, an instruction of {assumed['instruction_tokens']} tokens. "
+        "Attention without a score matrix in memory; kernel launches not counted, which is what a tiny model spends its time on.\n"
+        f"{gpu['name']}: {gpu['bf16'] / 1e12:.0f} TFLOP/s bf16, {gpu['fp32'] / 1e12:.0f} fp32, {gpu['bandwidth'] / 1e12:.2f} TB/s, "
+        f"{gpu['memory']} GiB ({gpu['source']}).",
+        markup=False,
+    )
+
+
+def print_decomposer(plan: Mapping[str, Any]) -> None:
+    """What is said of the decomposer, and the table of its training."""
     decomposer, lengths = plan["decomposer"], plan["decomposer"]["tokens"]
     console.print(
         f"{decomposer['name']}: {count(decomposer['parameters'])} parameters, {size(decomposer['weights'])}; sequences of "
@@ -39,14 +57,6 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         markup=False,
     )
     show_table(training(plan))
-    console.print(
-        f"assumed: {assumed['mfu']:.0%} of the peak is reached (mfu), {assumed['host_gb_s']:.0f} GB/s between main memory and GPU "
-        f"(host_gb_s), {size(assumed['reserve'])} for CUDA itself, an instruction of {assumed['instruction_tokens']} tokens. "
-        "Attention without a score matrix in memory; kernel launches not counted, which is what a tiny model spends its time on.\n"
-        f"{gpu['name']}: {gpu['bf16'] / 1e12:.0f} TFLOP/s bf16, {gpu['fp32'] / 1e12:.0f} fp32, {gpu['bandwidth'] / 1e12:.2f} TB/s, "
-        f"{gpu['memory']} GiB ({gpu['source']}).",
-        markup=False,
-    )
 
 
 def components(editor: Mapping[str, Any]) -> Table:
@@ -77,7 +87,7 @@ def offload_table(editor: Mapping[str, Any], gpu: Mapping[str, Any]) -> Table:
         f"On one {gpu['name']}", "offload", "GPU memory", "worst moment", "fits", "+ decomposer", "time per edit"
     )
     for offload, row in editor["offload"].items():
-        fits, beside = ("yes" if row[key] else "no" for key in ("fits", "fits_beside_decomposer"))
+        fits, beside = (FITS[row[key]] for key in ("fits", "fits_beside_decomposer"))
         table.add_row(offload, size(row["total"]), row["phase"], fits, beside, seconds(row["seconds_per_edit"]))
     return table
 
@@ -94,13 +104,22 @@ def training(plan: Mapping[str, Any]) -> Table:
     return table
 
 
+def phases(plan: Mapping[str, Any]) -> Table:
+    title = f"The job's phases: memory on each {plan['gpu']['name']}"
+    table = _table(title, "stage", "phase", "GPUs", "what is there", "all", "fits")
+    for row in plan["phases"]:
+        there = "\n".join(f"{name} {size(held)}" for name, held in row["held"].items() if held)
+        table.add_row(
+            row["stage"], row["phase"], str(row["gpus"]), there, size(row["total"]), "yes" if row["fits"] else "no"
+        )
+    return table
+
+
 def _table(title: str, first: str, *others: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1))
     table.add_column(first)
     for other in others:
-        table.add_column(
-            other, justify="left" if other in ("class", "worst moment", "fits", "+ decomposer") else "right"
-        )
+        table.add_column(other, justify="left" if other in LEFT else "right")
     return table
 
 
@@ -125,4 +144,15 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 1 else f"{value * 1e3:.2g} ms"
 
 
-__all__ = ["components", "compute_table", "count", "offload_table", "print_plan", "seconds", "size", "training", "work"]
+__all__ = [
+    "components",
+    "compute_table",
+    "count",
+    "offload_table",
+    "phases",
+    "print_plan",
+    "seconds",
+    "size",
+    "training",
+    "work",
+]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks.base import EditSample
 from common.errors import MissingFile
+from common.files import read_json, write_json
 from common.jsonl import Journal, read_jsonl
 from common.parts import Machine
 from common.progress import bar
@@ -21,9 +22,13 @@ from experiments.build.benchmarks import held_out_samples, train_samples
 from experiments.build.editors import make_editor
 from experiments.build.engines import make_engine
 from experiments.build.judges import make_judge
-from experiments.build.picture_rewards import missing_reward, picture_reward
+from experiments.build.picture_rewards import by_reward_model, missing_reward, picture_reward
 from experiments.build.scorers import trace_scorer
-from experiments.evaluation.edit_scores import FILE, HELD_OUT, WHEN, editor_change
+from experiments.evaluation.edit_scores import CARD, FILE, HELD_OUT, WHEN, editor_change
+from experiments.preflight import editor_phases as editor_memory
+from experiments.preflight import language_phases as language_memory
+from experiments.preflight.editor import missing_editor
+from experiments.preflight.phases import Phase
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_model import GCPO_MODEL, model_folder
 from experiments.runs.run import Run
@@ -31,6 +36,7 @@ from experiments.runs.stages import Stage, TrainingStage
 from experiments.tiny.teacher import requests
 from judges.base import Judge, judge_all
 from judges.reasoning.scorer import TraceScorer
+from judges.remembering import RememberingJudge
 from judges.sandbox import SandboxJudge
 from rewards.pictures import judged
 from rl.parts import FlowTools, FlowTraining
@@ -65,11 +71,19 @@ def held_out_requests(config: RunConfig) -> list[EditSample]:
     return held_out_samples(config.benchmark, size, n, config.scale.test_seed)
 
 
+def scoring(config: RunConfig, edits: int, asked: bool = True) -> dict[str, float]:
+    """Bytes of the reward model that scores edits, while it is asked or beside other work."""
+    model = language_memory.reward_model(config)
+    answering = language_memory.engine_bytes(model, config.rollouts.resolve("cuda"), edits, asked)
+    return {"reward model": model.weights} | {f"{name} (reward)": held for name, held in answering.items()}
+
+
 class EditorRL(TrainingStage):
     """Flow-GRPO, one of its variants or DiffusionNFT on the editor (`algo=`), by `reward=`. The trained editor is a folder that
     `editor.checkpoint=` takes."""
 
     name = "editor_rl"
+    uses = frozenset({"editor"})
     metrics = ("reward/mean", "watch/score/mean", "trained/ratio_last", "grad_norm")
     panels = ("experiments.reports.run.editor_training.PANEL",)
 
@@ -82,22 +96,40 @@ class EditorRL(TrainingStage):
         if not config.editor.has_pipeline:
             yield f"an editor with weights: editor={config.editor.name} has none; choose editor=flux_kontext or qwen"
         yield from missing_reward(config)
+        yield from missing_editor(config.editor)
+
+    def phases(self, config: RunConfig) -> Iterator[Phase]:
+        """Each process samples, scores and updates in turns; a reward model stays beside the editor."""
+        algo = config.algo
+        if not config.editor.has_pipeline or not hasattr(algo, "sampling_steps"):
+            return
+        model = editor_memory.edited(config.editor)
+        gpus = config.launcher.processes * config.launcher.nodes
+        edits = -(-algo.prompts_per_step * algo.group_size // gpus)
+        kept = editor_memory.kept_in_training(model, algo, config.engine, gpus)
+        rewarded = config.rrm is not None and by_reward_model(config)
+        idle = scoring(config, edits, asked=False) if rewarded else {}
+        sampling = {"activations": model.activations(min(algo.rollout_batch_size, edits))}
+        yield Phase(self.name, "rollouts", kept | sampling | idle, gpus)
+        if rewarded:
+            yield Phase(self.name, "reward", kept | scoring(config, edits), gpus)
+        yield Phase(self.name, "training", kept | {"activations": editor_memory.backward(model, algo)} | idle, gpus)
 
     def run(self, run: Run) -> None:
         self.launch(run, "editor RL", "reward/mean", "reward")
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c = run.config
-        exact = judged(SandboxJudge()) if on_sandbox(c) else None
+        exact = RememberingJudge(SandboxJudge()) if on_sandbox(c) else None  # shared by the reward and the watch
         tools = FlowTools(
             load=lambda: make_editor(c.editor, c.engine, reward_path=True).model,  # type: ignore[attr-defined]
             engine=partial(make_engine, c.engine),
             sharded=not c.engine.whole_weights,
             sample=training_requests(c),
             instruction=lambda sample: sample.request,
-            reward=picture_reward(c, lambda folder: reward_model(run, folder)),
+            reward=picture_reward(c, lambda folder: reward_model(run, folder), exact),
             seed=c.seed,
-            watch=exact,
+            watch=None if exact is None else judged(exact),
         )
         training: FlowTraining = build(c.algo, tools)
         training.run(run.folder, log, progress)
@@ -110,18 +142,23 @@ class EditorScores(Stage):
     those of the reward model."""
 
     name = "editor_scores"
+    uses = frozenset({"editor"})
     metrics = ("editor_rl",)
     panels = ("experiments.reports.run.editor_training.CARDS", "experiments.reports.run.editor_training.SCORES")
 
     def done(self, run: Run) -> bool:
-        rows = score_rows(run.folder)
-        return all(sum(r["when"] == when for r in rows) >= run.config.scale.test_samples for when in WHEN)
+        """A benchmark may have fewer requests than `scale.test_samples`: how many there are was noted when they were read."""
+        if not (card := run.folder / CARD).is_file():
+            return False
+        n, rows = read_json(card)["requests"], score_rows(run.folder)
+        return all(sum(r["when"] == when for r in rows) >= n for when in WHEN)
 
     def run(self, run: Run) -> None:
         journal = Journal(run.folder / FILE)
         journal.cut_after(0)
         held_out, chunk = held_out_requests(run.config), run.config.scale.chunk
         n = len(held_out)
+        write_json(run.folder / CARD, {"requests": n})
         for when in WHEN:
             begun = sum(r["when"] == when for r in score_rows(run.folder))
             if begun >= n:
@@ -133,6 +170,12 @@ class EditorScores(Stage):
                     numbers = range(first, min(first + chunk, n))
                     journal.append(work.rows(numbers, [held_out[i] for i in numbers]))
                     b.update(numbers.stop)
+
+    def phases(self, config: RunConfig) -> Iterator[Phase]:
+        if config.editor.has_pipeline:
+            held = editor_memory.editing(config.editor)
+            asked = scoring(config, config.scale.chunk) if config.rrm else {}
+            yield Phase(self.name, "edits and their scores", held | asked)
 
     def results(self, run: Run) -> Mapping[str, Any]:
         rows = score_rows(run.folder)

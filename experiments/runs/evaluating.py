@@ -109,6 +109,7 @@ class Results(Stage):
     """results.json, from the rows of the stages before it and the sections that they add."""
 
     name = "results"
+    uses = frozenset()
     panels = ("experiments.reports.run.setup.PANEL",)
 
     def done(self, run: Run) -> bool:

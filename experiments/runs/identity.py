@@ -17,6 +17,7 @@ from common.places import assets_folder, moved
 from conf.parts import config_values, loose, to_object
 from conf.schema import MAIN_JOB, RunConfig
 from experiments.build.device import device_of
+from experiments.build.teachers import choice
 from experiments.runs.contents import contents_of, digest_of
 
 START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised phase, after GRPO
@@ -24,14 +25,17 @@ START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised
 
 def identity(config: RunConfig) -> dict[str, Any]:
     """The part of the configuration that defines the run: every key but those marked as incidental, the class of every part,
-    and digests of the files whose content a part declares. Raises BadInput for files that cannot be read."""
+    and digests of the files whose content a part declares, or one that it names. Raises BadInput for files that cannot be read."""
     if config.rollouts.resolve("cpu") is not config.rollouts:  # rollouts=auto: what it stands for here counts
         config = replace(config, rollouts=config.rollouts.resolve(device_of(config.engine)))
     values = config_values(config, defining=True)
     if config.job == list(MAIN_JOB):
         values.pop("job")
     for group in values:
-        if digests := [digest_of(content) for content in contents_of(getattr(config, group))]:
+        part = getattr(config, group)
+        named = part.named() if hasattr(part, "named") else ()
+        parts = [part, *(choice(config, *pair) for pair in named)]
+        if digests := [digest_of(content) for one in parts for content in contents_of(one)]:
             values[group]["content"] = digests
     return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from common.files import write_json
@@ -10,7 +11,10 @@ from common.parts import Machine
 from conf.schema import RunConfig
 from experiments.build.benchmarks import train_samples
 from experiments.build.editors import make_editor
+from experiments.build.reward_models import NO_REWARD_MODEL
 from experiments.build.teachers import choice, make_teacher, missing_teachers
+from experiments.preflight.editor_phases import editing
+from experiments.preflight.phases import Phase
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage
 from experiments.tiny.teacher import edited, faulty, requests
@@ -29,6 +33,7 @@ class RewardData(Stage):
     """Requests are the same for every seed of a run, so that runs can be compared; held-out ones are of the test split."""
 
     name = "rrm_data"
+    uses = frozenset()
 
     def done(self, run: Run) -> bool:
         return (run.folder / CARD).is_file()
@@ -65,11 +70,28 @@ class RewardData(Stage):
         pool = train_samples(c.benchmark, c.scale.image_size, c.seed)
         return CandidateFolder(run.folder / part, pool, makers or {}, None, per_sample, c.scale.chunk)
 
+    def phases(self, config: RunConfig) -> Iterator[Phase]:
+        """All editors are loaded at once, each with its way of offloading."""
+        editors = [choice(config, "editor", name) for name in config.rrm.data.editors] if config.rrm else []
+        held = {editor.name: editing(editor) for editor in editors if editor.has_pipeline}
+        if held:
+            activations = max(own["activations"] for own in held.values())
+            weights = {name: own["editor"] for name, own in held.items()}
+            yield Phase(self.name, "candidate edits", weights | {"activations": activations})
+
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
-        if config.rrm is not None:
+        if config.rrm is None:
+            yield NO_REWARD_MODEL
+        else:
             yield from missing_teachers(config, machine)
             if config.benchmark.name != "sandbox" and not config.rrm.data.preferences:
                 yield "pairs of edits that people compared: name a set by rrm.data.preferences and rrm.data.preferences_path"
+            place = config.rrm.data.preferences_path
+            if config.rrm.data.preferences and place and not Path(place).expanduser().exists():
+                yield (
+                    f"pairs of edits that people compared: there is no {place}; put the set {config.rrm.data.preferences} there, "
+                    "name its folder by rrm.data.preferences_path, or leave that empty to read it from the Hub"
+                )
 
 
 def all_makers(config: RunConfig) -> dict[str, Maker]:

@@ -17,10 +17,12 @@ from common.progress import bar
 from conf.schema import RunConfig
 from experiments.build.device import device_of
 from experiments.build.engines import make_engine
-from experiments.build.reward_models import SUPERVISED
+from experiments.build.reward_models import NO_REWARD_MODEL, SUPERVISED
 from experiments.build.rollouts import make_backend
 from experiments.build.teachers import human_pairs, points_of
 from experiments.evaluation.pairs import PairRow, accuracies
+from experiments.preflight import language_phases as memory
+from experiments.preflight.phases import Phase
 from experiments.runs.launch import Log, Show
 from experiments.runs.reward_data import COLD_START, HELD_OUT, PAIRS, RewardData
 from experiments.runs.run import Run
@@ -50,7 +52,7 @@ def rubric_of(config: RunConfig, form: Form = Form.BOTH) -> RRMRubric:
 
 def missing_model(config: RunConfig, machine: Machine) -> Iterator[str]:
     if config.rrm is None:
-        yield "a reward model: choose one with rrm=tiny, or another of conf/rrm (experiment=edit_r1 does)"
+        yield NO_REWARD_MODEL
     else:
         yield from config.rrm.missing(machine)
 
@@ -59,12 +61,17 @@ class ColdStarts(Stage):
     """Supervised training on the chosen traces: of the reward model, and of those that it is compared with."""
 
     name = "rrm_sft"
+    uses = frozenset()
 
     def done(self, run: Run) -> bool:
         return bool(run.config.rrm.checkpoint) or all(model_folder(run, name).is_dir() for name in self.names(run))
 
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
         yield from missing_model(config, machine)
+
+    def phases(self, config: RunConfig) -> Iterator[Phase]:
+        if config.rrm and not config.rrm.checkpoint:
+            yield Phase(self.name, "training", memory.supervised(memory.reward_model(config), config.rrm.sft))
 
     def names(self, run: Run) -> list[str]:
         return [name for name in SUPERVISED if name == "sft" or name in run.config.rrm.compared]
@@ -99,6 +106,7 @@ class GCPO(TrainingStage):
     """GCPO on the annotators' pairs, from the cold start."""
 
     name = "gcpo"
+    uses = frozenset()
     metrics = ("reward/mean", "reward/score/mean", "groups/no_spread")
     journal: ClassVar[str] = "gcpo.jsonl"
 
@@ -114,6 +122,18 @@ class GCPO(TrainingStage):
 
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
         yield from missing_model(config, machine)
+
+    def phases(self, config: RunConfig) -> Iterator[Phase]:
+        """Rollouts and updates take turns."""
+        if not config.rrm or config.rrm.checkpoint:
+            return
+        model, algo, rollouts = memory.reward_model(config), config.rrm.gcpo, config.rollouts.resolve("cuda")
+        gpus = config.launcher.processes * config.launcher.nodes
+        kept = memory.kept_in_training(model, algo, config.engine, gpus)
+        traces = -(-2 * algo.prompts_per_step * algo.group_size // gpus)
+        update = {"activations": model.activations(algo.micro_batch_size, algo.gradient_checkpointing)}
+        yield Phase(self.name, "rollouts", kept | memory.engine_bytes(model, rollouts, traces), gpus)
+        yield Phase(self.name, "training", kept | update | memory.engine_bytes(model, rollouts, traces, False), gpus)
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c, start = run.config, model_folder(run, "sft")
@@ -161,8 +181,15 @@ class PairAccuracy(Stage):
     """The share of held-out pairs that each reward model orders as the exact judge (or people) do; equal scores are wrong."""
 
     name = "rrm_accuracy"
+    uses = frozenset()
     metrics = ("rrm.pair_accuracy",)
     panels = ("experiments.reports.run.reward_model.CARDS", "experiments.reports.run.reward_model.PANEL")
+
+    def phases(self, config: RunConfig) -> Iterator[Phase]:
+        if config.rrm:
+            model = memory.reward_model(config)
+            asked = memory.engine_bytes(model, config.rollouts.resolve("cuda"), 2 * config.scale.chunk)
+            yield Phase(self.name, "held-out pairs", {"reward model": model.weights} | asked)
 
     def models(self, run: Run) -> dict[str, tuple[Path, Form]]:
         if run.config.rrm.checkpoint:

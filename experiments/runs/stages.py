@@ -18,6 +18,7 @@ from common.parts import Machine
 from common.progress import Bar, bar
 from conf.schema import RunConfig
 from experiments.build.training_job import TrainingJob
+from experiments.preflight.phases import Phase
 from experiments.runs.launch import Log, Show
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Stage(ABC):
     too, and does nothing twice."""
 
     name: ClassVar[str]  # for stages=[…]
+    uses: ClassVar[frozenset[str]] = frozenset({"decomposer", "editor"})  # models of the run that must be there for it
     metrics: ClassVar[tuple[str, ...]] = ()  # dotted keys that it adds to results.json, or its metrics in metrics.jsonl
     panels: ClassVar[
         tuple[str, ...]
@@ -44,6 +46,11 @@ class Stage(ABC):
 
     def missing(self, config: RunConfig, machine: Machine) -> Iterable[str]:
         """One line for everything of its own that this machine lacks, each saying how to get it. Nothing is loaded."""
+        return ()
+
+    def phases(self, config: RunConfig) -> Iterable[Phase]:
+        """What lies on each GPU at its worst moments, for `experiments.plan` and the check before a run; nothing where it is not
+        declared. From configurations alone. Raises BadInput and MissingFile for models of which nothing is known."""
         return ()
 
     def results(self, run: Run) -> Mapping[str, Any]:

@@ -19,10 +19,12 @@ class AnswerPolicy(Policy[TextBatch]):
     """Unlike `TextPolicy` it bans no tokens and knows no temperature: nothing was sampled. Sequences are padded, and every answer
     has its own copy of its prompt."""
 
-    def __init__(self, vlm: VLM, frozen_vision: bool = False) -> None:
+    def __init__(self, vlm: VLM, frozen_vision: bool = False, gradient_checkpointing: bool = False) -> None:
         super().__init__()
         self.model = vlm.model
         self._vlm = [vlm]  # in a list: the VLM is no submodule, its model is already one
+        if gradient_checkpointing:
+            vlm.model.gradient_checkpointing_enable({"use_reentrant": False})
         use_grouped_attention(vlm.model)
         self.model.model.visual.requires_grad_(not frozen_vision)
 

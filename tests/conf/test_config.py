@@ -31,7 +31,7 @@ def test_every_option_of_every_group_becomes_a_typed_config(group: str, option: 
     chosen = getattr(config, group)
     if group in ("experiment", "paths"):
         return
-    assert chosen.name == option
+    assert chosen is None if (group, option) == ("rrm", "none") else chosen.name == option
 
 
 def test_all_groups_of_the_design_are_there() -> None:
@@ -106,6 +106,16 @@ def test_a_mistake_is_named_with_the_nearest_right_thing(argument: str, expected
         cli.check("run", [argument])
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_reward_model_that_an_experiment_chooses_can_be_left_out() -> None:
+    for words in (["reward=judge"], ["reward=judge", "seed=1"]):  # by Hydra, and from what it composed before
+        assert cli.typed(cli.compose("run", ["experiment=edit_r1", "rrm=none", *words])).rrm is None
+    assert cli.typed(cli.compose("run", ["experiment=edit_r1"])).rrm.name == "tiny"
+    with pytest.raises(BadInput, match="rrm.data is given, but no rrm is chosen"):
+        cli.check("run", ["experiment=edit_r1", "rrm=none", "rrm.data.samples=3"])
+    with pytest.raises(BadInput, match="there is no rrm=None; the nearest one is 'rrm=none'"):
+        cli.check("run", ["experiment=edit_r1", "rrm=null"])
 
 
 def test_a_sweep_is_checked_before_it_starts() -> None:

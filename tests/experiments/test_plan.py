@@ -49,14 +49,14 @@ def test_published_editors(name: str) -> None:
 
 
 def test_the_decomposers_training_by_hand() -> None:
-    """8.29 B parameters: 16 bytes each in all and 2 for the reference, of which ZeRO shares more and more among 8."""
+    """8.29 B parameters: 16 bytes each in all, of which ZeRO shares more and more among 8, and 2 for the reference."""
     decomposer = plan("scale=paper", "gpus=8")["decomposer"]
     rows = decomposer["training"]
     held = {name: sum(row[k] for k in ("weights", "gradients", "optimizer")) / 1e9 for name, row in rows.items()}
     assert decomposer["weights"] / GIB == pytest.approx(15.45, abs=0.05)
     assert [round(held[f"ZeRO-{stage}, 8 GPUs"]) for stage in range(4)] == [133, 46, 31, 17]
     assert held["engine=torch"] == pytest.approx(8 * 8.292, rel=0.001)
-    assert rows["ZeRO-3, 8 GPUs"]["reference"] / 1e9 == pytest.approx(2.07, abs=0.01)
+    assert rows["ZeRO-3, 8 GPUs"]["reference"] / 1e9 == pytest.approx(16.58, abs=0.01)  # whole on each
     assert plan("scale=paper", "algo.kl_coef=0")["decomposer"]["training"]["engine=torch"]["reference"] == 0
 
 
@@ -163,6 +163,28 @@ def test_the_command_prints_and_writes_the_same_numbers(tmp_path: Path, capsys: 
     assert stored["editor"]["components"]["transformer"]["parameters"] == 11_901_408_320
     print_plan(stored)  # what was written is all that is shown
     assert "22.2 GiB" in capsys.readouterr().out
+
+
+def test_edit_r1_at_the_papers_size_fits_eight_gpus_of_80_gb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cold start is one process, with 16-bit weights, gradients and two moments of 8.29 B parameters: 62 GiB alone."""
+    out = tmp_path / "plan.json"
+    main(typed(compose("plan", ["experiment=edit_r1_paper", f"out={out}"])))
+    shown, stored = capsys.readouterr().out, json.loads(out.read_text())
+    assert stored["decomposer"] is None and "GRPO" not in shown.replace("Flow-GRPO", "")
+    rows = {(row["stage"], row["phase"]): row for row in stored["phases"]}
+    assert list(rows) == [
+        ("rrm_data", "candidate edits"), ("rrm_sft", "training"), ("gcpo", "rollouts"), ("gcpo", "training"),
+        ("rrm_accuracy", "held-out pairs"), ("editor_rl", "rollouts"), ("editor_rl", "reward"), ("editor_rl", "training"),
+        ("editor_scores", "edits and their scores"),
+    ]  # fmt: skip
+    assert all(row["fits"] for row in rows.values())
+    cold_start = rows["rrm_sft", "training"]["held"]
+    assert sum(cold_start[k] for k in ("weights", "gradients", "optimizer")) / GIB == pytest.approx(61.8, abs=0.1)
+    assert [row["gpus"] for row in rows.values()] == [1, 1, 8, 8, 1, 8, 8, 8, 1]
+    for needle in ("editor_rl", "candidate edits", "vLLM's weights", "encoders and VAE"):
+        assert needle in shown
 
 
 @pytest.mark.slow

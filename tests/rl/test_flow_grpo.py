@@ -201,6 +201,18 @@ def test_a_training_that_only_pleases_its_reward_ends_with_its_checkpoint(
 
 
 # --------------------------------------------------------------------------------------------------------------- errors
+def test_the_distance_to_the_start_is_logged_without_changing_the_training(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=3, kl_coef=0.0, micro_batch_size=3)
+    run, on = training(replace(config, kl_log_edits=5)), tmp_path / "on"
+    run.run(on)
+    off = training(config)
+    off.run(tmp_path / "off")
+    rows, without = journal(on)[0], journal(tmp_path / "off")[0]
+    kl = [row.pop("kl/mean") for row in rows]
+    assert kl[0] == 0.0 and 0 < kl[1] < kl[2]  # measured before each update
+    assert rows == without and checksum(run.flow) == checksum(off.flow)
+
+
 def test_another_training_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     ended(replace(CONFIG, steps=1), tmp_path)
     with pytest.raises(BadInput, match="differs in noise_level"):

@@ -45,6 +45,21 @@ def test_micro_batches_do_not_change_the_update(tiny_vlm_path, optimizer, micro)
     assert (ends[0] - ends[1]).abs().max() < tolerance
 
 
+def test_recomputed_activations_do_not_change_the_update(tiny_vlm_path):
+    from agents.backends.vlm import load_vlm
+
+    ends = []
+    for checkpointing in (False, True):
+        vlm = load_vlm(tiny_vlm_path)
+        vlm.model.train()
+        config = SFTConfig(steps=2, batch_size=4, lr=1e-3, warmup_steps=1, gradient_checkpointing=checkpointing)
+        algorithm = SFT(config, vlm, examples)
+        for step in range(2):
+            algorithm.step(step, Clock())
+        ends.append(weights(vlm))
+    assert (ends[0] - ends[1]).abs().max() < 1e-6
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_six_steps_are_three_and_three_resumed(tiny_vlm_path, tmp_path, optimizer):
     from agents.backends.vlm import load_vlm

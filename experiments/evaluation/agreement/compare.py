@@ -33,8 +33,9 @@ class JudgedFolder:
         model = f" ({judge['model']})" if judge["model"] else ""
         scoring = f", {judge['scoring']} scores" if judge.get("scoring", "own") != "own" else ""
         rubric = f", rubric {judge['rubric']}" if judge["rubric"] else ""
+        form = f", form {judge['form']}" if judge.get("form", "both") != "both" else ""
         repeats = f", avg@{judge['repeats']}" if (judge.get("repeats") or 1) > 1 else ""
-        return f"judge={judge['name']}{model}{rubric}{scoring}{repeats}"
+        return f"judge={judge['name']}{model}{rubric}{form}{scoring}{repeats}"
 
 
 @dataclass(frozen=True)

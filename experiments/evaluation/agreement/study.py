@@ -89,7 +89,7 @@ def document(study: Study) -> dict[str, Any]:
     """What agreement.json holds."""
     config, data = study.config, study.data
     rubric = rubric_name(config) if takes_rubric(config.judge) else None
-    own = {key: value for key in ("scoring", "repeats") if (value := getattr(config.judge, key, None))}
+    own = {key: value for key in ("scoring", "form", "repeats") if (value := getattr(config.judge, key, None))}
     judge = {"name": config.judge.name, "model": getattr(config.judge, "model", ""), "rubric": rubric, **own}
     return {
         "data": {"name": config.data, "rule": data.rule, **asdict(data.card)},

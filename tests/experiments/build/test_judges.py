@@ -29,6 +29,7 @@ from experiments.build.judges import (
     rubric_of,
 )
 from experiments.evaluation.evaluator import open_evaluator
+from experiments.evaluation.identities import judge_settings
 from experiments.evaluation.rows import read_rows
 from experiments.evaluation.shares import Share
 from experiments.preflight.machine import missing_of
@@ -123,6 +124,9 @@ def test_a_judge_without_its_model_says_how_to_get_it(tmp_path):
     config = configured("rrm", f"judge.model={TINY}", "judge.dtype=float32")
     judge = judge_of(config, tmp_path)
     assert isinstance(judge, LLMJudge) and judge.name == "rrm"  # asked by its own protocol, whatever the benchmark
+    forms = {form: rubric_of(configured("rrm", f"judge.form={form}"), "paper") for form in ("both", "score")}
+    assert judge_settings(config, "rrm")["prompts"] == forms["both"].version  # of an evaluation
+    assert {r.name for r in forms.values()} == {"rrm"} and forms["both"].version != forms["score"].version
     (tmp_path / "empty").mkdir()
     with pytest.raises(MissingFile, match="no config.json"):
         judge_of(configured("vlm", f"judge.model={tmp_path / 'empty'}"), tmp_path)

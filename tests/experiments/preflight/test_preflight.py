@@ -11,6 +11,7 @@ from experiments.build.judges import ChatJudge
 from experiments.preflight import run as preflight
 from experiments.preflight.machine import missing_of
 from experiments.runs.cli import compose, typed
+from experiments.runs.stages import load_stages
 
 
 def test_the_paper_scale_names_everything_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -24,6 +25,45 @@ def test_the_paper_scale_names_everything_at_once(monkeypatch: pytest.MonkeyPatc
     for needle in ("weights", "hf download", "GPUs: 8", "memory: 256 GiB", "WANDB_API_KEY", "engine=torch"):
         assert needle in message
     assert not list(tmp_path.iterdir())
+
+
+def test_edit_r1_at_the_papers_size_names_everything_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Weights, GPUs, memory of each phase, keys and data, in one message; the decomposer, which no stage uses, is none of it."""
+    monkeypatch.setattr(preflight, "gpu_memories", lambda: [])
+    for key in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(key, raising=False)
+    config = typed(compose("run", ["experiment=edit_r1_paper", f"paths.assets={tmp_path}"]))
+    with pytest.raises(MissingFile) as caught:
+        preflight.preflight(config, load_stages(config.job))
+    message = str(caught.value)
+    for needle in (
+        "weights of the reward model qwen2_5_vl_7b", "weights of the editor flux_kontext", "weights of the editor qwen",
+        "GPUs: 8", "OPENAI_API_KEY", "GEMINI_API_KEY", "benchmark=prepared needs a folder", "EditReward-Data",
+        "GPU memory for gcpo, rollouts", "GPU memory for gcpo, training", "GPU memory for rrm_sft, training",
+        "GPU memory for editor_rl, reward", "GPU memory for editor_rl, training", "on each of 8 GPUs",
+    ):  # fmt: skip
+        assert needle in message, needle
+    assert "decomposer" not in message and not list(tmp_path.iterdir())
+
+
+def test_phases_are_held_against_the_smallest_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = typed(compose("run", ["experiment=edit_r1_paper", f"paths.assets={tmp_path}"]))
+    said = {}
+    for gib in (64, 79):
+        monkeypatch.setattr(preflight, "gpu_memories", lambda gib=gib: [gib * 2**30] * 8)
+        with pytest.raises(MissingFile) as caught:
+            preflight.preflight(config, load_stages(config.job))
+        said[gib] = [
+            line for line in str(caught.value).splitlines() if "GPU memory for" in line and "editor=" not in line
+        ]
+    phases = [line.partition("GPU memory for ")[2].partition(":")[0] for line in said[64]]
+    assert phases == [
+        "rrm_data, candidate edits",
+        "rrm_sft, training",
+        "editor_rl, reward",
+        "editor_scores, edits and their scores",
+    ]
+    assert not said[79]
 
 
 def test_a_judges_keys_are_asked_for_only_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:

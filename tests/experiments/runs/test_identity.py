@@ -145,6 +145,24 @@ def test_files_of_a_users_part_count_where_it_declares_them(tmp_path: Path, monk
     assert "other.txt" in line and "contents()" in line
 
 
+def test_editors_that_make_a_reward_models_data_count_with_their_weights(tmp_path: Path) -> None:
+    """`rrm.data.editors` names them; the editor of the run is another."""
+    names, here = [], Path("assets/tiny").absolute()
+    for place in ("one", "same", "other"):
+        folder = tmp_path / place / "tiny"
+        folder.mkdir(parents=True)
+        for part in here.iterdir():
+            (folder / part.name).symlink_to(part)
+        (folder / "qwen_image_edit").unlink()
+        for path in ("model_index.json", "transformer/config.json"):
+            write(folder / "qwen_image_edit" / path, (here / "qwen_image_edit" / path).read_text())
+        if place == "other":
+            write(folder / "qwen_image_edit" / "transformer" / "model.safetensors", "other weights")
+        own = ("experiment=edit_r1", "rrm.data.editors=[qwen]", f"paths.assets={tmp_path / place}")
+        names.append(run_folder(config(*own)))
+    assert names[0] == names[1] != names[2]
+
+
 def test_what_counts_by_its_name_alone_is_said() -> None:
     fetched = config("editor.checkpoint=nobody/nothing", "editor.allow_download=true")
     (line,) = known_by_name(fetched.editor)

@@ -1,0 +1,100 @@
+"""Memory of a vision-language model that is trained, drawn from, or asked: the phases of a reward model's stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from agents.backends.families import FAMILIES
+from common.errors import BadInput
+from editors.costs import BYTES, kv_cache, logits_bytes, one_device_bytes, training_activations, zero_bytes
+from editors.parts import count_parameters
+from editors.published import PublishedModel
+from experiments.preflight.estimates import known_parts
+from experiments.preflight.gpus import GIB
+
+POINTS_TOKENS = (
+    500  # of instruction and evaluation points: assumed, ten questions of up to 30 tokens and the prompt's own words
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, and the lengths of what it reads and writes, in tokens."""
+
+    part: PublishedModel
+    dtype: str
+    prompt: int
+    answer: int
+
+    @property
+    def parameters(self) -> int:
+        return count_parameters(self.part).parameters
+
+    @property
+    def weights(self) -> float:
+        return float(self.parameters * BYTES[self.dtype])
+
+    def activations(self, sequences: int, checkpointing: bool) -> float:
+        """Bytes of the forward and backward of so many sequences, each with its own prompt."""
+        element = BYTES[self.dtype]
+        kept = training_activations(self.part.config, self.prompt + self.answer, element, checkpointing)
+        return sequences * (kept + logits_bytes(self.part.config, self.answer))
+
+
+def reward_model(config: Any) -> Trained:
+    """The reward model of a run. Raises MissingFile where nothing is known of its checkpoint, BadInput for another family."""
+    c = config.rrm
+    part = known_parts(f"rrm={c.name}", c.start, c.source).get("model")
+    if part is None or part.kind not in {family.model_class for family in FAMILIES}:
+        raise BadInput(
+            f"{c.start} is none of the families whose sizes are known: {', '.join(f.title for f in FAMILIES)}"
+        )
+    vision = part.config["vision_config"]
+    side = vision["patch_size"] * vision["spatial_merge_size"]
+    picture = max(1, (c.max_pixels or config.scale.image_size**2) // side**2)
+    return Trained(part, c.dtype, 2 * picture + POINTS_TOKENS, c.max_new_tokens)
+
+
+def supervised(model: Trained, sft: Any) -> dict[str, float]:
+    """Supervised training in one process: the weights' own type for everything (`one_device_bytes`)."""
+    held = one_device_bytes(model.parameters, BYTES[model.dtype], reference=False)
+    return {
+        "weights": held.weights,
+        "gradients": held.gradients,
+        "optimizer": held.optimizer,
+        "activations": model.activations(min(sft.micro_batch_size, sft.batch_size), sft.gradient_checkpointing),
+    }
+
+
+def kept_in_training(model: Trained, algo: Any, engine: Any, processes: int) -> dict[str, float]:
+    """What text GRPO and GCPO keep on each device in all their phases; with adapters it is less."""
+    reference = algo.kl_coef > 0 or algo.kl_log_sequences > 0
+    if engine.distributed:
+        held = zero_bytes(model.parameters, processes, engine.stage, reference)
+    else:
+        held = one_device_bytes(model.parameters, BYTES[model.dtype], reference)
+    own = not engine.whole_weights or algo.lora.rank > 0 or algo.max_offpolicy_steps > 0
+    return {
+        "weights": held.weights,
+        "gradients": held.gradients,
+        "optimizer": held.optimizer,
+        "reference": held.reference,
+        "whole copy for rollouts": model.weights if own else 0.0,
+    }
+
+
+def engine_bytes(model: Trained, rollouts: Any, sequences: int, asked: bool = True) -> dict[str, float]:
+    """What answers beside the model itself: vLLM's own weights and cache while it is `asked`, and at other times unless it sleeps;
+    with transformers the keys and values of a batch."""
+    if rollouts.name == "vllm":
+        there = asked or not rollouts.sleep
+        return {
+            "vLLM's weights": model.weights if there else 0.0,
+            "keys and values": rollouts.cache_gib * GIB if there else 0.0,
+        }
+    batch = min(rollouts.batch_size, sequences) if asked else 0
+    return {"keys and values": batch * kv_cache(model.part.config, model.prompt + model.answer, BYTES[model.dtype])}
+
+
+__all__ = ["Trained", "engine_bytes", "kept_in_training", "reward_model", "supervised"]
