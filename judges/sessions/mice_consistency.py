@@ -13,11 +13,11 @@ neither number can be had. Such turns say so in their verdict's reason. CC below
 
 **As published** (`cc=as_published`; yuxiaooye/Edit-R2@1c549f1) the features of ViT-L/16 with four registers are laid out wrongly:
 all tokens but the first are taken for patches, so that at 256 x 256 pixels 4 registers and 256 patches make 260 tokens on a grid
-of 13 x 20, to which the mask of the background is reduced. Part of what counts as background is then not background, and the registers
-count into the mean of an object's patches. Pictures are cropped to a square there (as the checkpoint's own processor does by its
-published settings; which version of it the authors ran is not known), while the mask is only resized. A background without any such
-patch is 0 there and no number here. `correct` uses the patches alone on their own grid of the whole picture. What `as_published`
-does not repeat: the JPEG files in between, and .5 for a call that failed.
+of 13 x 20, to which the mask of the background is reduced. Part of what counts as background is then not background, and the
+registers count into the mean of an object's patches. Pictures are cropped to a square there (as the checkpoint's own processor
+does by its published settings; which version of it the authors ran is not known), while the mask is only resized. A background
+without any such patch is 0 there and no number here. `correct` uses the patches alone on their own grid of the whole picture.
+What `as_published` does not repeat: the JPEG files in between, and .5 for a call that failed.
 """
 
 from __future__ import annotations
