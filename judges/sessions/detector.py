@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,13 @@ def boxes_of(fits: Tensor, corners: Tensor, owners: Sequence[int], names: Sequen
 
 def load_model(kind: Any, folder: Path) -> Any:
     """A model of transformers in float32, for inference. Raises BadData naming the folder."""
+    wanted = kind.config_class.model_type
+    try:
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadData(f"{folder / 'config.json'} cannot be read ({error}); download the model again") from error
+    if model_type != wanted:
+        raise BadData(f"{folder} holds a {model_type} where a {wanted} is needed")
     try:
         model, info = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
