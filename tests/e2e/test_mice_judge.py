@@ -15,6 +15,8 @@ from experiments.evaluation.rows import read_rows
 from experiments.runs import cli
 from tests.judges.sessions.tiny_sight import save_dinov3, save_grounding_dino
 
+ASSETS = Path(__file__).parents[2] / "assets"
+
 
 def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     monkeypatch.setattr(sys, "argv", ["evaluate", *words])
@@ -22,7 +24,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def words(tiny_vlm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("mice")
     sandbox(["mice", "n=4", f"out={folder / 'data'}"])
     return [
@@ -32,9 +34,10 @@ def words(tiny_vlm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> list
         "arms=editor",
         "editor=sandbox",
         "judge=mice",
-        f"judge.vlm.model={tiny_vlm_path}",
+        f"judge.vlm.model={ASSETS / 'tiny' / 'decomposer'}",  # it says something else, but ends
         "judge.vlm.dtype=float32",
-        "judge.vlm.max_tokens=4",
+        "judge.max_invalid_share=0.5",
+        "judge.vlm.max_tokens=128",
         "judge.votes=2",
         f"judge.detector.model={save_grounding_dino(folder / 'grounding_dino')}",
         "judge.detector.shortest=64",
