@@ -128,6 +128,13 @@ class MiceSessionJudge(Part):
     needed_facts = FACTS
     local_model = True
 
+    def __post_init__(self) -> None:
+        for key in ("repeats", "rubric"):
+            if getattr(self.vlm, key, None) is not None:
+                raise BadInput(
+                    f"judge.vlm.{key} has no use here: the questions are those of judge=mice, asked judge.votes times"
+                )
+
     @property
     def cache(self) -> str:
         """The folder of the model's replies, in which everything else is kept too; "" for the usual one."""

@@ -104,3 +104,6 @@ def test_other_benchmarks_and_runs_have_no_use_for_it(
         others = [w for w in words if not w.startswith("benchmark")]
         command(monkeypatch, *others, "benchmark=sandbox", f"out={tmp_path / 'out'}", "samples=2")
     assert "formatted_instruction" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command(monkeypatch, *words, "judge.vlm.repeats=3", f"out={tmp_path / 'out'}")
+    assert "judge.votes" in capsys.readouterr().err
