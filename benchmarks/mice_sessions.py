@@ -44,8 +44,8 @@ CARD = Card(
     mean="micro",
     notes=(
         "Reported by turn, CM and CU apart.",
-        "IF, CC and GA are asked of a model here; the published ones come from detectors and image features (whose tokens the "
-        "published CC lays out on a wrong grid) and are other numbers.",
+        "By its own rubric IF, CC and GA are asked of a model alone; judge=mice takes them from a detector, image features and a "
+        "model, as published (judge.cc=as_published also repeats the wrong grid of the published CC), and gives other numbers.",
         "Two unrelated data sets share the name: blowing-up-groundhogs/mice_bench and MICE-Bench/MICE-Bench.",
     ),
 )

@@ -77,6 +77,9 @@ class Part:
     # a judge
     exact = False  # it measures against the gold edits and asks nobody
     verdicts = True  # False: there is no judge, pictures are only made and measured
+    sessions = False  # it judges whole sessions: what it builds has `judge_sessions(played)` in place of `judge`
+    sessions_at_once = 8  # that are handed to it together
+    needed_facts: tuple[str, ...] = ()  # of every item (benchmarks/item.py), without which it cannot judge
     max_invalid_share = 0.02  # of verdicts; above it an evaluation fails instead of reporting a biased mean
     # a sequencer
     own_backbone = False  # it loads the decomposer's weights from before RL a second time

@@ -30,7 +30,9 @@ from conf.schema.shared import ExecutionConfig, Needs, PathsConfig, ScaleConfig
 from conf.schema.use import EditConfig, EvaluateConfig, PlanConfig
 
 BY_CLASS = "by_class"  # the choice of a group whose class is named on the command line
-NESTED = {"judge.rubric": "judge/rubric"}  # groups within a part
+NESTED = {
+    f"judge.{part}": f"judge/{part}" for part in ("rubric", "vlm", "detector", "features")
+}  # groups within a part
 
 ROOTS: dict[str, type] = {
     "run": RunConfig,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from agents.backends.base import Backend
     from benchmarks.base import EditSample
+    from judges.sessions.base import PlayedSession
 
 VLLM_TOKENS, VLLM_CACHE_GIB = 16384, 8.0  # two large pictures, a rubric and its answer; keys and values of a batch
 
@@ -318,6 +319,25 @@ def make_judge_of(judge: Any, tools: JudgeTools) -> Judge:
     return built if hasattr(built, "concurrency") and hasattr(built, "usage") else PlainJudge(built)
 
 
+@dataclass(frozen=True)
+class PlainSessionJudge:
+    """A judge that has only `judge_sessions(played)`: for nothing."""
+
+    inner: Any
+    usage: Usage = Usage()
+
+    def judge_sessions(self, played: Sequence[PlayedSession]) -> list[list[Verdict]]:
+        return self.inner.judge_sessions(played)  # type: ignore[no-any-return]
+
+
+def make_session_judge_of(judge: Any, tools: JudgeTools) -> Any:
+    """A judge of whole sessions that says what it used. Raises as `make_judge_of`."""
+    built = build(judge, tools)
+    if not callable(getattr(built, "judge_sessions", None)):
+        raise BadInput(f"judge={judge.name} judges no sessions: its class has no method judge_sessions(played)")
+    return built if hasattr(built, "usage") else PlainSessionJudge(built)
+
+
 def judge_tools(
     judge: Any, engine: Any, outputs: str | Path, default: str, budget: float | None = None, retry: bool = False
 ) -> JudgeTools:
@@ -359,7 +379,7 @@ def takes_rubric(judge: Any) -> bool:
 
 def check_judge_of_run(judge: Any) -> None:
     """BadInput for a judge that cannot score a run's own arms, or an outcome reward; known before anything is trained."""
-    what = "" if judge.verdicts else f"judge={judge.name}"
+    what = "" if judge.verdicts and not judge.sessions else f"judge={judge.name}"
     if own_rubric(judge) not in ("", "paper"):
         what = f"judge={judge.name}" if judge.rubric is None else f"judge.rubric={own_rubric(judge)}"
     if what:
@@ -406,6 +426,7 @@ __all__ = [
     "make_client",
     "make_judge",
     "make_judge_of",
+    "make_session_judge_of",
     "own_rubric",
     "rubric_of",
     "takes_rubric",

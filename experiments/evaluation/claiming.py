@@ -114,6 +114,12 @@ def _claim_judge(spec: EvaluationSpec, benchmark: Benchmark, layout: Layout) -> 
             f"judge={judge.name} compares with exact answers, which benchmark={spec.benchmark_name} does not have; "
             "choose another judge, or judge=none for pictures alone"
         )
+    facts = getattr(benchmark.unit(0)[0], "facts", {})
+    if lacking := [key for key in judge.needed_facts if key not in facts]:
+        raise BadInput(
+            f"judge={judge.name} needs {', '.join(judge.needed_facts)} of every item, and benchmark={spec.benchmark_name} does not "
+            f"say {', '.join(lacking)}; choose another judge, or a benchmark made for this one"
+        )
     rubric = rubric_of(spec, benchmark)
     if rubric:
         protocol_of(judge, rubric)  # an unknown one is refused before anything is edited

@@ -12,6 +12,7 @@ from common.statistics import holm_adjusted, paired
 from experiments.evaluation.listing import Listed
 from experiments.evaluation.load import OVERALL, Column, Section
 from experiments.evaluation.means import cell, clusters_of, last_turns
+from experiments.evaluation.session_scores import session_scores
 from judges.invalid import too_many_invalid
 
 
@@ -38,6 +39,7 @@ def column_scores(section: Section, column: Column) -> dict[str, Any]:
             **split(items, rows, OVERALL, own),
             "subsets_micro": subsets(items, rows, OVERALL, "micro") if own != "micro" else {},
             "aspects_by": {a: split(items, rows, a, own) for a in aspects if a != OVERALL},
+            **({"sessions": session_scores(items, rows)} if column.claim.get("sessions") else {}),
         }
     return {
         "title": column.title,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.item import Benchmark, Item
 from common.progress import say
@@ -33,10 +33,10 @@ from experiments.evaluation.makers import FolderMaker, Maker, TeamMaker, Variant
 from experiments.evaluation.measuring import Measure, measure, unmeasured
 from experiments.evaluation.names import ARMS, CALLS
 from experiments.evaluation.phases import Phase, phase
+from experiments.evaluation.session_judging import SessionJudging
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec, open_benchmark
 from experiments.evaluation.strips import save_strip, strip_numbers
-from judges.base import Judge
 from judges.question import Usage
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class Evaluator:
 
     spec: EvaluationSpec
     benchmark: Benchmark
-    judge_of: Callable[[str, str, Share], Judge]  # rubric, label, share
+    judge_of: Callable[
+        [str, str, Share], Any
+    ]  # rubric, label, share; of pictures or of sessions, as the judge's part says
     measure_of: Callable[[], Measure] | None = None
     parts: TeamParts | None = None  # loaded parts that another evaluation of the same run has used
     on_phase: Callable[[str], object] = lambda phase: None  # noqa: E731
@@ -238,13 +240,15 @@ class Evaluator:
         tasks = open_tasks(self.layout, self.label, self.arms, share, self.spec.chunk, self.spec.retry)
         if not tasks:
             return True
-        judge = self.judge_of(self.rubric, self.label, share)
+        part, judge = self.spec.used.judge, self.judge_of(self.rubric, self.label, share)
         began = time.monotonic()
+        judging: Judging | SessionJudging
+        if part.sessions:
+            judging = SessionJudging(self.layout, self.label, self.benchmark, judge, share, part.sessions_at_once)
+        else:
+            judging = Judging(self.layout, self.label, self.benchmark, judge, share, part.exact)
         with self._phase(f"verdicts, {self.label}", share, len(tasks)) as b:
-            exact = self.spec.used.judge.exact
-            return Judging(self.layout, self.label, self.benchmark, judge, share, exact).run(
-                tasks, lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began))
-            )
+            return judging.run(tasks, lambda done, usage: b.update(done, spent(done, usage, time.monotonic() - began)))
 
     @property
     def _several(self) -> bool:
@@ -293,7 +297,7 @@ def open_evaluator(
     """Raises BadInput, BadData, MissingFile for data, parts or claims that do not fit."""
     layout = Layout(spec.out, spec.benchmark_name)
 
-    def judge(rubric: str, label: str, share: Share) -> Judge:
+    def judge(rubric: str, label: str, share: Share) -> Any:
         return judge_for(spec, rubric, share, layout.judge(label))
 
     metrics = None

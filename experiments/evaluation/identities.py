@@ -52,6 +52,8 @@ def judge_settings(judge: Any, rubric: str) -> Mapping[str, Any]:
     its prompts. How fast or how often a service is asked, and what it costs, is no part of it."""
     values = values_with_content(judge)
     settings = {k: v for k, v in values.items() if k != "rubric"} | {"rubric": rubric}
+    if judge.sessions:
+        settings["sessions"] = True
     if not rubric:
         return settings
     protocol = rubric_of(judge, rubric)

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.item import Item
 from experiments.evaluation.layout import Key, Layout
 from experiments.evaluation.ledger import UsageLog
 from experiments.evaluation.rows import RowFile
 from experiments.evaluation.shares import Share
-from judges.base import Judge, Verdict
+from judges.base import Verdict
+from judges.question import Usage
 
 WORDS = "words"  # beside the rows: what a judge replied, read for the gallery alone
 
@@ -30,11 +31,18 @@ class JudgeTask:
 Judged = tuple[JudgeTask, tuple[Item, Verdict]]
 
 
+class Spends(Protocol):
+    """A judge, as far as its verdicts' files care."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+
 class VerdictFiles:
     """Rows and words of every arm, opened when its first verdict is there, and the ledger of what was spent. `stack` closes
     them."""
 
-    def __init__(self, layout: Layout, label: str, share: Share, judge: Judge, stack: ExitStack) -> None:
+    def __init__(self, layout: Layout, label: str, share: Share, judge: Spends, stack: ExitStack) -> None:
         self.layout, self.label, self.share, self.judge, self.stack = layout, label, share, judge, stack
         self.files: dict[str, tuple[RowFile, RowFile]] = {}
         self.ledger = UsageLog(layout.judge(label), share, judge.usage)

@@ -37,7 +37,7 @@ from judges.question import Encoding, JudgeSampling, Question
 from judges.rubrics.base import Answers, AverageOverPasses, PromptRubric, facts_of, request_of
 
 _FORM = Form({"reasoning": Words(), "score": Number(0, 10)})
-_WEIGHTS = {"if": 0.3, "cc": 0.3, "ga": 0.4}
+WEIGHTS = {"if": 0.3, "cc": 0.3, "ga": 0.4}
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _RULE_SAID = "With this rule active,"
 _EXCEPTIONS = (
@@ -76,8 +76,8 @@ class MiceRubric(AverageOverPasses, PromptRubric):
     def score(self, answers: Answers, item: EditSample) -> Mapping[str, float]:
         names = ("if", "cc", "ga") if unchanged(item) else ("if", "ga")
         points = {name: float(answers[name]["score"]) for name in names}
-        share = sum(_WEIGHTS[name] for name in names)
-        return {**points, OVERALL: sum(_WEIGHTS[name] * points[name] for name in names) / share}
+        share = sum(WEIGHTS[name] for name in names)
+        return {**points, OVERALL: sum(WEIGHTS[name] * points[name] for name in names) / share}
 
     def _session(self, item: EditSample) -> str:
         requests = [*item.history, request_of(item)]
@@ -109,4 +109,4 @@ def _own_instruction(item: EditSample) -> str:
     return request.partition(_RULE_SAID)[2].strip() or request
 
 
-__all__ = ["MiceRubric", "unchanged"]
+__all__ = ["WEIGHTS", "MiceRubric", "unchanged"]

@@ -13,6 +13,7 @@ from judges.reasoning.trace import Form
 from judges.reasoning.written import POINTS, VERIFIER
 from judges.rubrics import RUBRICS, PairRubric, make_rubric
 from judges.rubrics.rrm import prompt_of
+from judges.sessions.mice import PROMPTS as MICE_PROMPTS
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -57,6 +58,7 @@ def test_the_version_changes_with_any_word_and_nothing_else(tmp_path: Path) -> N
 
 def test_every_prompt_file_belongs_to_a_rubric_or_the_labeller_and_every_rubric_has_a_version() -> None:
     used = {name for kind in RUBRICS.values() for name in kind.prompts} | {"pairwise_compare", "label_edits"}
+    used |= set(MICE_PROMPTS)
     used |= {prompt_of(prompt, form) for prompt in ("rrm", "rrm_tiny") for form in Form} | {POINTS[0], VERIFIER[0]}
     assert used == {path.stem for path in PROMPTS.glob("*.txt")}
     versions = {name: make_rubric(name).version for name in RUBRICS}
