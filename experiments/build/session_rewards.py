@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from common.errors import BadInput
 from common.parts import Part
 from conf.parts import construct
+from experiments.build.judges import judge_tools, make_session_judge_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,10 +67,11 @@ def make_session_judge(config: Any) -> SessionJudge:
         from judges.sessions.sandbox import SandboxSessionJudge
 
         return SandboxSessionJudge()
-    make: Callable[..., SessionJudge] | None = getattr(construct(config.judge), "build_sessions", None)
-    if make is None:
+    if not config.judge.sessions:
         raise BadInput(f"judge={config.judge.name} scores single edits; sessions need one that judges them as wholes")
-    return make(config)
+    tools = judge_tools(config.judge, config.engine, config.paths.outputs, config.judge.name)
+    judge: SessionJudge = make_session_judge_of(config.judge, tools)
+    return judge
 
 
 __all__ = ["SessionRewardPart", "make_session_judge", "missing_session_reward"]

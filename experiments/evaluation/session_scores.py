@@ -6,16 +6,17 @@ Rows hold every judge's scores from 0 to 10, with an overall; judges of sessions
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from common.cells import Cell
-from common.statistics import micro
 from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
 from experiments.evaluation.rows import Row
 from judges.base import OVERALL, Verdict
 from judges.rubrics.mice import WEIGHTS
 from judges.sessions.base import SESSION_SCORES
+from judges.sessions.measures import MEASURES, by_turn
 
 TOP = 10.0  # of a row's scores
 PERCENT = 100.0
@@ -55,20 +56,17 @@ def session_scores(items: Sequence[Listed], rows: Mapping[Key, Row]) -> dict[str
 
 
 def measures(sessions: Sequence[Sequence[Verdict]]) -> dict[str, Any]:
-    """Of judged sessions. The one place where measures of whole sessions come into the results: each is a function of these lists
-    of verdicts."""
-    turns = range(max(map(len, sessions), default=0))
-    by_turn = {
-        name: {str(k + 1): _cell([s[k] for s in sessions if k < len(s)], name).as_dict() for k in turns}
-        for name in SESSION_SCORES
-    }
-    return {"n": len(sessions), **by_turn}
+    """Of judged sessions, in percent by turn (from 1): IF, CC and GA, EdiVal's cumulative IF and O, and SR@k
+    (judges/sessions/measures.py)."""
+    turns = by_turn(sessions)
+    cells = {name: {str(k + 1): percent(own[name]).as_dict() for k, own in enumerate(turns)} for name in MEASURES}
+    return {"n": len(sessions), **cells}
 
 
-def _cell(verdicts: Sequence[Verdict], name: str) -> Cell:
-    """The mean in percent; verdicts that lack the score are left out, invalid ones are counted."""
-    kept = [v for v in verdicts if not v.valid or name in v.scores]
-    return micro([PERCENT * v.scores[name] if v.valid else None for v in kept])
+def percent(cell: Cell) -> Cell:
+    """A share as percent."""
+    value, low, high = (None if x is None else PERCENT * x for x in (cell.value, cell.low, cell.high))
+    return replace(cell, value=value, low=low, high=high)
 
 
-__all__ = ["as_row_scores", "as_verdict", "measures", "session_scores", "verdicts_by_session"]
+__all__ = ["as_row_scores", "as_verdict", "measures", "percent", "session_scores", "verdicts_by_session"]

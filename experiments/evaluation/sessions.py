@@ -7,6 +7,8 @@ from typing import Any
 
 from common.cells import Cell
 from common.statistics import Difference, holm_adjusted, mean, paired
+from experiments.evaluation.session_scores import measures
+from judges.base import Verdict
 from judges.sessions.base import GA, SESSION_SCORES
 
 FILE = "session-scores.jsonl"  # of a run
@@ -43,6 +45,18 @@ def cell(rows: Sequence[Row], arm: str, length: int, turn: int, score: str) -> C
     return mean(values(rows, arm, length, turn, score))
 
 
+def verdicts(rows: Sequence[Row], arm: str, length: int, kind: str = "") -> list[list[Verdict]]:
+    """Of each session the verdicts on its turns, of one category or of all."""
+    own: dict[int, list[Row]] = {}
+    for row in rows:
+        if row["arm"] == arm and row["length"] == length and (not kind or row["kind"] == kind):
+            own.setdefault(row["i"], []).append(row)
+    return [
+        [Verdict(r["scores"], r["valid"], r["reason"]) for r in sorted(own[i], key=lambda r: r["turn"])]
+        for i in sorted(own)
+    ]
+
+
 def gains(rows: Sequence[Row], length: int) -> dict[str, Difference]:
     """Global awareness at the last turn: the whole method − every other arm, paired over the sessions."""
     there = arms(rows)
@@ -68,14 +82,33 @@ def _of_length(rows: Sequence[Row], length: int) -> dict[str, Any]:
     there = [arm for arm in arms(rows) if any(r["arm"] == arm and r["length"] == length for r in rows)]
     cells = {s: {arm: [cell(rows, arm, length, t, s) for t in turns] for arm in there} for s in SESSION_SCORES}
     later = {arm: [r for r in rows if r["arm"] == arm and r["length"] == length and r["turn"] > 1] for arm in there}
+    measured = {arm: measures(verdicts(rows, arm, length)) for arm in there}
     return {
         **{f"{s}_by_turn": {arm: [c.value for c in own] for arm, own in cells[s].items()} for s in SESSION_SCORES},
         "ga_last_turn": {arm: cells[GA][arm][-1].value for arm in there},
         "cells": {s: {arm: [c.as_dict() for c in own] for arm, own in cells[s].items()} for s in SESSION_SCORES},
         "gain": {arm: d.as_dict() for arm, d in gains(rows, length).items()},
         "fallback": {arm: sum(bool(r["fallback"]) for r in own) / max(1, len(own)) for arm, own in later.items()},
+        "measures": measured,
+        "by_category": {
+            kind: {arm: measures(verdicts(rows, arm, length, kind)) for arm in there}
+            for kind in sorted({r["kind"] for r in rows})
+        },
         "n": {arm: len(values(rows, arm, length, 1, GA)) for arm in there},
     }
 
 
-__all__ = ["FILE", "FULL", "INTENT", "RAW", "TITLES", "arms", "cell", "gains", "lengths", "session_results", "values"]
+__all__ = [
+    "FILE",
+    "FULL",
+    "INTENT",
+    "RAW",
+    "TITLES",
+    "arms",
+    "cell",
+    "gains",
+    "lengths",
+    "session_results",
+    "values",
+    "verdicts",
+]
