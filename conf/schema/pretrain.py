@@ -61,7 +61,7 @@ class SeeingConfig(StartConfig):
 
     steps: int = number(900, 1, MANY)
     micro_batch_size: int = number(32, 1, 100_000)
-    form_steps: int = number(400, 0, MANY)  # then the form of a trace
+    form_steps: int = number(1500, 0, MANY)  # then the form of a trace
     form_lr: float = number(1e-3, 0, 10)
     validation_samples: int = number(64, 1, 1_000_000)
 

@@ -4,12 +4,13 @@ and the exact judge's verdict on a result."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import numpy as np
 
-from benchmarks.base import EditSample, explicit_instruction
+from benchmarks.base import Edit, EditSample, explicit_instruction
 from benchmarks.sandbox.generate import SandboxSample
 from benchmarks.sandbox.perceive import perceive_fully
 from benchmarks.sandbox.scene import Scene
@@ -31,9 +32,15 @@ def sandbox_points(sample: EditSample) -> tuple[Point, ...]:
     quality. Raises BadInput for a sample without wanted edits or picture."""
     if not sample.gold:
         raise BadInput(f"sample {sample.id!r} has no wanted edits, from which the sandbox's evaluation points are made")
-    follow = dict.fromkeys(f"is this done: {explicit_instruction(e).replace(chr(39), '')}?" for e in sample.gold)
+    follow = dict.fromkeys(map(asks_for, sample.gold))
     kept = [Point(f"is the {name} kept as it was?", KEEP) for name in _to_keep(sample)]
     return (*(Point(question, FOLLOW) for question in follow), *kept, SHARP, CLEAN)
+
+
+def asks_for(edit: Edit) -> str:
+    """The question whether an edit is done. Letters that are to be written are left out: a small model cannot repeat them."""
+    said = explicit_instruction(edit if edit.action != "text" else replace(edit, goal=None))
+    return f"is this done: {said}?"
 
 
 def _to_keep(sample: EditSample) -> list[str]:
@@ -64,7 +71,7 @@ def right_answers(sample: EditSample, points: Sequence[Point], verdict: Verdict)
     raw: Mapping[str, Any] = verdict.raw
     credits: dict[str, float] = {}
     for edit, row in zip(sample.gold, raw["edits"], strict=True):
-        question = f"is this done: {explicit_instruction(edit).replace(chr(39), '')}?"
+        question = asks_for(edit)
         value = (
             1.0 if row["credit"] is None else float(row["credit"])
         )  # it cannot show: nothing says that it was not done
