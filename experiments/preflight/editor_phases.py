@@ -80,7 +80,7 @@ def kept_in_training(model: Edited, algo: Any, engine: Any, processes: int) -> d
         "optimizer": optimizer,
         "reference": copy if reference else 0.0,
         "whole copy for rollouts": copy if samples_elsewhere else 0.0,
-        "moving average": 4.0 * trained if algo.ema.decay else 0.0,
+        "moving average": 4.0 * trained if hasattr(algo, "ema") and algo.ema.decay else 0.0,
     }
 
 

@@ -13,9 +13,8 @@ from editors.published import PublishedModel
 from experiments.preflight.estimates import known_parts
 from experiments.preflight.gpus import GIB
 
-POINTS_TOKENS = (
-    500  # of instruction and evaluation points: assumed, ten questions of up to 30 tokens and the prompt's own words
-)
+# of instruction and evaluation points, or of a session's requests: assumed, ten sentences of up to 30 tokens and the prompt's words
+POINTS_TOKENS = 500
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,27 @@ class Trained:
 
 
 def reward_model(config: Any) -> Trained:
-    """The reward model of a run. Raises MissingFile where nothing is known of its checkpoint, BadInput for another family."""
-    c = config.rrm
-    part = known_parts(f"rrm={c.name}", c.start, c.source).get("model")
+    """The reward model of a run, which sees two pictures. Raises MissingFile where nothing is known of its checkpoint, BadInput for
+    another family."""
+    return _model(config, "rrm", config.rrm.start, pictures=2)
+
+
+def intent_writer(config: Any) -> Trained:
+    """The writer of intents, which sees one picture. Raises as `reward_model`."""
+    return _model(config, "intent", config.intent.checkpoint, pictures=1)
+
+
+def _model(config: Any, group: str, checkpoint: str, pictures: int) -> Trained:
+    c = getattr(config, group)
+    part = known_parts(f"{group}={c.name}", checkpoint, c.source).get("model")
     if part is None or part.kind not in {family.model_class for family in FAMILIES}:
         raise BadInput(
-            f"{c.start} is none of the families whose sizes are known: {', '.join(f.title for f in FAMILIES)}"
+            f"{checkpoint} is none of the families whose sizes are known: {', '.join(f.title for f in FAMILIES)}"
         )
     vision = part.config["vision_config"]
     side = vision["patch_size"] * vision["spatial_merge_size"]
     picture = max(1, (c.max_pixels or config.scale.image_size**2) // side**2)
-    return Trained(part, c.dtype, 2 * picture + POINTS_TOKENS, c.max_new_tokens)
+    return Trained(part, c.dtype, pictures * picture + POINTS_TOKENS, c.max_new_tokens)
 
 
 def supervised(model: Trained, sft: Any) -> dict[str, float]:
@@ -68,13 +77,13 @@ def supervised(model: Trained, sft: Any) -> dict[str, float]:
 
 
 def kept_in_training(model: Trained, algo: Any, engine: Any, processes: int) -> dict[str, float]:
-    """What text GRPO and GCPO keep on each device in all their phases; with adapters it is less."""
-    reference = algo.kl_coef > 0 or algo.kl_log_sequences > 0
+    """What text GRPO, GCPO and session RL keep on each device in all their phases; with adapters it is less."""
+    reference = algo.kl_coef > 0 or getattr(algo, "kl_log_sequences", 0) > 0
     if engine.distributed:
         held = zero_bytes(model.parameters, processes, engine.stage, reference)
     else:
         held = one_device_bytes(model.parameters, BYTES[model.dtype], reference)
-    own = not engine.whole_weights or algo.lora.rank > 0 or algo.max_offpolicy_steps > 0
+    own = not engine.whole_weights or algo.lora.rank > 0 or getattr(algo, "max_offpolicy_steps", 0) > 0
     return {
         "weights": held.weights,
         "gradients": held.gradients,
@@ -97,4 +106,4 @@ def engine_bytes(model: Trained, rollouts: Any, sequences: int, asked: bool = Tr
     return {"keys and values": batch * kv_cache(model.part.config, model.prompt + model.answer, BYTES[model.dtype])}
 
 
-__all__ = ["Trained", "engine_bytes", "kept_in_training", "reward_model", "supervised"]
+__all__ = ["Trained", "engine_bytes", "intent_writer", "kept_in_training", "reward_model", "supervised"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,9 @@ from experiments.build.engines import make_engine
 from experiments.build.rollouts import make_backend
 from experiments.build.session_rewards import make_session_judge, missing_session_reward
 from experiments.evaluation.sessions import FULL
+from experiments.preflight import editor_phases as editor_memory
+from experiments.preflight import language_phases as language_memory
+from experiments.preflight.phases import Phase
 from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run
 from experiments.runs.stages import TrainingStage
@@ -44,11 +47,17 @@ def session_mix(config: RunConfig) -> SessionMix:
     return SessionMix(vars(config.sessions.actions), vars(config.sessions.rules))
 
 
+def named(owner: str, held: Mapping[str, float]) -> dict[str, float]:
+    """Memory of two models in one table."""
+    return {f"{owner}: {what}": size for what, size in held.items()}
+
+
 class EditR2(TrainingStage):
     """Intents and edits under one objective, with trajectory filtering. The trained writer and editor are folders that
     `intent.checkpoint=` and `editor.checkpoint=` take."""
 
     arm: ClassVar[str] = FULL
+    uses = frozenset({"editor"})
     name = "session_rl"
     metrics = ("reward/mean", "reward/ga/mean", "turns/corrupted", "corrupted/edit")
     panels: ClassVar[tuple[str, ...]] = ("experiments.reports.run.sessions.TRAINING",)
@@ -76,6 +85,36 @@ class EditR2(TrainingStage):
             yield f"sessions to train on: benchmark={config.benchmark.name} has none that can be judged; choose sandbox"
         yield from missing_session_reward(config)
         session_mix(config)  # raises BadInput for weights that leave nothing to draw
+
+    def phases(self, config: RunConfig) -> Iterator[Phase]:
+        """Intents, edits and both updates take turns; what is trained of either model stays all the time."""
+        if config.intent is None or not config.editor.has_pipeline or not hasattr(config.algo, "sessions_per_step"):
+            return
+        algo, rollouts = self.algo(config), config.rollouts.resolve("cuda")
+        writer, editor = language_memory.intent_writer(config), editor_memory.edited(config.editor)
+        gpus = config.launcher.processes * config.launcher.nodes
+        turns = -(-algo.sessions_per_step * algo.group_size // gpus)
+        kept = named("writer", self._kept(writer, algo.text, config, gpus))
+        kept |= named("editor", self._kept(editor, algo.flow, config, gpus))
+        idle = language_memory.engine_bytes(writer, rollouts, turns, asked=False)
+        yield Phase(self.name, "intents", kept | language_memory.engine_bytes(writer, rollouts, turns), gpus)
+        sampling = editor.activations(min(algo.flow.rollout_batch_size, turns))
+        yield Phase(self.name, "edits", kept | {"activations": sampling} | idle, gpus)
+        if algo.text.weight:
+            backward = writer.activations(algo.text.micro_batch_size, algo.text.gradient_checkpointing)
+            yield Phase(self.name, "training of the writer", kept | {"activations": backward} | idle, gpus)
+        if algo.flow.weight:
+            backward = editor_memory.backward(editor, algo.flow)
+            yield Phase(self.name, "training of the editor", kept | {"activations": backward} | idle, gpus)
+
+    @staticmethod
+    def _kept(model: Any, side: Any, config: RunConfig, gpus: int) -> Mapping[str, float]:
+        """Of one side in all phases: with weight 0 its weights alone."""
+        memory = language_memory if isinstance(model, language_memory.Trained) else editor_memory
+        if side.weight:
+            return memory.kept_in_training(model, side, config.engine, gpus)
+        whole = model.weights if isinstance(model, language_memory.Trained) else sum(map(model.weights, model.parts))
+        return {"weights": whole}
 
     def run(self, run: Run) -> None:
         with run.timed("train"):

@@ -42,6 +42,7 @@ class SessionScores(Stage):
     intents before RL, and for every arm whose training is done."""
 
     name = "session_scores"
+    uses = frozenset({"editor"})
     metrics = ("sessions.ga_last_turn",)
     panels = ("experiments.reports.run.sessions.CARDS", "experiments.reports.run.sessions.PANEL")
 
