@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
+.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
 # one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
@@ -36,6 +36,9 @@ bench-evaluate: $(READY) ## 10,000 items x 3 arms against a judge that answers a
 
 bench-flow: $(READY) ## Flow-GRPO's edits a second against the diffusers pipeline, and where a step's time goes
 	@$(PY) -m experiments.benches.flow $(args)
+
+bench-sessions: $(READY) ## session rollouts together against one after another, and where a step's time goes
+	@$(PY) -m experiments.benches.sessions $(args)
 
 bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared prefixes, cost against work (minutes)
 	@$(PY) -m experiments.benches.rl $(args)

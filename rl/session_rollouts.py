@@ -96,25 +96,27 @@ class SessionSampler:
         """Sessions are a function of the step: there is nothing to decide."""
 
     def draw(self, step: int, places: Sequence[int], clock: Clock) -> list[SessionGroup]:
-        sessions = [self.sessions(step, j) for j in places]
-        plays = [
-            _Play(session, j, g, [picture])
-            for j, session in zip(places, sessions, strict=True)
-            for picture in [given(session)]
-            for g in range(self.group_size)
+        rollouts = iter(self.play(step, [(j, g) for j in places for g in range(self.group_size)], clock))
+        return [
+            session_group(j, self.sessions(step, j), [next(rollouts) for _ in range(self.group_size)]) for j in places
         ]
+
+    def play(self, step: int, members: Sequence[tuple[int, int]], clock: Clock) -> list[list[TurnRollout]]:
+        """The turns of these trajectories, (place, number in the group) each, which do not depend on the others (but for
+        rounding)."""
+        sessions = {j: self.sessions(step, j) for j, _ in members}
+        pictures = {
+            j: given(session) for j, session in sessions.items()
+        }  # one object for all trajectories of a session
+        plays = [_Play(sessions[j], j, g, [pictures[j]]) for j, g in members]
         with clock("rollout"):
-            for k in range(max(len(s.turns) for s in sessions)):
+            for k in range(max(len(s.turns) for s in sessions.values())):
                 self._turn(step, k, [p for p in plays if k < len(p.session.turns)])
         with clock("reward"):
             rewards = self.reward([p.session for p in plays], [p.pictures[1:] for p in plays])
         if [len(own) for own in rewards] != [len(p.turns) for p in plays]:
             raise RunFailed(f"step {step}: the reward did not give one value for each turn of {len(plays)} sessions")
-        rollouts = iter(played(p, own) for p, own in zip(plays, rewards, strict=True))
-        return [
-            session_group(j, session, [next(rollouts) for _ in range(self.group_size)])
-            for j, session in zip(places, sessions, strict=True)
-        ]
+        return [played(p, own) for p, own in zip(plays, rewards, strict=True)]
 
     def _turn(self, step: int, k: int, plays: Sequence[_Play]) -> None:
         """Turn k of these trajectories."""

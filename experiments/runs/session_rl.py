@@ -47,6 +47,24 @@ def session_mix(config: RunConfig) -> SessionMix:
     return SessionMix(vars(config.sessions.actions), vars(config.sessions.rules))
 
 
+def session_tools(config: RunConfig) -> SessionTools:
+    """What a job gives to session RL."""
+    c = config
+    return SessionTools(
+        load_writer=lambda: c.intent.load(device_of(c.engine)),
+        load_editor=lambda: make_editor(c.editor, c.engine, reward_path=True).model,  # type: ignore[attr-defined]
+        text_engine=partial(make_engine, c.engine),
+        flow_engine=partial(make_engine, c.engine),
+        sharded=not c.engine.whole_weights,
+        backend=lambda vlm: make_backend(c.rollouts, vlm),
+        session=partial(training_session, c),
+        to_request=c.intent.to_request(),
+        reward=c.reward.build_sessions(make_session_judge(c)),
+        max_new_tokens=c.intent.max_new_tokens,
+        seed=c.seed,
+    )
+
+
 def named(owner: str, held: Mapping[str, float]) -> dict[str, float]:
     """Memory of two models in one table."""
     return {f"{owner}: {what}": size for what, size in held.items()}
@@ -122,21 +140,8 @@ class EditR2(TrainingStage):
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c, algo = run.config, self.algo(run.config)
-        tools = SessionTools(
-            load_writer=lambda: c.intent.load(device_of(c.engine)),
-            load_editor=lambda: make_editor(c.editor, c.engine, reward_path=True).model,  # type: ignore[attr-defined]
-            text_engine=partial(make_engine, c.engine),
-            flow_engine=partial(make_engine, c.engine),
-            sharded=not c.engine.whole_weights,
-            backend=lambda vlm: make_backend(c.rollouts, vlm),
-            session=partial(training_session, c),
-            to_request=c.intent.to_request(),
-            reward=c.reward.build_sessions(make_session_judge(c)),
-            max_new_tokens=c.intent.max_new_tokens,
-            seed=c.seed,
-        )
         folder = arm_folder(run, self.arm)
-        training: SessionTraining = build(algo, tools)
+        training: SessionTraining = build(algo, session_tools(c))
         training.run(folder, log, progress)
         if training.ranks.rank == 0:
             if algo.text.weight:

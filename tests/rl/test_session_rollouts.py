@@ -54,6 +54,14 @@ def test_what_is_drawn_together_does_not_matter(sampler: SessionSampler) -> None
     assert not torch.allclose(latents(sampler.draw(3, [1], Clock())), latents(alone))
 
 
+def test_one_trajectory_alone_is_the_one_of_its_group(sampler: SessionSampler) -> None:
+    (group,) = sampler.draw(2, [1], Clock())
+    (alone,) = sampler.play(2, [(1, 2)], Clock())
+    for one, other in zip(alone, group.rollouts[2], strict=True):
+        torch.testing.assert_close(one.edit.trajectory.latents_SNC, other.edit.trajectory.latents_SNC)
+        assert one.intent == other.intent and one.edit.picture.tobytes() == other.edit.picture.tobytes()
+
+
 def test_a_group_starts_every_turn_from_one_noise(sampler: SessionSampler) -> None:
     (group,) = sampler.draw(0, [0], Clock())
     for k in range(3):
