@@ -1,7 +1,7 @@
 """Re-anchoring: what a call of the editor did not change is taken from the picture before it again, pixel by pixel.
 
 An editor passes every pixel through its autoencoder, and the small errors of that add up from turn to turn. Here the edited region
-is found in the two pictures themselves: where they differ by more than an autoencoder's error, and some pixels around. Everything
+is found in the two pictures themselves: where they differ by more than an autoencoder's error, and a margin around that. Everything
 else is kept exactly; so a pixel that no turn of a session changes is the source's own pixel after any number of turns.
 
 The price: a change that is smaller than the threshold is undone, and a new background or another light takes the whole picture

@@ -93,6 +93,13 @@ def check_single_edits(samples: int, editors: int) -> None:
     )
 
 
+def check_long_sessions(sessions: int, turns: int, passes: int, editors: int) -> None:
+    """Every picture of one editor is kept, of both ways of playing a session. Raises BadInput with the figure."""
+    keys = f"sessions={sessions}, turns={turns}, passes={passes}"
+    calls = sessions * (2 * turns + passes)
+    refuse([("the pictures", keys, 3.0 * SIDE**2 * calls)], [(S_PER_EDITOR_STEP * calls * editors, keys)])
+
+
 def _keys(name: str, part: object) -> str:
     return f"{name}.steps={getattr(part, 'steps')}, {name}.batch_size={getattr(part, 'batch_size')}"  # noqa: B009
 
@@ -102,4 +109,4 @@ def _validation(name: str, part: object) -> str:
     return f"{name}.validate_every={every}, {name}.validation_samples={n}"
 
 
-__all__ = ["check_edit", "check_evaluation", "check_pretraining", "check_single_edits"]
+__all__ = ["check_edit", "check_evaluation", "check_long_sessions", "check_pretraining", "check_single_edits"]
