@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import BadInput
 from common.parts import Part
+from common.ranges import RANGE, Range
 from conf.parts import construct
 from experiments.build.judges import judge_tools, make_session_judge_of
 
@@ -26,7 +27,9 @@ class SessionRewardPart(Part):
     name: str
     # relative weights: if (instruction following: this turn's edit is done), cc (content consistency: what was not to change is as
     # in the first picture), ga (global awareness: every turn so far is done as the whole session means it)
-    weights: dict[str, float] = field(default_factory=lambda: {"if": 0.3, "cc": 0.3, "ga": 0.4})  # published
+    weights: dict[str, float] = field(
+        default_factory=lambda: {"if": 0.3, "cc": 0.3, "ga": 0.4}, metadata={RANGE: Range(0, 1e6)}
+    )  # published
     # take how far the edit is done (0 to 1) in the place of whether it is; the sandbox's judge knows it
     graded: bool = False
 
