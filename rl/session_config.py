@@ -62,9 +62,6 @@ class SessionRLConfig:
     filter: str = "published"
     text: SessionTextConfig = field(default_factory=SessionTextConfig)
     flow: SessionFlowConfig = field(default_factory=SessionFlowConfig)
-    gradient_shares_every: int = number(
-        0, 0, MANY, defines=False
-    )  # steps; which share of the gradient is corrupted turns'; 0: off
     checkpoint_every: int = number(5, 1, MANY, defines=False)
     keep_checkpoints: int = number(2, 1, 10_000, defines=False)
     # consecutive steps without a single usable reward before the run fails
@@ -104,7 +101,7 @@ class SessionRLConfig:
 
 
 # What may change between a checkpoint and its resumption; all else defines the training.
-FREE = ("steps", "checkpoint_every", "keep_checkpoints", "max_missing_steps", "name", "gradient_shares_every")
+FREE = ("steps", "checkpoint_every", "keep_checkpoints", "max_missing_steps", "name")
 FREE_OF_SIDES = (
     "micro_batch_size",
     "micro_batch_tokens",
