@@ -97,14 +97,14 @@ def _table_of(rows: Sequence[Mapping[str, Any]], length: int) -> list[str]:
         own = {s: [cell(rows, arm, length, t, s) for t in turns] for s in (IF, CC, GA)}
         cells += [c for several in own.values() for c in several]
         shown = [escape(TITLES.get(arm, arm))]
-        shown += [" · ".join(c.parts(0)[0] for c in own[s]) for s in (IF, CC)]
-        shown += [interval(c) for c in own[GA]]
-        shown.append(f"{interval(gap[arm].cell, sign=True)} ({p_text(gap[arm].p)})" if arm in gap else "")
+        shown += [" · ".join(c.parts(0)[0] for c in own[s]) for s in (IF, CC, GA)]
+        shown.append(interval(own[GA][-1], digits=1))
+        shown.append(f"{interval(gap[arm].cell, digits=1, sign=True)} {p_text(gap[arm].p)}" if arm in gap else "")
         lines.append((shown, arm == FULL))
     n = len({r["i"] for r in rows if r["length"] == length})
-    head = ["", "following", "consistency", *(f"awareness, turn {t}" for t in turns), f"{TITLES[FULL]} − this"]
+    head = ["", "following", "consistency", "awareness", f"awareness, turn {length}", f"{TITLES[FULL]} − this (p)"]
     return [
-        f'<p class="muted">{n} held-out sessions of {length} turns, percent. Following and consistency stand by turn; the last '
+        f'<p class="muted">{n} held-out sessions of {length} turns, percent, turn by turn; the last '
         "column compares awareness at the last turn, paired over the sessions.</p>",
         table(head, lines),
         starred(cells),
