@@ -43,8 +43,7 @@ class MiceRecord:
     @property
     def rule(self) -> str | None:
         """The lasting rule said in turn 1."""
-        match = _RULE.match(self.instruction[0])
-        return match[1] if match else None
+        return rule_of(self.instruction[0])
 
     @property
     def key(self) -> str:
@@ -56,6 +55,12 @@ class MiceRecord:
 def from_sandbox(records: Sequence[MiceRecord]) -> bool:
     """Whether these are the sandbox's own sessions in MICE's format: each says so, or lies in a file that is named so."""
     return bool(records) and all(r.row.get(ORIGIN) == SANDBOX or SANDBOX in r.stem.lower() for r in records)
+
+
+def rule_of(request: str) -> str | None:
+    """The lasting rule in turn 1 of a CM session; None in any other text."""
+    match = _RULE.match(request)
+    return match[1] if match else None
 
 
 def without_rule(request: str) -> str:
@@ -161,5 +166,6 @@ __all__ = [
     "part_of",
     "published_test",
     "read_records",
+    "rule_of",
     "without_rule",
 ]

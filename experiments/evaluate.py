@@ -25,8 +25,13 @@ FREE_TEXT = ("run", "out", "arms", "label", "pictures", "benchmark.path")  # key
 def main(config: EvaluateConfig) -> None:
     from experiments.evaluation.resolve import given_words, resolve
     from experiments.preflight.command_limits import check_evaluation
+    from experiments.runs.identity import has_writer_alone
 
     began = time.monotonic()
+    if has_writer_alone(config.run):
+        from experiments.evaluation.intent_evaluation import evaluate_intents
+
+        return evaluate_intents(config)
     spec = resolve(config, given_words())
     check_evaluation(spec)  # before what takes seconds to import
     from common.errors import RunFailed

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from common.parts import incidental
-from common.ranges import number
+from common.ranges import MANY, number
 from experiments.build.decomposers import VLMDecomposer
+from rl.config import SFTConfig
 
 if TYPE_CHECKING:
     from agents.backends.base import Backend, ModelRequest
     from agents.intent import IntentWriter
     from benchmarks.base import EditSample
+
+
+@dataclass
+class IntentSFTConfig(SFTConfig):
+    """Supervised training of a writer on a benchmark's own intents, for experiment=mice_intents."""
+
+    group: ClassVar[str] = "intent.sft."
+    steps: int = number(700, 1, MANY)
 
 
 @dataclass
@@ -25,6 +34,7 @@ class IntentModel(VLMDecomposer):
     prompt: str = incidental("intent")
     base: str = incidental("")  # of the tiny one: the decomposer that experiments.pretrain begins with
     max_new_tokens: int = number(300, 1, 1_000_000)  # of one intent with its thought; Edit-R2: 150 in training
+    sft: IntentSFTConfig = field(default_factory=IntentSFTConfig)
 
     def to_request(self) -> Callable[[EditSample], ModelRequest]:
         from agents.intent import build_intent_request
@@ -43,4 +53,4 @@ class IntentModel(VLMDecomposer):
         return IntentWriter(backend, load_prompt(self.prompt), sampling, self.max_request_chars)
 
 
-__all__ = ["IntentModel"]
+__all__ = ["IntentModel", "IntentSFTConfig"]

@@ -21,6 +21,7 @@ from experiments.build.teachers import choice
 from experiments.runs.contents import contents_of, digest_of
 
 START, TRAINED = "start", "decomposer"  # folders of a run: after the supervised phase, after GRPO
+WRITER = "intent"  # of a run that teaches a writer of intents
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -59,6 +60,11 @@ def _with_assets_here(values: Any) -> Any:
     plain = OmegaConf.to_container(values)
     old = (plain.get("paths") or {}).get("assets") if isinstance(plain, dict) else None
     return plain if not old or Path(old).is_dir() else moved(plain, old, assets_folder())
+
+
+def has_writer_alone(run: str | Path) -> bool:
+    """Whether a run's folder has a writer of intents and no trained decomposer."""
+    return (Path(run) / WRITER).is_dir() and not (Path(run) / TRAINED).is_dir()
 
 
 def load_config(run: str | Path, name: str = "config.yaml") -> RunConfig:
