@@ -10,7 +10,7 @@ from common.files import locked, read_json, write_json
 from common.progress import console
 from conf.schema import EvaluateConfig
 from experiments.build.benchmarks import held_out_samples
-from experiments.evaluation.intents import intent_results, print_intents
+from experiments.evaluation.intents import FILE, intent_results, print_intents
 from experiments.evaluation.main import check_out
 from experiments.runs.identity import WRITER, load_config
 from experiments.runs.intents import rows_of, write_rows
@@ -26,19 +26,20 @@ def evaluate_intents(config: EvaluateConfig) -> None:
         raise BadInput(
             f"{run} trained a writer of intents, which benchmark={config.benchmark.name} does not score; choose benchmark=mice_text"
         )
-    check_out(out)
+    if not (out / FILE).is_file():
+        check_out(out)
     quiet_libraries(config.verbose)
     used = replace(load_config(run), benchmark=config.benchmark)
     out.mkdir(parents=True, exist_ok=True)
     about = {"run": config.run, "benchmark": "mice_text", "part": config.part, "samples": config.samples}
     with locked(out):
-        if rows_of(out) and {k: v for k, v in read_json(out / RESULTS).items() if k in about} != about:
+        there = read_json(out / RESULTS) if (out / RESULTS).is_file() else about
+        if {k: there.get(k) for k in about} != about:
             raise BadInput(f"{out} holds another evaluation; choose another out=<folder>")
         if not rows_of(out):
             samples = held_out_samples(
                 used.benchmark, used.scale.image_size, config.samples, used.scale.test_seed, config.part
             )
-            write_json(out / RESULTS, about)
             write_rows(out, used, run / WRITER, samples)
         results = about | {"intent": intent_results(rows_of(out))}
         write_json(out / RESULTS, results)
