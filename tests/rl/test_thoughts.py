@@ -51,7 +51,7 @@ def gradient(algorithm: GRPO) -> tuple[dict[str, torch.Tensor], list[Any]]:
     """Of the first update, before it is clipped, and the items that it was made of."""
     seen: dict[str, torch.Tensor] = {}
     items: list[Any] = []
-    step, loss = algorithm.engine.step, algorithm._loss
+    step, loss = algorithm.engine.step, algorithm.trains._loss
 
     def record() -> Any:
         parameters = algorithm.engine.policy.model.named_parameters()  # type: ignore[attr-defined]
@@ -62,7 +62,7 @@ def gradient(algorithm: GRPO) -> tuple[dict[str, torch.Tensor], list[Any]]:
         items.extend(part)
         return loss(part, batch)
 
-    algorithm.engine.step, algorithm._loss = record, listen  # type: ignore[method-assign]
+    algorithm.engine.step, algorithm.trains._loss = record, listen  # type: ignore[method-assign]
     algorithm.step(0, Clock())
     return seen, items
 
