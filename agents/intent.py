@@ -21,8 +21,7 @@ from benchmarks.base import EditSample
 from common.errors import BadInput
 
 END = "</think>"
-MODES = ("cm", "cu", "free")  # a lasting rule | pronouns | neither is known
-TASKS = {
+TASKS = {  # by a session's mode: a lasting rule | pronouns | neither is known
     "cm": (
         "If an earlier request states a rule that is to hold for everything done later, say explicitly in the new instruction what "
         "the rule does to the object that is edited now."
@@ -100,4 +99,4 @@ def read_intent(text: str, request: str) -> Intent:
         return Intent(text, request, f"nothing follows {END}")
 
 
-__all__ = ["MODES", "TASKS", "Intent", "IntentWriter", "build_intent_request", "read_intent"]
+__all__ = ["TASKS", "Intent", "IntentWriter", "build_intent_request", "read_intent"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -120,6 +121,13 @@ def make_engine(
     return build(engine, EngineTools(policy, optimizer, schedule))
 
 
+def products_of(engine: Any) -> AbstractContextManager[Any]:
+    """The precision of matrix products of an engine's settings, for supervised training, which needs no engine."""
+    from rl.engine.precision import bf16_products
+
+    return bf16_products("cpu") if engine.products == "bfloat16" else nullcontext()
+
+
 def check_engine(engine: Any, launcher: Any, algo: Any, dtype: str = "float32") -> None:
     """Refuse settings of engine and launcher that contradict each other, before anything is loaded."""
     launcher.check()
@@ -131,4 +139,4 @@ def check_engine(engine: Any, launcher: Any, algo: Any, dtype: str = "float32") 
         )
 
 
-__all__ = ["DeepSpeedEngine", "EngineTools", "TorchEngine", "check_engine", "make_engine"]
+__all__ = ["DeepSpeedEngine", "EngineTools", "TorchEngine", "check_engine", "make_engine", "products_of"]

@@ -10,7 +10,6 @@ from common.errors import BadInput
 from common.parts import Part
 from common.ranges import RANGE, Range
 from conf.parts import construct
-from experiments.build.judges import judge_tools, make_session_judge_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,17 +63,4 @@ def missing_session_reward(config: Any) -> Iterator[str]:
         yield f"a reward of sessions: reward={config.reward.name} scores single requests; choose reward=session"
 
 
-def make_session_judge(config: Any) -> SessionJudge:
-    """The exact one in the sandbox, elsewhere the run's judge. Raises BadInput where that judges no sessions."""
-    if config.benchmark.name == "sandbox":
-        from judges.sessions.sandbox import SandboxSessionJudge
-
-        return SandboxSessionJudge()
-    if not config.judge.sessions:
-        raise BadInput(f"judge={config.judge.name} scores single edits; sessions need one that judges them as wholes")
-    tools = judge_tools(config.judge, config.engine, config.paths.outputs, config.judge.name)
-    judge: SessionJudge = make_session_judge_of(config.judge, tools)
-    return judge
-
-
-__all__ = ["SessionRewardPart", "make_session_judge", "missing_session_reward"]
+__all__ = ["SessionRewardPart", "missing_session_reward"]

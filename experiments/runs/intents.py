@@ -16,13 +16,13 @@ from common.progress import bar
 from conf.schema import RunConfig
 from experiments.build.benchmarks import held_out_samples, train_samples
 from experiments.build.device import device_of
+from experiments.build.engines import products_of
 from experiments.build.rollouts import make_backend
 from experiments.evaluation.intents import FILE, intent_results, intent_rows, later_turns, print_intents
 from experiments.runs.identity import WRITER
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, shown
 from experiments.runs.training import save_whole
-from experiments.tiny.updates import fast_bf16
 from rl.sft import SFTExample, train_sft
 
 STRIDE = 2  # samples for each example: two of three turns are later ones
@@ -57,7 +57,7 @@ class IntentSFT(Stage):
             chosen = islice((s for s in map(pool, numbers) if s.history), size)
             return [SFTExample(to_request(s), answer(s)) for s in chosen]
 
-        with run.timed("sft"), bar(run.phase, c.intent.sft.steps) as b, fast_bf16():
+        with run.timed("sft"), bar(run.phase, c.intent.sft.steps) as b, products_of(c.engine):
             train_sft(
                 c.intent.sft, vlm, examples, run.folder, run.tracker.log, shown(b, "sft/loss", "loss"), name="intent"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -16,7 +15,7 @@ from common.parts import Machine
 from common.progress import bar
 from conf.schema import RunConfig
 from experiments.build.device import device_of
-from experiments.build.engines import make_engine
+from experiments.build.engines import make_engine, products_of
 from experiments.build.reward_models import NO_REWARD_MODEL, SUPERVISED
 from experiments.build.rollouts import make_backend
 from experiments.build.teachers import human_pairs, points_of
@@ -34,7 +33,6 @@ from experiments.training_data.cold_start import ColdStart, batches
 from judges.reasoning.scorer import TraceScorer, ask
 from judges.reasoning.trace import Form
 from judges.rubrics.rrm import RRMRubric
-from rl.engine.precision import bf16_products
 from rl.gcpo import EditPair, GCPOTraining
 from rl.parts import PairTools
 from rl.sft import SFTExample, train_sft
@@ -92,8 +90,7 @@ class ColdStarts(Stage):
         def sized(step: int) -> list[SFTExample]:
             return batch(step, c.sft.batch_size)
 
-        fast = bf16_products("cpu") if run.config.engine.products == "bfloat16" else nullcontext()
-        with run.timed("train"), bar(run.phase, c.sft.steps) as b, fast:
+        with run.timed("train"), bar(run.phase, c.sft.steps) as b, products_of(run.config.engine):
             train_sft(
                 c.sft, vlm, sized, run.folder, run.tracker.log,
                 shown(b, "sft/loss", "loss"), name=f"rrm-{name}",

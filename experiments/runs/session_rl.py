@@ -18,7 +18,7 @@ from experiments.build.device import device_of
 from experiments.build.editors import make_editor
 from experiments.build.engines import make_engine
 from experiments.build.rollouts import make_backend
-from experiments.build.session_rewards import make_session_judge, missing_session_reward
+from experiments.build.session_rewards import missing_session_reward
 from experiments.evaluation.sessions import FULL
 from experiments.preflight import editor_phases as editor_memory
 from experiments.preflight import language_phases as language_memory
@@ -27,6 +27,7 @@ from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run
 from experiments.runs.stages import TrainingStage
 from experiments.runs.training import save_whole
+from judges.sessions.sandbox import SandboxSessionJudge
 from rl.parts import SessionTools, SessionTraining
 
 FOLDER, WRITER, EDITOR = "sessions", "intent", "editor"
@@ -47,6 +48,20 @@ def session_mix(config: RunConfig) -> SessionMix:
     return SessionMix(vars(config.sessions.actions), vars(config.sessions.rules))
 
 
+def missing_for_sessions(config: RunConfig, machine: Machine) -> Iterator[str]:
+    """One line for everything that playing sessions needs and is not there. Raises BadInput for weights that leave nothing to
+    draw."""
+    if config.intent is None:
+        yield "an intent writer: choose one with intent=tiny, or another of conf/intent (experiment=edit_r2 does)"
+    else:
+        yield from config.intent.missing(machine)
+    if not config.editor.has_pipeline:
+        yield f"an editor with weights: editor={config.editor.name} has none; choose editor=flux_kontext or qwen"
+    if config.benchmark.name != "sandbox":
+        yield f"sessions that can be drawn and judged: benchmark={config.benchmark.name} has none; choose benchmark=sandbox"
+    session_mix(config)
+
+
 def session_tools(config: RunConfig) -> SessionTools:
     """What a job gives to session RL."""
     c = config
@@ -59,7 +74,7 @@ def session_tools(config: RunConfig) -> SessionTools:
         backend=lambda vlm: make_backend(c.rollouts, vlm),
         session=partial(training_session, c),
         to_request=c.intent.to_request(),
-        reward=c.reward.build_sessions(make_session_judge(c)),
+        reward=c.reward.build_sessions(SandboxSessionJudge()),
         max_new_tokens=c.intent.max_new_tokens,
         seed=c.seed,
     )
@@ -93,16 +108,8 @@ class EditR2(TrainingStage):
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
         if not hasattr(config.algo, "sessions_per_step"):
             yield f"an algorithm for sessions: algo={config.algo.name} trains on single requests; choose algo=edit_r2"
-        if config.intent is None:
-            yield "an intent writer: choose one with intent=tiny, or another of conf/intent (experiment=edit_r2 does)"
-        else:
-            yield from config.intent.missing(machine)
-        if not config.editor.has_pipeline:
-            yield f"an editor with weights: editor={config.editor.name} has none; choose editor=flux_kontext or qwen"
-        if config.benchmark.name != "sandbox":
-            yield f"sessions to train on: benchmark={config.benchmark.name} has none that can be judged; choose sandbox"
+        yield from missing_for_sessions(config, machine)
         yield from missing_session_reward(config)
-        session_mix(config)  # raises BadInput for weights that leave nothing to draw
 
     def phases(self, config: RunConfig) -> Iterator[Phase]:
         """Intents, edits and both updates take turns; what is trained of either model stays all the time."""
@@ -198,5 +205,6 @@ __all__ = [
     "NoFilter",
     "TextOnly",
     "arm_folder",
+    "missing_for_sessions",
     "session_mix",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,19 @@ from agents.team import Team
 from benchmarks.base import EditSession
 from benchmarks.sandbox.generate import make_session
 from common.jsonl import Journal, read_jsonl
+from common.parts import Machine
 from common.progress import bar
 from conf.parts import with_keys
 from conf.schema import RunConfig
 from experiments.build.device import device_of
 from experiments.build.editors import make_editor
 from experiments.build.rollouts import make_backend
-from experiments.build.session_rewards import make_session_judge
 from experiments.evaluation.sessions import FILE, FULL, INTENT, RAW, session_results
 from experiments.runs.run import Run
-from experiments.runs.session_rl import ARMS, EDITOR, WRITER, arm_folder, session_mix
+from experiments.runs.session_rl import ARMS, EDITOR, WRITER, arm_folder, missing_for_sessions, session_mix
 from experiments.runs.stages import Stage
 from judges.sessions.base import PlayedSession
+from judges.sessions.sandbox import SandboxSessionJudge
 
 HELD_OUT = ("test", 302)  # split and seed of the sessions: the same for every run, so that runs can be compared
 PICTURES = "session-pictures"
@@ -45,6 +46,9 @@ class SessionScores(Stage):
     uses = frozenset({"editor"})
     metrics = ("sessions.ga_last_turn",)
     panels = ("experiments.reports.run.sessions.CARDS", "experiments.reports.run.sessions.PANEL")
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        yield from missing_for_sessions(config, machine)
 
     def arms(self, run: Run) -> dict[str, tuple[Path | None, Path | None]]:
         """Of each arm the folder of its writer (None: it has none) and of its editor."""
@@ -114,7 +118,7 @@ class _Player:
         self.writer: IntentWriter | None = None
         if writer is not None:
             self.writer = c.intent.writer(make_backend(c.rollouts, c.intent.load(device_of(c.engine), writer)))
-        self.judge = make_session_judge(c)
+        self.judge = SandboxSessionJudge()
 
     def rows(self, length: int, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Of these sessions of this length, a row for each turn."""

@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
         table = {"rollout_g8_vs_pipeline": compare_rollouts(editor, engine, options)}
         table |= compare_windows(editor, engine, options)
     write_json(OUT, table)
-    show(table, f"{SIDE} x {SIDE}, {options.steps} steps, {options.threads} threads")
+    show(table, f"Flow-GRPO: {SIDE} x {SIDE}, {options.steps} steps, {options.threads} threads", OUT)
 
 
 def settings(options: Options, prompts: int, window: int) -> FlowGRPOConfig:
@@ -123,14 +123,14 @@ def row(ours: float, peer: float, ratio: float, unit: str) -> dict[str, Any]:
     return {"ours": round(ours, 4), "peer": round(peer, 4), "ratio": round(ratio, 3), "unit": unit}
 
 
-def show(table: dict[str, dict[str, Any]], how: str) -> None:
-    shown = Table(title=f"Flow-GRPO: {how}; {measured_on()}")
+def show(table: dict[str, dict[str, Any]], title: str, out: Path) -> None:
+    shown = Table(title=f"{title}; {measured_on()}")
     for column in ("measure", "ours", "peer", "ratio", "unit"):
         shown.add_column(column, justify="left" if column in ("measure", "unit") else "right")
     for name, values in table.items():
         shown.add_row(name, *(str(values[key]) for key in ("ours", "peer", "ratio", "unit")))
     show_table(shown)
-    print(f"written to {OUT}")
+    print(f"written to {out}")
 
 
 if __name__ == "__main__":

@@ -18,15 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from common.files import write_json
 from common.plain_command import plain_command, read_options
 from conf.parts import build
-from experiments.benches.flow.__main__ import in_turns, row
-from experiments.benches.machine import measured_on
+from experiments.benches.flow.__main__ import in_turns, row, show
 from experiments.build.device import use_threads
-from experiments.reports.screen import show_table
 from experiments.runs.cli import typed
 from experiments.runs.composing import compose
 from experiments.runs.libraries import quiet_libraries
@@ -65,7 +62,13 @@ def main(argv: Sequence[str]) -> None:
     training: Any = build(config.algo, session_tools(config))
     table = compare_rollouts(training.algorithm.sampler, options) | shares(training.algorithm, options)
     write_json(OUT, table)
-    show(table, f"{options.sessions} sessions of {config.algo.turns} turns x {options.group}, {options.threads} thread")
+    off = table["rollouts_together_vs_apart"]["pictures_off"]
+    print(f"pictures differ by at most {off} of 255 grey levels")
+    show(
+        table,
+        f"Session RL: {options.sessions} sessions of {config.algo.turns} turns x {options.group}, {options.threads} thread",
+        OUT,
+    )
 
 
 def compare_rollouts(sampler: Any, options: Options) -> dict[str, Any]:
@@ -103,17 +106,6 @@ def shares(algorithm: Any, options: Options) -> dict[str, dict[str, Any]]:
     median = {name: statistics.median(values[1:]) for name, values in phases.items()}
     whole = sum(median.values())
     return {f"share_{name}": row(seconds, whole, seconds / whole, "s") for name, seconds in median.items()}
-
-
-def show(table: dict[str, dict[str, Any]], how: str) -> None:
-    shown = Table(title=f"Session RL: {how}; {measured_on()}")
-    for column in ("measure", "ours", "peer", "ratio", "unit"):
-        shown.add_column(column, justify="left" if column in ("measure", "unit") else "right")
-    for name, values in table.items():
-        shown.add_row(name, *(str(values[key]) for key in ("ours", "peer", "ratio", "unit")))
-    show_table(shown)
-    print(f"pictures differ by at most {table['rollouts_together_vs_apart']['pictures_off']} of 255 grey levels")
-    print(f"written to {OUT}")
 
 
 if __name__ == "__main__":
