@@ -81,6 +81,11 @@ class ChatClient(CachingClient):
                 f"{self.model} behind a service cannot tell; take a local model (judge=uniworld, judge=vlm), or the number that "
                 "it says: judge.rubric.scoring=generated"
             )
+        if question.expects_score:
+            raise BadInput(
+                f"the question {question.name!r} asks for the score that a model expects, which {self.model} behind a service "
+                "cannot tell; take a local model (judge=rrm), or the score that its trace says: judge.scoring=generated"
+            )
         return self._service + request_head(s.model, question, sampling, repeat, s.structured, s.extra)
 
     def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:

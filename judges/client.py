@@ -136,6 +136,7 @@ class CachingClient(ABC):
             id(question.schema),
             question.encoding,
             question.choices,
+            question.expects_score,
             sampling,
             repeat,
         )

@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from queue import Empty, Queue
 from typing import Any
 
@@ -23,6 +23,7 @@ from judges.choices import write_choices
 from judges.client import CachingClient, cut_reply
 from judges.encoding import prepare
 from judges.question import JudgeSampling, Question, Reply, Usage
+from judges.reasoning.expected import with_expected
 
 ROWS = 256  # of a backend's draws; a question's row depends on its text, never on who else is in the batch
 VERSION = 1  # raised when the same question comes to be shown otherwise
@@ -33,7 +34,12 @@ class _Job:
     request: backends.ModelRequest
     how: backends.Sampling | tuple[str, ...]  # generated so, or the probabilities of these words
     row: int
+    expects_score: bool = False  # the text gets the score that the model expects
     completion: Future[backends.Completion | str] = field(default_factory=Future)  # or why there is none
+
+    @property
+    def kind(self) -> tuple[backends.Sampling | tuple[str, ...], bool]:
+        return self.how, self.expects_score
 
 
 class LocalClient(CachingClient):
@@ -74,6 +80,7 @@ class LocalClient(CachingClient):
 
     def _settings(self, question: Question, sampling: JudgeSampling, repeat: int) -> bytes:
         how = "first token" if question.choices else repr(astuple(sampling))  # probabilities are not drawn
+        how += " expected score" * question.expects_score
         return self._identity + how.encode()
 
     def _call(self, question: Question, sampling: JudgeSampling, repeat: int) -> tuple[Reply, dict[str, Any]]:
@@ -93,6 +100,7 @@ class LocalClient(CachingClient):
                 (sampling.seed or 0) + repeat,
             ),
             zlib.crc32(text.encode("utf-8", "surrogatepass")) % ROWS,
+            question.expects_score,
         )
         with self._lock:
             if self._worker is None:
@@ -110,8 +118,8 @@ class LocalClient(CachingClient):
     def _serve(self) -> None:
         while (first := self._jobs.get()) is not None:
             batch, ended = self._gather(first)
-            for how in dict.fromkeys(job.how for job in batch):  # one call of a backend has one sampling
-                self._answer([job for job in batch if job.how == how])
+            for how in dict.fromkeys(job.kind for job in batch):  # one call of a backend has one sampling
+                self._answer([job for job in batch if job.kind == how])
             if ended:
                 return
 
@@ -169,7 +177,11 @@ def _ask(backend: backends.Backend, batch: Sequence[_Job]) -> list[backends.Comp
         rows = _scorer(backend).token_scores(requests, how).tolist()
         return [backends.Completion((), (), write_choices(how, row), "stop") for row in rows]
     sampling = backends.Sampling(**vars(how) | {"rows": tuple(job.row for job in batch)})
-    return [completion for (completion,) in backend.generate(requests, 1, sampling)]
+    completions = [completion for (completion,) in backend.generate(requests, 1, sampling)]
+    if batch[0].expects_score:
+        texts = with_expected(backend, requests, completions)
+        completions = [replace(c, text=text) for c, text in zip(completions, texts, strict=True)]
+    return completions
 
 
 def _scorer(backend: backends.Backend) -> TokenScorer:

@@ -50,6 +50,8 @@ class Question:
     # words of which one is to be the first token of the answer: the reply is their probabilities (judges/choices.py), and nothing
     # is generated; only a local model can tell them
     choices: tuple[str, ...] = ()
+    # the reply gets a last line with the score that the model expects (judges/reasoning/expected.py); a local model alone tells it
+    expects_score: bool = False
 
 
 @dataclass(frozen=True)

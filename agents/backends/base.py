@@ -23,6 +23,7 @@ class ModelRequest:
     images: tuple[Image.Image, ...] = ()
     parts: tuple[str | Image.Image, ...] = ()
     system: str = ""  # "": no system turn but the chat template's own
+    answer: tuple[int, ...] = ()  # tokens with which the answer begins; what is generated goes on from them
 
     def __post_init__(self) -> None:
         if self.parts and (self.text or self.images):

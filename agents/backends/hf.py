@@ -57,7 +57,7 @@ class HFBackend:
         return result
 
     @torch.no_grad()
-    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str]) -> Tensor:
+    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str | int]) -> Tensor:
         """See `TokenScorer`: the model's own logits after the prompt, in fp32."""
         ids, prompts = single_tokens(self.vlm, words), self.vlm.encode(requests)
         scores_PK = torch.empty(len(prompts), len(ids))

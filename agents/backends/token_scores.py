@@ -19,28 +19,31 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class TokenScorer(Protocol):
-    """A backend that can be asked without generating anything."""
+    """A backend that can be asked without generating anything. `vlm`: the model, with its tokenizer."""
 
-    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str]) -> Tensor:
-        """Log-probabilities [P, K] in fp32 of K words as the first token of the answer to each of P requests, under the
-        model's whole distribution at temperature 1 without the banned tokens. Their softmax is that of the K logits alone.
+    vlm: VLM
+
+    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str | int]) -> Tensor:
+        """Log-probabilities [P, K] in fp32 of K words (or tokens, given by their ids) as the next token of the answer to each
+        of P requests, under the model's whole distribution at temperature 1 without the banned tokens. Their softmax is that
+        of the K logits alone.
 
         Raises BadInput for a word that is no single token.
         """
         ...
 
 
-def single_tokens(vlm: VLM, words: Sequence[str]) -> list[int]:
-    """The token with which an answer begins that says the word, as the model's tokenizer writes it.
+def single_tokens(vlm: VLM, words: Sequence[str | int]) -> list[int]:
+    """The token with which an answer begins that says the word, as the model's tokenizer writes it; an id stands for itself.
 
     Raises BadInput for a word of several tokens or none, one that may never be sampled, and for words that are the same
     token, since their probabilities would be counted twice.
     """
     if not words:
         raise BadInput("there is no word whose probability could be asked for")
-    ids: dict[int, str] = {}
+    ids: dict[int, str | int] = {}
     for word in words:
-        tokens = vlm.tokenizer(word, add_special_tokens=False)["input_ids"]
+        tokens = [word] if isinstance(word, int) else vlm.tokenizer(word, add_special_tokens=False)["input_ids"]
         if len(tokens) != 1:
             raise BadInput(
                 f"{word!r} is {len(tokens)} tokens of the model in {vlm.path}; the first token of an answer can only be "

@@ -85,7 +85,7 @@ class VLLMBackend:
                 answers = engine.generate(prompts, n, sampling)
         return [[self._completion(a) for a in row] for row in answers]
 
-    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str]) -> Tensor:
+    def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str | int]) -> Tensor:
         """See `TokenScorer`; at most 20 words."""
         ids, prompts = single_tokens(self.vlm, words), self.vlm.encode(requests)
         if self._shared is None:

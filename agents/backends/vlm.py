@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -100,6 +100,12 @@ class VLM:
         return PromptStore(self)
 
     def _encode(self, request: ModelRequest) -> EncodedPrompt:
+        prompt = self._asked(request)
+        if not request.answer:
+            return prompt
+        return replace(prompt, input_ids=torch.cat([prompt.input_ids, torch.tensor(request.answer)]))
+
+    def _asked(self, request: ModelRequest) -> EncodedPrompt:
         content = [{"type": "text", "text": p} if isinstance(p, str) else {"type": "image"} for p in request.content]
         images = [p for p in request.content if not isinstance(p, str)]
         system = [{"role": "system", "content": request.system}] if request.system else []

@@ -247,7 +247,8 @@ class LocalJudge(AskingJudge):
 
 @dataclass
 class RewardModelJudge(LocalJudge):
-    """A reasoning reward model (arXiv 2604.27505), asked by its own protocol. avg@K: judge.repeats=K judge.temperature=1."""
+    """A reasoning reward model (arXiv 2604.27505), asked by its own protocol. avg@K: judge.repeats=K judge.temperature=1;
+    judge.scoring=logits takes the score that it expects at the end of its trace in place of the one that it says."""
 
     protocol: str = incidental("rrm")
     prompt: str = "rrm"  # a file of judges/prompts, without .txt
@@ -272,8 +273,11 @@ class RewardModelJudge(LocalJudge):
 
     def build(self, tools: JudgeTools) -> Judge:
         from judges.llm import LLMJudge
+        from judges.rubrics.base import scored_by
 
         rubric = self._rubric(self._points(tools))
+        if self.scoring != "own":
+            rubric = scored_by(rubric, self.scoring)
         return LLMJudge(self.client(tools), rubric, self.sampling(rubric.sampling), self.repeats, tools.retry)
 
     def own_protocol(self) -> Rubric:

@@ -77,6 +77,9 @@ class RewardModel(Part):
     prompt: str = "rrm"  # a file of judges/prompts, without .txt
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_new_tokens: int = number(2048, 1, 1_000_000)  # of one trace
+    # the score of an edit: the one that the trace says, or the one that the model expects at that place (the mean under its
+    # probabilities of the digits). GCPO learns from the scores that traces say
+    scoring: Literal["generated", "logits"] = "generated"
     # larger pictures are made smaller before the model sees them; null: the checkpoint's own limit
     max_pixels: int | None = number(None, 784, 2**40)
     # trained beside it and compared: holistic (a score at once), sft_think (no points), sft_verify (no reasoning)

@@ -38,7 +38,8 @@ def trace_scorer(config: Any, folder: str | Path = "") -> TraceScorer:
             "<run>/rrm/gcpo: name it by rrm.checkpoint="
         )
     backend = make_backend(config.rollouts, c.load(device_of(config.engine), checkpoint))
-    return TraceScorer(backend, RRMRubric(points_of(config), c.prompt, max_tokens=c.max_new_tokens), c.max_new_tokens)
+    rubric = RRMRubric(points_of(config), c.prompt, max_tokens=c.max_new_tokens, scoring=c.scoring)
+    return TraceScorer(backend, rubric, c.max_new_tokens)
 
 
 __all__ = ["Scores", "trace_scorer"]

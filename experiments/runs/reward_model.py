@@ -30,6 +30,7 @@ from experiments.runs.training import save_whole
 from experiments.tiny.simulated import Annotators
 from experiments.tiny.teacher import labelled_pairs
 from experiments.training_data.cold_start import ColdStart, batches
+from judges.choices import GENERATED
 from judges.reasoning.scorer import TraceScorer, ask
 from judges.reasoning.trace import Form
 from judges.rubrics.rrm import RRMRubric
@@ -44,8 +45,9 @@ def model_folder(run: Run, name: str) -> Path:
     return run.folder / FOLDER / name
 
 
-def rubric_of(config: RunConfig, form: Form = Form.BOTH) -> RRMRubric:
-    return RRMRubric(points_of(config), config.rrm.prompt, form, config.rrm.max_new_tokens)
+def rubric_of(config: RunConfig, form: Form = Form.BOTH, scoring: str = GENERATED) -> RRMRubric:
+    """What the model is asked; in training the score is the one that a trace says."""
+    return RRMRubric(points_of(config), config.rrm.prompt, form, config.rrm.max_new_tokens, scoring)
 
 
 def missing_model(config: RunConfig, machine: Machine) -> Iterator[str]:
@@ -210,7 +212,7 @@ class PairAccuracy(Stage):
     def _scored(self, run: Run, name: str, folder: Path, form: Form, pairs: Sequence[EditPair]) -> list[PairRow]:
         c = run.config
         backend = make_backend(c.rollouts, c.rrm.load(device_of(c.engine), folder))
-        scorer = TraceScorer(backend, rubric_of(c, form), c.rrm.max_new_tokens)
+        scorer = TraceScorer(backend, rubric_of(c, form, c.rrm.scoring), c.rrm.max_new_tokens)
         rows: list[PairRow] = []
         with run.timed("evaluate"), bar(run.phase, len(pairs)) as b:
             for start in range(0, len(pairs), c.scale.chunk):

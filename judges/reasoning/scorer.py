@@ -11,7 +11,9 @@ from agents.backends.base import Backend, ModelRequest, Sampling
 from benchmarks.base import EditSample
 from common.errors import BadInput
 from common.pictures import to_rgb
+from judges.choices import LOGITS
 from judges.question import Unreadable
+from judges.reasoning.expected import with_expected
 from judges.rubrics.rrm import RRMRubric
 
 Score = Callable[[str], "float | None"]
@@ -55,8 +57,14 @@ class TraceScorer:
             return []
         asked = [ask(self.rubric, sample, picture) for sample, picture in zip(samples, pictures, strict=True)]
         sampling = Sampling(self.max_new_tokens, self.temperature, seed=self.seed)
-        answers = self.backend.generate([request for request, _ in asked], self.repeats, sampling)
-        return [mean([read(c.text) for c in row]) for (_, read), row in zip(asked, answers, strict=True)]
+        requests = [request for request, _ in asked]
+        answers = self.backend.generate(requests, self.repeats, sampling)
+        texts = [[c.text for c in row] for row in answers]
+        if self.rubric.scoring == LOGITS:
+            told = [request for request, row in zip(requests, answers, strict=True) for _ in row]
+            flat = iter(with_expected(self.backend, told, [c for row in answers for c in row]))
+            texts = [[next(flat) for _ in row] for row in answers]
+        return [mean([read(text) for text in row]) for (_, read), row in zip(asked, texts, strict=True)]
 
 
 def mean(scores: Sequence[float | None]) -> float | None:

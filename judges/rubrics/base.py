@@ -53,7 +53,7 @@ def scored_by(rubric: Rubric, scoring: str) -> Rubric:
     """The same rubric with scores that come about in this way (judges/choices.py). Raises BadInput where it has no such."""
     known = getattr(rubric, "scorings", (GENERATED,))
     if scoring not in known:
-        able = "uniworld has both" if scoring == LOGITS else ""
+        able = "uniworld and rrm have both" if scoring == LOGITS else ""
         raise BadInput(
             f"judge.scoring={scoring}: the scores of the rubric {rubric.name} are {' or '.join(known)}"
             + (f"; {able}" if able else "")

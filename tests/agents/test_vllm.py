@@ -432,6 +432,10 @@ def test_first_token_probabilities_are_those_of_the_reference(backend: VLLMBacke
         assert torch.allclose(
             backend.token_scores(requests(), words), HFBackend(vlm).token_scores(requests(), words), atol=1e-4
         )
+    answer = tuple(load_vlm(path).tokenizer("a 7")["input_ids"])
+    begun = [replace(request, answer=answer) for request in requests()]
+    told, reference = (b.token_scores(begun, answer) for b in (backend, HFBackend(moved(path))))
+    assert torch.allclose(told, reference, atol=1e-4)
     assert backend.token_scores([], words).shape == (0, 6)
     with pytest.raises(BadInput, match="20 tokens at most, not of 21"):
         backend.token_scores(requests(1), tuple("abcdefghijklmnopqrstu"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,5 @@ def test_who_cannot_tell_probabilities_says_so_by_name(backend: HFBackend) -> No
     service = ChatClient(ChatSettings(base_url="http://localhost:1/v1", key_env="", model="gpt"))
     with pytest.raises(BadInput, match=r"'score' is answered by the probabilities of 0, .*gpt behind a service"):
         service.ask(asked(), sampling)
+    with pytest.raises(BadInput, match="'score' asks for the score that a model expects, which gpt behind a service"):
+        service.ask(replace(asked(), choices=(), expects_score=True), sampling)
