@@ -75,11 +75,13 @@ class EditingAgent:
             for id_, plan in zip(ids, plans, strict=True)
         ]
         cuts = unread(self.editor, calls)
-        results = execute(self.editor, images, calls, None if watch is None else _telling(watch, ids, calls))
+        results = execute(self.editor, images, calls, None if watch is None else telling(watch, ids, calls))
         return [replace(result, cuts=cut) for result, cut in zip(results, cuts, strict=True)]
 
 
-def _telling(watch: Watch, ids: Sequence[str], calls: Sequence[Sequence[Call]]) -> Ended:
+def telling(watch: Watch, ids: Sequence[str], calls: Sequence[Sequence[Call]]) -> Ended:
+    """What makes a `Called` of every call."""
+
     def ended(b: int, k: int, picture: Image.Image | None, failure: str = "") -> None:
         watch(Called(ids[b], k + 1, len(calls[b]), calls[b][k].instruction, picture, failure))
 
@@ -147,4 +149,4 @@ def call_seed(seed: int, sample_id: str, k: int) -> int:
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
-__all__ = ["Call", "EditResult", "EditingAgent", "call_seed", "execute"]
+__all__ = ["Call", "EditResult", "EditingAgent", "call_seed", "execute", "telling"]

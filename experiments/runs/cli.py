@@ -28,7 +28,14 @@ from common.errors import BadInput, ImageEditError, MissingFile
 from conf.options import TARGET, class_at, keys_of, options_of
 from conf.parts import NoSuchKey, part_groups, said, to_object
 from conf.schema import BY_CLASS, ROOTS, register
-from experiments.runs.command_line import check_left_out, check_quotes, check_twice, check_yes_or_no, parse_options
+from experiments.runs.command_line import (
+    as_keys,
+    check_left_out,
+    check_quotes,
+    check_twice,
+    check_yes_or_no,
+    parse_options,
+)
 from experiments.runs.composing import CONF, by_class, compose, groups_of
 from experiments.runs.help import help_text
 
@@ -44,10 +51,11 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail
     try:
-        check_quotes(sys.argv[1:], free_text)
+        typed_words = as_keys(sys.argv[1:], free_text)
+        check_quotes(typed_words, free_text)
     except BadInput as error:
         _die(str(error))
-    argv = by_class(sys.argv[1:])
+    argv = by_class(typed_words)
     OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(name, argv), replace=True)
     texts: list[str] = []
     OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
@@ -118,8 +126,6 @@ def hide_texts(argv: Sequence[str], keys: Sequence[str], texts: list[str]) -> li
     for word in argv:
         key, equals, value = word.partition("=")
         if equals and key in keys and value:
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-                value = value[1:-1]
             texts.append(value)
             word = f"{key}=${{raw:{len(texts) - 1}}}"
         hidden.append(word)
