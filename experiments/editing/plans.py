@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from agents.editing import call_seed
 from agents.sequencer import EXECUTIONS
 from agents.steps import Planned, Watch
 from agents.team import Team, given_plan
@@ -32,9 +33,12 @@ class GivenPlan:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the trace's own calls carry the plan out."""
+        """Whether the trace's own calls carry the plan out, with the seed that the file says."""
         trace = self.trace
         if trace is None:
+            return False
+        seeds = [call_seed(trace.seed, trace.sample_id, k) for k in range(len(trace.calls))]
+        if [call.seed for call in trace.calls] != seeds:
             return False
         if trace.turns:
             return trace.sub_requests == tuple("; ".join(turn.sub_requests) for turn in trace.turns if turn.called)

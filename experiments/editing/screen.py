@@ -35,6 +35,10 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.pause()
+
+    def pause(self) -> None:
+        """Nothing is going on: the terminal's last line is free, e.g. for a prompt."""
         if self.status is not None:
             self.status.stop()
             self.status = None

@@ -44,7 +44,7 @@ def edit_several(works: Sequence[Work], out: Path, config: EditConfig, edit: Edi
         raise BadInput(f"out={out}: several pictures go into a folder; give the name of one")
     if any(out.resolve() == work.image.resolve().parent for work in works):
         raise BadInput(f"out={out} is the folder of the pictures themselves; give another one")
-    with locked(out):
+    with locked(out, instead="choose another out=<folder>"):
         _check_settings(out / SETTINGS, config)
         _edit_all(works, out, config.seed, config.n, edit)
 
