@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from agents.session import Session
 
 HELP = """\
-a request, e.g. make the red star blue    a turn: the team edits the current picture
-/undo [n], /redo [n]                      take back the last turn or n turns, or bring them back
-/plan [request]                           look at the plan of this (or the next) turn and change it before it is carried out
-/history                                  the turns so far, and the branches
-/branch <name>                            a new branch from here; the old one stays as it is
-/switch <name>                            go to another branch
-/show                                     the file of the current picture
-/save [file]                              write the current picture to a file of your own, with the transparency it had
-/quit                                     end; the same command goes on from here
-A request that begins with a slash is typed with two: //"""
+make the star red    any request: one turn, which edits the current picture
+/undo, /undo 2       take back the last turn, or two
+/redo, /redo 2       bring back what was taken back
+/plan <request>      show the plan of this turn, and change it before it is carried out
+/plan                the same for the next turn
+/history             the turns so far, and the branches
+/branch <name>       go on in a new branch; the one before stays as it is
+/switch <name>       go to another branch
+/show                the file of the current picture
+/save [file]         write the current picture to a file, with the transparency it had
+/quit                end (every turn is saved; the same command goes on from here)
+//word …             a request that begins with a slash"""
 
 
 class Dialogue:
@@ -57,6 +59,7 @@ class Dialogue:
         """Until /quit or the end of the input. A Ctrl-C at the prompt drops the line, in a turn it gives up the turn; without a
         terminal it ends the session."""
         while True:
+            line: str | None = ""
             try:
                 line = self.lines.read(f"{self.store.current}> ")
                 if line is None or line.strip() in ("/quit", "/exit"):
@@ -65,7 +68,8 @@ class Dialogue:
             except KeyboardInterrupt:
                 if not self.lines.interactive:
                     raise
-                self.screen.line("\ngiven up; the session is as it was (/quit ends it)", DIM)
+                said = "given up; the session is as it was before this turn" if line else "(/quit ends the session)"
+                self.screen.line(f"\n{said}", DIM)
             except ImageEditError as error:
                 sys.stdout.flush()
                 print(f"error: {error}", file=sys.stderr, flush=True)

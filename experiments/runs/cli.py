@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NoReturn
 
 import hydra
@@ -21,7 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
@@ -40,6 +41,7 @@ from experiments.runs.composing import CONF, by_class, compose, groups_of
 from experiments.runs.help import help_text
 
 HYDRA_KEYS = ("hydra", "hydra/")
+MARK = "\N{SYMBOL FOR NULL}???"  # stands for the free text "???", which OmegaConf would take for a missing value
 
 
 def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()) -> None:
@@ -66,7 +68,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     def task(cfg: DictConfig) -> Any:
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            return main(typed(cfg, sweep_id(name, argv) if sweep else None))
+            return main(with_marks(typed(cfg, sweep_id(name, argv) if sweep else None)))
         except ImageEditError as error:
             if not sweep:
                 _die(str(error))
@@ -126,10 +128,18 @@ def hide_texts(argv: Sequence[str], keys: Sequence[str], texts: list[str]) -> li
     for word in argv:
         key, equals, value = word.partition("=")
         if equals and key in keys and value:
-            texts.append(value)
+            texts.append(MARK if value == MISSING else value)
             word = f"{key}=${{raw:{len(texts) - 1}}}"
         hidden.append(word)
     return hidden
+
+
+def with_marks(config: Any) -> Any:
+    """The configuration, with the free text "???" where a text stood for it."""
+    for f in fields(config):
+        if getattr(config, f.name) == MARK:
+            setattr(config, f.name, MISSING)
+    return config
 
 
 def check(name: str, argv: Sequence[str]) -> DictConfig | None:
