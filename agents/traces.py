@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from agents.editing import Call, EditResult, execute
+from agents.editing import Call, EditResult, execute, telling
 from agents.loop import Turn
 from agents.plan import decomposition_from_dict
+from agents.steps import Called, Watch
 from benchmarks.base import Decomposition
 from common.atomic import atomic_file
 from common.errors import BadData, BadInput, MissingFile
@@ -36,7 +37,7 @@ class Trace:
     text: str | None  # what the decomposer wrote; None where no decomposer took part
     decomposition: Decomposition | None
     error: str | None
-    source: str  # who wrote the sub-requests: rules | vlm | request
+    source: str  # who wrote the sub-requests: rules | vlm | request | given (a person's plan) | loop
     notes: tuple[str, ...]
     sub_requests: tuple[str, ...]
     execution: str
@@ -130,11 +131,12 @@ def replay(trace: Trace, editor: Editor) -> tuple[Image.Image, ...]:
     return (given, *calls_again(trace, given, editor).pictures)
 
 
-def calls_again(trace: Trace, given: Image.Image, editor: Editor) -> EditResult:
+def calls_again(trace: Trace, given: Image.Image, editor: Editor, watch: Watch | None = None) -> EditResult:
     """The trace's calls on `given`. In a closed loop each is made on the picture that it was made on before, and calls that gave
-    no picture are left out."""
+    no picture are left out. `watch` hears of every call that is made."""
     if not trace.turns:
-        return execute(editor, [given], [trace.calls])[0]
+        ended = None if watch is None else telling(watch, [trace.sample_id], [trace.calls])
+        return execute(editor, [given], [trace.calls], ended)[0]
     pictures = [given]
     called = [turn for turn in trace.turns if turn.called]
     for turn, call in zip(called, trace.calls, strict=True):
@@ -144,6 +146,8 @@ def calls_again(trace: Trace, given: Image.Image, editor: Editor) -> EditResult:
         if result.failure:
             return EditResult(trace.calls, tuple(pictures[1:]), result.failure)
         pictures.append(result.pictures[-1])
+        if watch is not None:
+            watch(Called(trace.sample_id, len(pictures) - 1, len(called), call.instruction, pictures[-1]))
     return EditResult(trace.calls, tuple(pictures[1:]), trace.failure)
 
 

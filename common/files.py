@@ -77,9 +77,9 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 @contextmanager
-def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
-    """Hold `folder/<name>` while in the block, the process's id in it; `BadInput` where another process does. Freed even by
-    kill -9 (the id then stays)."""
+def locked(folder: Path, name: str = LOCK, instead: str = "change seed or name") -> Iterator[None]:
+    """Hold `folder/<name>` while in the block, the process's id in it; `BadInput` where another process does, which ends in
+    what can be done `instead`. Freed even by kill -9 (the id then stays)."""
     path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,9 +94,7 @@ def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
         except OSError as e:
             handle.seek(0)
             who = handle.read().strip() or "unknown"
-            raise BadInput(
-                f"{folder} is in use by another process (id {who}); wait for it, or change seed or name"
-            ) from e
+            raise BadInput(f"{folder} is in use by another process (id {who}); wait for it, or {instead}") from e
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()

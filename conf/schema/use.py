@@ -64,11 +64,18 @@ class EvaluateConfig:
 
 @dataclass
 class EditConfig:
-    """`python -m experiments.edit`: the team on one's own picture."""
+    """`python -m experiments.edit`: the team on one's own pictures."""
 
-    image: str = MISSING
-    instruction: str = MISSING
-    out: str | None = None  # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format
+    image: str | None = None  # a picture; or a folder of pictures, or a pattern such as 'scans/*.png'
+    instruction: str | None = None  # taken as it is typed; "-": read from standard input
+    instruction_file: str | None = None  # a text file with the instruction
+    instructions: str | None = None  # for several pictures: a CSV with the columns file,instruction
+    plan: str | None = None  # a trace.json: its calls again, or its sub_requests where they were changed in the file
+    # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format. Of several pictures: a folder
+    out: str | None = None
+    n: int = number(
+        1, 1, 64
+    )  # candidates with the seeds seed, seed+1, …; the judge picks one, without a judge it is the first
     run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
     seed: int = seed_number()
     allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
@@ -76,6 +83,30 @@ class EditConfig:
     verbose: bool = False
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     decomposer: Any = part_field()
+    sequencer: Any = part_field()
+    editor: Any = part_field()
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    rollouts: Any = part_field()
+    engine: Any = part_field()
+    judge: Any = part_field()  # picks among the candidates, and scores a single one; none: nobody does
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class SessionConfig:
+    """`python -m experiments.session`: several turns on one's own picture, in the terminal."""
+
+    image: str | None = None  # the picture of a new session; null: a scene of the sandbox
+    scene: int = number(0, 0, 99_999)  # number of that scene, among those that the models were never trained on
+    out: str | None = None  # the session's folder, new or to go on with; null: <paths.outputs>/sessions/<what it is of>
+    run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
+    seed: int = seed_number()
+    allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
+    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
+    verbose: bool = False
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    decomposer: Any = part_field()
+    intent: Any = part_field()  # writes what a turn means by itself; null: the decomposer reads turns as they were said
     sequencer: Any = part_field()
     editor: Any = part_field()
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
@@ -99,4 +130,4 @@ class PlanConfig(JobConfig):
     out: str | None = None  # write the numbers to this file as well, as JSON
 
 
-__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig"]
+__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig", "SessionConfig"]

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NoReturn
 
 import hydra
@@ -21,18 +22,26 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
 from conf.options import TARGET, class_at, keys_of, options_of
 from conf.parts import NoSuchKey, part_groups, said, to_object
 from conf.schema import BY_CLASS, ROOTS, register
-from experiments.runs.command_line import check_left_out, check_quotes, check_twice, check_yes_or_no, parse_options
+from experiments.runs.command_line import (
+    as_keys,
+    check_left_out,
+    check_quotes,
+    check_twice,
+    check_yes_or_no,
+    parse_options,
+)
 from experiments.runs.composing import CONF, by_class, compose, groups_of
 from experiments.runs.help import help_text
 
 HYDRA_KEYS = ("hydra", "hydra/")
+MARK = "\N{SYMBOL FOR NULL}???"  # stands for the free text "???", which OmegaConf would take for a missing value
 
 
 def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()) -> None:
@@ -44,10 +53,11 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail
     try:
-        check_quotes(sys.argv[1:], free_text)
+        typed_words = as_keys(sys.argv[1:], free_text)
+        check_quotes(typed_words, free_text)
     except BadInput as error:
         _die(str(error))
-    argv = by_class(sys.argv[1:])
+    argv = by_class(typed_words)
     OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(name, argv), replace=True)
     texts: list[str] = []
     OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
@@ -58,7 +68,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     def task(cfg: DictConfig) -> Any:
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            return main(typed(cfg, sweep_id(name, argv) if sweep else None))
+            return main(with_marks(typed(cfg, sweep_id(name, argv) if sweep else None)))
         except ImageEditError as error:
             if not sweep:
                 _die(str(error))
@@ -118,12 +128,18 @@ def hide_texts(argv: Sequence[str], keys: Sequence[str], texts: list[str]) -> li
     for word in argv:
         key, equals, value = word.partition("=")
         if equals and key in keys and value:
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-                value = value[1:-1]
-            texts.append(value)
+            texts.append(MARK if value == MISSING else value)
             word = f"{key}=${{raw:{len(texts) - 1}}}"
         hidden.append(word)
     return hidden
+
+
+def with_marks(config: Any) -> Any:
+    """The configuration, with the free text "???" where a text stood for it."""
+    for f in fields(config):
+        if getattr(config, f.name) == MARK:
+            setattr(config, f.name, MISSING)
+    return config
 
 
 def check(name: str, argv: Sequence[str]) -> DictConfig | None:

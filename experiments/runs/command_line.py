@@ -34,6 +34,25 @@ def parse_options(name: str, argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(list(argv))
 
 
+def as_keys(argv: Sequence[str], free_text: Sequence[str]) -> list[str]:
+    """`--image photo.jpg` and `--instruction-file=request.txt` as `image=photo.jpg` and `instruction_file=request.txt`, for
+    the keys whose values are taken as they are: the word after such an option is its value whatever it looks like. Raises
+    BadInput where there is none."""
+    words, rest = [], iter(argv)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        key = name.removeprefix("--").replace("-", "_")
+        if not name.startswith("--") or key not in free_text:
+            words.append(word)
+        elif equals:
+            words.append(f"{key}={value}")
+        elif (after := next(rest, None)) is not None:
+            words.append(f"{key}={after}")
+        else:
+            raise BadInput(f"{name} needs a value: {name} <…>, or {key}=<…>")
+    return words
+
+
 def check_quotes(argv: Sequence[str], free_text: Sequence[str]) -> None:
     """`instruction=make the cat blue` is four words for a shell; the first one that has no key shows it."""
     for i, word in enumerate(argv):
@@ -78,4 +97,4 @@ def check_yes_or_no(composed: DictConfig, key: str, values: Sequence[Any]) -> No
                 raise BadInput(f"{key}={value} is no boolean; give true or false")
 
 
-__all__ = ["check_left_out", "check_quotes", "check_twice", "check_yes_or_no", "parse_options"]
+__all__ = ["as_keys", "check_left_out", "check_quotes", "check_twice", "check_yes_or_no", "parse_options"]

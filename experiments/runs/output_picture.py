@@ -37,11 +37,16 @@ def trace_folder(out: Path) -> Path:
 
 def check_writable(out: Path) -> None:
     """Raises SaveFailed where the picture or its trace could not be written, so that this is known before anything is edited."""
+    for folder in (out.parent, trace_folder(out)):
+        check_folder(folder, out)
+
+
+def check_folder(folder: Path, out: Path) -> None:
+    """Raises SaveFailed where nothing can be written to the folder, which is made."""
     try:
-        for folder in (out.parent, trace_folder(out)):
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part"):
-                pass
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part"):
+            pass
     except OSError as error:
         raise SaveFailed(
             f"out={out} cannot be written: {error.strerror or error}; mend the permissions or choose another out=<file>"
@@ -63,4 +68,4 @@ def save_edited(edited: Image.Image, given: Picture, out: Path) -> str:
     return note
 
 
-__all__ = ["check_writable", "output_path", "save_edited", "trace_folder"]
+__all__ = ["check_folder", "check_writable", "output_path", "save_edited", "trace_folder"]

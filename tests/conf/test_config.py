@@ -127,8 +127,8 @@ def test_a_sweep_is_checked_before_it_starts() -> None:
 
 
 def test_a_missing_value_is_named() -> None:
-    with pytest.raises(BadInput, match="instruction"):
-        cli.check("edit", ["image=a.png"])
+    with pytest.raises(BadInput, match="missing: out=…"):
+        cli.check("evaluate", ["run=none"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Editing one's own pictures: what the commands `edit` and `session` are made of."""
