@@ -19,9 +19,11 @@ from common.files import locked, read_json
 from common.jsonl import Journal, read_jsonl
 from experiments import sync
 from experiments.runs.identity import identity, load_config
+from experiments.runs.metric_names import tracked
 from experiments.runs.results import flat
 from experiments.runs.tracking import TrackerTools, WandBTracker, end, make_tracker
 from experiments.runs.wandb_account import BASE, KEY, MODE, has_key, wandb_mode
+from tests.experiments.runs.pictures import with_pictures
 from tests.made_up_runs import make_run
 from tests.wandb_server import KEY as SECRET
 from tests.wandb_server import WandBServer, wandb_server
@@ -72,22 +74,6 @@ def opened(folder: Path, said: list[str] | None = None, finish_s: float = 20.0) 
     return WandB(WandBTracker(), TrackerTools(folder, VALUES, "sweep-1"), "online", lines.append, finish_s)
 
 
-def with_pictures(folder: Path, n: int) -> Path:
-    from PIL import Image
-
-    from common.filenames import folder_name
-    from experiments.runs.results import Evaluation
-
-    for arm, lines in Evaluation.load(folder).arms.items():
-        for line in lines[:n]:
-            place = folder / "traces" / arm / folder_name(line["id"])
-            place.mkdir(parents=True, exist_ok=True)
-            for k in range(2):
-                Image.new("RGB", (8, 8), (40 * k, 9, 9)).save(place / f"{k}.png")
-    (folder / "report.html").write_text("<html>the report</html>")
-    return folder
-
-
 def test_a_run_that_was_stopped_and_goes_on_has_each_step_once(server: WandBServer, tmp_path: Path) -> None:
     journal = Journal(tmp_path / NAME / "metrics.jsonl")
     first = opened(tmp_path / NAME)
@@ -123,10 +109,10 @@ def test_a_finished_run_has_its_settings_results_samples_and_report(server: Wand
         tracker.log(metrics)
     tracker.summary(flat(read_json(folder / "results.json")))
     end(tracker, 0)
-    run, offset = server.runs["0a1b2c3d"], wandb_run.supervised_steps(values)
+    run = server.runs["0a1b2c3d"]
     assert isinstance(tracker, WandB) and tracker.mode == "online" and not tracker.broken
     for metrics in rows:  # every number of every step
-        assert metrics.items() <= run.steps()[offset + metrics["step"]].items()
+        assert tracked(metrics).items() <= run.steps()[metrics["step"]].items()
     assert {k: v["value"] for k, v in run.config.items() if k != "_wandb"} == json.loads(json.dumps(values))
     assert run.settings["jobType"] == "main" and {"tiny", "qwen", "grpo"} <= set(run.settings["tags"])
     assert run.settings["notes"].startswith("python -m experiments.report") and run.settings["groupName"] == "sweep-1"
@@ -189,9 +175,9 @@ def test_a_run_that_was_offline_is_uploaded_later_and_twice_is_harmless(server: 
     end(offline, 0)
     assert not server.operations
     sync.main([f"run={folder}"])
-    run, offset = server.runs["0a1b2c3d"], wandb_run.supervised_steps(values)
+    run = server.runs["0a1b2c3d"]
     steps = [r["step"] for r in run.history.values() if "reward/mean" in r]
-    assert steps == list(range(1, 9)) and {offset + k for k in steps} <= set(run.steps()) and run.exit_code == 0
+    assert steps == list(range(1, 9)) and set(steps) <= set(run.steps()) and run.exit_code == 0
     assert {a.type for a in server.artifacts.values()} == {"run_table", "report"}
     assert len(list((folder / OLDER).iterdir())) == 1  # the offline record: uploading it as well would give steps twice
     before = (dict(run.history), len(server.artifacts))
