@@ -8,6 +8,8 @@ POST /graphql, by operation:
 * `ArtifactType`, `CreateArtifact`, `CreateArtifactManifest`, `UpdateArtifactManifest`, `ClientIDMapping`, `CreateArtifactFiles`,
   `CommitArtifact`: an artifact, the files that it holds, and that it is complete.
 
+* `UpsertView2`, `upsertView`: a workspace, a report; `ProjectInternalId`, `GetProjects`: what a report asks before.
+
 POST /files/<entity>/<project>/<run>/file_stream: lines of the history, by their number, the summary and the exit code.
 PUT /run/<run>/<file>, /artifact/<artifact>/<file>: the files themselves. POST /sdk/…, telemetry, is thrown away.
 
@@ -63,6 +65,7 @@ class WandBServer:
     def __init__(self) -> None:
         self.runs: dict[str, StoredRun] = {}
         self.artifacts: dict[str, StoredArtifact] = {}
+        self.views: dict[str, dict[str, Any]] = {}  # workspaces and reports, as the library sends them
         self.operations: list[str] = []
         self.unknown: list[str] = []
         self.trouble: int | str = ""
@@ -156,6 +159,10 @@ class WandBServer:
             "UpsertBucket": self.upsert,
             "CreateRunFiles": lambda g: {"createRunFiles": {"runID": g["run"], "uploadHeaders": [], "files": [
                 {"name": name, "uploadUrl": self.address("run", g["run"], name)} for name in g["files"]]}},
+            "ProjectInternalId": lambda g: {"project": {"internalId": f"internal-{g['projectName']}"}},
+            "GetProjects": self.projects,
+            "UpsertView2": self.upsert_view,
+            "upsertView": self.upsert_view,
             "ArtifactType": self.artifact_type,
             "CreateArtifact": self.create_artifact,
             "CreateArtifactManifest": self.manifest,
@@ -195,6 +202,34 @@ class WandBServer:
         run.settings.update({key: given[key] for key in wanted if given.get(key) is not None})
         return {"upsertBucket": {"bucket": self.bucket(run) | {"project": self.project(run.project)},
                                  "inserted": inserted}}  # fmt: skip
+
+    def projects(self, given: Mapping[str, Any]) -> Any:
+        user = {
+            "id": "1",
+            "name": ENTITY,
+            "username": ENTITY,
+            "email": "",
+            "admin": False,
+            "flags": "{}",
+            "entity": ENTITY,
+        }
+        nodes = [
+            {"__typename": "Project", "id": name, "name": name, "entityName": ENTITY, "createdAt": "2026-01-01T00:00:00Z",
+             "isBenchmark": False, "user": user}
+            for name in sorted({run.project for run in self.runs.values()})
+        ]  # fmt: skip
+        info = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": [{"node": node} for node in nodes], "pageInfo": info}}
+
+    def upsert_view(self, given: Mapping[str, Any]) -> Any:
+        inserted = given.get("id") not in self.views
+        number = f"view-{len(self.views) + 1}" if inserted else given["id"]
+        self.views[number] = dict(given) | {"id": number}
+        project = {"id": given["projectName"], "name": given["projectName"], "entityName": given["entityName"]}
+        view = {k: given.get(k) for k in ("type", "name", "displayName", "description", "spec")}
+        return {
+            "upsertView": {"view": view | {"id": number, "project": project, "updatedAt": None}, "inserted": inserted}
+        }
 
     def artifact_type(self, given: Mapping[str, Any]) -> Any:
         name = given["name"].partition(":")[0]
