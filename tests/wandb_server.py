@@ -6,7 +6,7 @@ POST /graphql, by operation:
 * `RunResumeStatus`: a run as it is known, or nothing; `UpsertBucket`: make a run or change it;
 * `CreateRunFiles`: an address to PUT each file to;
 * `ArtifactType`, `CreateArtifact`, `CreateArtifactManifest`, `UpdateArtifactManifest`, `ClientIDMapping`, `CreateArtifactFiles`,
-  `CommitArtifact`: an artifact, the files that it holds, and that it is complete.
+  `CommitArtifact`, `UseArtifact`: an artifact, the files that it holds, that it is complete, that a run used it.
 
 * `UpsertView2`, `upsertView`: a workspace, a report; `ProjectInternalId`, `GetProjects`: what a report asks before.
 
@@ -59,6 +59,8 @@ class StoredArtifact:
     manifest: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     committed: bool = False
+    used_by: list[str] = field(default_factory=list)  # runs
+    made_by: str = ""
 
 
 class WandBServer:
@@ -171,6 +173,7 @@ class WandBServer:
                 ({"serverID": i} for i, a in self.artifacts.items() if a.client_id == g["clientID"]), None)},
             "CreateArtifactFiles": self.artifact_files,
             "CommitArtifact": self.commit,
+            "UseArtifact": self.use_artifact,
         }  # fmt: skip
         return (200, {"data": known[operation](given)}) if operation in known else self.refuse(operation)
 
@@ -204,15 +207,9 @@ class WandBServer:
                                  "inserted": inserted}}  # fmt: skip
 
     def projects(self, given: Mapping[str, Any]) -> Any:
-        user = {
-            "id": "1",
-            "name": ENTITY,
-            "username": ENTITY,
-            "email": "",
-            "admin": False,
-            "flags": "{}",
-            "entity": ENTITY,
-        }
+        nobody: dict[str, Any] = {"edges": []}
+        user = {"id": "1", "name": ENTITY, "username": ENTITY, "email": "", "admin": False, "flags": "{}", "entity": ENTITY,
+                "deletedAt": None, "apiKeys": nobody, "teams": nobody}  # fmt: skip
         nodes = [
             {"__typename": "Project", "id": name, "name": name, "entityName": ENTITY, "createdAt": "2026-01-01T00:00:00Z",
              "isBenchmark": False, "user": user}
@@ -239,7 +236,9 @@ class WandBServer:
     def create_artifact(self, given: Mapping[str, Any]) -> Any:
         number = str(len(self.artifacts) + 1)
         name = given["artifactCollectionName"]
-        self.artifacts[number] = StoredArtifact(name, given["artifactTypeName"], given["clientID"])
+        self.artifacts[number] = StoredArtifact(
+            name, given["artifactTypeName"], given["clientID"], made_by=given.get("runName") or ""
+        )
         return {"createArtifact": {"artifact": {
             "id": number, "state": "PENDING", "artifactSequence": {"latestArtifact": None}}}}  # fmt: skip
 
@@ -255,6 +254,10 @@ class WandBServer:
             for f in given["artifactFiles"]
         ]  # fmt: skip
         return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def use_artifact(self, given: Mapping[str, Any]) -> Any:
+        self.artifacts[given["artifactID"]].used_by.append(given["runName"])
+        return {"useArtifact": {"artifact": {"id": given["artifactID"]}}}
 
     def commit(self, given: Mapping[str, Any]) -> Any:
         stored = self.artifacts[given["artifactID"]]

@@ -14,6 +14,7 @@ from common.dotted import nearest
 from common.errors import BadInput
 from common.filenames import name_field
 from common.parts import Machine, Part
+from common.ranges import number
 from conf.options import construct
 from conf.parts import build, part_field
 from experiments.runs.wandb_account import KEY, has_key, wandb_mode
@@ -66,6 +67,8 @@ class WandBTracker(Part):
     entity: str | None = name_field(None, longest=128)
     mode: Literal["auto", "online", "offline"] = "auto"  # auto: online with a key, else offline; WANDB_MODE wins
     group: str | None = name_field(None, longest=128)  # null: the sweep's id
+    # models up to this size are uploaded whole, of larger ones the names and sizes of their files
+    artifact_mib: float = number(64.0, 0, 2**20)
 
     def missing(self, machine: Machine) -> Iterator[str]:
         if not machine.has_package("wandb"):

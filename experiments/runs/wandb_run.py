@@ -50,6 +50,7 @@ class WandB:
             raise MissingFile("tracker=wandb needs the package wandb: `make clean && make setup` installs it") from e
         os.environ.setdefault("WANDB_SILENT", "true")
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # W&B's telemetry, which reports every failed try
+        self.artifact_mib = options.artifact_mib
         self.folder, self.say, self.finish_s, self.broken = tools.folder, said, finish_s, False
         self.mode: str = mode
         if mode == "online" and (why := unavailable()):
@@ -151,6 +152,7 @@ class WandB:
             return
         self._safely(lambda: within(self.finish_s / 3, lambda: self._samples(samples_table(self.folder))))
         self._safely(lambda: within(self.finish_s / 3, self._report))
+        self._safely(lambda: within(self.finish_s, self._lineage))
 
     def _has_results(self) -> bool:
         if self.mode != "online" or not (self.folder / "results.json").is_file():
@@ -171,6 +173,19 @@ class WandB:
             artifact = wandb.Artifact(f"report-{self.run.id}", type="report")
             artifact.add_file(str(self.folder / "report.html"))
             self.run.log_artifact(artifact)
+
+    def _lineage(self) -> None:
+        """The models that the run made, those that it used, and what it was evaluated on."""
+        from experiments.runs.wandb_artifacts import evaluated_on, made_by, used_by
+
+        if not (self.folder / "config.yaml").is_file():
+            return
+        for model in used_by(self.folder):
+            self.run.use_artifact(model.artifact(self.artifact_mib))
+        for items in evaluated_on(self.folder):
+            self.run.use_artifact(items)
+        for model in made_by(self.folder):
+            self.run.log_artifact(model.artifact(self.artifact_mib))
 
     def finish(self, exit_code: int = 0) -> None:
         """Also after a fault, so that the record ends with its exit code."""
