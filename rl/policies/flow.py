@@ -138,7 +138,8 @@ class FlowPolicy(Policy[FlowBatch]):
         given, image = batch.conditioning, batch.before_BTNC.shape[2] + batch.conditioning.source.shape[1]
         texts = [part.embeds.shape[1] for part in (given.text, given.negative) if part is not None]
         pictures, steps = batch.sigma_BT.shape
-        return flow_work(type(self.model).__name__, self.model.config, image, texts, pictures, steps)
+        config = getattr(self.model, "config", {})
+        return flow_work(type(self.model).__name__, config, image, texts, pictures, steps)
 
     def forward(self, batch: FlowBatch) -> LogProbs:
         """Log-probabilities [B, T], a mean over the latents' dimensions as published, and the means of the steps [B, T, N, C]
