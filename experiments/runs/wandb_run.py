@@ -175,15 +175,18 @@ class WandB:
             self.run.log_artifact(artifact)
 
     def _lineage(self) -> None:
-        """The models that the run made, those that it used, and what it was evaluated on."""
+        """The models that the run made, those that it used, and what it was evaluated on. An offline record cannot say what was
+        used: `experiments.sync` does."""
         from experiments.runs.wandb_artifacts import evaluated_on, made_by, used_by
 
         if not (self.folder / "config.yaml").is_file():
             return
-        for model in used_by(self.folder):
-            self.run.use_artifact(model.artifact(self.artifact_mib))
-        for items in evaluated_on(self.folder):
-            self.run.use_artifact(items)
+        if self.mode == "online":
+            for used in [
+                *(model.artifact(self.artifact_mib) for model in used_by(self.folder)),
+                *evaluated_on(self.folder),
+            ]:
+                self.run.use_artifact(used)
         for model in made_by(self.folder):
             self.run.log_artifact(model.artifact(self.artifact_mib))
 
