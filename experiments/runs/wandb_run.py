@@ -186,9 +186,16 @@ class WandB:
                 *(model.artifact(self.artifact_mib) for model in used_by(self.folder)),
                 *evaluated_on(self.folder),
             ]:
-                self.run.use_artifact(used)
+                self._use(used)
         for model in made_by(self.folder):
             self.run.log_artifact(model.artifact(self.artifact_mib))
+
+    def _use(self, artifact: Any) -> None:
+        """`use_artifact` of W&B, which also waits until the service has it; without waiting where that can be had."""
+        if callable(log := getattr(self.run, "_log_artifact", None)):
+            log(artifact, is_user_created=True, use_after_commit=True)
+        else:
+            self.run.use_artifact(artifact)
 
     def finish(self, exit_code: int = 0) -> None:
         """Also after a fault, so that the record ends with its exit code."""

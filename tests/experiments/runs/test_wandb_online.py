@@ -157,12 +157,12 @@ def test_the_graph_of_models_and_evaluation_sets(server: WandBServer, tmp_path: 
     (name,) = {a.name for a in server.artifacts.values() if a.name.startswith("editor-")}
     versions = [a for a in server.artifacts.values() if a.name == name]
     assert [(a.type, a.made_by, a.used_by) for a in versions] == [
-        ("model", "0a1b2c3d", []), ("model", "4e5f6a7b", ["4e5f6a7b"])]  # fmt: skip
+        ("model", "0a1b2c3d", []), ("model", "", ["4e5f6a7b"])]  # fmt: skip
     assert versions[0].manifest["contents"] == versions[1].manifest["contents"]  # so that the service has one version
     assert {"model.json", "model.safetensors", "config.json"} == set(versions[0].manifest["contents"])
     sets = [a for a in server.artifacts.values() if a.type == "evaluation-set"]
     assert {a.used_by[0] for a in sets} == {"0a1b2c3d", "4e5f6a7b"} and len({a.name for a in sets}) == 1
-    assert any(a.name.startswith("decomposer-") and a.used_by == ["0a1b2c3d"] for a in server.artifacts.values())
+    assert any(a.name.startswith("decomposer_direct-") and a.used_by == ["0a1b2c3d"] for a in server.artifacts.values())
 
 
 def test_a_large_model_is_recorded_and_not_uploaded(tmp_path: Path) -> None:
