@@ -31,14 +31,14 @@ def main(argv: Sequence[str]) -> None:
     from common.plain_command import read_options
     from experiments.runs.identity import identity, load_config
     from experiments.runs.results import flat
-    from experiments.runs.tracking import TrackerTools, WandBTracker
+    from experiments.runs.tracking import TrackerTools, wandb_of
     from experiments.runs.wandb_account import KEY, MODE, has_key, wandb_mode
     from experiments.runs.wandb_run import WandB
 
     options = read_options(Options, argv, "experiments.sync")
     folder = Path(options.run)
     config = load_config(folder)
-    part = config.tracker if isinstance(config.tracker, WandBTracker) else WandBTracker()
+    part = wandb_of(config.tracker)
     given = {k: v for k, v in vars(options).items() if k != "run" and v != "of the run"}
     for key, value in given.items():
         check_name(value, key, 128)

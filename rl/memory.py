@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import torch
 
 MIB = 2**20
 PROC = Path("/proc/self")
+PAGE = resource.getpagesize()
 
 
 def reset_peak() -> None:
     """Start a new measurement for `peak`."""
-    if _on_gpu():
+    if on_gpu():
         torch.cuda.reset_peak_memory_stats()
         return
     try:
@@ -23,7 +25,7 @@ def reset_peak() -> None:
 
 def peak() -> float | None:
     """MiB: allocated by torch on the GPU, or resident pages of the process; None where the system keeps no such peak."""
-    if _on_gpu():
+    if on_gpu():
         return torch.cuda.max_memory_allocated() / MIB
     try:
         if not (PROC / "clear_refs").exists():
@@ -34,8 +36,16 @@ def peak() -> float | None:
         return None
 
 
-def _on_gpu() -> bool:
+def on_gpu() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_initialized()
 
 
-__all__ = ["peak", "reset_peak"]
+def resident() -> float | None:
+    """MiB of this process in main memory now; None where the system does not say."""
+    try:
+        return int((PROC / "statm").read_text().split()[1]) * PAGE / MIB
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+__all__ = ["on_gpu", "peak", "reset_peak", "resident"]

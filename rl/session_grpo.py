@@ -79,7 +79,8 @@ class SessionGRPO:
         metrics = describe_sessions(rows, [flag for part in gathered for flag in part[1]])
         metrics |= _shares([part[2] for part in gathered])
         metrics |= self._train(k, turns, clock)
-        metrics |= clock.read(len(rows), what="turns")
+        made = {"tokens": sum(row["tokens"] for row in rows), "images": len(rows)}
+        metrics |= clock.read(len(rows), what="turns", more=made)
         return StepResult(metrics, rows, usable=any(row["reward"] is not None for row in rows))
 
     def follow(self) -> None:

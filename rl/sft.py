@@ -73,7 +73,8 @@ class SFT:
             clock=clock,
         )
         return StepResult(
-            {
+            clock.read(tokens)
+            | {
                 "sft/loss": sum(o.sums["loss"] for o in outputs) / tokens,
                 "sft/token_accuracy": sum(o.sums["right"] for o in outputs) / tokens,
                 "sft/grad_norm": info.grad_norm,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from rl.clock import Clock
 from rl.engine.base import Engine, LogProbs, StepInfo
 from rl.losses import LossOutputs
+from rl.policies.base import Policy
+from rl.work import Work, peak_flops
 
 B = TypeVar("B")
 T = TypeVar("T")
@@ -56,7 +60,11 @@ def update(
     total = sum(engine.all_gather(normaliser))
     micro = split(items)
     batches = [collate(part) for part in micro]
-    idle_turns = max(engine.all_gather(len(micro))) - len(micro)
+    work = sum(map(partial(_work, engine), batches), Work())
+    ranks = engine.all_gather((len(micro), work.tokens, work.images))
+    idle_turns = max(count for count, _, _ in ranks) - len(micro)
+    tokens, images = (passes * sum(rank[i] for rank in ranks) for i in (1, 2))
+    clock.train(Work(passes * work.flops, tokens, images), _peak(engine))
     references: list[R | None] = [None] * len(micro)
     if reference is not None:
         with clock("logprob"):
@@ -77,6 +85,20 @@ def update(
                 engine.backward(engine.forward(collate([idle])).logp_BT.sum() * 0.0)
             info = engine.step()
     return info, outputs
+
+
+def _work(engine: Engine[B], batch: B) -> Work:
+    """Of this batch, forward and backward; nothing where the engine or its policy does not say."""
+    policy = getattr(engine, "policy", None)
+    return policy.update_work(batch) if isinstance(policy, Policy) else Work()
+
+
+def _peak(engine: Engine[Any]) -> float | None:
+    policy = getattr(engine, "policy", None)
+    if not isinstance(policy, Policy):
+        return None
+    half = policy.dtype == torch.bfloat16 or getattr(engine, "matmul", "") == "bfloat16"
+    return peak_flops(policy.device, half)
 
 
 __all__ = ["MicroBatch", "update"]

@@ -6,7 +6,9 @@ POST /graphql, by operation:
 * `RunResumeStatus`: a run as it is known, or nothing; `UpsertBucket`: make a run or change it;
 * `CreateRunFiles`: an address to PUT each file to;
 * `ArtifactType`, `CreateArtifact`, `CreateArtifactManifest`, `UpdateArtifactManifest`, `ClientIDMapping`, `CreateArtifactFiles`,
-  `CommitArtifact`: an artifact, the files that it holds, and that it is complete.
+  `CommitArtifact`, `UseArtifact`: an artifact, the files that it holds, that it is complete, that a run used it.
+
+* `UpsertView2`, `upsertView`: a workspace, a report; `ProjectInternalId`, `GetProjects`: what a report asks before.
 
 POST /files/<entity>/<project>/<run>/file_stream: lines of the history, by their number, the summary and the exit code.
 PUT /run/<run>/<file>, /artifact/<artifact>/<file>: the files themselves. POST /sdk/…, telemetry, is thrown away.
@@ -57,12 +59,15 @@ class StoredArtifact:
     manifest: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     committed: bool = False
+    used_by: list[str] = field(default_factory=list)  # runs
+    made_by: str = ""
 
 
 class WandBServer:
     def __init__(self) -> None:
         self.runs: dict[str, StoredRun] = {}
         self.artifacts: dict[str, StoredArtifact] = {}
+        self.views: dict[str, dict[str, Any]] = {}  # workspaces and reports, as the library sends them
         self.operations: list[str] = []
         self.unknown: list[str] = []
         self.trouble: int | str = ""
@@ -156,6 +161,10 @@ class WandBServer:
             "UpsertBucket": self.upsert,
             "CreateRunFiles": lambda g: {"createRunFiles": {"runID": g["run"], "uploadHeaders": [], "files": [
                 {"name": name, "uploadUrl": self.address("run", g["run"], name)} for name in g["files"]]}},
+            "ProjectInternalId": lambda g: {"project": {"internalId": f"internal-{g['projectName']}"}},
+            "GetProjects": self.projects,
+            "UpsertView2": self.upsert_view,
+            "upsertView": self.upsert_view,
             "ArtifactType": self.artifact_type,
             "CreateArtifact": self.create_artifact,
             "CreateArtifactManifest": self.manifest,
@@ -164,6 +173,7 @@ class WandBServer:
                 ({"serverID": i} for i, a in self.artifacts.items() if a.client_id == g["clientID"]), None)},
             "CreateArtifactFiles": self.artifact_files,
             "CommitArtifact": self.commit,
+            "UseArtifact": self.use_artifact,
         }  # fmt: skip
         return (200, {"data": known[operation](given)}) if operation in known else self.refuse(operation)
 
@@ -196,6 +206,28 @@ class WandBServer:
         return {"upsertBucket": {"bucket": self.bucket(run) | {"project": self.project(run.project)},
                                  "inserted": inserted}}  # fmt: skip
 
+    def projects(self, given: Mapping[str, Any]) -> Any:
+        nobody: dict[str, Any] = {"edges": []}
+        user = {"id": "1", "name": ENTITY, "username": ENTITY, "email": "", "admin": False, "flags": "{}", "entity": ENTITY,
+                "deletedAt": None, "apiKeys": nobody, "teams": nobody}  # fmt: skip
+        nodes = [
+            {"__typename": "Project", "id": name, "name": name, "entityName": ENTITY, "createdAt": "2026-01-01T00:00:00Z",
+             "isBenchmark": False, "user": user}
+            for name in sorted({run.project for run in self.runs.values()})
+        ]  # fmt: skip
+        info = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"edges": [{"node": node} for node in nodes], "pageInfo": info}}
+
+    def upsert_view(self, given: Mapping[str, Any]) -> Any:
+        inserted = given.get("id") not in self.views
+        number = f"view-{len(self.views) + 1}" if inserted else given["id"]
+        self.views[number] = dict(given) | {"id": number}
+        project = {"id": given["projectName"], "name": given["projectName"], "entityName": given["entityName"]}
+        view = {k: given.get(k) for k in ("type", "name", "displayName", "description", "spec")}
+        return {
+            "upsertView": {"view": view | {"id": number, "project": project, "updatedAt": None}, "inserted": inserted}
+        }
+
     def artifact_type(self, given: Mapping[str, Any]) -> Any:
         name = given["name"].partition(":")[0]
         stored = next((a for a in self.artifacts.values() if a.name == name), None)
@@ -204,7 +236,9 @@ class WandBServer:
     def create_artifact(self, given: Mapping[str, Any]) -> Any:
         number = str(len(self.artifacts) + 1)
         name = given["artifactCollectionName"]
-        self.artifacts[number] = StoredArtifact(name, given["artifactTypeName"], given["clientID"])
+        self.artifacts[number] = StoredArtifact(
+            name, given["artifactTypeName"], given["clientID"], made_by=given.get("runName") or ""
+        )
         return {"createArtifact": {"artifact": {
             "id": number, "state": "PENDING", "artifactSequence": {"latestArtifact": None}}}}  # fmt: skip
 
@@ -220,6 +254,10 @@ class WandBServer:
             for f in given["artifactFiles"]
         ]  # fmt: skip
         return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def use_artifact(self, given: Mapping[str, Any]) -> Any:
+        self.artifacts[given["artifactID"]].used_by.append(given["runName"])
+        return {"useArtifact": {"artifact": {"id": given["artifactID"]}}}
 
     def commit(self, given: Mapping[str, Any]) -> Any:
         stored = self.artifacts[given["artifactID"]]

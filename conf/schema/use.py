@@ -120,7 +120,7 @@ class PlanConfig(JobConfig):
     """`python -m experiments.plan`: what an editor, the decomposer's training and the phases of a job need, computed without any
     weights. It takes the choices and keys of a run."""
 
-    gpu: str = "h100"  # a name of experiments/preflight/gpus.py
+    gpu: str = "h100"  # a name of common/gpus.py
     mfu: float = number(0.4, 0, 1, above=True)  # assumed share of the GPU's peak that is reached
     host_gb_s: float = number(25.0, 0, 1e6, above=True)  # assumed speed between main memory and GPU, for offloading
     gpus: int = number(8, 1, 100_000)  # that share the decomposer's training under ZeRO

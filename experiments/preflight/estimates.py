@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.backends.families import FAMILIES
 from common.errors import BadInput, ImageEditError, MissingFile
+from common.gpus import GIB, GPU, gpu_named
 from conf.schema import PlanConfig
 from editors.costs import (
     BYTES,
@@ -20,7 +21,6 @@ from editors.costs import (
 from editors.estimate import Workload, activation_bytes, edit_flops, forward_flops, shapes, texts
 from editors.parts import Size, count_parameters, parts_of, pipeline_class
 from editors.published import PublishedModel
-from experiments.preflight.gpus import GIB, GPU, gpu_named
 from experiments.preflight.limits import largest_group
 from experiments.preflight.phases import RESERVE, as_rows, models_of, phases_of
 

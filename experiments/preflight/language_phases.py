@@ -7,11 +7,11 @@ from typing import Any
 
 from agents.backends.families import FAMILIES
 from common.errors import BadInput
+from common.gpus import GIB
 from editors.costs import BYTES, kv_cache, logits_bytes, one_device_bytes, training_activations, zero_bytes
 from editors.parts import count_parameters
 from editors.published import PublishedModel
 from experiments.preflight.estimates import known_parts
-from experiments.preflight.gpus import GIB
 
 # of instruction and evaluation points, or of a session's requests: assumed, ten sentences of up to 30 tokens and the prompt's words
 POINTS_TOKENS = 500

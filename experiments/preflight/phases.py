@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ImageEditError
-from experiments.preflight.gpus import GIB
+from common.gpus import GIB
 
 RESERVE = 1.5 * GIB  # CUDA's context, the libraries' workspaces and what fragmentation wastes: assumed
 

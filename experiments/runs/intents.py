@@ -59,7 +59,13 @@ class IntentSFT(Stage):
 
         with run.timed("sft"), bar(run.phase, c.intent.sft.steps) as b, products_of(c.engine):
             train_sft(
-                c.intent.sft, vlm, examples, run.folder, run.tracker.log, shown(b, "sft/loss", "loss"), name="intent"
+                c.intent.sft,
+                vlm,
+                examples,
+                run.folder,
+                run.log_of("intent.jsonl"),
+                shown(b, "sft/loss", "loss"),
+                name="intent",
             )
         save_whole(vlm, run.folder / WRITER)
         shutil.rmtree(run.folder / "checkpoints-intent", ignore_errors=True)

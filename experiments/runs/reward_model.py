@@ -94,7 +94,7 @@ class ColdStarts(Stage):
 
         with run.timed("train"), bar(run.phase, c.sft.steps) as b, products_of(run.config.engine):
             train_sft(
-                c.sft, vlm, sized, run.folder, run.tracker.log,
+                c.sft, vlm, sized, run.folder, run.log_of(f"rrm-{name}.jsonl"),
                 shown(b, "sft/loss", "loss"), name=f"rrm-{name}",
             )  # fmt: skip
         save_whole(vlm, model_folder(run, name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +17,8 @@ from conf.schema import RunConfig
 from experiments.build.judges import takes_rubric
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.runs.identity import START, TRAINED
-from experiments.runs.tracking import NoTracker, Tracker
+from experiments.runs.tracking import NoTracker, Tracker, logger
+from experiments.runs.trainings import begin
 
 if TYPE_CHECKING:
     from experiments.runs.stages import Stage
@@ -84,6 +85,10 @@ class Run:
             traces=c.scale.strips,
             gallery=0,
         )
+
+    def log_of(self, journal: str) -> Callable[[Mapping[str, Any]], None]:
+        """What a training with this journal in the run's folder tells the tracker its steps by."""
+        return logger(self.tracker, begin(self.folder, journal).name)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

@@ -83,7 +83,7 @@ class TrainingStage(Stage):
     def launch(self, run: Run, title: str, metric: str, word: str) -> None:
         """Train in as many processes as the run's launcher starts; the bar shows one metric beside it, under this word."""
         run.enter(title)
-        steps, log = self.steps(run.config), run.tracker.log
+        steps, log = self.steps(run.config), run.log_of(self.journal)
         with bar(title, steps, self.steps_done(run.folder)) as b:
             show = shown(b, metric, word)
             run.config.launcher.launch(

@@ -50,7 +50,7 @@ class Supervised(Stage):
         examples = supervised_examples(c)
 
         with run.timed("sft"), bar("supervised training", sft.steps) as b:
-            train_sft(sft, vlm, examples, run.folder, run.tracker.log, shown(b, "sft/loss", "loss"))
+            train_sft(sft, vlm, examples, run.folder, run.log_of("sft.jsonl"), shown(b, "sft/loss", "loss"))
         save_whole(vlm, run.folder / START)
         shutil.rmtree(run.folder / "checkpoints-sft", ignore_errors=True)  # the folder `start` has the result
 

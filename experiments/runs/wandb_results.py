@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from common.filenames import folder_name
 from common.statistics import mean
-from experiments.evaluation.names import ARMS, WHEN
+from experiments.evaluation.names import WHEN
 from experiments.reports.run.numbers import differences, f1_change, mean_f1, mean_of
 from experiments.runs.results import Evaluation
-
-MOST = 24  # rows of the table of samples
+from experiments.runs.tracked_samples import arms_of, tracked_samples
 
 
 def summary_of(folder: Path) -> dict[str, float]:
@@ -38,27 +36,22 @@ def summary_of(folder: Path) -> dict[str, float]:
 
 
 def samples_table(folder: Path) -> Any:
-    """At most MOST of the samples whose traces were kept: request, pictures, scores. None where no picture was kept."""
+    """The tracked samples with their pictures. None where no picture was kept."""
     import wandb
 
-    evaluation, traces = Evaluation.load(folder), folder / "traces"
-    rows = next((rows for rows in evaluation.arms.values() if rows), [])
-    arms = [arm for arm in ARMS if evaluation.arms.get(arm)]
-    by_arm = {arm: {r["i"]: r for r in evaluation.arms[arm]} for arm in arms}
+    samples = tracked_samples(folder)
+    arms = arms_of(samples)
     columns = ["id", "request", "given", *(f"{arm} {what}" for arm in arms for what in ("picture", "overall"))]
-    data: list[list[Any]] = []
-    for row in rows:
-        name = folder_name(row["id"])
-        first = next((traces / arm / name for arm in arms if (traces / arm / name / "0.png").is_file()), None)
-        if first is None or len(data) == MOST:
-            continue
-        line: list[Any] = [row["id"], row["request"], wandb.Image(str(first / "0.png"))]
-        for arm in arms:
-            last = max((traces / arm / name).glob("[0-9]*.png"), key=lambda p: int(p.stem), default=None)
-            scores = by_arm[arm].get(row["i"], {}).get("scores", {})
-            line += [wandb.Image(str(last)) if last else None, scores.get("overall")]
-        data.append(line)
+    data = [
+        [s.id, s.request, wandb.Image(str(s.given))]
+        + [
+            cell
+            for picture, score in (s.results.get(arm, (None, None)) for arm in arms)
+            for cell in (wandb.Image(str(picture)) if picture else None, score)
+        ]
+        for s in samples
+    ]
     return wandb.Table(columns=columns, data=data) if data else None
 
 
-__all__ = ["MOST", "samples_table", "summary_of"]
+__all__ = ["samples_table", "summary_of"]

@@ -1,7 +1,7 @@
 """A run as Weights & Biases records it.
 
-The files of the run are the truth: when a run goes on, or is uploaded later, its steps are written from `sft.jsonl` and
-`metrics.jsonl`, so that one record has all of them under one id, each at its own step. Nothing here can fail a run, or delay it
+The files of the run are the truth: when a run goes on, or is uploaded later, its steps are written from the journals of its
+trainings, so that one record has all of them under one id, each at its own place. Nothing here can fail a run, or delay it
 beyond half a minute at its start and two minutes at its end: without a service the record is kept offline, which is said once.
 """
 
@@ -12,15 +12,16 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from common.contents import digest
-from common.errors import BadData, MissingFile, RunFailed
+from common.errors import MissingFile, RunFailed
 from common.files import write_text
-from common.jsonl import read_jsonl
 from common.progress import console
+from experiments.runs.metric_names import STEP, step_metric, tracked
+from experiments.runs.trainings import rows_of, trainings
 from experiments.runs.wandb_account import key
 from experiments.runs.wandb_service import rows_known, unavailable, within
 
@@ -29,7 +30,6 @@ from experiments.runs.wandb_service import rows_known, unavailable, within
 INIT_S, LEAVE_S, FINISH_S = 18.0, 5.0, 60.0
 RECORDS, OLDER = "wandb", "wandb-older"  # folders of a run: records, and those that a later one replaces
 UPLOADED = "uploaded.txt"  # in RECORDS: the address of the run, and which results the service has whole
-SFT, STEPS = "sft.jsonl", "metrics.jsonl"  # in the order in which a run writes them
 
 
 class WandB:
@@ -50,14 +50,16 @@ class WandB:
             raise MissingFile("tracker=wandb needs the package wandb: `make clean && make setup` installs it") from e
         os.environ.setdefault("WANDB_SILENT", "true")
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # W&B's telemetry, which reports every failed try
+        self.artifact_mib = options.artifact_mib
         self.folder, self.say, self.finish_s, self.broken = tools.folder, said, finish_s, False
-        self.offset = supervised_steps(tools.values)
         self.mode: str = mode
         if mode == "online" and (why := unavailable()):
             self.mode = self._offline(why)
         self.next = self.rows = 0  # the next step, and how many rows of history the service should have in the end
         self.results = ""  # a mark of what the service will have whole
         self.run: Any = None
+        self.defined: set[str] = set()  # metrics whose steps the service knows
+        self.first: dict[str, int] = {}  # of each training that was asked for: steps of the run before it
         self._safely(lambda: self._begin(wandb, options, tools))
 
     def _begin(self, wandb: Any, options: Any, tools: Any) -> None:
@@ -65,10 +67,10 @@ class WandB:
         if self.mode == "online" and self.run.resumed:
             self.next = self.run.starting_step  # `step` is still 0 here
             self.rows = rows_known(self.run.entity, self.run.project, self.run.id) or 0
-        self.run.define_metric("*", step_metric="step")
         self._say_where()
-        for row in known_steps(self.folder):
-            self.log(row)
+        for training in trainings(self.folder):
+            for row in rows_of(self.folder, training):
+                self.log(row, training.name)
 
     def _open(self, wandb: Any, options: Any, tools: Any) -> Any:
         set_aside(self.folder)
@@ -112,14 +114,27 @@ class WandB:
     def _upload(self) -> str:
         return f"python -m experiments.sync run={shlex.quote(str(self.folder))}"
 
-    def log(self, metrics: Mapping[str, Any]) -> None:
+    def log(self, metrics: Mapping[str, Any], training: str = "") -> None:
         """A step that is there already is not written again: a resumed training does its last steps anew, with the same
         numbers."""
-        step = int(metrics.get("step", self.next))
-        supervised = any(key.startswith("sft/") for key in metrics)
-        index = step if supervised else self.offset + step
+        self._safely(lambda: self._log(metrics, training))
+
+    def _log(self, metrics: Mapping[str, Any], training: str) -> None:
+        if training not in self.first:
+            begun = [t.first for t in trainings(self.folder) if t.name == training]
+            self.first[training] = begun[0] if begun else 0
+        index = self.first[training] + int(metrics.get(STEP, self.next))
         if index >= self.next:
-            self._safely(lambda: self._row(dict(metrics), index))
+            values = tracked(metrics, training)
+            self._define(values, training)
+            self._row(values, index)
+
+    def _define(self, values: Mapping[str, Any], training: str) -> None:
+        """Curves of a training have its own steps as their x axis."""
+        axis = step_metric(training)
+        for name in sorted(values.keys() - self.defined - {axis}):
+            self.run.define_metric(name, step_metric=axis)
+        self.defined |= values.keys()
 
     def _row(self, values: dict[str, Any], index: int) -> None:
         self.run.log(values, step=index)
@@ -137,6 +152,7 @@ class WandB:
             return
         self._safely(lambda: within(self.finish_s / 3, lambda: self._samples(samples_table(self.folder))))
         self._safely(lambda: within(self.finish_s / 3, self._report))
+        self._safely(lambda: within(self.finish_s, self._lineage))
 
     def _has_results(self) -> bool:
         if self.mode != "online" or not (self.folder / "results.json").is_file():
@@ -157,6 +173,29 @@ class WandB:
             artifact = wandb.Artifact(f"report-{self.run.id}", type="report")
             artifact.add_file(str(self.folder / "report.html"))
             self.run.log_artifact(artifact)
+
+    def _lineage(self) -> None:
+        """The models that the run made, those that it used, and what it was evaluated on. An offline record cannot say what was
+        used: `experiments.sync` does."""
+        from experiments.runs.wandb_artifacts import evaluated_on, made_by, used_by
+
+        if not (self.folder / "config.yaml").is_file():
+            return
+        if self.mode == "online":
+            for used in [
+                *(model.artifact(self.artifact_mib) for model in used_by(self.folder)),
+                *evaluated_on(self.folder),
+            ]:
+                self._use(used)
+        for model in made_by(self.folder):
+            self.run.log_artifact(model.artifact(self.artifact_mib))
+
+    def _use(self, artifact: Any) -> None:
+        """`use_artifact` of W&B, which also waits until the service has it; without waiting where that can be had."""
+        if callable(log := getattr(self.run, "_log_artifact", None)):
+            log(artifact, is_user_created=True, use_after_commit=True)
+        else:
+            self.run.use_artifact(artifact)
 
     def finish(self, exit_code: int = 0) -> None:
         """Also after a fault, so that the record ends with its exit code."""
@@ -202,25 +241,11 @@ def reason(error: Exception) -> str:
     return (text.replace(secret, "<key>") if secret else text)[:200]
 
 
-def known_steps(folder: Path) -> Iterator[dict[str, Any]]:
-    """The steps that the run's files have, in their order."""
-    for name in (SFT, STEPS):
-        try:
-            yield from read_jsonl(folder / name)
-        except (MissingFile, BadData):
-            continue  # the training itself says what is wrong with its file
-
-
 def set_aside(folder: Path) -> None:
     """Move earlier offline records away: the new one has all of their steps, and uploading both would give them twice."""
     for record in sorted((folder / RECORDS).glob("offline-run-*")):
         (folder / OLDER).mkdir(exist_ok=True)
         shutil.move(str(record), str(folder / OLDER / record.name))
-
-
-def supervised_steps(values: Mapping[str, Any]) -> int:
-    algo = values.get("algo") or {}
-    return int((algo.get("sft") or {}).get("steps") or 0)
 
 
 def tags_of(values: Mapping[str, Any]) -> list[str]:
@@ -231,4 +256,4 @@ def tags_of(values: Mapping[str, Any]) -> list[str]:
     return [f"{name}"[:64] for name in dict.fromkeys(names) if name]
 
 
-__all__ = ["OLDER", "RECORDS", "WandB", "known_steps", "set_aside", "supervised_steps", "tags_of"]
+__all__ = ["OLDER", "RECORDS", "WandB", "set_aside", "tags_of"]

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from common.connections import Connections, ExchangeFailed
-from common.errors import BadInput
+from common.errors import BadInput, RunFailed
 from experiments.runs.wandb_account import key, service, where_key
 
 T = TypeVar("T")
 WAIT_S = 6.0
 VIEWER = "query Viewer { viewer { id } }"
+ENTITY = "query Viewer { viewer { id entity } }"
 STEPS = """query RunResumeStatus($project: String, $entity: String, $name: String!) {
   model(name: $project, entityName: $entity) { bucket(name: $name, missingOk: true) { historyLineCount } } }"""
 
@@ -37,6 +38,16 @@ def unavailable() -> str:
     if key() and (status in (401, 403) or answer == {"data": {"viewer": None}}):
         return f"{address} does not accept the key in {where_key()}"
     return f"{address} answers with status {status}" if status >= 500 else ""
+
+
+def whose_key() -> str:
+    """The entity that the key belongs to. Raises RunFailed where the service does not say."""
+    if why := unavailable():
+        raise RunFailed(f"W&B cannot be used: {why}")
+    try:
+        return str(within(WAIT_S, lambda: _post(ENTITY, {}))[1]["data"]["viewer"]["entity"])
+    except (TimeoutError, ExchangeFailed, BadInput, KeyError, TypeError) as error:
+        raise RunFailed(f"{service()} does not say whose the key is; give entity=<team or user>") from error
 
 
 def rows_known(entity: str, project: str, run: str) -> int | None:
@@ -94,4 +105,4 @@ def _post(query: str, variables: Mapping[str, Any]) -> tuple[int, Any]:
         return response.status, None
 
 
-__all__ = ["WAIT_S", "rows_known", "unavailable", "within"]
+__all__ = ["WAIT_S", "rows_known", "unavailable", "whose_key", "within"]

@@ -11,6 +11,7 @@ from agents.backends.vlm import VLM, collate
 from rl.engine.base import LogProbs
 from rl.policies.base import Policy
 from rl.policies.text import TextBatch
+from rl.work import Work, text_work
 
 CHUNK = 1024  # tokens whose logits exist at a time: at a vocabulary of 152,000 all of a batch would be gigabytes
 
@@ -43,6 +44,10 @@ class AnswerPolicy(Policy[TextBatch]):
         mask_BT = (torch.arange(int(lengths.max()))[None] < lengths[:, None]).to(logp_N.device)
         logp_BT = logp_N.new_zeros(mask_BT.shape).masked_scatter(mask_BT, logp_N)
         return LogProbs(logp_BT, mask_BT, greedy_BT=torch.zeros_like(mask_BT).masked_scatter(mask_BT, greedy_N))
+
+    def work(self, batch: TextBatch) -> Work:
+        config = self.model.config.text_config.to_dict()
+        return text_work(config, batch.prompts, batch.completions, shared=False)
 
     def _chunk(self, hidden_ND: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.model.lm_head(hidden_ND).float()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rl.engine.base import LogProbs
+from rl.work import Work
 
 B = TypeVar("B")
 Named: TypeAlias = Iterator[tuple[str, Tensor]]
@@ -36,6 +37,14 @@ class Policy(nn.Module, Generic[B]):
     @property
     def dtype(self) -> torch.dtype:
         return next(self.model.parameters()).dtype
+
+    def work(self, batch: B) -> Work:
+        """What one forward of a batch costs, from shapes alone (rl/work.py); no FLOPs where nothing is known of the model."""
+        return Work()
+
+    def update_work(self, batch: B) -> Work:
+        """The same with its backward, which has two products for each of the forward's, or one where the matrices are frozen."""
+        return self.work(batch).times(2 if getattr(self, "lora", None) is not None else 3)
 
     def export(self, gather: Gather) -> Named:
         """The weights as everybody else names them, one at a time; a policy with adapters merges them here."""

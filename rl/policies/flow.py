@@ -25,6 +25,7 @@ from editors.steps import KINDS, Kind, SDEStep, noise_scales, ode_step, sde_step
 from rl.engine.base import LogProbs
 from rl.policies.base import Gather, Named, Policy
 from rl.policies.lora import Lora
+from rl.work import Work, flow_work
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,14 @@ class FlowPolicy(Policy[FlowBatch]):
             lora.attach_to_blocks(self.model)
         if gradient_checkpointing:
             self.model.enable_gradient_checkpointing()  # type: ignore[operator]
+
+    def work(self, batch: FlowBatch) -> Work:
+        """Of its own steps alone: pictures and instructions are encoded before."""
+        given, image = batch.conditioning, batch.before_BTNC.shape[2] + batch.conditioning.source.shape[1]
+        texts = [part.embeds.shape[1] for part in (given.text, given.negative) if part is not None]
+        pictures, steps = batch.sigma_BT.shape
+        config = getattr(self.model, "config", {})
+        return flow_work(type(self.model).__name__, config, image, texts, pictures, steps)
 
     def forward(self, batch: FlowBatch) -> LogProbs:
         """Log-probabilities [B, T], a mean over the latents' dimensions as published, and the means of the steps [B, T, N, C]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from rl.engine.base import LogProbs
 from rl.policies.base import Gather, Named, Policy
 from rl.policies.lora import Lora
 from rl.prefix import pack
+from rl.work import Work, text_work
 
 BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number
 
@@ -138,6 +140,13 @@ class TextPolicy(Policy[TextBatch]):
         mask_BT = mask_BT.to(logp_N.device)
         zeros = logp_N.new_zeros(mask_BT.shape)
         return LogProbs(zeros.masked_scatter(mask_BT, logp_N), mask_BT, zeros.masked_scatter(mask_BT, entropy_N))
+
+    def work(self, batch: TextBatch) -> Work:
+        return text_work(self.text_config, batch.prompts, batch.completions, self.shared_prefix)
+
+    @cached_property
+    def text_config(self) -> dict[str, Any]:
+        return self.model.config.text_config.to_dict()  # type: ignore[no-any-return]
 
     def export(self, gather: Gather) -> Named:
         """Adapters are merged into the matrices that they change."""

@@ -50,7 +50,7 @@ def scores(folder: Path) -> dict[str, Any]:
 def outcome(folder: Path) -> dict[str, Any]:
     """Everything of a run that must be the same however often it was killed."""
     run = the_run(folder)
-    times = ("time/", "memory/", "tokens_per_s")
+    times = ("time/", "memory/", "perf/", "tokens_per_s")
     rows = [{k: v for k, v in r.items() if not k.startswith(times)} for r in read_jsonl(run / "metrics.jsonl")]
     folders = sorted(
         {p.parent for split in ("sandbox", "sandbox_complex") for p in (run / split).glob("**/0-of-1.jsonl")}

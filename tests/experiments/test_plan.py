@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from common.errors import BadInput, MissingFile
+from common.gpus import GPUS
 from experiments.plan import main
 from experiments.preflight.estimates import compute
-from experiments.preflight.gpus import GPUS
 from experiments.reports.plan import count, print_plan, seconds, size, work
 from experiments.runs.cli import compose, typed
 from tests.saved_editors import save_kontext, save_qwen

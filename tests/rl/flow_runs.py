@@ -85,7 +85,7 @@ def checksum(flow: FlowModel) -> str:
 
 def journal(folder: Path) -> list[Any]:
     """Every logged number that is no time or memory."""
-    timed = ("time/", "memory/", "images_per_s")
+    timed = ("time/", "memory/", "perf/", "images_per_s")
     rows = [{k: v for k, v in r.items() if not k.startswith(timed)} for r in read_jsonl(folder / "metrics.jsonl")]
     return [rows, read_jsonl(folder / "samples.jsonl")]
 

@@ -109,7 +109,7 @@ def run(model: Path, out: Path, config: GRPOConfig = CONFIG, reward: Callable[..
 def outcome(state: Ended, out: Path) -> list[Any]:
     """What two equal runs must share: weights and every logged number that is no time or memory."""
     metrics = [
-        {k: v for k, v in r.items() if not k.startswith(("time/", "memory/", "tokens_per_s"))}
+        {k: v for k, v in r.items() if not k.startswith(("time/", "memory/", "perf/", "tokens_per_s"))}
         for r in read_jsonl(out / "metrics.jsonl")
     ]
     return [state.checksum, metrics, read_jsonl(out / "samples.jsonl")]

@@ -7,6 +7,7 @@ import pytest
 
 from rl import memory
 from rl.clock import Clock
+from rl.work import Work
 
 
 def held(mib: int) -> np.ndarray:
@@ -26,7 +27,7 @@ def test_a_phase_knows_the_most_it_held_and_not_what_an_earlier_one_did() -> Non
     row = clock.read(10)
     assert row["memory/train"] - row["memory/rollout"] == pytest.approx(200, abs=40)
     assert row["memory/train"] - row["memory/sync"] > 100
-    assert not any(k.startswith("memory/") for k in clock.read(10))  # nothing was measured since
+    assert {k for k in clock.read(10) if k.startswith("memory/")} == {"memory/rss"}  # no phase since
 
 
 def test_the_largest_of_several_entries_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +46,20 @@ def test_a_system_without_peaks_logs_none(monkeypatch: pytest.MonkeyPatch, tmp_p
     with clock("train"):
         pass
     assert not any(k.startswith("memory/") for k in clock.read(1))
+
+
+def test_an_update_shows_its_speed_and_its_share_of_a_known_peak() -> None:
+    clock = Clock()
+    clock.seconds |= {"rollout": 2.0, "train": 4.0, "checkpoint": 3.0}
+    for _ in range(2):
+        clock.train(Work(flops=6e9, tokens=100), peak_flops=1e10)
+    row = clock.read(60, more={"images": 12})
+    assert (row["perf/flops_per_s"], row["perf/mfu"], row["perf/tokens_per_s/train"]) == (3e9, 0.3, 50.0)
+    assert "perf/images_per_s/train" not in row  # none was trained on
+    assert (row["tokens_per_s"], row["tokens_per_s/rollout"]) == (10.0, 30.0)
+    assert (row["images_per_s"], row["images_per_s/rollout"], row["time/step"]) == (2.0, 6.0, 6.0)
+    clock.seconds["train"] = 1.0
+    clock.train(Work(flops=6e9, images=3), peak_flops=None)
+    row = clock.read(5)
+    assert row["perf/flops_per_s"] == 6e9 and row["perf/images_per_s/train"] == 3
+    assert "perf/mfu" not in row and "tokens_per_s/rollout" not in row  # no peak is known, and nothing was drawn

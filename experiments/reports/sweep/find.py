@@ -23,6 +23,20 @@ def find_runs(arguments: Sequence[str]) -> Found:
     """A folder with runs.txt (a sweep) or with runs inside stands for them. Raises MissingFile where no run is finished."""
     if not arguments:
         raise BadInput("name run folders, or a sweep's folder: python -m experiments.report outputs/<run> …")
+    runs = named_runs(arguments)
+    finished = [r for r in runs if (r / "results.json").is_file()]
+    absent = [f"{r}: not finished; its command again goes on with it" for r in runs if r not in finished]
+    absent += [line for argument in arguments for line in failures_in(Path(argument))]
+    if not finished:
+        reasons = "".join(f"\n  {line}" for line in absent)
+        raise MissingFile(f"no finished run in {', '.join(arguments)}: a finished run has results.json{reasons}")
+    first = Path(arguments[0])
+    single = len(arguments) == 1 and not (first / "config.yaml").is_file()
+    return Found(finished, first if single else finished[0].parent, absent)
+
+
+def named_runs(arguments: Sequence[str]) -> list[Path]:
+    """The runs that these folders are or have, finished or not, each once. Raises MissingFile for a folder that is not there."""
     runs: list[Path] = []
     for argument in arguments:
         folder = Path(argument)
@@ -37,13 +51,7 @@ def find_runs(arguments: Sequence[str]) -> Found:
     by_path: dict[Path, Path] = {}
     for run in runs:
         by_path.setdefault(run.resolve(), run)  # a run named in two ways is one run
-    runs = list(by_path.values())
-    finished = [r for r in runs if (r / "results.json").is_file()]
-    absent = [f"{r}: not finished; its command again goes on with it" for r in runs if r not in finished]
-    absent += [line for argument in arguments for line in failures_in(Path(argument))]
-    if not finished:
-        reasons = "".join(f"\n  {line}" for line in absent)
-        raise MissingFile(f"no finished run in {', '.join(arguments)}: a finished run has results.json{reasons}")
-    first = Path(arguments[0])
-    single = len(arguments) == 1 and not (first / "config.yaml").is_file()
-    return Found(finished, first if single else finished[0].parent, absent)
+    return list(by_path.values())
+
+
+__all__ = ["Found", "find_runs", "named_runs"]

@@ -51,8 +51,13 @@ def choices(config: RunConfig) -> dict[str, str]:
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
+    """`differing_keys` of runs."""
+    return differing_keys([r.choices for r in runs])
+
+
+def differing_keys(runs: Sequence[Mapping[str, str]]) -> list[str]:
     """Keys whose values differ. What follows from a named choice that differs (the weights of a reward) is left out."""
-    keys = [k for k in runs[0].choices if len({r.choices.get(k) for r in runs}) > 1]
+    keys = [k for k in runs[0] if len({r.get(k) for r in runs}) > 1]
 
     def follows(key: str) -> bool:
         group = key.partition(".")[0]
@@ -63,9 +68,9 @@ def differing(runs: Sequence[Run]) -> list[str]:
     return [k for k in keys if not follows(k)]
 
 
-def _decided(runs: Sequence[Run], key: str, leading: Sequence[str]) -> bool:
+def _decided(runs: Sequence[Mapping[str, str]], key: str, leading: Sequence[str]) -> bool:
     """Whether the leading keys' values leave `key` no choice in any of the runs."""
-    values = {(tuple(r.choices[k] for k in leading), r.choices.get(key)) for r in runs}
+    values = {(tuple(r[k] for k in leading), r.get(key)) for r in runs}
     return len(values) == len({chosen for chosen, _ in values})
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from common.gpus import GIB
 from editors.costs import transformer_training_activations
 from editors.parts import adapter_parameters
 from editors.published import QWEN2_5_VL_7B, PublishedModel
 from experiments.preflight import editor_phases, language_phases
-from experiments.preflight.gpus import GIB
 from experiments.preflight.language_phases import Trained
 from experiments.preflight.phases import MODELS, RESERVE, Phase, models_of, too_large
 from experiments.runs.cli import compose, typed

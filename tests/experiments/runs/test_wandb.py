@@ -18,11 +18,12 @@ from common.jsonl import Journal
 from experiments import sync
 from experiments.preflight.machine import missing_of
 from experiments.runs import tracking
-from experiments.runs.tracking import NoTracker, TrackerTools, WandBTracker, end, make_tracker
+from experiments.runs.tracking import NoTracker, TrackerTools, WandBTracker, end, logger, make_tracker
+from experiments.runs.trainings import begin, trainings
 from experiments.runs.wandb_account import KEY, MODE, has_key, wandb_mode
 
 pytest.importorskip("wandb")
-from experiments.runs.wandb_run import OLDER, RECORDS, WandB, supervised_steps, tags_of  # noqa: E402
+from experiments.runs.wandb_run import OLDER, RECORDS, WandB, tags_of  # noqa: E402
 from experiments.runs.wandb_service import unavailable, within  # noqa: E402
 
 VALUES = {
@@ -78,6 +79,10 @@ def chunks(data: bytes) -> Iterator[bytes]:
             whole = b""
 
 
+def metrics_of(folder: Path) -> list[Any]:
+    return [r.metric for r in records(folder) if r.WhichOneof("record_type") == "metric"]
+
+
 def history(folder: Path) -> list[dict[str, Any]]:
     rows = [r.history.item for r in records(folder) if r.WhichOneof("record_type") == "history"]
     return [{i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in row} for row in rows]
@@ -131,9 +136,27 @@ def test_supervised_steps_come_before_those_of_rl(tmp_path: Path) -> None:
     tracker = make_tracker(WandBTracker(mode="offline"), folder, values)
     tracker.log(row(2))
     end(tracker, 0)
-    assert [(r["_step"], r["step"], "sft/loss" in r) for r in history(folder)] == [
-        (1, 1, True), (2, 2, True), (3, 3, True), (4, 1, False), (5, 2, False)]  # fmt: skip
-    assert supervised_steps(values) == 3 and supervised_steps({}) == 0 and tags_of({}) == []
+    assert [(r["_step"], r.get("step"), r.get("sft/step"), "sft/loss" in r) for r in history(folder)] == [
+        (1, None, 1, True), (2, None, 2, True), (3, None, 3, True), (4, 1, None, False), (5, 2, None, False)]  # fmt: skip
+    assert tags_of({}) == []
+    axes = {m.name: m.step_metric for m in metrics_of(folder)}
+    assert (axes["sft/loss"], axes["reward/mean"]) == ("sft/step", "step")
+
+
+def test_every_training_of_a_job_is_in_the_record(tmp_path: Path) -> None:
+    """Each counts its steps from 1: the later ones are no repetitions of the first."""
+    folder = tmp_path / "edit_r1-0a1b2c3d"
+    for journal, steps in (("rrm-sft.jsonl", 5), ("gcpo.jsonl", 3), ("metrics.jsonl", 4)):
+        tracker = make_tracker(WandBTracker(mode="offline"), folder, VALUES)  # a process of its own for each
+        log = logger(tracker, begin(folder, journal).name)
+        for step in range(1, steps + 1):
+            Journal(folder / journal).append([row(step)])
+            log(row(step))
+        end(tracker, 0)
+    rows = history(folder)
+    assert [r["_step"] for r in rows] == list(range(1, 13))
+    assert [(len([r for r in rows if f"{k}reward/mean" in r])) for k in ("rrm-sft/", "gcpo/", "")] == [5, 3, 4]
+    assert [t.first for t in trainings(folder)] == [0, 5, 8]
 
 
 @pytest.mark.parametrize("code", [0, 1, 130])
@@ -262,7 +285,8 @@ def test_a_finished_run_tells_its_results_samples_and_report(tmp_path: Path) -> 
 
     from common.filenames import folder_name
     from experiments.runs.results import Evaluation
-    from experiments.runs.wandb_results import MOST, samples_table, summary_of
+    from experiments.runs.tracked_samples import MOST
+    from experiments.runs.wandb_results import samples_table, summary_of
     from tests.made_up_runs import make_run
 
     folder = make_run(tmp_path / "main-0a1b2c3d")

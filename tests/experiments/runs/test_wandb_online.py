@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +21,11 @@ from common.files import locked, read_json
 from common.jsonl import Journal, read_jsonl
 from experiments import sync
 from experiments.runs.identity import identity, load_config
+from experiments.runs.metric_names import tracked
 from experiments.runs.results import flat
 from experiments.runs.tracking import TrackerTools, WandBTracker, end, make_tracker
 from experiments.runs.wandb_account import BASE, KEY, MODE, has_key, wandb_mode
+from tests.experiments.runs.pictures import with_pictures
 from tests.made_up_runs import make_run
 from tests.wandb_server import KEY as SECRET
 from tests.wandb_server import WandBServer, wandb_server
@@ -72,22 +76,6 @@ def opened(folder: Path, said: list[str] | None = None, finish_s: float = 20.0) 
     return WandB(WandBTracker(), TrackerTools(folder, VALUES, "sweep-1"), "online", lines.append, finish_s)
 
 
-def with_pictures(folder: Path, n: int) -> Path:
-    from PIL import Image
-
-    from common.filenames import folder_name
-    from experiments.runs.results import Evaluation
-
-    for arm, lines in Evaluation.load(folder).arms.items():
-        for line in lines[:n]:
-            place = folder / "traces" / arm / folder_name(line["id"])
-            place.mkdir(parents=True, exist_ok=True)
-            for k in range(2):
-                Image.new("RGB", (8, 8), (40 * k, 9, 9)).save(place / f"{k}.png")
-    (folder / "report.html").write_text("<html>the report</html>")
-    return folder
-
-
 def test_a_run_that_was_stopped_and_goes_on_has_each_step_once(server: WandBServer, tmp_path: Path) -> None:
     journal = Journal(tmp_path / NAME / "metrics.jsonl")
     first = opened(tmp_path / NAME)
@@ -123,10 +111,10 @@ def test_a_finished_run_has_its_settings_results_samples_and_report(server: Wand
         tracker.log(metrics)
     tracker.summary(flat(read_json(folder / "results.json")))
     end(tracker, 0)
-    run, offset = server.runs["0a1b2c3d"], wandb_run.supervised_steps(values)
+    run = server.runs["0a1b2c3d"]
     assert isinstance(tracker, WandB) and tracker.mode == "online" and not tracker.broken
     for metrics in rows:  # every number of every step
-        assert metrics.items() <= run.steps()[offset + metrics["step"]].items()
+        assert tracked(metrics).items() <= run.steps()[metrics["step"]].items()
     assert {k: v["value"] for k, v in run.config.items() if k != "_wandb"} == json.loads(json.dumps(values))
     assert run.settings["jobType"] == "main" and {"tiny", "qwen", "grpo"} <= set(run.settings["tags"])
     assert run.settings["notes"].startswith("python -m experiments.report") and run.settings["groupName"] == "sweep-1"
@@ -147,6 +135,50 @@ def test_a_finished_run_has_its_settings_results_samples_and_report(server: Wand
     pictures = [cell for line in table["data"] for cell in line if isinstance(cell, dict)]
     assert len(pictures) >= 4 * 3 and all(by_type["run_table"].files[p["path"]][1:4] == b"PNG" for p in pictures)
     assert run.exit_code == 0 and run.summary["samples"]["nrows"] == len(table["data"])
+
+
+@pytest.mark.slow
+def test_the_graph_of_models_and_evaluation_sets(server: WandBServer, tmp_path: Path) -> None:
+    """A run makes an editor; another one starts from that folder, under another path, and uses the same artifact."""
+    first = make_run(tmp_path / NAME, n=12, steps=2)
+    made = tmp_path / NAME / "editor"
+    made.mkdir()
+    (made / "config.json").write_text("{}")
+    (made / "model.safetensors").write_bytes(b"weights")
+    large = make_run(tmp_path / "main-4e5f6a7b", n=12, steps=2)
+    shutil.copytree(made, tmp_path / "elsewhere" / "editor")
+    config = (large / "config.yaml").read_text()
+    tiny = re.search(r"checkpoint: (\S*flux_kontext|\S*qwen_image_edit)", config)
+    assert tiny
+    (large / "config.yaml").write_text(config.replace(tiny[1], str(tmp_path / "elsewhere" / "editor")))
+    sync.main([f"run={first}"])
+    sync.main([f"run={large}"])
+    assert not server.unknown
+    (name,) = {a.name for a in server.artifacts.values() if a.name.startswith("editor-")}
+    versions = [a for a in server.artifacts.values() if a.name == name]
+    assert [(a.type, a.made_by, a.used_by) for a in versions] == [
+        ("model", "0a1b2c3d", []), ("model", "", ["4e5f6a7b"])]  # fmt: skip
+    assert versions[0].manifest["contents"] == versions[1].manifest["contents"]  # so that the service has one version
+    assert {"model.json", "model.safetensors", "config.json"} == set(versions[0].manifest["contents"])
+    sets = [a for a in server.artifacts.values() if a.type == "evaluation-set"]
+    assert {a.used_by[0] for a in sets} == {"0a1b2c3d", "4e5f6a7b"} and len({a.name for a in sets}) == 1
+    assert any(a.name.startswith("decomposer_direct-") and a.used_by == ["0a1b2c3d"] for a in server.artifacts.values())
+
+
+def test_a_large_model_is_recorded_and_not_uploaded(tmp_path: Path) -> None:
+    from experiments.runs.wandb_artifacts import CARD, Model, made_by
+
+    folder = tmp_path / "run" / "rrm" / "gcpo"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"0" * 3000)
+    (tmp_path / "run" / "checkpoints" / "5").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "5" / "config.json").write_text("{}")
+    (model,) = made_by(tmp_path / "run")
+    assert model == Model.of(folder) and model.name == f"gcpo-{model.digest}"
+    assert set(model.artifact(1.0).manifest.entries) == {CARD, "config.json", "model.safetensors"}
+    small = model.artifact(0.001)
+    assert set(small.manifest.entries) == {CARD} and small.metadata == {"digest": model.digest, "bytes": 3002}
 
 
 KILLED = """
@@ -189,17 +221,17 @@ def test_a_run_that_was_offline_is_uploaded_later_and_twice_is_harmless(server: 
     end(offline, 0)
     assert not server.operations
     sync.main([f"run={folder}"])
-    run, offset = server.runs["0a1b2c3d"], wandb_run.supervised_steps(values)
+    run = server.runs["0a1b2c3d"]
     steps = [r["step"] for r in run.history.values() if "reward/mean" in r]
-    assert steps == list(range(1, 9)) and {offset + k for k in steps} <= set(run.steps()) and run.exit_code == 0
-    assert {a.type for a in server.artifacts.values()} == {"run_table", "report"}
+    assert steps == list(range(1, 9)) and set(steps) <= set(run.steps()) and run.exit_code == 0
+    assert {a.type for a in server.artifacts.values()} == {"run_table", "report", "model", "evaluation-set"}
     assert len(list((folder / OLDER).iterdir())) == 1  # the offline record: uploading it as well would give steps twice
     before = (dict(run.history), len(server.artifacts))
     sync.main([f"run={folder}"])
     assert (run.history, len(server.artifacts)) == before and list(server.runs) == ["0a1b2c3d"]
     (folder / "results.json").write_text((folder / "results.json").read_text() + "\n")  # other results: all anew
     sync.main([f"run={folder}", "group=other"])
-    assert len(server.artifacts) == 4 and run.settings["groupName"] == "other"
+    assert len(server.artifacts) == 2 * before[1] and run.settings["groupName"] == "other"
     (folder / "results.json").unlink()
     sync.main([f"run={folder}"])
     assert run.exit_code == 1  # no results: it did not end

@@ -1,4 +1,4 @@
-"""Peak speeds and memory of the GPUs that a plan can name: dense, without structured sparsity, from NVIDIA's data sheets."""
+"""Peak speeds and memory of known GPUs: dense, without structured sparsity, from NVIDIA's data sheets."""
 
 from __future__ import annotations
 
@@ -41,4 +41,13 @@ def gpu_named(name: str) -> GPU:
     return GPUS[name]
 
 
-__all__ = ["GIB", "GPU", "GPUS", "gpu_named"]
+def gpu_of_device(device: str) -> GPU | None:
+    """The entry for a device as its driver calls it ("NVIDIA H100 80GB HBM3"); None where the table has none. PCIe and NVL boards
+    are slower than the SXM modules of the same name, so they have none, except the A100, whose peaks are the same."""
+    words = device.upper().replace("GEFORCE ", "").replace("RTX ", "RTX").replace("-", " ").split()
+    slower = {"PCIE", "NVL"} & set(words) and "A100" not in words
+    found = [gpu for key, gpu in GPUS.items() if key.upper() in words]
+    return found[0] if found and not slower else None
+
+
+__all__ = ["GIB", "GPU", "GPUS", "gpu_named", "gpu_of_device"]

@@ -1,0 +1,1 @@
+"""Pages of a tracking service that compare runs."""
