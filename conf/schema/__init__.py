@@ -26,8 +26,9 @@ from conf.schema.pretrain import (
     VisionWarmupConfig,
 )
 from conf.schema.run import MAIN_JOB, RunConfig
+from conf.schema.serve import ServeConfig
 from conf.schema.shared import ExecutionConfig, Needs, PathsConfig, ScaleConfig
-from conf.schema.use import EditConfig, EvaluateConfig, PlanConfig
+from conf.schema.use import EditConfig, EvaluateConfig, PlanConfig, TeamUse
 
 BY_CLASS = "by_class"  # the choice of a group whose class is named on the command line
 NESTED = {
@@ -42,6 +43,7 @@ ROOTS: dict[str, type] = {
     "pretrain": PretrainConfig,
     "agreement": AgreementConfig,
     "prepare": PrepareConfig,
+    "serve": ServeConfig,
 }
 
 
@@ -78,7 +80,9 @@ __all__ = [
     "RunConfig",
     "SeeingConfig",
     "ScaleConfig",
+    "ServeConfig",
     "SourceConfig",
+    "TeamUse",
     "VisionWarmupConfig",
     "register",
 ]

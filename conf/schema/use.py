@@ -63,12 +63,9 @@ class EvaluateConfig:
 
 
 @dataclass
-class EditConfig:
-    """`python -m experiments.edit`: the team on one's own picture."""
+class TeamUse:
+    """What every command has that gives a team pictures to edit."""
 
-    image: str = MISSING
-    instruction: str = MISSING
-    out: str | None = None  # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format
     run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
     seed: int = seed_number()
     allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
@@ -82,6 +79,15 @@ class EditConfig:
     rollouts: Any = part_field()
     engine: Any = part_field()
     paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class EditConfig(TeamUse):
+    """`python -m experiments.edit`: the team on one's own picture."""
+
+    image: str = MISSING
+    instruction: str = MISSING
+    out: str | None = None  # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format
 
 
 @dataclass
@@ -99,4 +105,4 @@ class PlanConfig(JobConfig):
     out: str | None = None  # write the numbers to this file as well, as JSON
 
 
-__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig"]
+__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig", "TeamUse"]
