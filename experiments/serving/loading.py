@@ -65,7 +65,9 @@ def load_arms(config: ServeConfig, names: Sequence[str]) -> Arms:
         own = TeamParts(replace(config, decomposer=settings), parts.start)
         own.editor = parts.editor
         loaded[name] = TeamArm(own.team(settings.checkpoint), ABOUT[name])
-    use_threads(config.engine)  # of this thread; after loading, since numpy warns where it first looks at flushed numbers
+    use_threads(
+        config.engine
+    )  # of this thread; after loading, since numpy warns where it first looks at flushed numbers
     return Arms(loaded)
 
 
