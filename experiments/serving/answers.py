@@ -63,8 +63,10 @@ def encoded(edited: Image.Image, given: Picture, order: Order) -> bytes:
         kept.save(file, "PNG", compress_level=1)  # lossless at any level; higher ones only cost time
     elif order.output_format == "webp" and order.compression == 100:
         kept.save(file, "WEBP", lossless=True)
-    else:
-        kept.save(file, order.output_format.upper(), quality=order.compression)
+    elif order.output_format == "webp":
+        kept.save(file, "WEBP", quality=order.compression)
+    else:  # at the best qualities the colours keep their resolution too
+        kept.save(file, "JPEG", quality=order.compression, subsampling=0 if order.compression >= 90 else -1)
     return file.getvalue()
 
 

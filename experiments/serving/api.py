@@ -27,7 +27,6 @@ from experiments.serving.upload import Upload, read_form
 from experiments.serving.waiting import RETRY_S, results
 from experiments.serving.wire import GONE, Wire
 
-FORM_BYTES = 1_000_000  # of a form besides its picture
 Check = Callable[[str, Picture, str], None]  # of a model, a picture and a prompt; raises ApiError
 
 
@@ -112,7 +111,7 @@ def create_app(service: Service) -> Wire:
         known = ApiError(500, "a fault of the server; its log says more", code="internal_error")
         return JSONResponse(known.body, known.status)
 
-    return Wire(app, service.metrics, service.limits.max_bytes + FORM_BYTES)
+    return Wire(app, service.metrics, service.limits.max_bytes)
 
 
 async def edited(request: Request, service: Service, upload: Upload) -> list[Made]:

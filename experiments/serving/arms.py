@@ -13,6 +13,7 @@ from agents.team import Team
 from agents.traces import Trace, digest
 from benchmarks.base import EditSample
 from common.errors import ImageEditError, RunFailed
+from common.pictures import notes_of
 from editors.base import Editor, LimitedEditor
 from editors.outcomes import EditsFailed
 
@@ -72,7 +73,8 @@ class EditorArm:
         return [self._made(picture, ask, cut) for picture, ask, cut in zip(pictures, asks, cuts, strict=True)]
 
     def _made(self, picture: Image.Image, ask: Ask, cut: str) -> Made:
-        return Made(picture, {"calls": [{"instruction": ask.prompt, "seed": ask.seed}]}, (cut,) if cut else ())
+        notes = (*notes_of(ask.picture), *((cut,) if cut else ()))
+        return Made(picture, {"calls": [{"instruction": ask.prompt, "seed": ask.seed}]}, notes)
 
 
 @dataclass(frozen=True)

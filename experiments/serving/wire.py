@@ -23,21 +23,23 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
 DRAIN_BYTES, DRAIN_S = 256_000_000, 10.0
+FORM_BYTES = 1_000_000  # of a body besides its picture
+SLOW = 408  # who was too slow is not waited for any longer
 GONE = 499  # the client went away; in the log and the metrics alone
 
 
 class Wire:
-    """ASGI. `scope["state"]["request_id"]` is the request's id within; `max_body` is of the body in bytes."""
+    """ASGI. `scope["state"]["request_id"]` is the request's id within; `max_file` bytes are allowed of the picture in the body."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_body: int) -> None:
-        self.app, self.metrics, self.max_body = app, metrics, max_body
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_file: int) -> None:
+        self.app, self.metrics, self.max_file = app, metrics, max_file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        began, body = time.perf_counter(), Body(scope, receive, self.max_body)
+        began, body = time.perf_counter(), Body(scope, receive, self.max_file)
         request_id = _id_of(Headers(scope=scope).get("x-request-id", ""))
         scope.setdefault("state", {})["request_id"] = request_id
         status = GONE
@@ -47,7 +49,8 @@ class Wire:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
-                await body.drain()
+                if status != SLOW:
+                    await body.drain()
             await send(message)
 
         self.metrics.began()
@@ -61,22 +64,23 @@ class Wire:
 
 
 class Body:
-    """The body of one request, counted. `receive` raises ApiError (413) where it is larger than `most` bytes."""
+    """The body of one request, counted. `receive` raises ApiError (413) where it is larger than a form with a file of `max_file`
+    bytes can be."""
 
-    def __init__(self, scope: Scope, receive: Receive, most: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, max_file: int) -> None:
         headers = Headers(scope=scope)
         length = headers.get("content-length", "")
         self.stated = int(length) if re.fullmatch(r"\d{1,18}", length) else 0
         self.waits = headers.get("expect", "").lower() == "100-continue"  # the client sends when it is told to
         self.whole = not self.stated and "transfer-encoding" not in headers
-        self.most, self.got, self._receive = most, 0, receive
+        self.max_file, self.most, self.got, self._receive = max_file, max_file + FORM_BYTES, 0, receive
 
     async def receive(self) -> Message:
         if not self.whole and self.stated > self.most:
-            raise too_large(self.most)
+            raise too_large(self.max_file)
         message = await self._next()
         if self.got > self.most:
-            raise too_large(self.most)
+            raise too_large(self.max_file)
         return message
 
     async def drain(self) -> None:
