@@ -47,7 +47,7 @@ def missing_service(editor: ServedEditor, machine: Machine) -> Iterator[str]:
     if editor.key_env and not machine.has_key(editor.key_env):
         yield f"key {editor.key_env} in the environment, for editor={editor.name} at {editor.base_url}"
         return
-    if not editor.check:
+    if not editor.ask_first:
         return
     where = f"the service at {editor.base_url} for editor={editor.name}"
     try:
@@ -61,7 +61,7 @@ def missing_service(editor: ServedEditor, machine: Machine) -> Iterator[str]:
             yield f"a key that {where} accepts ({error}): name its environment variable by editor.key_env"
         else:
             yield (
-                f"{where} does not list its models ({error}); the address mostly ends with /v1, and editor.check=false asks no "
+                f"{where} does not list its models ({error}); the address mostly ends with /v1, and editor.ask_first=false asks no "
                 "such question"
             )
     else:
