@@ -26,8 +26,9 @@ from conf.schema.pretrain import (
     VisionWarmupConfig,
 )
 from conf.schema.run import MAIN_JOB, RunConfig
+from conf.schema.serve import ServeConfig
 from conf.schema.shared import ExecutionConfig, Needs, PathsConfig, ScaleConfig
-from conf.schema.use import EditConfig, EvaluateConfig, PlanConfig, SessionConfig
+from conf.schema.use import EditConfig, EvaluateConfig, PlanConfig, SessionConfig, TeamUse
 
 BY_CLASS = "by_class"  # the choice of a group whose class is named on the command line
 NESTED = {
@@ -43,6 +44,7 @@ ROOTS: dict[str, type] = {
     "pretrain": PretrainConfig,
     "agreement": AgreementConfig,
     "prepare": PrepareConfig,
+    "serve": ServeConfig,
 }
 
 
@@ -80,7 +82,9 @@ __all__ = [
     "SeeingConfig",
     "ScaleConfig",
     "SessionConfig",
+    "ServeConfig",
     "SourceConfig",
+    "TeamUse",
     "VisionWarmupConfig",
     "register",
 ]

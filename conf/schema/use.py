@@ -63,7 +63,26 @@ class EvaluateConfig:
 
 
 @dataclass
-class EditConfig:
+class TeamUse:
+    """What every command has that gives a team pictures to edit."""
+
+    run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
+    seed: int = seed_number()
+    allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
+    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
+    verbose: bool = False
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    decomposer: Any = part_field()
+    sequencer: Any = part_field()
+    editor: Any = part_field()
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    rollouts: Any = part_field()
+    engine: Any = part_field()
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class EditConfig(TeamUse):
     """`python -m experiments.edit`: the team on one's own pictures."""
 
     image: str | None = None  # a picture; or a folder of pictures, or a pattern such as 'scans/*.png'
@@ -73,46 +92,19 @@ class EditConfig:
     plan: str | None = None  # a trace.json: its calls again, or its sub_requests where they were changed in the file
     # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format. Of several pictures: a folder
     out: str | None = None
-    n: int = number(
-        1, 1, 64
-    )  # candidates with the seeds seed, seed+1, …; the judge picks one, without a judge it is the first
-    run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
-    seed: int = seed_number()
-    allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
-    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
-    verbose: bool = False
-    scale: ScaleConfig = field(default_factory=ScaleConfig)
-    decomposer: Any = part_field()
-    sequencer: Any = part_field()
-    editor: Any = part_field()
-    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    rollouts: Any = part_field()
-    engine: Any = part_field()
+    # candidates with the seeds seed, seed+1, …; the judge picks one, without a judge it is the first
+    n: int = number(1, 1, 64)
     judge: Any = part_field()  # picks among the candidates, and scores a single one; none: nobody does
-    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 @dataclass
-class SessionConfig:
+class SessionConfig(TeamUse):
     """`python -m experiments.session`: several turns on one's own picture, in the terminal."""
 
     image: str | None = None  # the picture of a new session; null: a scene of the sandbox
     scene: int = number(0, 0, 99_999)  # number of that scene, among those that the models were never trained on
     out: str | None = None  # the session's folder, new or to go on with; null: <paths.outputs>/sessions/<what it is of>
-    run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
-    seed: int = seed_number()
-    allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
-    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
-    verbose: bool = False
-    scale: ScaleConfig = field(default_factory=ScaleConfig)
-    decomposer: Any = part_field()
     intent: Any = part_field()  # writes what a turn means by itself; null: the decomposer reads turns as they were said
-    sequencer: Any = part_field()
-    editor: Any = part_field()
-    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    rollouts: Any = part_field()
-    engine: Any = part_field()
-    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 @dataclass
@@ -130,4 +122,4 @@ class PlanConfig(JobConfig):
     out: str | None = None  # write the numbers to this file as well, as JSON
 
 
-__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig", "SessionConfig"]
+__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig", "SessionConfig", "TeamUse"]

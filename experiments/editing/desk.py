@@ -12,14 +12,14 @@ from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer
 from agents.team import Team
 from common.errors import MissingFile
-from conf.parts import with_keys
 from experiments.build.device import device_of, use_threads
 from experiments.preflight.command_limits import check_edit
 from experiments.preflight.editor import missing_editor, missing_editor_memory
 from experiments.preflight.machine import missing_of, one_process
 from experiments.preflight.unlike_sandbox import objections, refuse
-from experiments.runs.identity import TRAINED, WRITER, has_writer_alone, load_config
+from experiments.runs.identity import WRITER, has_writer_alone
 from experiments.runs.libraries import quiet_libraries
+from experiments.runs.trained import trained
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -102,17 +102,4 @@ class Desk:
         return intent.writer(make_backend(self.config.rollouts, model))  # type: ignore[no-any-return]
 
 
-def trained(config: Any) -> Any:
-    """The decomposer of a run (its own prompt and sizes with its trained weights), or the configured one."""
-    if config.run is None:
-        return config.decomposer
-    folder = Path(config.run) / TRAINED
-    settings = load_config(config.run).decomposer
-    if not folder.is_dir():
-        raise MissingFile(
-            f"{config.run} has no trained decomposer yet (no folder {TRAINED}/ in it); let its training end first"
-        )
-    return with_keys(settings, "decomposer", {"checkpoint": str(folder)})
-
-
-__all__ = ["Desk", "trained"]
+__all__ = ["Desk"]

@@ -8,13 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from agents.loop import Turn
 from common.errors import BadInput
 from common.jsonl import Journal
 from common.parts import Part
 from conf.schema import RunConfig
 from experiments.build.loops import check_loop, no_reward
-from experiments.edit import told
 from experiments.evaluation.budgets import ARMS
 from experiments.evaluation.resolve import composed
 from experiments.runs.budgets import FILE, Budgets
@@ -72,18 +70,3 @@ def test_the_stage_does_nothing_twice(config: RunConfig, tmp_path: Path) -> None
     assert Budgets().done(run)  # type: ignore[arg-type]
     curves = Budgets().results(run)["budgets"]  # type: ignore[arg-type]
     assert list(curves) == list(ARMS) and curves["loop"][6]["overall"] == 5.0 and curves["loop"][6]["calls"] == 1
-
-
-def test_every_answer_is_told() -> None:
-    turns = [
-        Turn("", "edit", sub_requests=("remove the star",), base=0, made=1),
-        Turn("", "again", sub_requests=("remove the moon",), base=0, failure="refused"),
-        Turn("", "stop"),
-        Turn("", "malformed", "no tags"),
-    ]
-    assert list(told(turns)) == [
-        "1. remove the star → picture 1",
-        "2. again, on picture 0: remove the moon → failed: refused",
-        "3. stop: nothing is left to do",
-        "4. unreadable (no tags)",
-    ]
