@@ -76,6 +76,12 @@ def read_mask(data: bytes, mode: str | None) -> Image.Image:
         return _eight_bits(upright).convert(mode) if _is_deep(upright) else upright.convert(mode)
 
 
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Width and height that a file's head states, before EXIF orientation; nothing is decoded. Raises BadPicture."""
+    with _header(data) as image:
+        return image.size
+
+
 def load_picture(path: str | Path) -> Picture:
     """The picture in a file. Raises MissingFile where there is no such file and BadInput where it cannot be read, naming it."""
     path = Path(path)
@@ -297,6 +303,7 @@ __all__ = [
     "load_picture",
     "notes_of",
     "open_plain",
+    "picture_size",
     "read_mask",
     "read_picture",
     "to_rgb",

@@ -1,0 +1,1 @@
+"""What the demo in a browser and the server are made of."""
