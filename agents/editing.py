@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from PIL import Image
 
 from agents.sequencer import EXECUTIONS
+from agents.steps import Called, Watch
 from common.errors import BadInput, RunFailed
 from editors.base import ChainEditor, Editor, LimitedEditor
 from editors.outcomes import EditsFailed
@@ -23,6 +25,12 @@ class Call:
 
     instruction: str
     seed: int
+
+
+class Ended(Protocol):
+    """Hears of call k of sample b: the picture it gave, or None and why it failed."""
+
+    def __call__(self, b: int, k: int, picture: Image.Image | None, failure: str = "", /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,12 @@ class EditingAgent:
         return ("; ".join(sub_requests),) if self.execution == "single" else tuple(sub_requests)
 
     def run(
-        self, ids: Sequence[str], images: Sequence[Image.Image], plans: Sequence[Sequence[str]], seed: int = 0
+        self,
+        ids: Sequence[str],
+        images: Sequence[Image.Image],
+        plans: Sequence[Sequence[str]],
+        seed: int = 0,
+        watch: Watch | None = None,
     ) -> list[EditResult]:
         """Edit every image by its plan; samples share a batch in each round. Seeds depend on (seed, id, round)."""
         calls = [
@@ -62,9 +75,15 @@ class EditingAgent:
             for id_, plan in zip(ids, plans, strict=True)
         ]
         cuts = unread(self.editor, calls)
-        return [
-            replace(result, cuts=cut) for result, cut in zip(execute(self.editor, images, calls), cuts, strict=True)
-        ]
+        results = execute(self.editor, images, calls, None if watch is None else _telling(watch, ids, calls))
+        return [replace(result, cuts=cut) for result, cut in zip(results, cuts, strict=True)]
+
+
+def _telling(watch: Watch, ids: Sequence[str], calls: Sequence[Sequence[Call]]) -> Ended:
+    def ended(b: int, k: int, picture: Image.Image | None, failure: str = "") -> None:
+        watch(Called(ids[b], k + 1, len(calls[b]), calls[b][k].instruction, picture, failure))
+
+    return ended
 
 
 def unread(editor: Editor, calls: Sequence[Sequence[Call]]) -> list[tuple[str, ...]]:
@@ -75,13 +94,19 @@ def unread(editor: Editor, calls: Sequence[Sequence[Call]]) -> list[tuple[str, .
     return [tuple(f"call {k}: {text}" for k in range(1, len(c) + 1) if (text := next(said))) for c in calls]
 
 
-def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Sequence[Call]]) -> list[EditResult]:
+def execute(
+    editor: Editor, images: Sequence[Image.Image], calls: Sequence[Sequence[Call]], ended: Ended | None = None
+) -> list[EditResult]:
     """Do `calls[b]` one after the other on `images[b]`; round k is one batch of all samples that have a k-th call. A sample
     whose call failed (EditsFailed) stops there; the others go on. An editor that can keep its working size between calls
-    does so."""
+    does so. `ended(b, k, picture or None, failure)` is called after every call."""
     if isinstance(editor, ChainEditor) and max(map(len, calls), default=0) > 1:
+        more = {} if ended is None else {"on_call": ended}
         chains = editor.edit_chain(
-            images, [[call.instruction for call in c] for c in calls], [[call.seed for call in c] for c in calls]
+            images,
+            [[call.instruction for call in c] for c in calls],
+            [[call.seed for call in c] for c in calls],
+            **more,
         )
         return [EditResult(tuple(c), tuple(chain)) for c, chain in zip(calls, chains, strict=True)]
     pictures: list[list[Image.Image]] = [[image] for image in images]
@@ -98,6 +123,8 @@ def execute(editor: Editor, images: Sequence[Image.Image], calls: Sequence[Seque
                 failures[b] = f"call {k + 1}: {reason}"
             else:
                 pictures[b].append(result)
+            if ended is not None:
+                ended(b, k, result, reason)
     return [EditResult(tuple(c), tuple(p[1:]), f) for c, p, f in zip(calls, pictures, failures, strict=True)]
 
 

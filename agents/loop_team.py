@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agents.decomposer import clean_request
-from agents.editing import Call, call_seed, execute, unread
+from agents.decomposer import DecomposeResult, clean_request
+from agents.editing import Call, EditingAgent, call_seed, execute, unread
 from agents.loop import MAX_CALLS, LoopState, Turn, read_decision
 from agents.plan import MalformedDecomposition, parse_decomposition
-from agents.sequencer import Sequencer, fallback
+from agents.sequencer import Sequenced, Sequencer, fallback
+from agents.steps import Called, Decided, Watch
 from agents.team import Team, picture_of
 from agents.traces import Trace, digest
 from benchmarks.base import Decomposition, EditSample
@@ -35,11 +36,13 @@ def play_round(
     seed: int = 0,
     ids: Sequence[str] | None = None,
     raw_request: bool = False,
+    watch: Watch | None = None,
 ) -> Round:
     """Read one answer for each loop and make the calls in one batch. The seed of a call is a function of (seed, id, number of the
     call), with the samples' own ids unless `ids` are given.
 
     `raw_request`: a first answer that is malformed makes the request itself the only call, as teams without a loop do.
+    `watch` hears of the answers and of the calls.
     """
     ids = [state.sample.id for state in states] if ids is None else ids
     after: list[LoopState | None] = []
@@ -67,6 +70,12 @@ def play_round(
         calls += [
             (i, replace(turn, sub_requests=p.sub_requests)) for (i, turn, _), p in zip(planned, plans, strict=True)
         ]
+    if watch is not None:
+        calling = dict(calls)
+        for i, (id_, state) in enumerate(zip(ids, after, strict=True)):
+            turn = calling[i] if state is None else state.turns[-1]
+            number = len(states[i].turns) + 1
+            watch(Decided(id_, number, turn.kind, turn.text, turn.sub_requests, turn.error, turn.base))
     made = [Call("; ".join(turn.sub_requests), call_seed(seed, ids[i], len(states[i].calls))) for i, turn in calls]
     results = execute(editor, [states[i].pictures[turn.base or 0] for i, turn in calls], [(call,) for call in made])
     cuts: list[tuple[str, ...]] = [()] * len(states)
@@ -75,6 +84,9 @@ def play_round(
         picture = result.pictures[-1] if result.pictures else None
         after[i] = states[i].called(turn, call, picture, result.failure.removeprefix("call 1: "))
         number = len(states[i].calls) + 1
+        if watch is not None:
+            failure = "" if picture is not None else result.failure.removeprefix("call 1: ")
+            watch(Called(ids[i], number, states[i].max_calls, call.instruction, picture, failure))
         cuts[i] = tuple(text.replace("call 1: ", f"call {number}: ", 1) for text in cut)
     return Round([state for state in after if state is not None], cuts)
 
@@ -89,7 +101,19 @@ class LoopTeam(Team):
         if not hasattr(self.decomposer, "answer"):
             raise BadInput("execution=loop needs a decomposer that has answer(samples, steps); choose single or multi")
 
-    def _batch(self, samples: Sequence[EditSample], seed: int) -> list[Trace]:
+    def plan(
+        self, samples: Sequence[EditSample], watch: Watch | None = None
+    ) -> list[tuple[DecomposeResult | None, Sequenced]]:
+        raise BadInput(
+            "a closed loop decides after every call, so it has no plan ahead; choose execution=single or multi"
+        )
+
+    def _batch(
+        self, samples: Sequence[EditSample], given: Sequence[Sequenced] | None, seed: int, watch: Watch | None
+    ) -> list[Trace]:
+        if given is not None:  # nothing is left to decide
+            steps = Team(None, self.sequencer, EditingAgent(self.editing.editor, "multi"), self.limit)
+            return steps._batch(samples, given, seed, watch)
         began = time.perf_counter()
         decomposer, deciding = self.decomposer, 0.0
         assert decomposer is not None
@@ -101,7 +125,7 @@ class LoopTeam(Team):
             texts = decomposer.answer([states[i].now for i in live], [states[i].steps for i in live])
             deciding += time.perf_counter() - start
             played = play_round(
-                [states[i] for i in live], texts, self.sequencer, self.editing.editor, seed, raw_request=True
+                [states[i] for i in live], texts, self.sequencer, self.editing.editor, seed, None, True, watch
             )
             for i, state, cut in zip(live, played.states, played.cuts, strict=True):
                 states[i], cuts[i] = state, (*cuts[i], *cut)

@@ -26,6 +26,7 @@ from common.files import write_bytes
 from common.pictures import to_rgb
 
 if TYPE_CHECKING:
+    from agents.steps import Watch
     from agents.team import Team
     from editors.base import Editor
 
@@ -201,15 +202,22 @@ def run_turn(
     intents: Sequence[str | None] | None = None,
     seed: int = 0,
     batch_size: int = 16,
+    watch: Watch | None = None,
+    plans: Sequence[Sequence[str]] | None = None,
 ) -> list[Session]:
     """One more turn in each session by the team, in batches, in order; `intents[i]` None: the request is decomposed as it is.
+    `plans`: the sub-requests of each turn as a person gave them, carried out without a decomposer. `watch` hears of every step.
 
     A turn whose edit failed is appended too, with the last picture there was; its trace says why (`undo` takes it back).
     Raises BadInput for an empty request, before anything is run, and what the models raise; the sessions given are unchanged.
     """
     intents = [None] * len(sessions) if intents is None else intents
     samples = [s.sample(r, i) for s, r, i in zip(sessions, requests, intents, strict=True)]
-    traces: Iterable[Trace] = (trace for batch in team.run(samples, seed, batch_size) for trace in batch)
+    if plans is None:
+        batches = team.run(samples, seed, batch_size, watch=watch)
+    else:
+        batches = team.carry_out(samples, plans, seed, batch_size, watch=watch)
+    traces: Iterable[Trace] = (trace for batch in batches for trace in batch)
     rows = zip(sessions, requests, intents, traces, strict=True)
     return [session.append(SessionTurn(request, trace, intent)) for session, request, intent, trace in rows]
 

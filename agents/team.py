@@ -11,6 +11,7 @@ from PIL import Image
 from agents.decomposer import Decomposer, DecomposeResult, clean_request
 from agents.editing import EditingAgent
 from agents.sequencer import Sequenced, Sequencer
+from agents.steps import Decomposed, Planned, Watch
 from agents.traces import Trace, digest, replay
 from benchmarks.base import EditSample
 from common.errors import BadInput
@@ -31,13 +32,54 @@ class Team:
     max_request_chars: int | None = None
 
     def run(
-        self, samples: Sequence[EditSample], seed: int = 0, batch_size: int = 16, progress: Progress | None = None
+        self,
+        samples: Sequence[EditSample],
+        seed: int = 0,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[list[Trace]]:
-        """Traces in the samples' order, batch by batch, each batch as soon as it is done.
+        """Traces in the samples' order, batch by batch, each batch as soon as it is done. `watch` hears of every step
+        (`agents/steps.py`), and changes nothing.
 
         The results of a sample depend on the sample and `seed` alone, not on its batch (as far as the models keep
         that). Raises `BadInput` for a sample without a picture or with an empty request, before anything is run.
         """
+        self._check(samples, batch_size)
+        return self._batches(samples, None, seed, batch_size, progress, watch)
+
+    def carry_out(
+        self,
+        samples: Sequence[EditSample],
+        plans: Sequence[Sequence[str]],
+        seed: int = 0,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+        watch: Watch | None = None,
+    ) -> Iterator[list[Trace]]:
+        """As `run`, with the sub-requests `plans[i]` that a person gave or edited for sample i: no decomposer, no sequencer, and
+        "given" as the traces' source. A closed loop makes one call for each of them.
+
+        Raises `BadInput` besides for a plan that is empty or has an empty sub-request, before anything is run.
+        """
+        self._check(samples, batch_size)
+        if len(plans) != len(samples):
+            raise BadInput(f"{len(samples)} samples need as many plans, and {len(plans)} are given")
+        given = [given_plan(plan, sample.id) for plan, sample in zip(plans, samples, strict=True)]
+        return self._batches(samples, given, seed, batch_size, progress, watch)
+
+    def plan(
+        self, samples: Sequence[EditSample], watch: Watch | None = None
+    ) -> list[tuple[DecomposeResult | None, Sequenced]]:
+        """What `run` would carry out, without doing it: of each sample the decomposer's reply (None without one) and the plan.
+
+        Raises `BadInput` for an empty request, and in a closed loop, which has no plan before its first call.
+        """
+        self._check(samples, 1)
+        replies = self._decompose(samples, watch)
+        return list(zip(replies, self._sequence(samples, replies, watch), strict=True))
+
+    def _check(self, samples: Sequence[EditSample], batch_size: int) -> None:
         if batch_size < 1:
             raise BadInput(f"batch_size={batch_size} cannot be used; give 1 or more")
         for sample in samples:
@@ -45,7 +87,6 @@ class Team:
                 clean_request(sample.request, self.limit)
             except BadInput as error:
                 raise BadInput(f"sample {sample.id!r}: {error}") from error
-        return self._batches(samples, seed, batch_size, progress)
 
     @property
     def limit(self) -> int | None:
@@ -55,22 +96,30 @@ class Team:
         return self.max_request_chars
 
     def _batches(
-        self, samples: Sequence[EditSample], seed: int, batch_size: int, progress: Progress | None
+        self,
+        samples: Sequence[EditSample],
+        given: Sequence[Sequenced] | None,
+        seed: int,
+        batch_size: int,
+        progress: Progress | None,
+        watch: Watch | None,
     ) -> Iterator[list[Trace]]:
         for start in range(0, len(samples), batch_size):
             batch = samples[start : start + batch_size]
-            yield self._batch(batch, seed)
+            yield self._batch(batch, None if given is None else given[start : start + batch_size], seed, watch)
             if progress is not None:
                 progress(start + len(batch), len(samples))
 
-    def _batch(self, samples: Sequence[EditSample], seed: int) -> list[Trace]:
+    def _batch(
+        self, samples: Sequence[EditSample], given: Sequence[Sequenced] | None, seed: int, watch: Watch | None
+    ) -> list[Trace]:
         images = [picture_of(sample) for sample in samples]
         clock = [time.perf_counter()]
-        replies = self._decompose(samples)
+        replies = self._decompose(samples, watch) if given is None else [None] * len(samples)
         clock.append(time.perf_counter())
-        plans = self._sequence(samples, replies)
+        plans = self._sequence(samples, replies, watch, given)
         clock.append(time.perf_counter())
-        edited = self.editing.run([s.id for s in samples], images, [p.sub_requests for p in plans], seed)
+        edited = self.editing.run([s.id for s in samples], images, [p.sub_requests for p in plans], seed, watch)
         clock.append(time.perf_counter())
         spans = [(b - a) / len(samples) for a, b in zip(clock[:-1], clock[1:], strict=True)]
         traces = []
@@ -100,10 +149,29 @@ class Team:
             )
         return traces
 
-    def _decompose(self, samples: Sequence[EditSample]) -> list[DecomposeResult] | list[None]:
-        return [None] * len(samples) if self.decomposer is None else self.decomposer.decompose(samples)
+    def _decompose(
+        self, samples: Sequence[EditSample], watch: Watch | None
+    ) -> Sequence[DecomposeResult] | Sequence[None]:
+        if self.decomposer is None:
+            return [None] * len(samples)
+        replies = self.decomposer.decompose(samples)
+        for sample, reply in zip(samples, replies, strict=True) if watch is not None else ():
+            watch(Decomposed(sample.id, reply.text, reply.decomposition, reply.error))
+        return replies
 
     def _sequence(
+        self,
+        samples: Sequence[EditSample],
+        replies: Sequence[DecomposeResult] | Sequence[None],
+        watch: Watch | None,
+        given: Sequence[Sequenced] | None = None,
+    ) -> list[Sequenced]:
+        plans = self._plans(samples, replies) if given is None else list(given)
+        for sample, plan in zip(samples, plans, strict=True) if watch is not None else ():
+            watch(Planned(sample.id, plan.sub_requests, plan.source, plan.notes))
+        return plans
+
+    def _plans(
         self, samples: Sequence[EditSample], replies: Sequence[DecomposeResult] | Sequence[None]
     ) -> list[Sequenced]:
         if self.decomposer is None:
@@ -111,6 +179,21 @@ class Team:
         decompositions = [None if reply is None else reply.decomposition for reply in replies]
         samples = [replace(s, request=clean_request(s.request, self.limit)[0]) for s in samples]
         return self.sequencer.sequence(samples, decompositions, self.editing.execution)
+
+
+def given_plan(sub_requests: Sequence[str], name: str = "given") -> Sequenced:
+    """A person's own plan, its texts made safe for a prompt. Raises BadInput where it is empty or one of them is."""
+    texts, notes = [], []
+    if not sub_requests:
+        raise BadInput(f"the plan of {name!r} has no sub-request; give at least one")
+    for number, sub_request in enumerate(sub_requests, 1):
+        try:
+            text, said = clean_request(sub_request, None)
+        except BadInput:
+            raise BadInput(f"sub-request {number} of the plan of {name!r} is empty; write it or leave it out") from None
+        texts.append(text)
+        notes += said
+    return Sequenced(tuple(texts), "given", tuple(notes))
 
 
 def picture_of(sample: EditSample) -> Image.Image:
@@ -121,4 +204,4 @@ def picture_of(sample: EditSample) -> Image.Image:
     return to_rgb(image)  # a plain one is the same object: branches of a session share pictures
 
 
-__all__ = ["Progress", "Team", "Trace", "picture_of", "replay"]
+__all__ = ["Progress", "Team", "Trace", "given_plan", "picture_of", "replay"]

@@ -36,7 +36,7 @@ class Trace:
     text: str | None  # what the decomposer wrote; None where no decomposer took part
     decomposition: Decomposition | None
     error: str | None
-    source: str  # who wrote the sub-requests: rules | vlm | request
+    source: str  # who wrote the sub-requests: rules | vlm | request | given (a person's plan) | loop
     notes: tuple[str, ...]
     sub_requests: tuple[str, ...]
     execution: str

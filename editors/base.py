@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
 from common.errors import BadInput
+
+OnCall = Callable[[int, int, Image.Image], None]  # row of the batch, number of the call (from 0), what it gave
 
 
 class Editor(Protocol):
@@ -24,9 +26,14 @@ class ChainEditor(Editor, Protocol):
     """An editor that keeps a picture at its own working size between calls, instead of fitting it anew for each."""
 
     def edit_chain(
-        self, images: Sequence[Image.Image], instructions: Sequence[Sequence[str]], seeds: Sequence[Sequence[int]]
+        self,
+        images: Sequence[Image.Image],
+        instructions: Sequence[Sequence[str]],
+        seeds: Sequence[Sequence[int]],
+        on_call: OnCall | None = None,
     ) -> list[list[Image.Image]]:
-        """`instructions[b][k]` with `seeds[b][k]` on what call k - 1 gave; what each call gave, at the picture's own size."""
+        """`instructions[b][k]` with `seeds[b][k]` on what call k - 1 gave; what each call gave, at the picture's own size.
+        `on_call(b, k, picture)` is called as soon as a call ended; nobody passes it where nobody watches."""
 
 
 @runtime_checkable
@@ -46,4 +53,4 @@ def check_batch(images: Sequence[Image.Image], instructions: Sequence[str], seed
         )
 
 
-__all__ = ["ChainEditor", "Editor", "LimitedEditor", "check_batch"]
+__all__ = ["ChainEditor", "Editor", "LimitedEditor", "OnCall", "check_batch"]

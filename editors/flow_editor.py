@@ -10,7 +10,7 @@ from PIL import Image
 
 from common.errors import BadInput
 from common.pictures import to_rgb
-from editors.base import check_batch
+from editors.base import OnCall, check_batch
 from editors.flow import FlowModel, sample
 from editors.geometry import Fit, restore
 
@@ -43,12 +43,17 @@ class FlowEditor:
         return [restore(result, fit) for result, fit in zip(results, fits, strict=True)]
 
     def edit_chain(
-        self, images: Sequence[Image.Image], instructions: Sequence[Sequence[str]], seeds: Sequence[Sequence[int]]
+        self,
+        images: Sequence[Image.Image],
+        instructions: Sequence[Sequence[str]],
+        seeds: Sequence[Sequence[int]],
+        on_call: OnCall | None = None,
     ) -> list[list[Image.Image]]:
         """Several calls in a row on each picture: call k edits the result of call k - 1 by `instructions[b][k]` and `seeds[b][k]`.
 
         Between the calls a picture stays at the working grid of the first call, so that it is resized to the grid once and
-        back once. Returns the results of all calls of each picture, at the picture's own size.
+        back once. Returns the results of all calls of each picture, at the picture's own size. `on_call(b, k, picture)` hears
+        of each as soon as it is there.
         """
         check_batch(images, instructions, seeds)  # type: ignore[arg-type]
         for b, (texts, own) in enumerate(zip(instructions, seeds, strict=True)):
@@ -65,6 +70,8 @@ class FlowEditor:
                 for b, result in zip(rows, results, strict=True):
                     working[b] = result
                     chains[b].append(restore(result, fits[b]))
+                    if on_call is not None:
+                        on_call(b, k, chains[b][-1])
         finally:
             self.model.release()
         return chains
