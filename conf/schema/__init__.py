@@ -27,7 +27,7 @@ from conf.schema.pretrain import (
 )
 from conf.schema.run import MAIN_JOB, RunConfig
 from conf.schema.shared import ExecutionConfig, Needs, PathsConfig, ScaleConfig
-from conf.schema.use import EditConfig, EvaluateConfig, PlanConfig
+from conf.schema.use import DemoConfig, EditConfig, EvaluateConfig, PlanConfig
 
 BY_CLASS = "by_class"  # the choice of a group whose class is named on the command line
 NESTED = {
@@ -38,6 +38,7 @@ ROOTS: dict[str, type] = {
     "run": RunConfig,
     "evaluate": EvaluateConfig,
     "edit": EditConfig,
+    "demo": DemoConfig,
     "plan": PlanConfig,
     "pretrain": PretrainConfig,
     "agreement": AgreementConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "AutoencoderConfig",
     "BY_CLASS",
     "ColdStartConfig",
+    "DemoConfig",
     "DirectStartConfig",
     "EditConfig",
     "EvaluateConfig",
