@@ -78,10 +78,7 @@ def main(config: DemoConfig) -> None:
             console.print(
                 f"note: who reaches this machine can use the page; {PASSWORD}=… asks for a password", markup=False
             )
-        try:
-            serve(app, listener, shop)
-        finally:
-            shop.close()
+        serve(app, listener, shop)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """A real headless Chromium, driven through its DevTools protocol: the little that tests of a page need.
 
-    with Browser.start() as browser:
-        tab = browser.open("http://127.0.0.1:7860/")      # every tab has cookies of its own
-        tab.fill("#request textarea", "make it darker")
-        tab.click("#edit")
-        tab.wait("document.querySelector('.told')")
+with Browser.start() as browser:
+    tab = browser.open("http://127.0.0.1:7860/")      # every tab has cookies of its own
+    tab.fill("#request textarea", "make it darker")
+    tab.click("#edit")
+    tab.wait("document.querySelector('.told')")
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class Tab:
         return made["result"].get("value")
 
     def wait(self, code: str) -> Any:
-        """Wait until the expression is true, and return its value."""
+        """Wait until the expression is true, and return its value (true for an element)."""
+        code = f"(v => v instanceof Node ? true : v)({code})"
         end = time.monotonic() + LIMIT_S
         while not (value := self.evaluate(code)):
             assert time.monotonic() < end, f"waited in vain for {code}; the page says: {self.text()[-2000:]}"
@@ -144,14 +145,17 @@ class Tab:
 
     def press(self, text: str) -> None:
         """A click on the visible button with this text."""
-        found = f"[...document.querySelectorAll('button')].find(e => e.offsetParent && !e.disabled && e.innerText.trim() == {text!r})"
+        shown = "[...document.querySelectorAll('button')].filter(e => e.offsetParent && !e.disabled)"
+        found = f"{shown}.find(e => e.innerText.trim() == {text!r})"
         self.wait(found + " != null")
         self.evaluate(f"{found}.click(), true")
 
     def fill(self, selector: str, text: str) -> None:
         """Put a text into a field as if it were typed."""
         self.wait(f"document.querySelector({selector!r})")
-        self.evaluate(f"document.querySelector({selector!r}).focus(), document.querySelector({selector!r}).select(), true")
+        self.evaluate(
+            f"document.querySelector({selector!r}).focus(), document.querySelector({selector!r}).select(), true"
+        )
         self.send("Input.insertText", text=text)
 
     def upload(self, selector: str, path: Path) -> None:

@@ -47,6 +47,7 @@ class View:
     plan: Plan = field(default_factory=Plan)
     undo: bool = False
     redo: bool = False
+    several: bool = False  # whether the original is another picture than that before the last turn
     running: bool = False
     request: str | None = None  # what the box of the request should hold; None: what it holds
 
@@ -123,6 +124,9 @@ class Conversation:
         self, owner: str, key: str, against: str, request: str, work: Callable[[], Iterator[Step | Waiting]]
     ) -> Iterator[View]:
         told = Told(request.strip())
+        if not key:
+            yield View(message=cards.message("open a picture first, and then say what should change"))
+            return
         try:
             desk = self.shop.desk(owner, key)
             before = self._view(desk, against)
@@ -174,6 +178,7 @@ class Conversation:
             plan=plan,
             undo=bool(session.turns),
             redo=bool(session.undone),
+            several=len(session.turns) > 1,
             running=desk.turn is not None,
         )
 

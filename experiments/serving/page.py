@@ -75,10 +75,10 @@ class Page:
                 self.download = gr.HTML(elem_classes="download-box")
                 self.other = gr.Button("Another picture", size="sm", min_width=120)
             self.against = gr.Radio([LAST, ORIGINAL], value=LAST, label="Compare with", visible=False)
-            self.turns = gr.HTML()
+            self.turns = gr.HTML(visible=False)
 
     def _right(self) -> None:
-        self.message = gr.HTML(elem_id="message")
+        self.message = gr.HTML(visible=False, elem_id="message")
         self.request = gr.Textbox(
             label="What should change?", placeholder="Say it in a sentence", lines=2, max_lines=6, elem_id="request"
         )
@@ -86,8 +86,10 @@ class Page:
             self.edit = gr.Button("Edit", variant="primary", min_width=90, elem_id="edit")
             self.plan = gr.Button("Plan first", min_width=90, visible=self.about.plans, elem_id="plan")
             self.stop = gr.Button("Stop", variant="stop", min_width=90, visible=False, elem_id="stop")
-        self.examples = gr.HTML(js_on_load=CLICKS, elem_classes="chips")
-        self.steps = gr.HTML(elem_id="steps")
+        self.examples = gr.HTML(visible=False, js_on_load=CLICKS, elem_classes="chips")
+        self.steps = gr.HTML(visible=False, elem_id="steps")
+        again = gr.render([self.plan_state], [self.plan_state.change], show_progress="hidden", concurrency_limit=None)
+        again(self._plan_cards)
 
     # --------------------------------------------------------------------------------------------------------- events
     @property
@@ -105,21 +107,21 @@ class Page:
         return [
             view.key,
             view.plan,
-            view.message,
+            shown(view.message),
             gr.update(visible=not opened),
             gr.update(visible=opened),
             view.picture,
             gr.update(interactive=view.undo and idle),
             gr.update(interactive=view.redo and idle),
             view.download,
-            gr.update(visible="turn" in view.turns),
-            view.turns,
+            gr.update(visible=view.several),
+            shown(view.turns),
             box,
             gr.update(interactive=idle),
             gr.update(interactive=idle),
             gr.update(visible=view.running),
-            view.examples if view.examples or not opened else gr.update(),
-            view.steps,
+            shown(view.examples) if view.examples or not opened else gr.update(),
+            shown(view.steps),
         ]
 
     def _on(self, listen: Listener, do: Callable[..., View], inputs: Sequence[Any], js: str | None = None) -> None:
@@ -158,9 +160,6 @@ class Page:
         if self.about.sandbox:
             self._on(self.new.click, talk.scene, [])
             self._listen(self.fixed.click, self._scene, [])
-        gr.render([self.plan_state], [self.plan_state.change], show_progress="hidden", concurrency_limit=None)(
-            self._plan_cards
-        )
 
     def _stop(self, request: gr.Request, key: str) -> None:
         self.talk.shop.stop(owner_of(request), key)
@@ -211,6 +210,11 @@ class Page:
             return self.talk.carry_out(owner, key, plan, texts, against)
 
         self._stream(go.click, carry_out, [self.key, self.against, *boxes])
+
+
+def shown(html: str) -> Any:
+    """An empty piece takes no room."""
+    return gr.update(value=html, visible=bool(html))
 
 
 def changed(plan: Plan, change: Callable[[list[str]], list[str]], *texts: str) -> Plan:
