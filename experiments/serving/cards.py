@@ -43,7 +43,7 @@ def picture(desk: Desk, against: str | None) -> str:
         "oninput=\"this.closest('figure').style.setProperty('--cut', this.value + '%')\">"
     )
     tags = '<span class="tag left">before</span><span class="tag right">after</span><i class="line"></i>'
-    return f'<figure class="canvas{small}" {shape}><div class="stack">{now}{then}{tags}{slider}</div>{caption}</figure>'
+    return f'<figure class="canvas{small}" {shape}><div class="stack">{now}{then}{slider}{tags}</div>{caption}</figure>'
 
 
 def download(desk: Desk) -> str:

@@ -144,7 +144,7 @@ class Conversation:
         else:
             view = self._view(desk, against)
             if desk.draft is not None:
-                told.running = False
+                told.running, told.plan = False, ()  # it stands where it can be changed
                 view = replace(view, steps=cards.steps(told, key))
             yield replace(view, message=_outcome(desk), request=None if desk.draft is not None else "")
 

@@ -49,7 +49,7 @@ def examples(sample: SandboxSample) -> tuple[str, ...]:
 def known() -> str:
     """What the small models know, in a sentence."""
     return (
-        f"These are tiny models that know nothing but scenes like the ones below ({len(SHAPES)} shapes in {len(COLOURS)} colours, "
+        f"These are tiny models that know nothing but scenes like those offered here ({len(SHAPES)} shapes in {len(COLOURS)} colours, "
         "with simple English). They often miss a request; photographs and other languages are refused."
     )
 
