@@ -18,6 +18,8 @@ from common.errors import BadInput, RunFailed
 from editors.base import ChainEditor, Editor, LimitedEditor
 from editors.outcomes import EditsFailed
 
+REFUSED = "refused by the content filter"  # stands in the failure of a call that a service's filter refused
+
 
 @dataclass(frozen=True)
 class Call:
@@ -136,7 +138,7 @@ def _attempt(
         done = editor.edit([p for p, _ in work], [c.instruction for _, c in work], [c.seed for _, c in work])
     except EditsFailed as error:
         return [o.image for o in error.outcomes], [
-            f"{'refused by the content filter' if o.refused else 'no picture'}: {o.reason}" for o in error.outcomes
+            f"{REFUSED if o.refused else 'no picture'}: {o.reason}" for o in error.outcomes
         ]
     return done, [""] * len(done)
 
@@ -147,4 +149,4 @@ def call_seed(seed: int, sample_id: str, k: int) -> int:
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
-__all__ = ["Call", "EditResult", "EditingAgent", "call_seed", "execute"]
+__all__ = ["REFUSED", "Call", "EditResult", "EditingAgent", "call_seed", "execute"]

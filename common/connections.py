@@ -71,19 +71,27 @@ class Connections:
         proxy = "" if proxy_bypass(self.host) else getproxies().get(url.scheme, "")
         self._proxy = _proxy(proxy, url.scheme) if proxy else None
 
+    def get(self, path: str, headers: Mapping[str, str]) -> Response:
+        """As `post`, asking for what is at `base_url` + `path`."""
+        return self._whole("GET", path, headers, b"")
+
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Send `body` to `base_url` + `path` and read the whole reply, whatever its status.
 
         The connection must stand within `connect_timeout_s`, the rest be done within `timeout_s` even where bytes
-        trickle in. Raises Broken where either does not hold, the connection drops or the reply is cut short.
+        trickle in. Raises ExchangeFailed where either does not hold, the connection drops or the reply is cut short.
         """
+        return self._whole("POST", path, headers, body)
+
+    def _whole(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Response:
         with self._slots:
             connection, stage = self._take(), "connection"
             try:
                 if connection.sock is None:
                     connection.connect()
                 stage = "reply"
-                response, keep = self._exchange(connection, self._target(path), {**headers, **self._proxy_auth()}, body)
+                line = f"{method} {self._target(path)} HTTP/1.1"
+                response, keep = self._exchange(connection, line, {**headers, **self._proxy_auth()}, body)
             except ssl.SSLCertVerificationError as error:
                 connection.close()
                 raise ExchangeFailed(
@@ -118,7 +126,7 @@ class Connections:
             connection.close()
 
     def _exchange(
-        self, connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str], body: bytes
+        self, connection: http.client.HTTPConnection, line: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[Response, bool]:
         """The reply, and whether the connection can serve another request."""
         sock, deadline = connection.sock, time.monotonic() + self._timeout_s
@@ -132,12 +140,12 @@ class Connections:
                 sock.settimeout(left)
 
         limit_wait()
-        sock.sendall(self._head(target, headers, len(body)) + body)  # in one piece: half the calls, no wait between two
+        sock.sendall(self._head(line, headers, len(body)) + body)  # in one piece: half the calls, no wait between two
         limit_wait()
         first = sock.recv(CHUNK)
         if (whole := read_plain_reply(first)) is not None:
             return whole
-        reply = http.client.HTTPResponse(_ResumedSocket(first, sock), method="POST")  # type: ignore[arg-type]
+        reply = http.client.HTTPResponse(_ResumedSocket(first, sock), method=line.partition(" ")[0])  # type: ignore[arg-type]
         reply.begin()
         parts, got, length = (
             [],
@@ -159,8 +167,8 @@ class Connections:
         names = {name.lower(): value for name, value in reply.getheaders()}
         return Response(reply.status, names, b"".join(parts)), not reply.will_close
 
-    def _head(self, target: str, headers: Mapping[str, str], length: int) -> bytes:
-        lines = [f"POST {target} HTTP/1.1", f"Host: {self._netloc}", "Accept-Encoding: identity"]
+    def _head(self, line: str, headers: Mapping[str, str], length: int) -> bytes:
+        lines = [line, f"Host: {self._netloc}", "Accept-Encoding: identity"]
         lines += [f"Content-Length: {length}", *(f"{name}: {value}" for name, value in headers.items())]
         head = "\r\n".join([*lines, "", ""])
         if head.count("\r") + head.count("\n") != 2 * len(lines) + 2:

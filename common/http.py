@@ -136,6 +136,11 @@ class JsonClient:
             except Refused as refused:
                 return HttpResult(None, k, True, self._clean(refused))
             except KeyRejected as rejected:
+                if not self.key.env:
+                    raise BadInput(
+                        f"{self._connections.host} asks for a key ({self._clean(rejected)}); put it into an environment "
+                        "variable and give the variable's name as key_env"
+                    ) from None
                 raise BadInput(
                     f"{self._connections.host} does not accept the key in {self.key.env} for this "
                     f"({self._clean(rejected)}); check {self.key.env} and what its account may use"

@@ -1,4 +1,4 @@
-"""Editors behind a paid HTTP interface: what both share. `nano_banana.py` and `gpt_image.py` hold the two protocols.
+"""Editors behind an HTTP interface: what they share. `nano_banana.py`, `gpt_image.py` and `served.py` hold the protocols.
 
 What is sent: the picture as PNG at one of the sizes that the service draws at (the one of nearest aspect ratio), scaled to
 fit, never cropped, the rest filled by repeating the edge; and the instruction as it is. The reply is scaled to that size
@@ -86,6 +86,21 @@ class ApiEditor(ABC):
     def request(self, png: bytes, size: tuple[int, int], instruction: str, seed: int) -> HttpRequest:
         """The request for a picture that has one of `sizes`."""
 
+    def fit(self, size: tuple[int, int]) -> Fit:
+        """Where a picture of this (width, height) goes in what is sent."""
+        return nearest_fit(size, self.sizes)
+
+    def identity(self) -> dict[str, Any]:
+        """What of the settings decides a picture: a part of the cache's key."""
+        return {"model": self.settings.model, "parameters": dict(self.settings.parameters)}
+
+    def ask(
+        self, png: bytes, size: tuple[int, int], instruction: str, seed: int
+    ) -> HttpResult[tuple[bytes, Image.Image]]:
+        """Send one request and read its reply: the picture's file and the picture. Raises as `JsonClient.post`."""
+        request = self.request(png, size, instruction, seed)
+        return self._client.post(request.path, request.body, request.content_type, Pictures(self))
+
     @abstractmethod
     def read(self, reply: dict[str, Any]) -> bytes:
         """As in `common.replies.Reader`: the picture's file. Raises Unusable or Refused."""
@@ -145,8 +160,7 @@ class ApiEditor(ABC):
         return content_key(
             version=CACHE_VERSION,
             provider=self.provider,
-            model=self.settings.model,
-            parameters=dict(self.settings.parameters),
+            **self.identity(),
             instruction=instruction,
             seed=int(seed),
             size=image.size,
@@ -154,7 +168,7 @@ class ApiEditor(ABC):
         )
 
     def _outcome(self, key: str, image: Image.Image, instruction: str, seed: int) -> Outcome:
-        fit = nearest_fit(image.size, self.sizes)
+        fit = self.fit(image.size)
         entry = self._cache.get(key)
         if entry is not None and entry.meta.get("kind") == "refusal":
             return Outcome(None, True, str(entry.meta.get("reason")), 0, True)
@@ -166,8 +180,7 @@ class ApiEditor(ABC):
         self._cache.check_writable()
         png = io.BytesIO()
         fill(image, fit).save(png, "PNG", compress_level=1)  # lossless at any level; higher ones only cost time
-        request = self.request(png.getvalue(), fit.grid, instruction, seed)
-        answer = self._client.post(request.path, request.body, request.content_type, _Pictures(self))
+        answer = self.ask(png.getvalue(), fit.grid, instruction, seed)
         if answer.value is None and not answer.refused:
             return Outcome(None, False, answer.reason, answer.tries, False)
         self._keep(key, answer)
@@ -196,8 +209,8 @@ class ApiEditor(ABC):
         return Outcome(restore(reply, fit), False, "", tries, cached, stretch)
 
 
-@dataclass(frozen=True)
-class _Pictures:
+@dataclass
+class Pictures:
     """Reads a reply to the picture's file and the picture, so that a damaged one is asked for again."""
 
     editor: ApiEditor
@@ -210,4 +223,4 @@ class _Pictures:
         return self.editor.refusal(reply)
 
 
-__all__ = ["ApiEditor", "ApiSettings", "EditsFailed", "Outcome", "HttpRequest"]
+__all__ = ["ApiEditor", "ApiSettings", "EditsFailed", "HttpRequest", "Outcome", "Pictures"]

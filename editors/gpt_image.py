@@ -53,7 +53,7 @@ class GptImageEditor(ApiEditor):
             "prompt": instruction,
             "n": "1",
             "size": f"{size[0]}x{size[1]}",
-            **{name: _field(value) for name, value in self.settings.parameters.items()},
+            **{name: form_field(value) for name, value in self.settings.parameters.items()},
         }
         body, content_type = multipart(fields, "image", png)
         return HttpRequest("/images/edits", body, content_type)
@@ -74,7 +74,7 @@ class GptImageEditor(ApiEditor):
         return ""
 
 
-def _field(value: object) -> str:
+def form_field(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -93,4 +93,4 @@ def multipart(fields: Mapping[str, str], file_field: str, png: bytes) -> tuple[b
     return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-__all__ = ["GptImageEditor", "settings"]
+__all__ = ["GptImageEditor", "form_field", "multipart", "settings"]

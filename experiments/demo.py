@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf.schema import DemoConfig
-from experiments.edit import trained
 from experiments.runs.cli import command
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from agents.team import Team
 
 FREE_TEXT = ("run", "password")  # keys whose values are taken as they are
 PASSWORD = "IMAGEEDIT_PASSWORD"
@@ -35,25 +32,23 @@ def main(config: DemoConfig) -> None:
     from experiments.preflight.unlike_sandbox import objections, refuse
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.team import TeamParts
+    from experiments.runs.trained import start_of, trained
     from experiments.serving.about import about
     from experiments.serving.limits import MB, PictureLimits
-    from experiments.serving.web import Address, check_gradio, make_app, own_folder, serve
+    from experiments.serving.web import check_gradio, make_app, own_folder, serve
     from experiments.serving.workshop import Rules, Workshop
 
     check_gradio()
+    from experiments.serving.server import address_of, listen
+
     check_edit(config)
     settings = trained(config)
     used = replace(config, decomposer=settings)
     if lacking := [*missing_of(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
         raise MissingFile("; ".join(lacking))
     one_process(config.engine, "experiments.demo")
-    listener = Address(config.host, config.port).listen()  # before the models are loaded, which may take minutes
+    listener = listen(config.host, config.port)  # before the models are loaded, which may take minutes
     quiet_libraries(config.verbose)
-
-    def make_team() -> Team:
-        use_threads(config.engine)
-        # a sequencer that asks a model uses the configured decomposer's backbone, not the trained one
-        return TeamParts(used, Path(config.decomposer.checkpoint)).team(Path(settings.checkpoint))
 
     def unlike(pictures: Sequence[tuple[str, Image.Image]], texts: Sequence[tuple[str, str]]) -> list[str]:
         return refuse(list(objections(used, pictures, texts, config.unlike)), config.allow_tiny)
@@ -67,13 +62,13 @@ def main(config: DemoConfig) -> None:
         config.max_memory_mb * MB,
     )
     console.print("loading the models …", markup=False)
-    shop = Workshop(make_team, limits, rules, config.seed, unlike)
+    # a sequencer that asks a model uses the backbone from before RL, not the trained one
+    team = TeamParts(used, start_of(config)).team(Path(settings.checkpoint))
+    shop = Workshop(team, limits, rules, config.seed, unlike, prepare=lambda: use_threads(config.engine))
     with own_folder():
         password = config.password or os.environ.get(PASSWORD) or None
         app = make_app(shop, about(used), password, config.scale.image_size)
-        port = listener.getsockname()[1]
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        console.print(f"the page: http://{host}:{port}/ (Ctrl-C stops it)", markup=False, highlight=False)
+        console.print(f"the page: {address_of(listener)}/ (Ctrl-C stops it)", markup=False, highlight=False)
         if config.host not in LOOPBACK and password is None:
             console.print(
                 f"note: who reaches this machine can use the page; {PASSWORD}=… asks for a password", markup=False

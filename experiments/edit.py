@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from conf.schema import EditConfig
 from experiments.runs.cli import command
@@ -34,6 +34,7 @@ def main(config: EditConfig) -> None:
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.output_picture import check_writable, output_path, save_edited, trace_folder
     from experiments.runs.team import TeamParts
+    from experiments.runs.trained import trained
 
     say = lambda text: console.print(text, markup=False)  # noqa: E731  # requests may hold brackets
     check_edit(config)
@@ -101,23 +102,6 @@ def told(turns: Sequence[Turn]) -> Iterator[str]:
                 line = what
         came = f" → picture {turn.made}" if turn.made is not None else f" → failed: {turn.failure}" * turn.called
         yield f"{number}. {line}{came}"
-
-
-def trained(config: EditConfig) -> Any:
-    """The decomposer of a run (its own prompt and sizes with its trained weights), or the configured one."""
-    if config.run is None:
-        return config.decomposer
-    from common.errors import MissingFile
-    from conf.parts import with_keys
-    from experiments.runs.identity import TRAINED, load_config
-
-    folder = Path(config.run) / TRAINED
-    settings = load_config(config.run).decomposer
-    if not folder.is_dir():
-        raise MissingFile(
-            f"{config.run} has no trained decomposer yet (no folder {TRAINED}/ in it); let its training end first"
-        )
-    return with_keys(settings, "decomposer", {"checkpoint": str(folder)})
 
 
 if __name__ == "__main__":

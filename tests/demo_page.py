@@ -68,7 +68,7 @@ def workshop(
     editor: Any = None, execution: str = "multi", rules: Rules | None = None, **more: Any
 ) -> Iterator[Workshop]:
     """A workshop that is closed at the end."""
-    shop = Workshop(lambda: team(editor or Shift(), execution), more.pop("limits", LIMITS), rules, **more)
+    shop = Workshop(team(editor or Shift(), execution), more.pop("limits", LIMITS), rules, **more)
     try:
         yield shop
     finally:
@@ -80,10 +80,11 @@ def workshop(
 def served(shop: Workshop, about: Any = None, password: str | None = None) -> Iterator[str]:
     """The address of the page over this workshop."""
     from experiments.serving.about import About
-    from experiments.serving.web import Address, Service, make_app, own_folder
+    from experiments.serving.server import listen
+    from experiments.serving.web import Service, make_app, own_folder
 
     with own_folder():
-        listener = Address("127.0.0.1", 0).listen()
+        listener = listen("127.0.0.1", 0)
         app = make_app(shop, about or About("editor <b>test</b>", "small pictures", sandbox=True), password)
         service = Service(app, listener)
         try:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from common.places import assets_folder
 from conf.parts import loose, part_groups
 from conf.schema.data import AgreementConfig, PrepareConfig, SourceConfig
+from conf.schema.demo import DemoConfig
 from conf.schema.pretrain import (
     AutoencoderConfig,
     ColdStartConfig,
@@ -26,8 +27,9 @@ from conf.schema.pretrain import (
     VisionWarmupConfig,
 )
 from conf.schema.run import MAIN_JOB, RunConfig
+from conf.schema.serve import ServeConfig
 from conf.schema.shared import ExecutionConfig, Needs, PathsConfig, ScaleConfig
-from conf.schema.use import DemoConfig, EditConfig, EvaluateConfig, PlanConfig
+from conf.schema.use import EditConfig, EvaluateConfig, PlanConfig, TeamUse
 
 BY_CLASS = "by_class"  # the choice of a group whose class is named on the command line
 NESTED = {
@@ -38,11 +40,12 @@ ROOTS: dict[str, type] = {
     "run": RunConfig,
     "evaluate": EvaluateConfig,
     "edit": EditConfig,
-    "demo": DemoConfig,
     "plan": PlanConfig,
     "pretrain": PretrainConfig,
     "agreement": AgreementConfig,
     "prepare": PrepareConfig,
+    "serve": ServeConfig,
+    "demo": DemoConfig,
 }
 
 
@@ -80,7 +83,9 @@ __all__ = [
     "RunConfig",
     "SeeingConfig",
     "ScaleConfig",
+    "ServeConfig",
     "SourceConfig",
+    "TeamUse",
     "VisionWarmupConfig",
     "register",
 ]

@@ -63,12 +63,9 @@ class EvaluateConfig:
 
 
 @dataclass
-class EditConfig:
-    """`python -m experiments.edit`: the team on one's own picture."""
+class TeamUse:
+    """What every command has that gives a team pictures to edit."""
 
-    image: str = MISSING
-    instruction: str = MISSING
-    out: str | None = None  # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format
     run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
     seed: int = seed_number()
     allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
@@ -85,33 +82,12 @@ class EditConfig:
 
 
 @dataclass
-class DemoConfig:
-    """`python -m experiments.demo`: the team in a browser."""
+class EditConfig(TeamUse):
+    """`python -m experiments.edit`: the team on one's own picture."""
 
-    host: str = "127.0.0.1"  # who may see the page: this machine alone; 0.0.0.0: every machine that reaches this one
-    port: int = number(7860, 0, 65535)  # 0: any that is free
-    # asked for by the browser, with any user name; IMAGEEDIT_PASSWORD in the environment is the better place for it
-    password: str | None = field(default=None, repr=False)
-    queue: int = number(16, 0, 24)  # turns that may wait for the one in progress; each of them takes a thread
-    max_upload_mb: float = number(20.0, 0, 1000, above=True)  # of one file
-    max_pixels: int = number(16_000_000, 1, 200_000_000)  # of one picture
-    max_turns: int = number(50, 1, 10_000)  # of one session
-    max_sessions: int = number(64, 1, 10_000)  # kept in memory; then those unused for longest are closed
-    max_memory_mb: int = number(2000, 1, 10_000_000)  # that the pictures of all sessions may take
-    idle_minutes: float = number(120.0, 0, 1e6, above=True)  # after which a session is closed that nobody uses
-    run: str | None = None  # take the trained decomposer of this run; else the tiny one after its supervised start
-    seed: int = seed_number()
-    allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
-    unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
-    verbose: bool = False
-    scale: ScaleConfig = field(default_factory=ScaleConfig)
-    decomposer: Any = part_field()
-    sequencer: Any = part_field()
-    editor: Any = part_field()
-    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
-    rollouts: Any = part_field()
-    engine: Any = part_field()
-    paths: PathsConfig = field(default_factory=PathsConfig)
+    image: str = MISSING
+    instruction: str = MISSING
+    out: str | None = None  # null: <paths.outputs>/edits/<name of the picture>.png; the ending says the format
 
 
 @dataclass
@@ -129,4 +105,4 @@ class PlanConfig(JobConfig):
     out: str | None = None  # write the numbers to this file as well, as JSON
 
 
-__all__ = ["DemoConfig", "EditConfig", "EvaluateConfig", "PlanConfig"]
+__all__ = ["EditConfig", "EvaluateConfig", "PlanConfig", "TeamUse"]

@@ -241,6 +241,69 @@ class GptImageEditor(ServiceEditor):
         return gpt_image.GptImageEditor(gpt_image.settings(**self.api.given()))
 
 
+SERVED_FIELDS = (
+    "num_inference_steps",
+    "guidance_scale",
+    "true_cfg_scale",
+    "negative_prompt",
+)  # of a request, where given
+
+
+@dataclass
+class ServedEditor(Part):
+    """An editor behind OpenAI's interface for editing pictures: this project's server, vLLM-Omni and others (editors/served.py)."""
+
+    name: str
+    base_url: str = ""  # of the service, mostly with /v1 at its end
+    model: str = ""  # one of those it lists; empty: the service chooses
+    key_env: str = incidental("")  # the environment variable that holds the key; empty: a service without keys
+    # pixels at which a picture is sent, in multiples of `sent_multiple`; null: as it is. The result has the picture's size
+    sent_area: int | None = number(None, 256, 2**26)
+    sent_multiple: int = number(16, 1, 1024)
+    # these four are sent where they are given, and must then be taken: vLLM-Omni has them, OpenAI and our server have not
+    num_inference_steps: int | None = number(None, 1, 1000)
+    guidance_scale: float | None = number(None, 0, 100)
+    true_cfg_scale: float | None = number(None, 1, 100)
+    negative_prompt: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
+    timeout_s: float = number(600.0, 0, 1e6, above=True, defines=False)  # of one whole exchange
+    tries: int = number(5, 1, 1000, defines=False)  # per edit, the first included
+    concurrency: int = number(8, 1, 10_000, defines=False)  # requests under way at a time
+    cache: str = incidental("")  # folder; pictures are kept there
+    check: bool = incidental(True)  # ask before a run whether the service is there and has the model
+
+    def missing(self, machine: Machine) -> Iterable[str]:
+        return services.missing_service(self, machine)
+
+    def missing_room(self, machine: Machine, calls: int) -> Iterable[str]:
+        return services.no_room(self.name, self.cache, "editor.cache", machine, calls)
+
+    def fields(self) -> dict[str, Any]:
+        """Of the request, besides those that every one has."""
+        named = {name: getattr(self, name) for name in SERVED_FIELDS}
+        return {name: value for name, value in named.items() if value is not None} | dict(self.parameters)
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"base_url": self.base_url, "model": self.model, **self.fields()}
+
+    def build(self, tools: EditorTools) -> Editor:
+        from editors.served import ServedEditor, ServedSettings
+
+        settings = ServedSettings(
+            base_url=self.base_url,
+            model=self.model,
+            key_env=self.key_env,
+            parameters=self.fields(),
+            area=self.sent_area,
+            multiple=self.sent_multiple,
+            timeout_s=self.timeout_s,
+            tries=self.tries,
+            concurrency=self.concurrency,
+            **({"cache": Path(self.cache)} if self.cache else {}),
+        )
+        return ServedEditor(settings)
+
+
 def make_editor(part: Any, engine: Any = None, reward_path: bool = False) -> Editor:
     """`engine` says on which device; `reward_path`: a score of its pictures trains something."""
     return build(part, EditorTools(lambda: device_of(engine or Part()), reward_path))
@@ -255,5 +318,6 @@ __all__ = [
     "NanoBananaEditor",
     "QwenEditor",
     "SandboxEditor",
+    "ServedEditor",
     "make_editor",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conf.schema import EditConfig, PretrainConfig
+from conf.schema import PretrainConfig, TeamUse
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.preflight.limits import (
     LOGIT_BYTES,
@@ -23,14 +23,14 @@ ANSWER_TOKENS = 16  # of the shortest answers in the decomposer's supervised sta
 S_PER_PICTURE = 1e-4  # of one update of a tiny model on one picture; nothing measured is faster
 
 
-def check_edit(config: EditConfig) -> None:
-    """One picture. Raises BadInput with the figure."""
+def check_edit(config: TeamUse, together: int = 1) -> None:
+    """So many pictures together. Raises BadInput with the figure."""
     editor = config.editor
     steps, area = getattr(editor, "steps", 0), getattr(editor, "area", 4096)
     check_connections(editor=editor)
     refuse(
-        batch_of_pictures(editor, 1),
-        [(S_PER_EDITOR_STEP * steps * area / 4096, f"editor.steps={steps}, editor.area={area}")],
+        batch_of_pictures(editor, together),
+        [(S_PER_EDITOR_STEP * steps * area / 4096 * together, f"editor.steps={steps}, editor.area={area}")],
     )
 
 

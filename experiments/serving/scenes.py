@@ -49,8 +49,9 @@ def examples(sample: SandboxSample) -> tuple[str, ...]:
 def known() -> str:
     """What the small models know, in a sentence."""
     return (
-        f"These are tiny models that know nothing but scenes like those offered here ({len(SHAPES)} shapes in {len(COLOURS)} colours, "
-        "with simple English). They often miss a request; photographs and other languages are refused."
+        "These are tiny models that know nothing but scenes like those offered here "
+        f"({len(SHAPES)} shapes in {len(COLOURS)} colours, with simple English). They often miss a request; photographs and "
+        "other languages are refused."
     )
 
 

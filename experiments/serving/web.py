@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from common.errors import BadInput, MissingFile, RunFailed
+from common.errors import MissingFile, RunFailed
 from common.signals import StopSignal
 from experiments.serving.about import About
 from experiments.serving.conversation import Conversation
@@ -27,29 +26,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LEAVE_S = 1  # seconds that open connections have after a signal
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the page is. Port 0 is any free one."""
-
-    host: str
-    port: int
-
-    def listen(self) -> socket.socket:
-        """Raises BadInput where nobody can listen there."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self.host, self.port))
-        except OSError as error:
-            listener.close()
-            reason = error.strerror or str(error)
-            raise BadInput(
-                f"host={self.host} port={self.port} cannot be used ({reason}); give another port=, or port=0 for any free one"
-            ) from None
-        return listener
 
 
 def check_gradio() -> None:
@@ -115,7 +91,7 @@ class Service:
     """A running server in a thread of its own, so that the main thread hears of signals and is free for them."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        import uvicorn
+        import uvicorn  # of the extra
 
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=LEAVE_S, server_header=False, ws="none"
@@ -153,4 +129,4 @@ def serve(app: ASGIApp, listener: socket.socket, shop: Workshop) -> None:
         raise RunFailed("the server ended; the lines above say why")
 
 
-__all__ = ["Address", "Service", "check_gradio", "make_app", "own_folder", "serve"]
+__all__ = ["Service", "check_gradio", "make_app", "own_folder", "serve"]

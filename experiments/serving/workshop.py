@@ -1,6 +1,6 @@
 """The team at work for several people: their sessions, one turn after another, and every step as it happens. It knows no page.
 
-    workshop = Workshop(lambda: team, limits)
+    workshop = Workshop(team, limits)
     key = workshop.open(owner, data, "photo.jpg")
     for step in workshop.edit(owner, key, "make the sky darker"): ...
     png = workshop.png(owner, key, name)
@@ -64,28 +64,31 @@ class Rules:
 
 
 class Workshop:
-    """`make_team` is called in the thread that will use the team; what it raises, the constructor raises. `refuse` gets named
-    pictures and texts before they are used: it raises BadInput, or returns sentences that the person should read."""
+    """`prepare` is called once in the thread that uses the team. `refuse` gets named pictures and texts before they are used: it
+    raises BadInput, or returns sentences that the person should read."""
 
     def __init__(
         self,
-        make_team: Callable[[], Team],
+        team: Team,
         limits: PictureLimits,
         rules: Rules | None = None,
         seed: int = 0,
         refuse: Refuse = lambda pictures, texts: [],
+        prepare: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.limits, self.rules, self.seed, self.refuse, self.clock = limits, rules or Rules(), seed, refuse, clock
+        self.team, self.limits, self.rules, self.seed, self.refuse, self.clock = (
+            team,
+            limits,
+            rules or Rules(),
+            seed,
+            refuse,
+            clock,
+        )
         self._desks: dict[str, Desk] = {}  # the one unused for longest first
         self._lock = threading.RLock()
         self._line: list[Turn] = []  # the turn in progress, and those that wait
-        self._bench = ThreadPoolExecutor(1, "team")
-        try:
-            self.team = self._bench.submit(make_team).result()
-        except BaseException:
-            self._bench.shutdown(wait=False)
-            raise
+        self._bench = ThreadPoolExecutor(1, "team", initializer=prepare)
 
     # ------------------------------------------------------------------------------------------------------- sessions
     def open(self, owner: str, data: bytes, name: str) -> tuple[str, list[str]]:

@@ -186,7 +186,9 @@ def openai_call(headers: dict[str, str], body: bytes) -> Call:
     assert image.get_content_type() == "image/png" and image.get_filename() == "image.png"
     texts = {k: p.get_payload(decode=True).decode() for k, p in parts.items() if k not in ("image", "None")}
     picture = opened(image.get_payload(decode=True))
-    return Call("gpt_image", texts["model"], texts["prompt"], texts["size"], None, picture, headers, texts)
+    return Call(
+        "gpt_image", texts.get("model", ""), texts["prompt"], texts.get("size", ""), None, picture, headers, texts
+    )
 
 
 def opened(data: bytes) -> Image.Image:

@@ -244,11 +244,3 @@ def test_sessions_that_nobody_uses_are_closed() -> None:
         with pytest.raises(Gone):
             shop.desk(ALICE, first)
         assert shop.desk(ALICE, second)
-
-
-def test_a_team_that_cannot_be_made_says_why() -> None:
-    def broken() -> None:
-        raise BadInput("no weights")
-
-    with pytest.raises(BadInput, match="no weights"):
-        Workshop(broken, PictureLimits(1, 1))  # type: ignore[arg-type]
