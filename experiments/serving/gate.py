@@ -61,7 +61,10 @@ class Gate:
             return await PlainTextResponse("A password is needed.", 401, challenge)(scope, receive, send)
         if not is_open(scope["path"]):
             return await PlainTextResponse("There is no such page.", 404)(scope, receive, send)
-        if (length := headers.get("content-length", "0")).isdigit() and int(length) > self.max_bytes:
+        length = headers.get("content-length")
+        if scope["method"] not in ("GET", "HEAD") and (length is None or not length.isdigit()):
+            return await PlainTextResponse("The request must say how long it is.", 411)(scope, receive, send)
+        if length is not None and length.isdigit() and int(length) > self.max_bytes:
             return await PlainTextResponse("The file is too large.", 413)(scope, receive, send)
         name = browser_of(headers.get("cookie", ""))
         new = name is None

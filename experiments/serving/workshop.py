@@ -77,14 +77,8 @@ class Workshop:
         prepare: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.team, self.limits, self.rules, self.seed, self.refuse, self.clock = (
-            team,
-            limits,
-            rules or Rules(),
-            seed,
-            refuse,
-            clock,
-        )
+        self.team, self.limits, self.rules, self.seed = team, limits, rules or Rules(), seed
+        self.refuse, self.clock = refuse, clock
         self._desks: dict[str, Desk] = {}  # the one unused for longest first
         self._lock = threading.RLock()
         self._line: list[Turn] = []  # the turn in progress, and those that wait
