@@ -96,12 +96,12 @@ class Browser:
 
 @dataclass
 class Tab:
-    """`requested`: every address that the page asked for; `logged`: its errors and warnings."""
+    """`requested`: every address that the page asked for; `errors`: what its scripts threw."""
 
     browser: Browser
     session: str
     requested: list[str] = field(default_factory=list)
-    logged: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
         return self.browser.send(method, self.session, **params)
@@ -110,9 +110,7 @@ class Tab:
         if method == "Network.requestWillBeSent":
             self.requested.append(params["request"]["url"])
         elif method == "Runtime.exceptionThrown":
-            self.logged.append(json.dumps(params["exceptionDetails"])[:500])
-        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
-            self.logged.append(" ".join(str(a.get("value", a.get("description", ""))) for a in params["args"]))
+            self.errors.append(json.dumps(params["exceptionDetails"])[:500])
 
     def go(self, url: str) -> None:
         self.send("Page.navigate", url=url)

@@ -124,13 +124,13 @@ class Page:
             shown(view.steps),
         ]
 
-    def _on(self, listen: Listener, do: Callable[..., View], inputs: Sequence[Any], js: str | None = None) -> None:
+    def _on(self, listen: Listener, do: Callable[..., View], inputs: Sequence[Any], js: str | None = None) -> Any:
         """`do(owner, *inputs)` gives the page's next view."""
 
         def handler(request: gr.Request, *values: Any) -> list[Any]:
             return self.updates(do(owner_of(request), *values))
 
-        self._listen(listen, handler, inputs, js=js)
+        return self._listen(listen, handler, inputs, js=js)
 
     def _stream(self, listen: Listener, do: Callable[..., Iterator[View]], inputs: Sequence[Any]) -> None:
         """`do(owner, *inputs)` gives view after view."""
@@ -141,13 +141,14 @@ class Page:
 
         self._listen(listen, handler, inputs)
 
-    def _listen(self, listen: Listener, handler: Callable[..., Any], inputs: Sequence[Any], **more: Any) -> None:
-        listen(handler, inputs=list(inputs), outputs=self.outputs, **QUIET, **more)
+    def _listen(self, listen: Listener, handler: Callable[..., Any], inputs: Sequence[Any], **more: Any) -> Any:
+        return listen(handler, inputs=list(inputs), outputs=self.outputs, **QUIET, **more)
 
     def _wire(self) -> None:
         talk, turn = self.talk, [self.key, self.request, self.against]
         self._on(self.blocks.load, talk.resume, [self.kept], js=KEPT)
-        self._on(self.upload.upload, talk.open, [self.upload])
+        opened = self._on(self.upload.upload, talk.open, [self.upload])
+        opened.then(lambda: None, None, [self.upload], **QUIET)  # ready for the next one
         self._on(self.undo.click, talk.undo, [self.key, self.against])
         self._on(self.redo.click, talk.redo, [self.key, self.against])
         self._on(self.against.input, talk.compare, [self.key, self.against])

@@ -100,7 +100,7 @@ def test_a_picture_is_opened_edited_undone_and_downloaded(tab: Tab, tmp_path: Pa
     assert not [
         address for address in tab.requested if not address.startswith((tab.evaluate("location.origin"), "data:"))
     ]
-    assert tab.logged == []
+    assert tab.errors == []
 
 
 @pytest.mark.slow
@@ -140,13 +140,14 @@ def test_a_plan_is_changed_by_hand_and_carried_out_and_again(tab: Tab, tmp_path:
     tab.fill("#plan-cards textarea", "make the <b>moon</b> ${1+1} {{red}}")
     tab.press("Add a step")
     tab.wait("document.querySelectorAll('#plan-cards textarea').length == 3")
-    assert plan() == ["make the <b>moon</b> ${1+1} {{red}}", "remove the star", ""] or plan()[1] == "remove the tree"
+    assert plan() == ["make the <b>moon</b> ${1+1} {{red}}", "remove the star", ""]
     EDITOR.calls.clear()
     tab.click("#carry-out")
     idle(tab)
     tab.wait("document.querySelectorAll('.cards li.done').length == 2")
-    assert EDITOR.calls[0] == "make the <b>moon</b> ${1+1} {{red}}" and shows(tab, shifted(noise(2), 2))
-    assert "make the <b>moon</b> ${1+1} {{red}}" in tab.text(".cards") and "your own plan" in tab.text(".told")
+    assert len(EDITOR.calls) == 2 and shows(tab, shifted(noise(2), 2))
+    assert EDITOR.calls[0].endswith("${1+1} {{red}}") and EDITOR.calls[0] in tab.text(".cards")  # as it is, no markup
+    assert "your own plan" in tab.text(".told")
     tab.evaluate("document.querySelector('#plan-cards button').click(), true")
     tab.click("#plan-cards .out")
     tab.wait("document.querySelectorAll('#plan-cards textarea').length == 1")
