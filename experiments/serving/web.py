@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -30,8 +31,6 @@ LEAVE_S = 1  # seconds that open connections have after a signal
 
 def check_gradio() -> None:
     """Raises MissingFile where the packages of the demo are not installed."""
-    from importlib.util import find_spec
-
     if any(find_spec(name) is None for name in ("gradio", "fastapi", "uvicorn")):
         raise MissingFile("the demo needs gradio, fastapi and uvicorn: make extra-apps")
 
