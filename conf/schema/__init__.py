@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from common.places import assets_folder
 from conf.parts import loose, part_groups
 from conf.schema.data import AgreementConfig, PrepareConfig, SourceConfig
+from conf.schema.demo import DemoConfig
 from conf.schema.pretrain import (
     AutoencoderConfig,
     ColdStartConfig,
@@ -45,6 +46,7 @@ ROOTS: dict[str, type] = {
     "agreement": AgreementConfig,
     "prepare": PrepareConfig,
     "serve": ServeConfig,
+    "demo": DemoConfig,
 }
 
 
@@ -64,6 +66,7 @@ __all__ = [
     "AutoencoderConfig",
     "BY_CLASS",
     "ColdStartConfig",
+    "DemoConfig",
     "DirectStartConfig",
     "EditConfig",
     "EvaluateConfig",

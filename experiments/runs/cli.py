@@ -42,6 +42,7 @@ from experiments.runs.help import help_text
 
 HYDRA_KEYS = ("hydra", "hydra/")
 MARK = "\N{SYMBOL FOR NULL}???"  # stands for the free text "???", which OmegaConf would take for a missing value
+SECRETS = ("password",)  # keys whose values are never printed
 
 
 def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()) -> None:
@@ -83,7 +84,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         if args.help:
             return print(help_of(name, args.overrides))
         if args.cfg == "job" and first is not None and not args.package:
-            print(OmegaConf.to_yaml(first, resolve=bool(args.resolve)), end="")
+            print(OmegaConf.to_yaml(without_secrets(first), resolve=bool(args.resolve)), end="")
             return
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
     except ImageEditError as error:
@@ -114,6 +115,15 @@ def typed(cfg: DictConfig, sweep: str | None = None) -> Any:
     if sweep and hasattr(config, "sweep"):
         config.sweep = config.sweep or sweep
     return config
+
+
+def without_secrets(cfg: DictConfig) -> DictConfig:
+    """A copy that may be printed."""
+    shown = copy.deepcopy(cfg)
+    for key in SECRETS:
+        if shown.get(key):
+            shown[key] = "***"
+    return shown
 
 
 def sweep_id(name: str, argv: Sequence[str]) -> str:
