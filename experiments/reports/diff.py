@@ -14,6 +14,7 @@ from rich.text import Text
 
 from common.cells import Cell, remarks
 from common.errors import BadData
+from common.files import read_json
 from common.statistics import holm
 from conf.schema import RunConfig
 from experiments.catalogue.configs import text
@@ -51,7 +52,8 @@ def with_scores(folders: Sequence[Path]) -> tuple[list[Run | None], MeasureSet, 
                 configs[folder] = load_config(folder)
         except BadData as error:
             unread.append(str(error))
-    measures = measures_of_jobs(config.job for config in configs.values())
+    jobs = (config.job for config in configs.values())
+    measures = measures_of_jobs(jobs, [read_json(folder / "results.json") for folder in configs])
     return [load(folder, measures) if folder in configs else None for folder in folders], measures, unread
 
 

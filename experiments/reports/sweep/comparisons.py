@@ -45,7 +45,7 @@ def compare(
     keys: Sequence[str], groups: Mapping[tuple[str, ...], Replicates], measures: MeasureSet
 ) -> list[Comparison]:
     """All questions over `groups`, whose values of `keys` differ: first within each, then between pairs."""
-    order = sorted(groups, key=lambda chosen: [_rank(k, v) for k, v in zip(keys, chosen, strict=True)])
+    order = sorted(groups, key=lambda chosen: [rank(k, v) for k, v in zip(keys, chosen, strict=True)])
     comparisons = [c for chosen in order for c in within(label(keys, chosen), groups[chosen], measures)]
     for a, b in combinations(order, 2):
         changed = [i for i in range(len(keys)) if a[i] != b[i]]
@@ -71,7 +71,7 @@ def label(keys: Sequence[str], chosen: Sequence[str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in zip(keys, chosen, strict=True)) or "as configured"
 
 
-def _rank(key: str, value: str) -> tuple[int, float, str]:
+def rank(key: str, value: str) -> tuple[int, float, str]:
     """Known baselines first, numbers by size, words by the alphabet: the direction never depends on the order of runs."""
     baselines = BASELINE_FIRST.get(key, ())
     try:
@@ -176,4 +176,4 @@ def _difference(first: Replicates, of_first: Measure, second: Replicates, of_sec
     return difference(before, after, list(test_samples(lowest)))
 
 
-__all__ = ["Comparison", "Replicates", "between", "compare", "label", "test_samples", "unfit", "within"]
+__all__ = ["Comparison", "Replicates", "between", "compare", "label", "rank", "test_samples", "unfit", "within"]

@@ -23,13 +23,14 @@ class Run:
     seed: int
     measures: dict[str, float]  # by the measure's name; only those that were measured
     evaluation: Evaluation = field(repr=False)
+    results: Mapping[str, Any] = field(default_factory=dict, repr=False)  # results.json
 
 
 def load(folder: Path, measures: MeasureSet) -> Run:
     """A finished run with the values of `measures`. Raises MissingFile or BadData naming the file."""
     config, results = load_config(folder), read_json(folder / "results.json")
     values = {m.name: value for m in measures.measures if (value := m.value(results)) is not None}
-    return Run(folder, choices(config), config.seed, values, Evaluation.load(folder))
+    return Run(folder, choices(config), config.seed, values, Evaluation.load(folder), results)
 
 
 def choices(config: RunConfig) -> dict[str, str]:
