@@ -19,7 +19,7 @@ from common.statistics import holm
 from conf.schema import RunConfig
 from experiments.catalogue.configs import text
 from experiments.reports.run.terminal import interval
-from experiments.reports.sweep.comparisons import test_samples, unfit
+from experiments.reports.sweep.comparisons import behind, test_samples, unfit
 from experiments.reports.sweep.differences import Difference, difference
 from experiments.reports.sweep.jobs import measures_of_jobs
 from experiments.reports.sweep.measures import Measure, MeasureSet
@@ -93,7 +93,10 @@ def _difference(first: Run, second: Run, measure: Measure) -> Difference | None:
     if measure.samples is None:
         return None
     before, after = measure.samples(first.evaluation), measure.samples(second.evaluation)
-    return difference({0: before}, {0: after}, list(test_samples(first.evaluation))) if before and after else None
+    if not before or not after:
+        return None
+    rows = behind([(first.evaluation, before), (second.evaluation, after)])
+    return difference({0: before}, {0: after}, [i for i in test_samples(first.evaluation) if i in rows])
 
 
 def letters(n: int) -> list[str]:

@@ -11,8 +11,9 @@ from experiments.reports.sweep.summary import Sweep
 
 COVERS = (
     "Main effects: each value against the first one of its key, mean over all pairs of runs that are alike in every other key and "
-    "in the seed. Thick interval: over test samples; thin: over pairs and samples."
+    "in the seed. The first interval covers the test samples, the second pairs and samples."
 )
+LEGEND = "Point: the effect. Thick line: 95 % over test samples. Thin line: over pairs and samples. Rings: each pair."
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,4 @@ def main_effects(sweep: Sweep, measure: Measure) -> list[Effect]:
     return [Effect(e.key, c, e.pairs) for e, c in zip(found, tested, strict=True)]
 
 
-__all__ = ["COVERS", "Effect", "main_effects"]
+__all__ = ["COVERS", "LEGEND", "Effect", "main_effects"]

@@ -55,13 +55,18 @@ def _running(values: Mapping[int, float]) -> dict[int, float]:
 
 
 def curves(sweep: Sweep, journal: str, metric: str) -> list[Curve]:
-    """One of each configuration whose runs logged the metric."""
-    out = []
+    """One of each configuration whose runs logged the metric. Configurations whose seeds logged the same numbers (they differ in
+    what is done after the training) are one curve."""
+    alike: dict[str, tuple[list[str], list[dict[int, float]]]] = {}
     for key, members in sweep.groups.items():
-        seeds = [logged(run.folder / journal, metric) for run in members]
+        seeds = [logged(run.folder / journal, metric) for run in sorted(members, key=lambda r: r.seed)]
         if any(seeds):
-            out.append(curve(label(sweep.keys, key), seeds))
-    return out
+            alike.setdefault(str(seeds), ([], seeds))[0].append(label(sweep.keys, key))
+    return [curve(_named(names), seeds) for names, seeds in alike.values()]
+
+
+def _named(names: Sequence[str]) -> str:
+    return names[0] + (f" (and {len(names) - 1} more with the same values)" if len(names) > 1 else "")
 
 
 def logged(path: Path, metric: str) -> dict[int, float]:

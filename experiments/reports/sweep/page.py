@@ -8,7 +8,7 @@ from html import escape
 from experiments.reports.html import interval, page, starred, table
 from experiments.reports.plots import whiskers
 from experiments.reports.sweep.effects import COVERS as MAIN_EFFECTS
-from experiments.reports.sweep.effects import Effect
+from experiments.reports.sweep.effects import LEGEND, Effect
 from experiments.reports.sweep.forest import forests
 from experiments.reports.sweep.gallery import gallery_section
 from experiments.reports.sweep.kinds import kinds_part
@@ -57,9 +57,9 @@ def sweep_page(sweep: Sweep, pivoted: Pivot | None = None, effects: Sequence[Eff
             f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in mean_plots(sweep))}</div>',
             *pivot_section(pivoted),
             *effects_section(effects),
-            *comparisons_section(sweep),
             *learning_section(sweep),
             *gallery_section(sweep),
+            *comparisons_section(sweep),
             *kinds_part(sweep),
             "<h2>Each run</h2>",
             table(["run", "seed", *sweep.keys, *(m.heading for m in sweep.measures)], each),
@@ -111,12 +111,12 @@ def effects_section(effects: Sequence[Effect]) -> list[str]:
     ]
     unit = answered[0][0].comparison.unit
     shown = [ForestPlot(f"Main effects: {unit.title.lower()}", unit, (CHOICE,))]
-    plots = forests([e.comparison for e, _ in answered], shown)
+    plots = forests([e.comparison for e, _ in answered], shown, LEGEND)
+    numbers = table(["change", "over test samples", "over pairs and samples", "p (Holm)"], rows, "stacked wordsfirst")
     return [
         "<h2>Main effects</h2>",
         f'<p class="muted">{escape(MAIN_EFFECTS)}</p>',
-        f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in plots)}</div>',
-        table(["change", "over test samples", "over pairs and samples", "p (Holm)"], rows, "wordsfirst narrow"),
+        f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in plots)}<div>{numbers}</div></div>',
         starred(cell for _, d in answered for cell in (d.samples, d.both)),
     ]
 

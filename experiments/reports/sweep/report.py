@@ -38,6 +38,11 @@ def report_sweep(folders: Sequence[Path], out: Path, absent: Sequence[str] = (),
     sweep = Sweep.of(out.name, [load(folder, measures) for folder in folders], measures, absent)
     table = pivot(sweep, asked)
     effects = main_effects(sweep, table.measure) if table is not None else []
+    write_text(out / "sweep.md", markdown(sweep, table, effects))
+    write_text(out / "sweep.tex", latex(sweep, table, effects))
+    write_text(out / "sweep.csv", comparisons_csv([*(e.comparison for e in effects), *sweep.comparisons]))
+    write_text(out / "runs.csv", runs_csv(sweep))
+    write_text(out / "sweep.html", sweep_page(sweep, table, effects))
     for shown in (
         *mean_tables(sweep),
         pivot_table(table) if table is not None else None,
@@ -55,11 +60,6 @@ def report_sweep(folders: Sequence[Path], out: Path, absent: Sequence[str] = (),
         console.print(f"  in no table: {line}", markup=False, soft_wrap=True)
     for text in sweep.refused:
         print_line(f"not compared: {text}")
-    write_text(out / "sweep.md", markdown(sweep, table, effects))
-    write_text(out / "sweep.tex", latex(sweep, table, effects))
-    write_text(out / "sweep.csv", comparisons_csv([*(e.comparison for e in effects), *sweep.comparisons]))
-    write_text(out / "runs.csv", runs_csv(sweep))
-    write_text(out / "sweep.html", sweep_page(sweep, table, effects))
     console.print(
         f"report: [bold]{out / 'sweep.html'}[/]; tables to paste: sweep.md, sweep.tex, sweep.csv and runs.csv beside it",
         soft_wrap=True,
