@@ -31,9 +31,9 @@ def main(argv: Sequence[str]) -> None:
     from common.files import write_json
     from common.plain_command import read_options
     from common.progress import console
+    from experiments.catalogue.find import run_folders
     from experiments.dashboards.contents import contents
     from experiments.dashboards.wandb_pages import Pages
-    from experiments.reports.sweep.find import named_runs
     from experiments.runs.identity import load_config
     from experiments.runs.tracking import wandb_of
     from experiments.runs.wandb_account import KEY, MODE, has_key, wandb_mode
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
     if options.dry_run not in ("true", "false"):
         raise BadInput(f"dry_run={options.dry_run} is neither true nor false")
     words = [options.sweep] if "sweep" in given else [w for w in options.runs.strip("[]").split(",") if w.strip()]
-    runs = named_runs([word.strip() for word in words])
+    runs = run_folders([word.strip() for word in words])
     if not runs:
         raise MissingFile(f"no run in {', '.join(words)}; runs lie in outputs/<name>-<hash>")
     part = wandb_of(load_config(runs[0]).tracker)

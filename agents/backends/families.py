@@ -49,7 +49,7 @@ QWEN2_5_VL = Family(
     patch=14,
     merge=2,
     max_pixels=12_845_056,
-    published=("Qwen/Qwen2.5-VL-7B-Instruct",),
+    published=("Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-3B-Instruct"),
 )
 QWEN3_VL = Family(  # arXiv 2511.21631
     title="Qwen3-VL",

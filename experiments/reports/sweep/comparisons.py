@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -45,7 +45,7 @@ def compare(
     keys: Sequence[str], groups: Mapping[tuple[str, ...], Replicates], measures: MeasureSet
 ) -> list[Comparison]:
     """All questions over `groups`, whose values of `keys` differ: first within each, then between pairs."""
-    order = sorted(groups, key=lambda chosen: [_rank(k, v) for k, v in zip(keys, chosen, strict=True)])
+    order = sorted(groups, key=lambda chosen: [rank(k, v) for k, v in zip(keys, chosen, strict=True)])
     comparisons = [c for chosen in order for c in within(label(keys, chosen), groups[chosen], measures)]
     for a, b in combinations(order, 2):
         changed = [i for i in range(len(keys)) if a[i] != b[i]]
@@ -71,7 +71,7 @@ def label(keys: Sequence[str], chosen: Sequence[str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in zip(keys, chosen, strict=True)) or "as configured"
 
 
-def _rank(key: str, value: str) -> tuple[int, float, str]:
+def rank(key: str, value: str) -> tuple[int, float, str]:
     """Known baselines first, numbers by size, words by the alphabet: the direction never depends on the order of runs."""
     baselines = BASELINE_FIRST.get(key, ())
     try:
@@ -173,7 +173,31 @@ def _difference(first: Replicates, of_first: Measure, second: Replicates, of_sec
     if not before.keys() & after.keys():
         return None
     lowest = min(first, key=lambda run: run[0])[1]  # so that the order of the runs changes nothing
-    return difference(before, after, list(test_samples(lowest)))
+    rows = behind(
+        [*((e, before[s]) for s, e in first if s in before), *((e, after[s]) for s, e in second if s in after)]
+    )
+    return difference(before, after, [i for i in test_samples(lowest) if i in rows])
 
 
-__all__ = ["Comparison", "Replicates", "between", "compare", "label", "test_samples", "unfit", "within"]
+def behind(values: Iterable[tuple[Evaluation, Mapping[str, float]]]) -> set[str]:
+    """Ids of the samples that these values are of, those without a valid value among them: of each the shortest list of rows that
+    holds all of its values. Samples of the other split, or whose pictures were never to be made, are not among them."""
+    found: set[str] = set()
+    for evaluation, by_id in values:
+        lists = [{r["id"] for r in rows} for _, rows in files_of(evaluation)]
+        found |= min((ids for ids in lists if by_id.keys() <= ids), key=len, default=set(by_id))
+    return found
+
+
+__all__ = [
+    "Comparison",
+    "Replicates",
+    "behind",
+    "between",
+    "compare",
+    "label",
+    "rank",
+    "test_samples",
+    "unfit",
+    "within",
+]

@@ -6,14 +6,18 @@ import csv
 import io
 from collections.abc import Sequence
 
+from experiments.catalogue.scores import numbers
 from experiments.reports.sweep.comparisons import Comparison
+from experiments.reports.sweep.effects import COVERS as MAIN_EFFECTS
+from experiments.reports.sweep.effects import Effect
+from experiments.reports.sweep.pivot import Pivot
 from experiments.reports.sweep.summary import Sweep
 from experiments.reports.sweep.words import COVERS, HEADS, each_seed, listed
 from experiments.reports.words import p_text
 
 
-def markdown(sweep: Sweep) -> str:
-    """GitHub-flavoured tables: arms by configuration, then the comparisons."""
+def markdown(sweep: Sweep, table: Pivot | None = None, effects: Sequence[Effect] = ()) -> str:
+    """GitHub-flavoured tables: arms by configuration, the table by rows and columns, main effects, then the comparisons."""
     heads = sweep.keys or ["configuration"]
     means = [
         [
@@ -28,6 +32,17 @@ def markdown(sweep: Sweep) -> str:
         "",
         *_markdown_table([*heads, "seeds", *(m.heading for m in sweep.measures)], means, len(heads) + 1),
     ]
+    if table is not None:
+        cells = [[table.label(r), *(" ".join(table.text(r, c)).strip() for c in table.cols)] for r in table.rows]
+        head = [", ".join(table.row_keys), *map(table.label, table.cols)]
+        lines += ["", f"{table.title}. {_cell(table.note)}", "", *_markdown_table(head, cells, 1)]
+    if effects:
+        cells = [
+            [e.key, e.comparison.question, d.both.text(e.comparison.digits, sign=True), p_text(d.adjusted)]
+            for e in effects
+            if (d := e.comparison.difference) is not None
+        ]
+        lines += ["", MAIN_EFFECTS, "", *_markdown_table(["key", "change", "main effect", "p (Holm)"], cells, 2)]
     if sweep.answered:
         rows = [
             [
@@ -87,4 +102,19 @@ def comparisons_csv(comparisons: Sequence[Comparison]) -> str:
                 d.samples.note,
             ]
         writer.writerow((c.where, c.question, c.kind, c.unit.name, *numbers, c.refused))
+    return buffer.getvalue()
+
+
+def runs_csv(sweep: Sweep) -> str:
+    """One row per run: its folder, seed, the keys that differ, every measure and every other number of results.json."""
+    names = [m.name for m in sweep.measures]
+    found = [numbers(run.results) for run in sweep.runs]
+    others = list(dict.fromkeys(key for values in found for key in values if key != "seed" and key not in names))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("run", "seed", *sweep.keys, *names, *others))
+    for run, values in zip(sweep.runs, found, strict=True):
+        measured = [f"{run.measures[n]:.6g}" if n in run.measures else "" for n in names]
+        rest = [f"{values[k]:.6g}" if k in values else "" for k in others]
+        writer.writerow((run.folder, run.seed, *(run.choices.get(k, "") for k in sweep.keys), *measured, *rest))
     return buffer.getvalue()

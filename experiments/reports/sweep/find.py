@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import BadInput, MissingFile
-from experiments.runs.failures import FAILED, failures_in
+from experiments.catalogue.find import run_folders
+from experiments.runs.failures import failures_in
 
 
 class Found(NamedTuple):
@@ -23,7 +24,7 @@ def find_runs(arguments: Sequence[str]) -> Found:
     """A folder with runs.txt (a sweep) or with runs inside stands for them. Raises MissingFile where no run is finished."""
     if not arguments:
         raise BadInput("name run folders, or a sweep's folder: python -m experiments.report outputs/<run> …")
-    runs = named_runs(arguments)
+    runs = run_folders(arguments)
     finished = [r for r in runs if (r / "results.json").is_file()]
     absent = [f"{r}: not finished; its command again goes on with it" for r in runs if r not in finished]
     absent += [line for argument in arguments for line in failures_in(Path(argument))]
@@ -33,25 +34,3 @@ def find_runs(arguments: Sequence[str]) -> Found:
     first = Path(arguments[0])
     single = len(arguments) == 1 and not (first / "config.yaml").is_file()
     return Found(finished, first if single else finished[0].parent, absent)
-
-
-def named_runs(arguments: Sequence[str]) -> list[Path]:
-    """The runs that these folders are or have, finished or not, each once. Raises MissingFile for a folder that is not there."""
-    runs: list[Path] = []
-    for argument in arguments:
-        folder = Path(argument)
-        if (folder / "config.yaml").is_file():
-            runs.append(folder)
-        elif (folder / "runs.txt").is_file():
-            runs += [Path(line) for line in (folder / "runs.txt").read_text().splitlines() if line]
-        elif folder.is_dir() and not (folder / FAILED).is_dir():
-            runs += sorted(p.parent for p in folder.glob("*/config.yaml") if ".old-" not in p.parent.name)
-        elif not (folder / FAILED).is_dir():
-            raise MissingFile(f"there is no folder {folder}; runs lie in outputs/<name>-<hash>")
-    by_path: dict[Path, Path] = {}
-    for run in runs:
-        by_path.setdefault(run.resolve(), run)  # a run named in two ways is one run
-    return list(by_path.values())
-
-
-__all__ = ["Found", "find_runs", "named_runs"]

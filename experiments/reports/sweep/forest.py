@@ -23,11 +23,11 @@ LEGEND = (
 HEAD, ROW = 0.26, 0.4  # inches of a configuration's line and of a difference
 
 
-def forests(comparisons: Sequence[Comparison], plots: Sequence[ForestPlot]) -> list[str]:
+def forests(comparisons: Sequence[Comparison], plots: Sequence[ForestPlot], legend: str = LEGEND) -> list[str]:
     """A figure, and the line under it, for each of `plots` that has a difference to show."""
     with matplotlib.rc_context(STYLE):
         return [
-            f"{svg(figure, title)}<figcaption>{LEGEND} {words}</figcaption>"
+            f"{svg(figure, title)}<figcaption>{legend} {words}</figcaption>"
             for title, figure, words in forest_figures(comparisons, plots)
         ]
 

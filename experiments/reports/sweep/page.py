@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from experiments.reports.html import interval, page, starred, table
 from experiments.reports.plots import whiskers
+from experiments.reports.sweep.effects import COVERS as MAIN_EFFECTS
+from experiments.reports.sweep.effects import LEGEND, Effect
 from experiments.reports.sweep.forest import forests
+from experiments.reports.sweep.gallery import gallery_section
 from experiments.reports.sweep.kinds import kinds_part
+from experiments.reports.sweep.learning import learning_section
+from experiments.reports.sweep.measures import CHOICE, ForestPlot
+from experiments.reports.sweep.pivot import Pivot
 from experiments.reports.sweep.summary import Sweep
 from experiments.reports.sweep.words import COVERS, HEADS, each_seed, left_out_text, listed, value
 from experiments.reports.words import p_text
 
 
-def sweep_page(sweep: Sweep) -> str:
+def sweep_page(sweep: Sweep, pivoted: Pivot | None = None, effects: Sequence[Effect] = ()) -> str:
     heads = [*(sweep.keys or ["configuration"]), "seeds", *(m.heading for m in sweep.measures)]
     means = [
         (
@@ -48,12 +55,70 @@ def sweep_page(sweep: Sweep) -> str:
             f'<p class="muted">{escape(units(sweep))}</p>',
             starred(c for by_measure in sweep.means.values() for c in by_measure.values()),
             f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in mean_plots(sweep))}</div>',
+            *pivot_section(pivoted),
+            *effects_section(effects),
+            *learning_section(sweep),
+            *gallery_section(sweep),
             *comparisons_section(sweep),
             *kinds_part(sweep),
             "<h2>Each run</h2>",
             table(["run", "seed", *sweep.keys, *(m.heading for m in sweep.measures)], each),
         ],
     )
+
+
+def pivot_section(pivoted: Pivot | None) -> list[str]:
+    if pivoted is None:
+        return []
+    rows = [
+        (
+            [
+                escape(pivoted.label(row)),
+                *(" ".join(_value_and_interval(*pivoted.text(row, col))) for col in pivoted.cols),
+            ],
+            False,
+        )
+        for row in pivoted.rows
+    ]
+    return [
+        f"<h2>{escape(pivoted.title)}</h2>",
+        f'<p class="muted">{escape(pivoted.note)}</p>',
+        table([", ".join(pivoted.row_keys), *map(pivoted.label, pivoted.cols)], rows, "stacked narrow"),
+        starred(pivoted.cells.values()),
+    ]
+
+
+def _value_and_interval(value: str, interval: str) -> tuple[str, str]:
+    return escape(value), f"<small>{escape(interval)}</small>" if interval else ""
+
+
+def effects_section(effects: Sequence[Effect]) -> list[str]:
+    """Main effects as a table and as a forest plot."""
+    answered = [(e, d) for e in effects if (d := e.comparison.difference) is not None]
+    if not answered:
+        return []
+    rows = [
+        (
+            [
+                f"{escape(e.comparison.question)}<br><small>{escape(e.key)}</small>",
+                interval(d.samples, e.comparison.digits, sign=True),
+                interval(d.both, e.comparison.digits, sign=True),
+                p_text(d.adjusted),
+            ],
+            d.significant,
+        )
+        for e, d in answered
+    ]
+    unit = answered[0][0].comparison.unit
+    shown = [ForestPlot(f"Main effects: {unit.title.lower()}", unit, (CHOICE,))]
+    plots = forests([e.comparison for e, _ in answered], shown, LEGEND)
+    numbers = table(["change", "over test samples", "over pairs and samples", "p (Holm)"], rows, "stacked wordsfirst")
+    return [
+        "<h2>Main effects</h2>",
+        f'<p class="muted">{escape(MAIN_EFFECTS)}</p>',
+        f'<div class="two">{"".join(f"<figure>{p}</figure>" for p in plots)}<div>{numbers}</div></div>',
+        starred(cell for _, d in answered for cell in (d.samples, d.both)),
+    ]
 
 
 def units(sweep: Sweep) -> str:

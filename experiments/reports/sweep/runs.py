@@ -11,7 +11,7 @@ from common.files import read_json
 from conf.options import TARGET
 from conf.parts import config_values
 from conf.schema import RunConfig
-from experiments.reports.sweep.measures import MeasureSet
+from experiments.reports.sweep.measures import Measure, MeasureSet
 from experiments.runs.identity import load_config
 from experiments.runs.results import Evaluation
 
@@ -23,13 +23,18 @@ class Run:
     seed: int
     measures: dict[str, float]  # by the measure's name; only those that were measured
     evaluation: Evaluation = field(repr=False)
+    results: Mapping[str, Any] = field(default_factory=dict, repr=False)  # results.json
+
+    def value(self, measure: Measure) -> float | None:
+        """Of a measure of the sweep, or of another one that results.json has."""
+        return self.measures.get(measure.name, measure.value(self.results) if self.results else None)
 
 
 def load(folder: Path, measures: MeasureSet) -> Run:
     """A finished run with the values of `measures`. Raises MissingFile or BadData naming the file."""
     config, results = load_config(folder), read_json(folder / "results.json")
     values = {m.name: value for m in measures.measures if (value := m.value(results)) is not None}
-    return Run(folder, choices(config), config.seed, values, Evaluation.load(folder))
+    return Run(folder, choices(config), config.seed, values, Evaluation.load(folder), results)
 
 
 def choices(config: RunConfig) -> dict[str, str]:

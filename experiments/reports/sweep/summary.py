@@ -19,7 +19,7 @@ SEEDS_ONLY = "mean over seeds; 95 % interval over seeds alone, for the rows of t
 
 def over(runs: Sequence[Run], measure: Measure) -> Cell:
     """Over seeds and test samples where every run has rows of the same samples, else over seeds alone."""
-    measured = sorted((r for r in runs if measure.name in r.measures), key=lambda r: r.seed)
+    measured = sorted((r for r in runs if r.value(measure) is not None), key=lambda r: r.seed)
     if measure.samples is None or not measured or not has_rows(measured, measure):
         return over_seeds(measured, measure)
     by_run = {n: measure.samples(r.evaluation) for n, r in enumerate(measured)}
@@ -27,14 +27,14 @@ def over(runs: Sequence[Run], measure: Measure) -> Cell:
 
 
 def over_seeds(runs: Sequence[Run], measure: Measure) -> Cell:
-    return mean([r.measures[measure.name] for r in runs if measure.name in r.measures])
+    return mean([r.value(measure) for r in runs])
 
 
 def has_rows(runs: Sequence[Run], measure: Measure) -> bool:
     """Whether every run that has the measure has rows of the same test samples."""
     if measure.samples is None:
         return False
-    measured = [r for r in runs if measure.name in r.measures]
+    measured = [r for r in runs if r.value(measure) is not None]
     same = not unfit([(r.seed, r.evaluation) for r in measured], once=False)
     return all(measure.samples(r.evaluation) for r in measured) and same
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from itertools import groupby
 
 from rich import box
@@ -11,7 +12,9 @@ from rich.text import Text
 
 from experiments.reports.run.terminal import interval
 from experiments.reports.sweep.comparisons import label
+from experiments.reports.sweep.effects import Effect
 from experiments.reports.sweep.measures import Measure
+from experiments.reports.sweep.pivot import Pivot
 from experiments.reports.sweep.summary import Sweep
 from experiments.reports.sweep.words import each_seed, left_out_text, seeds_text, value
 from experiments.reports.words import p_text
@@ -56,6 +59,40 @@ def runs_tables(sweep: Sweep) -> list[Table]:
                 printed.add_row(Text(run.folder.name), str(run.seed), *(value(run, m) for m in measures))
         tables.append(printed)
     return tables
+
+
+def pivot_table(table: Pivot) -> Table:
+    """The measure by rows and columns, intervals below the values."""
+    printed = _table(table.title)
+    printed.add_column(", ".join(table.row_keys), overflow="fold")
+    for col in table.cols:
+        printed.add_column(_stacked(table.label(col), 12), justify="right", overflow="fold")
+    for row in table.rows:
+        cells = []
+        for col in table.cols:
+            value, under = table.text(row, col)
+            low_high = under.strip("[]").replace(", ", "–")
+            cells.append(Text(value).append(f"\n{low_high}" if under else "", "dim"))
+        printed.add_row(Text(table.label(row)), *cells)
+    return printed
+
+
+def effects_table(effects: Sequence[Effect]) -> Table | None:
+    """Main effects of each key, with their interval over pairs and samples."""
+    if not effects:
+        return None
+    printed = _table("Main effects: mean over all pairs of runs that differ in this key alone")
+    printed.add_column("key", overflow="fold")
+    printed.add_column("change", overflow="fold")
+    printed.add_column("effect", justify="right", no_wrap=True)
+    printed.add_column("p (Holm)", justify="right", no_wrap=True)
+    for e in effects:
+        d = e.comparison.difference
+        if d is not None:
+            number, under = d.both.parts(e.comparison.digits, sign=True)
+            said = Text(number, "bold" if d.significant else "").append(f"\n{under}" if under else "", "not bold dim")
+            printed.add_row(Text(e.key), Text(e.comparison.question), said, p_text(d.adjusted))
+    return printed
 
 
 def comparisons_table(sweep: Sweep) -> Table | None:

@@ -17,7 +17,7 @@ from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.files import comparisons_csv, markdown
 from experiments.reports.sweep.find import find_runs
 from experiments.reports.sweep.page import sweep_page
-from experiments.reports.sweep.report import report_sweep
+from experiments.reports.sweep.report import FILES, report_sweep
 from experiments.reports.sweep.runs import Run, differing, load
 from experiments.reports.sweep.summary import MEANS, SEEDS_ONLY, Sweep, over
 from experiments.reports.sweep.team import OVERALL, TEAM
@@ -152,8 +152,8 @@ def test_a_report_over_a_sweep_writes_its_files_and_the_same_again(
     runs = find_runs([str(folder)])[0]
     report_sweep(runs, tmp_path)
     files = {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()}
-    assert set(files) == {"sweep.html", "sweep.md", "sweep.csv"}
-    assert files["sweep.html"].count("<svg") == 2 + 3 and "over seeds and samples" in files["sweep.html"]
+    assert set(files) == set(FILES)
+    assert files["sweep.html"].count("<svg") == 2 + 3 + 3 and "over seeds and samples" in files["sweep.html"]
     assert "2 without a valid value left out" in capsys.readouterr().out
     report_sweep(runs[::-1], tmp_path)
     assert (tmp_path / "sweep.csv").read_text(encoding="utf-8") == files["sweep.csv"]
