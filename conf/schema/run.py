@@ -64,6 +64,8 @@ class RunConfig(JobConfig):
     """`python -m experiments.run`"""
 
     force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
+    # take phases that another run of this folder of outputs has finished (docs/sweeps.md); false: everything is done here
+    share: bool = incidental(True)
     sweep: str = name_field("", defines=False)  # id of the sweep that the run is part of; set by itself
 
 

@@ -36,6 +36,11 @@ class Stage(ABC):
         tuple[str, ...]
     ] = ()  # what the report shows of it: dotted paths of panels (experiments/reports/panels.py)
 
+    # what other runs may take of it: files and folders in the run's folder, the one that says that it is done last
+    leaves: ClassVar[tuple[str, ...]] = ()
+    builds_on: ClassVar[tuple[str, ...]] = ()  # names of the stages whose results it reads, where it shares its own
+    own_sharing: ClassVar[bool] = False  # it shares parts of its result by itself, while it runs
+
     @abstractmethod
     def done(self, run: Run) -> bool:
         """Whether there is nothing left to do. Cheap: nothing heavy is loaded."""
@@ -52,6 +57,11 @@ class Stage(ABC):
         """What lies on each GPU at its worst moments, for `experiments.plan` and the check before a run; nothing where it is not
         declared. From configurations alone. Raises BadInput and MissingFile for models of which nothing is known."""
         return ()
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str] | None:
+        """The dotted keys of a run's identity `values` that cannot change what it leaves, each with the reason: runs that differ
+        in these alone have the result in common. None, the default: no other run takes it. A subclass declares its own."""
+        return None
 
     def results(self, run: Run) -> Mapping[str, Any]:
         """Sections of its own for results.json."""
