@@ -24,12 +24,12 @@ def main(config: RunConfig) -> float | None:
     """Returns what a sweep optimises, where this run has it. A job of a sweep that fails is noted in the sweep's folder."""
     from experiments.runs.failures import forget_failure, note_failure
 
+    forget_failure(config)  # of an earlier try
     try:
         value = run_job(config)
     except Exception as error:
         note_failure(config, error)
         raise
-    forget_failure(config)
     return value
 
 

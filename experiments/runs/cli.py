@@ -11,6 +11,7 @@ import copy
 import difflib
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -25,12 +26,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
+from common.signals import stop_with
 from conf.options import TARGET, class_at, keys_of, options_of
 from conf.parts import NoSuchKey, part_groups, said, to_object
 from conf.schema import BY_CLASS, ROOTS, register
 from experiments.runs.command_line import check_left_out, check_quotes, check_twice, check_yes_or_no, parse_options
 from experiments.runs.composing import CONF, by_class, compose, groups_of
 from experiments.runs.help import help_text
+from experiments.sweeping import launcher as plugin
+from experiments.sweeping.process import PARENT
 
 HYDRA_KEYS = ("hydra", "hydra/")
 
@@ -47,7 +51,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         check_quotes(sys.argv[1:], free_text)
     except BadInput as error:
         _die(str(error))
-    argv = by_class(sys.argv[1:])
+    argv, of_launcher = plugin.taken_out(by_class(sys.argv[1:]))
     OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(name, argv), replace=True)
     texts: list[str] = []
     OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
@@ -68,6 +72,8 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
             return None
 
     try:
+        if parent := os.environ.pop(PARENT, ""):
+            stop_with(int(parent))
         first = check(name, sys.argv[1:])
         args = parse_options(name, sys.argv[1:])
         if args.help:
@@ -75,6 +81,11 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         if args.cfg == "job" and first is not None and not args.package:
             print(OmegaConf.to_yaml(first, resolve=bool(args.resolve)), end="")
             return
+        if args.multirun and first is not None:
+            plugin.register()
+            sys.argv[1:] += plugin.words_for(name, unswept(args.overrides), of_launcher)
+        elif of_launcher:
+            raise BadInput("sweep.max_parallel is of a sweep: add -m")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
     except ImageEditError as error:
         _die(str(error))
@@ -85,6 +96,8 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         from experiments.runs.sweeps import print_sweep  # its libraries are a job's
 
         print_sweep(first.paths.outputs, first.sweep or sweep_id(name, argv))
+    if args.multirun:
+        failures += [f"{job.own}: {job.error}" for job in plugin.ProcessLauncher.failed]
     if failures:
         _die(f"{len(failures)} job(s) of the sweep failed:\n  " + "\n  ".join(failures))
 
@@ -104,6 +117,12 @@ def typed(cfg: DictConfig, sweep: str | None = None) -> Any:
     if sweep and hasattr(config, "sweep"):
         config.sweep = config.sweep or sweep
     return config
+
+
+def unswept(overrides: Sequence[str]) -> list[str]:
+    """The words that have one value."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [str(o.input_line) for o in parsed if not o.is_sweep_override()]
 
 
 def sweep_id(name: str, argv: Sequence[str]) -> str:

@@ -109,6 +109,16 @@ def _by_hydra(name: str, words: Sequence[str]) -> DictConfig:
         return hydra.compose(name, list(words))
 
 
+def hydra_of(name: str, words: Sequence[str]) -> DictConfig:
+    """Hydra's own part of the configuration: launcher, sweeper, folders. Raises BadInput."""
+    register()
+    try:
+        with on_conf():
+            return hydra.compose(name, list(words), return_hydra_config=True).hydra
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(said(error)) from error
+
+
 def _give_types(cfg: DictConfig, name: str) -> None:
     for group in part_groups(ROOTS[name]):
         give_types(cfg, group)
@@ -182,4 +192,4 @@ def _groups_in_defaults(name: str) -> tuple[str, ...]:
     return tuple(n for n in names if not n.startswith("override"))
 
 
-__all__ = ["CONF", "by_class", "compose", "groups_of", "on_conf"]
+__all__ = ["CONF", "by_class", "compose", "groups_of", "hydra_of", "on_conf"]
