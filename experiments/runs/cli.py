@@ -28,10 +28,10 @@ from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
 from common.signals import stop_with
 from conf.options import TARGET, class_at, keys_of, options_of
-from conf.parts import NoSuchKey, part_groups, said, to_object
+from conf.parts import NoSuchKey, part_groups, said
 from conf.schema import BY_CLASS, ROOTS, register
 from experiments.runs.command_line import check_left_out, check_quotes, check_twice, check_yes_or_no, parse_options
-from experiments.runs.composing import CONF, by_class, compose, groups_of
+from experiments.runs.composing import CONF, by_class, compose, groups_of, typed
 from experiments.runs.help import help_text
 from experiments.sweeping import launcher as plugin
 from experiments.sweeping.process import PARENT
@@ -108,15 +108,6 @@ def help_of(name: str, overrides: Sequence[str]) -> str:
     template = OmegaConf.load(CONF / "hydra" / "help" / f"{name}.yaml")
     assert isinstance(template, DictConfig)
     return help_text(name, compose(name, choices, whole=False), groups_of(name), template)
-
-
-def typed(cfg: DictConfig, sweep: str | None = None) -> Any:
-    """The composed configuration as its dataclass, with an object for every part; from here on nobody sees Hydra. `sweep` is
-    a sweep's id. Raises BadInput for values that do not fit."""
-    config = to_object(cfg)
-    if sweep and hasattr(config, "sweep"):
-        config.sweep = config.sweep or sweep
-    return config
 
 
 def unswept(overrides: Sequence[str]) -> list[str]:

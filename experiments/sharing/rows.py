@@ -18,7 +18,7 @@ from experiments.evaluation.shares import Share
 from experiments.sharing import indifferent
 from experiments.sharing.doing import take_or_make
 from experiments.sharing.phase import SharedPhase, without
-from experiments.sharing.stage_phases import machine
+from experiments.sharing.stage_phases import besides
 
 if TYPE_CHECKING:
     from experiments.evaluation.evaluator import Evaluator
@@ -73,7 +73,7 @@ def row_phase(
         "values": without(run.identity, reasons),
         "benchmark": benchmark_claim(evaluator),
         "claim": read_json(folder / CLAIM),
-        **machine(run.config),
+        **besides(run.config),
         **(more or {}),
     }
     name = "-".join(folder.relative_to(out).parts)

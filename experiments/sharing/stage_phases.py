@@ -32,14 +32,19 @@ def phase_of(stage: Stage, stages: Sequence[Stage], config: RunConfig, values: M
         "stage": path_of(stage),
         "values": without(values, reasons),
         "builds on": {name: phase.identity for name, phase in found.items() if phase is not None},
-        **machine(config),
+        **besides(config),
     }
     return SharedPhase(stage.name, identity, stage.leaves, getattr(stage, "journal", ""))
 
 
-def machine(config: RunConfig) -> dict[str, Any]:
-    """What is no part of a run's identity, and moves the last bits of a result."""
-    return {"device": device_of(config.engine), "processes": config.launcher.processes * config.launcher.nodes}
+def besides(config: RunConfig) -> dict[str, Any]:
+    """What is no part of a run's identity, and can move a result all the same: its last bits, and the examples beside RL that a
+    tiny decomposer's recipe makes."""
+    return {
+        "device": device_of(config.engine),
+        "processes": config.launcher.processes * config.launcher.nodes,
+        "recipe": getattr(config.decomposer, "recipe", ""),
+    }
 
 
 def path_of(stage: Stage) -> str:
@@ -50,4 +55,4 @@ def _declares(stage: Stage) -> bool:
     return "indifferent" in vars(type(stage))
 
 
-__all__ = ["machine", "phase_of"]
+__all__ = ["besides", "phase_of"]

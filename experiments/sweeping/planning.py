@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.errors import ImageEditError
-from conf.parts import to_object
-from experiments.runs.composing import compose
+from experiments.runs.composing import compose, typed
 from experiments.runs.identity import identity, run_folder
 from experiments.runs.run import Run
 from experiments.runs.stages import load_stages, selected
@@ -19,8 +18,7 @@ from experiments.sweeping.job import FINISHED, Job
 def plan(job: Job, sweep: str) -> None:
     """Fill in the job. One that cannot be composed or named stays as it is: its own process says why."""
     try:
-        config = to_object(compose("run", list(job.words)))
-        config.sweep = config.sweep or sweep
+        config = typed(compose("run", list(job.words)), sweep)
         values = identity(config)
         stages = load_stages(config.job)
         chosen = selected(stages, config.stages)
