@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 def main(config: RunConfig) -> float | None:
     """Returns what a sweep optimises, where this run has it. A job of a sweep that fails is noted in the sweep's folder."""
+    from common.progress import console
     from experiments.runs.failures import forget_failure, note_failure
+    from experiments.runs.pruning import Pruned
 
     forget_failure(config)  # of an earlier try
     try:
         value = run_job(config)
+    except Pruned as early:
+        console.print(early, markup=False, soft_wrap=True)
+        return None
     except Exception as error:
         note_failure(config, error)
         raise

@@ -157,6 +157,8 @@ def check(name: str, argv: Sequence[str]) -> DictConfig | None:
         check_key(name, override, groups, [str(o.input_line) for o in overrides if o.key_or_group in groups] + place)
         if override.key_or_group == "launcher" and "slurm" in [override.value(), *_choices(override)]:
             check_slurm(bool(args.multirun))
+        if override.key_or_group == "hydra/sweeper":
+            check_search()
     plain = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
     swept = [[f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()] for o in overrides if _listed(o)]
     if swept and not args.multirun:
@@ -234,6 +236,11 @@ def check_slurm(multirun: bool) -> None:
         raise MissingFile("launcher=slurm needs the package hydra-submitit-launcher: make extra-slurm")
     if not multirun:
         raise BadInput("launcher=slurm sends one job for every run of a sweep: add -m (a single run is a sweep of one)")
+
+
+def check_search() -> None:
+    if importlib.util.find_spec("optuna") is None:
+        raise MissingFile("a search needs the package hydra-optuna-sweeper: make extra-slurm")
 
 
 def _listed(override: Override) -> bool:

@@ -20,6 +20,7 @@ from conf.schema import RunConfig
 from experiments.build.training_job import TrainingJob
 from experiments.preflight.phases import Phase
 from experiments.runs.launch import Log, Show
+from experiments.runs.pruning import pruner_of
 
 if TYPE_CHECKING:
     from experiments.runs.run import Run
@@ -93,7 +94,13 @@ class TrainingStage(Stage):
     def launch(self, run: Run, title: str, metric: str, word: str) -> None:
         """Train in as many processes as the run's launcher starts; the bar shows one metric beside it, under this word."""
         run.enter(title)
-        steps, log = self.steps(run.config), run.tracker.log
+        steps, pruner = self.steps(run.config), pruner_of(run, self.journal)
+
+        def log(row: dict[str, Any]) -> None:
+            run.tracker.log(row)
+            if pruner is not None:
+                pruner.step(row)
+
         with bar(title, steps, self.steps_done(run.folder)) as b:
             show = shown(b, metric, word)
             run.config.launcher.launch(

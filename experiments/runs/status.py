@@ -12,13 +12,14 @@ from typing import Any
 
 from common.errors import ImageEditError, SaveFailed
 from common.files import read_json, write_json, write_text
+from experiments.runs.pruning import Pruned
 
 STATUS, ERROR = "status.json", "error.txt"
 
 
 @contextmanager
 def kept(folder: Path, job: str) -> Iterator[None]:
-    """The block is the work of a run: `running` within it, then `finished`, `stopped` (an interrupt) or `failed`. A process that
+    """The block is the work of a run: `running` within it, then `finished`, `stopped` (an interrupt), `pruned` or `failed`. A process that
     was killed leaves `running` with an id that no process has. `job` is the run's words on the command line."""
     status: dict[str, Any] = {"state": "running", "job": job, "process": os.getpid(), "started": now()}
     write_json(folder / STATUS, status)
@@ -35,10 +36,10 @@ def kept(folder: Path, job: str) -> Iterator[None]:
 
 def end(folder: Path, status: dict[str, Any], error: BaseException) -> None:
     """Raises SaveFailed."""
-    stopped = isinstance(error, KeyboardInterrupt)
-    if not stopped:
+    state = "stopped" if isinstance(error, KeyboardInterrupt) else "pruned" if isinstance(error, Pruned) else "failed"
+    if state == "failed":
         write_text(folder / ERROR, "".join(traceback.format_exception(error)))
-    values = {"state": "stopped" if stopped else "failed", "ended": now(), "error": said(error)}
+    values = {"state": state, "ended": now(), "error": said(error)}
     write_json(folder / STATUS, status | values)
 
 

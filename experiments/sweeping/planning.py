@@ -12,7 +12,7 @@ from experiments.runs.stages import load_stages, selected
 from experiments.runs.status import status_of
 from experiments.runs.sweeps import note_sweep
 from experiments.sharing.stage_phases import phase_of
-from experiments.sweeping.job import FINISHED, Job
+from experiments.sweeping.job import FINISHED, PRUNED, Job
 
 
 def plan(job: Job, sweep: str) -> None:
@@ -27,6 +27,10 @@ def plan(job: Job, sweep: str) -> None:
     job.folder = run_folder(config, values)
     run = Run(config, job.folder, stages=stages)
     if config.force:
+        return
+    if config.prune.metric and status_of(job.folder).get("state") == PRUNED:
+        job.reused = True
+        job.end(PRUNED)
         return
     left = [stage for stage in chosen if not stage.done(run)]
     if not left and finished(job.folder, whole=len(chosen) == len(stages)):
