@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -35,4 +38,16 @@ class StopSignal:
         self.requested = True
 
 
-__all__ = ["StopSignal"]
+def stop_with(parent: int) -> None:
+    """Be interrupted, as by Ctrl-C, when the process that started this one is gone, however it ended. Nothing where the system is
+    not Linux, which alone can tell. Raises KeyboardInterrupt where it is gone already."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would inherit "ignore"
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+        if os.getppid() != parent:
+            raise KeyboardInterrupt("the process that started this one has ended")
+
+
+PR_SET_PDEATHSIG = 1
+
+__all__ = ["StopSignal", "stop_with"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
 
 def main(config: RunConfig) -> float | None:
     """Returns what a sweep optimises, where this run has it. A job of a sweep that fails is noted in the sweep's folder."""
+    from common.progress import console
     from experiments.runs.failures import forget_failure, note_failure
+    from experiments.runs.pruning import Pruned
 
+    forget_failure(config)  # of an earlier try
     try:
         value = run_job(config)
+    except Pruned as early:
+        console.print(early, markup=False, soft_wrap=True)
+        return None
     except Exception as error:
         note_failure(config, error)
         raise
-    forget_failure(config)
     return value
 
 
@@ -42,8 +48,10 @@ def run_job(config: RunConfig) -> float | None:
     from experiments.reports.run.terminal import print_results
     from experiments.runs.checks import check_name, check_training
     from experiments.runs.contents import known_by_name
+    from experiments.runs.failures import job_name
     from experiments.runs.identity import config_text, identity, run_folder
     from experiments.runs.run import Run
+    from experiments.runs.status import kept, note_score
     from experiments.runs.sweeps import clear, note_sweep, objective
 
     began = time.monotonic()
@@ -71,7 +79,8 @@ def run_job(config: RunConfig) -> float | None:
             if not existing:
                 write_text(folder / "config.yaml", config_text(config))
             note_sweep(config, folder)  # before the work, so that a report names a run that did not end
-            work(run, chosen, values)
+            with kept(folder, job_name(config)):
+                work(run, chosen, values)
         if not (folder / "results.json").is_file():
             console.print(f"stages {', '.join(s.name for s in chosen)}: done in {clock(time.monotonic() - began)}")
             return None
@@ -85,7 +94,9 @@ def run_job(config: RunConfig) -> float | None:
     for stage in stages:
         stage.show(run, results)
     console.print(f"report: [bold]{folder / 'report.html'}[/]   total time: {clock(time.monotonic() - began)}")
-    return objective(run, results)
+    value = objective(run, results)
+    note_score(folder, value)
+    return value
 
 
 def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:
@@ -106,6 +117,8 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.results import flat
     from experiments.runs.tracking import end, make_tracker
+    from experiments.sharing.doing import take_or_make
+    from experiments.sharing.stage_phases import phase_of
 
     quiet_libraries(run.config.verbose, run.folder)
     use_threads(run.config.engine)
@@ -116,7 +129,11 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
         for stage in stages:
             if not stage.done(run):
                 run.enter(stage.name)
-                stage.run(run)
+                phase = phase_of(stage, run.stages, run.config, values)
+                if phase is None:
+                    stage.run(run)
+                else:
+                    take_or_make(run, phase, partial(stage.run, run))
         if results.is_file():
             if (run.folder / "config.yaml").is_file():
                 write_report(run.folder)  # before the tracker ends, which keeps it

@@ -9,7 +9,7 @@ from omegaconf import MISSING
 
 from common.filenames import name_field
 from common.parts import incidental
-from common.ranges import seed_number
+from common.ranges import number, seed_number
 from conf.parts import part_field
 from conf.schema.shared import ExecutionConfig, PathsConfig, ScaleConfig, SessionsConfig, UnlikeSandbox
 
@@ -21,6 +21,16 @@ MAIN_JOB = (
     "experiments.runs.evaluating.Arms",
     "experiments.runs.evaluating.Results",
 )
+
+
+@dataclass
+class PruneConfig:
+    """When a run of a sweep is stopped before its end, because others of the sweep do better (experiments/runs/pruning.py)."""
+
+    metric: str = ""  # of metrics.jsonl, larger is better, as reward/mean; "": nothing is pruned
+    start: int = number(20, 1, 1_000_000)  # no run is pruned before this step
+    every: int = number(10, 1, 1_000_000)  # steps between two looks at the others
+    runs: int = number(3, 1, 1000)  # others that must have come as far
 
 
 @dataclass
@@ -39,6 +49,7 @@ class JobConfig:
     table_judges: list[str] = incidental(list)
     # names of the stages that are run; null: all of them. What is done is not done again
     stages: list[str] | None = incidental(None)
+    prune: PruneConfig = incidental(PruneConfig)
     objective: str | None = incidental(None)  # dotted key of results.json that a sweep optimises; null: the stages' own
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     decomposer: Any = part_field()
@@ -64,6 +75,8 @@ class RunConfig(JobConfig):
     """`python -m experiments.run`"""
 
     force: bool = incidental(False)  # start anew where a run of this identity exists (the old folder is moved aside)
+    # take phases that another run of this folder of outputs has finished (docs/sweeps.md); false: everything is done here
+    share: bool = incidental(True)
     sweep: str = name_field("", defines=False)  # id of the sweep that the run is part of; set by itself
 
 

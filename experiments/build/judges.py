@@ -296,8 +296,7 @@ class RewardModelJudge(LocalJudge):
 
         if self.points == "sandbox":
             return sandbox_points
-        from experiments.runs.cli import typed
-        from experiments.runs.composing import compose
+        from experiments.runs.composing import compose, typed
 
         writer = typed(compose("evaluate", ["out=none", f"judge={self.points}"])).judge
         return WrittenPoints(make_client_of(writer, tools))

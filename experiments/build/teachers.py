@@ -104,8 +104,7 @@ def client_named(config: RunConfig, name: str) -> Client:
 def choice(config: RunConfig, group: str, name: str) -> Any:
     """<group>=<name> at the run's scale and in its folders; the run's own where it has this name. Raises BadInput for a name that
     is none."""
-    from experiments.runs.cli import typed
-    from experiments.runs.composing import compose
+    from experiments.runs.composing import compose, typed
 
     own = getattr(config, group)
     if name == own.name:

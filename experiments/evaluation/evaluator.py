@@ -175,8 +175,11 @@ class Evaluator:
         retry, lengths, chunk = self.spec.retry, self.edited_lengths, self.spec.chunk
         return {arm: missing_turns(self.layout, arm, lengths, retry, chunk) for arm in self.makers}
 
-    def edit(self, share: Share) -> None:
+    def edit(self, share: Share, only: str = "") -> None:
+        """`only`: this arm alone."""
         for arm, make in self.makers.items():
+            if only and arm != only:
+                continue
             missing = missing_turns(self.layout, arm, self.edited_lengths, self.spec.retry, self.spec.chunk)
             self._edit(arm, make, blocks_of(arm, missing, len(self.edited_lengths), share, self.spec.chunk), share)
 

@@ -11,6 +11,7 @@ import copy
 import difflib
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -26,8 +27,9 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
+from common.signals import stop_with
 from conf.options import TARGET, class_at, keys_of, options_of
-from conf.parts import NoSuchKey, part_groups, said, to_object
+from conf.parts import NoSuchKey, part_groups, said
 from conf.schema import BY_CLASS, ROOTS, register
 from experiments.runs.command_line import (
     as_keys,
@@ -37,8 +39,10 @@ from experiments.runs.command_line import (
     check_yes_or_no,
     parse_options,
 )
-from experiments.runs.composing import CONF, by_class, compose, groups_of
+from experiments.runs.composing import CONF, by_class, compose, groups_of, typed
 from experiments.runs.help import help_text
+from experiments.sweeping import launcher as plugin
+from experiments.sweeping.process import PARENT
 
 HYDRA_KEYS = ("hydra", "hydra/")
 MARK = "\N{SYMBOL FOR NULL}???"  # stands for the free text "???", which OmegaConf would take for a missing value
@@ -58,7 +62,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         check_quotes(typed_words, free_text)
     except BadInput as error:
         _die(str(error))
-    argv = by_class(typed_words)
+    argv, of_launcher = plugin.taken_out(by_class(typed_words))
     OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(name, argv), replace=True)
     texts: list[str] = []
     OmegaConf.register_new_resolver("raw", lambda index: texts[int(index)], replace=True)
@@ -79,6 +83,8 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
             return None
 
     try:
+        if parent := os.environ.pop(PARENT, ""):
+            stop_with(int(parent))
         first = check(name, sys.argv[1:])
         args = parse_options(name, sys.argv[1:])
         if args.help:
@@ -86,6 +92,11 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         if args.cfg == "job" and first is not None and not args.package:
             print(OmegaConf.to_yaml(without_secrets(first), resolve=bool(args.resolve)), end="")
             return
+        if args.multirun and first is not None:
+            plugin.register()
+            sys.argv[1:] += plugin.words_for(name, unswept(args.overrides), of_launcher)
+        elif of_launcher:
+            raise BadInput("sweep.max_parallel is of a sweep: add -m")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
     except ImageEditError as error:
         _die(str(error))
@@ -96,6 +107,8 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         from experiments.runs.sweeps import print_sweep  # its libraries are a job's
 
         print_sweep(first.paths.outputs, first.sweep or sweep_id(name, argv))
+    if args.multirun:
+        failures += [f"{job.own}: {job.error}" for job in plugin.ProcessLauncher.failed]
     if failures:
         _die(f"{len(failures)} job(s) of the sweep failed:\n  " + "\n  ".join(failures))
 
@@ -108,13 +121,10 @@ def help_of(name: str, overrides: Sequence[str]) -> str:
     return help_text(name, compose(name, choices, whole=False), groups_of(name), template)
 
 
-def typed(cfg: DictConfig, sweep: str | None = None) -> Any:
-    """The composed configuration as its dataclass, with an object for every part; from here on nobody sees Hydra. `sweep` is
-    a sweep's id. Raises BadInput for values that do not fit."""
-    config = to_object(cfg)
-    if sweep and hasattr(config, "sweep"):
-        config.sweep = config.sweep or sweep
-    return config
+def unswept(overrides: Sequence[str]) -> list[str]:
+    """The words that have one value."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [str(o.input_line) for o in parsed if not o.is_sweep_override()]
 
 
 def without_secrets(cfg: DictConfig) -> DictConfig:
@@ -173,6 +183,8 @@ def check(name: str, argv: Sequence[str]) -> DictConfig | None:
         check_key(name, override, groups, [str(o.input_line) for o in overrides if o.key_or_group in groups] + place)
         if override.key_or_group == "launcher" and "slurm" in [override.value(), *_choices(override)]:
             check_slurm(bool(args.multirun))
+        if override.key_or_group == "hydra/sweeper":
+            check_search()
     plain = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
     swept = [[f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()] for o in overrides if _listed(o)]
     if swept and not args.multirun:
@@ -250,6 +262,11 @@ def check_slurm(multirun: bool) -> None:
         raise MissingFile("launcher=slurm needs the package hydra-submitit-launcher: make extra-slurm")
     if not multirun:
         raise BadInput("launcher=slurm sends one job for every run of a sweep: add -m (a single run is a sweep of one)")
+
+
+def check_search() -> None:
+    if importlib.util.find_spec("optuna") is None:
+        raise MissingFile("a search needs the package hydra-optuna-sweeper: make extra-slurm")
 
 
 def _listed(override: Override) -> bool:

@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 import conf
 from common.errors import BadInput
 from conf.options import TARGET
-from conf.parts import give_types, part_groups, refuse_missing, said
+from conf.parts import give_types, part_groups, refuse_missing, said, to_object
 from conf.schema import BY_CLASS, NESTED, ROOTS, register
 
 CONF = Path(conf.__file__).parent
@@ -50,6 +50,15 @@ def compose(name: str, overrides: Sequence[str], whole: bool = True) -> DictConf
     if missing:
         raise BadInput(f"missing: {', '.join(f'{k}=…' for k in sorted(missing))} (python -m experiments.{name} --help)")
     return cfg
+
+
+def typed(cfg: DictConfig, sweep: str | None = None) -> Any:
+    """The composed configuration as its dataclass, with an object for every part; from here on nobody sees Hydra. `sweep` is
+    a sweep's id. Raises BadInput for values that do not fit."""
+    config = to_object(cfg)
+    if sweep and hasattr(config, "sweep"):
+        config.sweep = config.sweep or sweep
+    return config
 
 
 def _quickly(name: str, words: Sequence[str]) -> DictConfig | None:
@@ -107,6 +116,16 @@ def _by_hydra(name: str, words: Sequence[str]) -> DictConfig:
     register()
     with on_conf():
         return hydra.compose(name, list(words))
+
+
+def hydra_of(name: str, words: Sequence[str]) -> DictConfig:
+    """Hydra's own part of the configuration: launcher, sweeper, folders. Raises BadInput."""
+    register()
+    try:
+        with on_conf():
+            return hydra.compose(name, list(words), return_hydra_config=True).hydra
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(said(error)) from error
 
 
 def _give_types(cfg: DictConfig, name: str) -> None:
@@ -182,4 +201,4 @@ def _groups_in_defaults(name: str) -> tuple[str, ...]:
     return tuple(n for n in names if not n.startswith("override"))
 
 
-__all__ = ["CONF", "by_class", "compose", "groups_of", "on_conf"]
+__all__ = ["CONF", "by_class", "compose", "groups_of", "hydra_of", "on_conf", "typed"]

@@ -18,13 +18,16 @@ from experiments.evaluation.spec import EvaluationSpec, place_of
 from experiments.runs.results import results
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage
+from experiments.sharing.rows import share_rows
 
 RESULTS = "results.json"
 
 
 class EvaluationStage(Stage):
     """A part of the run's evaluation of itself. The evaluation knows what its rows lack, so that a stage is done when nothing is
-    left; this is found out while it runs."""
+    left; this is found out while it runs. Decompositions and pictures are shared with other runs."""
+
+    own_sharing = True
 
     @abstractmethod
     def spec(self, run: Run) -> EvaluationSpec:
@@ -36,6 +39,7 @@ class EvaluationStage(Stage):
     def run(self, run: Run) -> None:
         for spec in with_complex(self.spec(run), run.config.scale.complex_edited):
             evaluator = open_evaluator(spec, run.parts, run.enter)
+            share_rows(run, evaluator)
             evaluator.work(Share())
             self.check(evaluator)
 

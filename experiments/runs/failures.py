@@ -16,20 +16,30 @@ FAILED = "failed"  # folder in that of the sweep: a file for each failed job
 def job_name(config: RunConfig) -> str:
     """What tells a job from the others of its sweep: its own words on the command line."""
     words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    return " ".join(words) or f"{config.name}, seed {config.seed}"
+    return " ".join(w for w in words if not w.startswith("sweep=")) or f"{config.name}, seed {config.seed}"
 
 
 def note_failure(config: RunConfig, error: BaseException) -> None:
     """Nothing where the run belongs to no sweep."""
     if config.sweep:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        write_json(_file(config), {"job": job_name(config), "error": reason})
+        write_failure(_sweep(config), job_name(config), " ".join(str(error).split()) or type(error).__name__)
+
+
+def write_failure(sweep: Path, job: str, reason: str) -> None:
+    """Of a job of the sweep in this folder. Raises SaveFailed."""
+    write_json(_file(sweep, job), {"job": job, "error": reason})
 
 
 def forget_failure(config: RunConfig) -> None:
-    """The job of an earlier try that failed has succeeded."""
+    """The job of an earlier try that failed is tried again, or has succeeded."""
     if config.sweep:
-        _file(config).unlink(missing_ok=True)
+        _file(_sweep(config), job_name(config)).unlink(missing_ok=True)
+
+
+def reason_of(sweep: Path, job: str) -> str:
+    """Why a job failed; "" where it did not. Raises BadData naming a damaged file."""
+    path = _file(sweep, job)
+    return str(read_json(path)["error"]) if path.is_file() else ""
 
 
 def failures_in(sweep: Path) -> list[str]:
@@ -38,9 +48,12 @@ def failures_in(sweep: Path) -> list[str]:
     return [f"{row['job']}: failed: {row['error']}" for row in sorted(rows, key=lambda r: r["job"])]
 
 
-def _file(config: RunConfig) -> Path:
-    name = hashlib.sha256(job_name(config).encode()).hexdigest()[:12]
-    return Path(config.paths.outputs) / "sweeps" / str(config.sweep) / FAILED / f"{name}.json"
+def _sweep(config: RunConfig) -> Path:
+    return Path(config.paths.outputs) / "sweeps" / str(config.sweep)
 
 
-__all__ = ["FAILED", "failures_in", "forget_failure", "job_name", "note_failure"]
+def _file(sweep: Path, job: str) -> Path:
+    return sweep / FAILED / f"{hashlib.sha256(job.encode()).hexdigest()[:12]}.json"
+
+
+__all__ = ["FAILED", "failures_in", "forget_failure", "job_name", "note_failure", "reason_of", "write_failure"]

@@ -16,7 +16,7 @@ from conf.parts import with_keys
 from conf.schema import RunConfig
 from experiments.build.judges import takes_rubric
 from experiments.evaluation.spec import EvaluationSpec
-from experiments.runs.identity import START, TRAINED
+from experiments.runs.identity import START, TRAINED, identity
 from experiments.runs.tracking import NoTracker, Tracker, logger
 from experiments.runs.trainings import begin
 
@@ -68,6 +68,11 @@ class Run:
         from experiments.runs.team import TeamParts
 
         return TeamParts(self.config, self.start)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What defines the run."""
+        return identity(self.config)
 
     def spec(self) -> EvaluationSpec:
         """The run's evaluation of itself: its own parts on the held-out samples, the same for every seed of the run, so that runs

@@ -20,6 +20,7 @@ from conf.schema import RunConfig
 from experiments.build.training_job import TrainingJob
 from experiments.preflight.phases import Phase
 from experiments.runs.launch import Log, Show
+from experiments.runs.pruning import pruner_of
 
 if TYPE_CHECKING:
     from experiments.runs.run import Run
@@ -35,6 +36,11 @@ class Stage(ABC):
     panels: ClassVar[
         tuple[str, ...]
     ] = ()  # what the report shows of it: dotted paths of panels (experiments/reports/panels.py)
+
+    # what other runs may take of it: files and folders in the run's folder, the one that says that it is done last
+    leaves: ClassVar[tuple[str, ...]] = ()
+    builds_on: ClassVar[tuple[str, ...]] = ()  # names of the stages whose results it reads, where it shares its own
+    own_sharing: ClassVar[bool] = False  # it shares parts of its result by itself, while it runs
 
     @abstractmethod
     def done(self, run: Run) -> bool:
@@ -52,6 +58,11 @@ class Stage(ABC):
         """What lies on each GPU at its worst moments, for `experiments.plan` and the check before a run; nothing where it is not
         declared. From configurations alone. Raises BadInput and MissingFile for models of which nothing is known."""
         return ()
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str] | None:
+        """The dotted keys of a run's identity `values` that cannot change what it leaves, each with the reason: runs that differ
+        in these alone have the result in common. None, the default: no other run takes it. A subclass declares its own."""
+        return None
 
     def results(self, run: Run) -> Mapping[str, Any]:
         """Sections of its own for results.json."""
@@ -83,7 +94,13 @@ class TrainingStage(Stage):
     def launch(self, run: Run, title: str, metric: str, word: str) -> None:
         """Train in as many processes as the run's launcher starts; the bar shows one metric beside it, under this word."""
         run.enter(title)
-        steps, log = self.steps(run.config), run.log_of(self.journal)
+        steps, record, pruner = self.steps(run.config), run.log_of(self.journal), pruner_of(run, self.journal)
+
+        def log(row: dict[str, Any]) -> None:
+            record(row)
+            if pruner is not None:
+                pruner.step(row)
+
         with bar(title, steps, self.steps_done(run.folder)) as b:
             show = shown(b, metric, word)
             run.config.launcher.launch(

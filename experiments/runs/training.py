@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agents.backends.vlm import VLM, save_vlm
 from agents.prompt_files import load_prompt
@@ -26,6 +27,7 @@ from experiments.runs.identity import START, TRAINED
 from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage, shown
+from experiments.sharing import indifferent
 from experiments.tiny.coldstart import sft_example
 from experiments.tiny.starts import start_examples
 from experiments.training_data.closed_loop import LoopMoments, loop_examples
@@ -38,9 +40,13 @@ class Supervised(Stage):
 
     name = "supervised"
     metrics = ("sft/loss",)
+    leaves = ("sft.jsonl", START)
 
     def done(self, run: Run) -> bool:
         return run.config.algo.sft.steps == 0 or (run.folder / START).is_dir()
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return indifferent.supervised(values)
 
     def run(self, run: Run) -> None:
         run.enter("supervised training")
@@ -61,9 +67,14 @@ class GRPO(TrainingStage):
     name = "grpo"
     metrics = ("reward/mean", "kl/mean", "entropy/mean", "tokens/mean", "grad_norm")
     panels = ("experiments.reports.run.training.PANEL",)
+    leaves = ("metrics.jsonl", "samples.jsonl", TRAINED)
+    builds_on = ("supervised",)
 
     def done(self, run: Run) -> bool:
         return (run.folder / TRAINED).is_dir()
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return indifferent.grpo(values)
 
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
         if callable(getattr(construct(config.reward), "build_sessions", None)):

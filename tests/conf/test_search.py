@@ -21,7 +21,7 @@ def test_an_optuna_search_gets_the_value_that_a_run_returns(tmp_path: Path, monk
         rates.append(config.algo.lr)
         return abs(config.algo.lr - 2e-4)
 
-    words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1"]
+    words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1", "hydra/launcher=basic"]
     words += ["algo.lr=interval(1e-5,1e-3)", "reward.weights.goal=0.4", f"paths.outputs={tmp_path}"]
     monkeypatch.setattr(sys, "argv", ["experiments.run", *words])
     monkeypatch.chdir(tmp_path)

@@ -33,7 +33,7 @@ def test_the_end_of_a_sweep_says_where_it_is_and_how_to_see_it(
         note_sweep(config, tmp_path / f"main-{config.seed}")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["run", "-m", "seed=1,2,3", f"paths.outputs={tmp_path}"])
+    monkeypatch.setattr(sys, "argv", ["run", "-m", "seed=1,2,3", f"paths.outputs={tmp_path}", "hydra/launcher=basic"])
     with pytest.raises(SystemExit) as end:
         cli.command("run", main)
     assert end.value.code == 2
