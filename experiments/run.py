@@ -99,24 +99,29 @@ def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:
 def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     """Every stage that is not done, with the run's tracker, which is finished whatever happens; an interrupt says where it came
     to."""
+    from agents.backends.vllm_shared import owned_engines
     from common.files import read_json
     from common.jsonl import Journal
     from experiments.build.device import use_threads
     from experiments.reports.run.page import write_report
+    from experiments.runs.caches import keep_compiled
+    from experiments.runs.decoding import decoding_steps
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.results import flat
     from experiments.runs.tracking import end, make_tracker
 
     quiet_libraries(run.config.verbose, run.folder)
+    keep_compiled(run.config.paths.outputs)
     use_threads(run.config.engine)
     Journal(run.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
     run.tracker = make_tracker(run.config.tracker, run.folder, values, run.config.sweep)
     results, exit_code = Path(run.folder) / "results.json", 1
     try:
-        for stage in stages:
-            if not stage.done(run):
-                run.enter(stage.name)
-                stage.run(run)
+        with owned_engines(decoding_steps(run.config)):
+            for stage in stages:
+                if not stage.done(run):
+                    run.enter(stage.name)
+                    stage.run(run)
         if results.is_file():
             if (run.folder / "config.yaml").is_file():
                 write_report(run.folder)  # before the tracker ends, which keeps it

@@ -30,17 +30,18 @@ class EngineSettings:
     cache_gib: float = 0.25
     sleep: bool = False
     sync_limit_s: float = 300.0
+    graphs: bool = False  # CUDA graphs: a slow start and fast steps
 
     @property
     def signature(self) -> str:
         """Equal for engines that can stand in for each other once the weights are synced."""
-        values = {k: v for k, v in vars(self).items() if k != "folder"}
+        values = {k: v for k, v in vars(self).items() if k not in ("folder", "graphs")}
         config = (Path(self.folder) / "config.json").read_bytes()
         return hashlib.sha256(config + repr(sorted(values.items())).encode()).hexdigest()
 
 
 def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:
-    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s."""
+    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s, graphs."""
     if not (vlm.path / "config.json").is_file():
         raise MissingFile(
             f"vLLM reads a model's configuration from its folder, and there is no config.json in {vlm.path}"
