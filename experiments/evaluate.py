@@ -37,6 +37,7 @@ def main(config: EvaluateConfig) -> None:
     from agents.backends.vllm_shared import owned_engines
     from common.errors import RunFailed
     from common.progress import clock, console
+    from common.third_party import library_lines
     from experiments.evaluation.complex_split import with_complex
     from experiments.evaluation.evaluator import open_evaluator
     from experiments.evaluation.main import REMEDY, check_out, do_work
@@ -52,7 +53,7 @@ def main(config: EvaluateConfig) -> None:
     evaluator, *beside = (open_evaluator(s) for s in with_complex(spec, spec.used.scale.complex_edited))
     keep_config(evaluator)
     try:
-        with owned_engines(decoding_steps(spec.used)):
+        with library_lines(), owned_engines(decoding_steps(spec.used)):
             covered = all([do_work(e) for e in (evaluator, *beside)])
     except KeyboardInterrupt:
         report(evaluator, beside)

@@ -102,6 +102,7 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     from agents.backends.vllm_shared import owned_engines
     from common.files import read_json
     from common.jsonl import Journal
+    from common.third_party import library_lines
     from experiments.build.device import use_threads
     from experiments.reports.run.page import write_report
     from experiments.runs.caches import keep_compiled
@@ -117,7 +118,7 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     run.tracker = make_tracker(run.config.tracker, run.folder, values, run.config.sweep)
     results, exit_code = Path(run.folder) / "results.json", 1
     try:
-        with owned_engines(decoding_steps(run.config)):
+        with library_lines(), owned_engines(decoding_steps(run.config)):
             for stage in stages:
                 if not stage.done(run):
                     run.enter(stage.name)

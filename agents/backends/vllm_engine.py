@@ -54,12 +54,12 @@ class VLLMEngine:
     def __init__(self, settings: EngineSettings) -> None:
         """Takes 4 to 20 s. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
         self.settings = settings
-        _open.add(self)
         self.ready = False  # whether the weights are those of a whole sync
         self.usable = True  # not after a call that never came to its end
         self._asleep: set[str] = set()
         self._count = 0
         self._engine: Any = start_engine(settings)
+        _open.add(self)
         self._model: Any = model_of(self._engine)
         self._sleeps = can_sleep(self._engine)
         names = settings.shapes | {alias: settings.shapes[name] for alias, name in settings.tied.items()}

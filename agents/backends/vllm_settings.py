@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,25 @@ class EngineSettings:
 
     @property
     def signature(self) -> str:
-        """Equal for engines that can stand in for each other once the weights are synced."""
+        """Equal for engines that can stand in for each other once the weights are synced: those of a checkpoint, and of what a
+        training of it saved."""
         values = {k: v for k, v in vars(self).items() if k not in ("folder", "graphs")}
-        config = (Path(self.folder) / "config.json").read_bytes()
-        return hashlib.sha256(config + repr(sorted(values.items())).encode()).hexdigest()
+        config = _architecture(json.loads((Path(self.folder) / "config.json").read_text(encoding="utf-8")))
+        return hashlib.sha256((config + repr(sorted(values.items()))).encode()).hexdigest()
+
+
+SAVED = frozenset(
+    {"dtype", "torch_dtype", "transformers_version", "_name_or_path", "use_cache"}
+)  # say nothing of a model's shape
+
+
+def _architecture(config: Any) -> str:
+    """What a config.json says of the model, without what depends on who saved it."""
+
+    def shaped(value: Any) -> Any:
+        return {k: shaped(v) for k, v in value.items() if k not in SAVED} if isinstance(value, dict) else value
+
+    return json.dumps(shaped(config), sort_keys=True)
 
 
 def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:

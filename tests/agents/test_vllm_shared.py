@@ -1,9 +1,10 @@
-"""Engines of rollouts are few, are found again, and end with who owns them. A counting stand-in for vLLM's engine answers with a real
-model, so that the weights in it can be told apart."""
+"""Engines of rollouts are few, are found again, and end with who owns them. A counting stand-in for vLLM's engine holds
+copies of real weights, so that they can be told apart."""
 
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from agents.backends.vllm import VLLMBackend
 from agents.backends.vllm_graphs import captures_graphs
 from agents.backends.vllm_settings import EngineSettings
 from agents.backends.vllm_shared import end_engines, engine_of, expected_steps, owned_engines
-from agents.backends.vlm import VLM, load_vlm
+from agents.backends.vlm import VLM, load_vlm, save_vlm
 from common.errors import RunFailed
 from tests.agents.test_hf_backend import requests
 
@@ -150,7 +151,9 @@ def test_engines_of_other_limits_or_in_other_places_are_others(
 
 
 def test_graphs_are_captured_where_a_run_is_long_enough_to_pay_for_the_start() -> None:
-    assert not captures_graphs("auto", layers=4, decoding_steps=300 * 96, device="cuda")  # the tiny main job: 29 s of 40
+    assert not captures_graphs(
+        "auto", layers=4, decoding_steps=300 * 96, device="cuda"
+    )  # the tiny main job: 29 s of 40
     assert captures_graphs("auto", layers=28, decoding_steps=200 * 512, device="cuda")  # the paper's
     assert captures_graphs(True, 1, 0, "cuda") and not captures_graphs(False, 80, 10**9, "cuda")
     assert not captures_graphs(True, 28, 10**9, "cpu")
@@ -165,6 +168,21 @@ def test_the_outermost_owner_says_how_long_the_run_is(
         assert expected_steps() == 1000
         assert engine_of(settings(graphs=True)) is engine_of(settings(graphs=False))
     assert expected_steps() == 0 and len(engines) == 1
+
+
+def test_the_model_that_a_training_saved_takes_the_engine_of_its_start(
+    engines: list[CountingEngine], tiny_vlm: VLM, tmp_path: Path
+) -> None:
+    """Its config.json is not the same text: transformers adds the type of the weights and its own version."""
+    save_vlm(tiny_vlm, tmp_path / "saved")
+    assert (tmp_path / "saved/config.json").read_text() != (tiny_vlm.path / "config.json").read_text()
+    with owned_engines():
+        first, second = VLLMBackend(tiny_vlm, **LIMITS), VLLMBackend(load_vlm(tmp_path / "saved"), **LIMITS)
+        assert first.engine is second.engine
+        config = json.loads((tmp_path / "saved/config.json").read_text())
+        config["text_config"]["rope_parameters"]["rope_theta"] = 5e5
+        (tmp_path / "saved/config.json").write_text(json.dumps(config))
+        assert VLLMBackend(load_vlm(tmp_path / "saved"), **LIMITS).engine is not first.engine
 
 
 @pytest.fixture

@@ -117,4 +117,6 @@ def test_the_terminal_shows_our_lines_alone(tmp_path: Path, rollouts: str) -> No
     assert not log or "NUMA" in log or "vllm" in log.lower() or "DeepSpeed" in log
 
 
-FOREIGN = r"(?i)warning|\[rank|INFO|it/s|\|[█ ]+\||deepspeed|vllm\b(?!=)|NUMA|gloo|c10d|gcc|Loading weights|site-packages"
+FOREIGN = (
+    r"(?i)warning|\[rank|INFO|it/s|\|[█ ]+\||deepspeed|vllm\b(?!=)|NUMA|gloo|c10d|gcc|Loading weights|site-packages"
+)
