@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm
+.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl check-gpu lock help clean extra-vllm extra-deepspeed extra-slurm
 PY := .venv/bin/python
 READY := .venv/.ready-core
 # one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
@@ -42,6 +42,9 @@ bench-sessions: $(READY) ## session rollouts together against one after another,
 
 bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared prefixes, cost against work (minutes)
 	@$(PY) -m experiments.benches.rl $(args)
+
+check-gpu: $(READY) ## what this machine's GPU does with the code, in at most eight minutes (args="parts=step_3b,parity")
+	@$(PY) -m experiments.benches.gpu $(args)
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,17 @@ def run_job(config: RunConfig) -> float | None:
     return objective(run, results)
 
 
+def process_group(config: RunConfig) -> AbstractContextManager[None]:
+    """A sharded engine in this process joins its group before vLLM starts, so that one engine serves the phases around it too."""
+    from experiments.build.device import device_of
+    from rl.engine.process_group import held_group
+
+    inside = config.rollouts.name == "vllm" and config.rollouts.process == "inside"
+    if config.engine.distributed and not config.launcher.several and inside:
+        return held_group(device_of(config.engine), config.engine.timeout_s)
+    return nullcontext()
+
+
 def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:
     """The whole job, and the stages that are to be run."""
     from experiments.runs.stages import load_stages, selected
@@ -118,7 +130,7 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     run.tracker = make_tracker(run.config.tracker, run.folder, values, run.config.sweep)
     results, exit_code = Path(run.folder) / "results.json", 1
     try:
-        with library_lines(), owned_engines(decoding_steps(run.config)):
+        with library_lines(), process_group(run.config), owned_engines(decoding_steps(run.config)):
             for stage in stages:
                 if not stage.done(run):
                     run.enter(stage.name)

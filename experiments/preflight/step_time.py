@@ -1,7 +1,7 @@
 """The time of one GRPO step of a decomposer on one GPU: what the hardware allows at best, and what to expect.
 
-Limits are FLOPs over the peak and bytes over the memory's speed. What is expected divides them by shares that were measured once, on
-an H100 with Qwen2.5-VL-3B's shapes, 4 prompts x 8 answers of 1,400 + 200 tokens in bfloat16; other sizes are assumed to reach
+Limits are FLOPs over the peak and bytes over the memory's speed. What is expected divides them by shares that were measured once,
+on an H100 with Qwen2.5-VL-3B's shapes, 4 prompts x 8 answers of 1,400 + 200 tokens in bfloat16; other sizes are assumed to reach
 the same. Nothing is known yet of vLLM's decoding, so that its share is assumed.
 """
 
@@ -16,7 +16,9 @@ from experiments.preflight.gpus import GPU
 
 # of the data sheet's peak, in the update: 27.8 % and 42.3 % of 791 TFLOP/s, which a large matrix product reached, of 989
 TRAINING_SHARED, TRAINING_SEPARATE = 0.278 * 791 / 989, 0.423 * 791 / 989
-HF_LAYER_S = 13.6 / (200 * 36)  # seconds of a layer for one token of all answers with rollouts=hf: Python, whatever the width
+HF_LAYER_S = 13.6 / (
+    200 * 36
+)  # seconds of a layer for one token of all answers with rollouts=hf: Python, whatever the width
 VLLM_DECODING = 0.5  # of the memory's speed: assumed, not measured
 ADAM_BYTES = 28  # of a float32 weight: itself, its gradient and two moments are read, three of them written
 

@@ -84,8 +84,9 @@ def words(model: Path, folder: Path) -> list[str]:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", ["torch", "deepspeed"])
 def test_one_engine_that_sleeps_serves_a_whole_job_and_ends_with_it(
-    watched: type[Watched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    watched: type[Watched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     """Before RL, its steps, after it, and the arms, whose sequencer asks the model from before RL in turns with the decomposer."""
     from experiments.run import main
@@ -93,7 +94,7 @@ def test_one_engine_that_sleeps_serves_a_whole_job_and_ends_with_it(
 
     monkeypatch.chdir(tmp_path)
     model = build_tiny_vlm(tmp_path / "model", hidden=128)
-    main(cli.typed(cli.compose("run", words(model, tmp_path))))
+    main(cli.typed(cli.compose("run", [*words(model, tmp_path), f"engine={engine}"])))
     assert (the_run(tmp_path) / "results.json").is_file()
     assert watched.starts == 1 and not watched.alive, "one engine, closed at the end"
     assert watched.naps > 10, "it slept after every call"
