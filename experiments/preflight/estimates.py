@@ -27,9 +27,9 @@ from experiments.preflight.step_time import StepShape, expected_s, limit_s
 
 OFFLOADS = ("none", "model", "sequential")
 # Speed of an autoencoder's convolutions, as a share of that of the other models' matrix products. Those of Qwen-Image's are
-# three-dimensional: derived from one measurement on an H100. The diffusers pipeline edited two pictures of 1024 x 1024 in turn,
-# with 2 steps and true CFG, in 5.53 s; text encoding and denoising at 40 % of the peak (what FLUX Kontext reached) are 4.28 s of it,
-# and 1.25 s remain for 38.2 TFLOP.
+# three-dimensional: derived from one measurement on an H100. The diffusers pipeline edited two pictures of 1024 x 1024 in
+# turn, with 2 steps and true CFG, in 5.53 s; text encoding and denoising at 40 % of the peak (what FLUX Kontext reached) are
+# 4.28 s of it, and 1.25 s remain for 38.2 TFLOP.
 CONVOLUTIONS = {"AutoencoderKLQwenImage": 0.077}
 
 
