@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: docs run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm extra-apps extra-docs
+.PHONY: docs run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl check-gpu lock help clean extra-vllm extra-deepspeed extra-slurm extra-apps extra-docs
 PY := .venv/bin/python
 READY := .venv/.ready-core
 # one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
@@ -45,6 +45,9 @@ bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared 
 
 docs: .venv/.ready-docs ## build the documentation site into site/; any warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "documentation: $(CURDIR)/site/index.html (with search: $(PY) -m http.server -b 127.0.0.1 -d site)"
+
+check-gpu: $(READY) ## what this machine's GPU does with the code, in at most eight minutes (args="parts=step_3b,parity")
+	@$(PY) -m experiments.benches.gpu $(args)
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)

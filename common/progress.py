@@ -52,7 +52,13 @@ def bar(label: str, total: int, done: int = 0) -> Iterator[Bar]:
     again = f", {done} already done" if 0 < done < total else ""
     if console.is_terminal:
         columns = (TextColumn("  {task.description:<30}"), BarColumn(28), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as rich_bar:
+        # where lines of libraries go to a log, they must not be caught and shown above the bar
+        shown = console.file is sys.stdout
+        bars = Progress(
+            *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            console=console, redirect_stdout=shown, redirect_stderr=shown,
+        )  # fmt: skip
+        with bars as rich_bar:
             yield Bar(label, total, done, rich_bar)
     else:
         say(f"  {label}: {total}{again}")

@@ -1,11 +1,12 @@
 """Lines that libraries write to the terminal (progress bars, warnings of C++ code, probes by a compiler) go to a log file.
 
 Within `library_lines()` everything that this process or one that it starts writes to its output goes to the file; what our
-own console says goes where it went before.
+own console says goes where it went before. Warnings through `logging` are ours where a package of ours gives them.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -16,7 +17,10 @@ from typing import IO, Any
 
 from common.progress import console
 
-NAME = "libraries.log"  # in a run's folder
+NAME = "log.txt"  # in a run's folder
+OURS = frozenset(
+    {"agents", "benchmarks", "common", "conf", "editors", "experiments", "judges", "rewards", "rl", "__main__"}
+)
 
 
 class _Log:
@@ -35,10 +39,36 @@ _log = _Log()
 
 
 def log_libraries(folder: str | Path | None) -> None:
-    """From now on, lines of libraries are added to `folder`/libraries.log; None leaves them on the terminal."""
+    """From now on, lines of libraries are added to `folder`/log.txt; None leaves them on the terminal."""
     with _log.lock:
         _log.path = None if folder is None else Path(folder) / NAME
         _log.stream = None  # opened when it is first needed
+    if folder is not None:
+        _sort_records()
+
+
+class _Sorted(logging.Handler):
+    """Records of our packages on the terminal, those of libraries in the log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+            if record.name.partition(".")[0] in OURS:
+                print(text, file=console.file, flush=True)
+            elif _log.path is not None:
+                with _log.path.open("a", encoding="utf-8", errors="replace") as log:
+                    log.write(f"{record.name}: {text}\n")
+        except Exception:
+            self.handleError(record)
+
+
+def _sort_records() -> None:
+    """One handler at the root in place of those that write to the terminal; handlers of other kinds (files, tests) stay."""
+    root = logging.getLogger()
+    root.handlers = [h for h in root.handlers if type(h) is not logging.StreamHandler and not isinstance(h, _Sorted)]
+    handler = _Sorted()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    root.addHandler(handler)
 
 
 def where_to_look() -> str:

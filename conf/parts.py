@@ -165,7 +165,7 @@ def to_part(group: str, options: Options) -> Any:
     shown: Any = options
     for name, allowed in shown._choices_.items():
         if (value := getattr(options, name)) not in allowed:
-            raise BadInput(f"{group}.{name}={value} is unknown; choose {', '.join(map(str, allowed))}")
+            raise BadInput(f"{group}.{name}={value} is unknown; choose {', '.join(map(_written, allowed))}")
     for f in fields(shown):
         if isinstance(inner := getattr(options, f.name), Options):
             setattr(options, f.name, to_part(f"{group}.{f.name}", inner))
@@ -177,6 +177,10 @@ def to_part(group: str, options: Options) -> Any:
         raise BadInput(f"{group}={shown.name}: {error}") from error
     check_methods(group, shown.name, type(made))
     return made if is_direct(class_of(options)) else options
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check_methods(group: str, name: str, cls: type) -> None:

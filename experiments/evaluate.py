@@ -34,21 +34,27 @@ def main(config: EvaluateConfig) -> None:
         return evaluate_intents(config)
     spec = resolve(config, given_words())
     check_evaluation(spec)  # before what takes seconds to import
+    from agents.backends.vllm_shared import owned_engines
     from common.errors import RunFailed
     from common.progress import clock, console
+    from common.third_party import library_lines
     from experiments.evaluation.complex_split import with_complex
     from experiments.evaluation.evaluator import open_evaluator
     from experiments.evaluation.main import REMEDY, check_out, do_work
     from experiments.evaluation.pending import check_invalid
     from experiments.preflight.machine import one_process
+    from experiments.runs.caches import keep_compiled
+    from experiments.runs.decoding import decoding_steps
 
     one_process(spec.used.engine, "experiments.evaluate")
     check_out(spec.out)
     spec.prepare_libraries()
+    keep_compiled(config.paths.outputs)
     evaluator, *beside = (open_evaluator(s) for s in with_complex(spec, spec.used.scale.complex_edited))
     keep_config(evaluator)
     try:
-        covered = all([do_work(e) for e in (evaluator, *beside)])
+        with library_lines(), owned_engines(decoding_steps(spec.used)):
+            covered = all([do_work(e) for e in (evaluator, *beside)])
     except KeyboardInterrupt:
         report(evaluator, beside)
         raise

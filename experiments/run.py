@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,17 @@ def run_job(config: RunConfig) -> float | None:
     return value
 
 
+def process_group(config: RunConfig) -> AbstractContextManager[None]:
+    """A sharded engine in this process joins its group before vLLM starts, so that one engine serves the phases around it too."""
+    from experiments.build.device import device_of
+    from rl.engine.process_group import held_group
+
+    inside = config.rollouts.name == "vllm" and config.rollouts.process == "inside"
+    if config.engine.distributed and not config.launcher.several and inside:
+        return held_group(device_of(config.engine), config.engine.timeout_s)
+    return nullcontext()
+
+
 def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:
     """The whole job, and the stages that are to be run."""
     from experiments.runs.stages import load_stages, selected
@@ -110,10 +122,14 @@ def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:
 def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     """Every stage that is not done, with the run's tracker, which is finished whatever happens; an interrupt says where it came
     to."""
+    from agents.backends.vllm_shared import owned_engines
     from common.files import read_json
     from common.jsonl import Journal
+    from common.third_party import library_lines
     from experiments.build.device import use_threads
     from experiments.reports.run.page import write_report
+    from experiments.runs.caches import keep_compiled
+    from experiments.runs.decoding import decoding_steps
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.results import flat
     from experiments.runs.tracking import end, make_tracker
@@ -121,19 +137,21 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     from experiments.sharing.stage_phases import phase_of
 
     quiet_libraries(run.config.verbose, run.folder)
+    keep_compiled(run.config.paths.outputs)
     use_threads(run.config.engine)
     Journal(run.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
     run.tracker = make_tracker(run.config.tracker, run.folder, values, run.config.sweep)
     results, exit_code = Path(run.folder) / "results.json", 1
     try:
-        for stage in stages:
-            if not stage.done(run):
-                run.enter(stage.name)
-                phase = phase_of(stage, run.stages, run.config, values)
-                if phase is None:
-                    stage.run(run)
-                else:
-                    take_or_make(run, phase, partial(stage.run, run))
+        with library_lines(), process_group(run.config), owned_engines(decoding_steps(run.config)):
+            for stage in stages:
+                if not stage.done(run):
+                    run.enter(stage.name)
+                    phase = phase_of(stage, run.stages, run.config, values)
+                    if phase is None:
+                        stage.run(run)
+                    else:
+                        take_or_make(run, phase, partial(stage.run, run))
         if results.is_file():
             if (run.folder / "config.yaml").is_file():
                 write_report(run.folder)  # before the tracker ends, which keeps it

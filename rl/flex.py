@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
+from common.progress import say
+
 
 def tree_mask(end_N: Tensor) -> BlockMask:
     """The mask of a row of N tokens, on the device of `end_N`."""
@@ -30,7 +32,12 @@ def attend_tree(query: Tensor, key: Tensor, value: Tensor, scale: float | None, 
 
 @cache
 def _kernel(device: str) -> Callable[..., Any]:
-    return torch.compile(flex_attention, dynamic=True) if device == "cuda" else flex_attention
+    if device != "cuda":
+        return flex_attention
+    say(
+        "  the first step compiles its attention kernels, which takes about half a minute; the next run finds them again"
+    )
+    return torch.compile(flex_attention, dynamic=True)
 
 
 __all__ = ["attend_tree", "tree_mask"]

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
-from agents.backends.engine_server import Gone, receive, send
+from agents.backends.engine_server import Gone, receive, send, stored
 from agents.backends.vllm_requests import SampledSequence
 from agents.backends.vllm_settings import EngineSettings
 from agents.backends.vllm_weights import settled
@@ -52,6 +52,7 @@ class RemoteEngine:
         self._held: list[subprocess.Popen[bytes]] = []
         self._weights: Path | None = None
         self._syncs = 0
+        self.ready = False  # whether the weights are those of a whole sync
         weakref.finalize(self, _clean, self._held, self._folder)
         try:
             self._start()
@@ -62,6 +63,10 @@ class RemoteEngine:
     def usable(self) -> bool:
         """False after `close`."""
         return bool(self._held)
+
+    @property
+    def closed(self) -> bool:
+        return not self._held
 
     @property
     def pid(self) -> int:
@@ -78,6 +83,7 @@ class RemoteEngine:
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
         """See `VLLMEngine.sync`; what the engine reads back is compared across the processes as well."""
         self._syncs += 1
+        self.ready = False
         folder = self._folder / f"weights-{self._syncs}"
         folder.mkdir()
         progress = Progress("weight sync")
@@ -88,13 +94,21 @@ class RemoteEngine:
         report: SyncReport = self._ask_twice("sync", str(folder))
         if report != sent:
             raise RunFailed(f"weight sync: the engine's process holds {report}, and {sent} was sent to it")
+        self.ready = True
         return report
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy in main memory of what was sent last, each parameter once. Raises RunFailed where that was nothing whole."""
+        if not self.ready or self._weights is None:
+            raise RunFailed("vLLM has no weights of the trainer: no weight sync has succeeded since it started")
+        return {name: value for name, value in stored(self._weights) if name not in self.settings.tied}
 
     def sleep(self) -> None:
         self._ask_twice("sleep")
 
     def close(self) -> None:
         """End the process; the object cannot be used any more."""
+        self.ready = False
         _clean(self._held, self._folder)
 
     def _write(self, named_parameters: Iterable[tuple[str, Tensor]], folder: Path, progress: Progress) -> SyncReport:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from agents.backends.base import Completion, ModelRequest, Sampling, SyncReport
-from agents.backends.remote import RemoteEngine
 from agents.backends.token_scores import single_tokens
-from agents.backends.vllm_engine import VLLMEngine
+from agents.backends.vllm_graphs import captures_graphs
 from agents.backends.vllm_requests import SampledSequence
 from agents.backends.vllm_settings import settings_of
-from agents.backends.vllm_shared import SharedEngine, shared_engine
+from agents.backends.vllm_shared import Engine, SharedEngine, engine_of, expected_steps
 from agents.backends.vlm import VLM
-from common.errors import BadInput
-
-_idle: dict[tuple[str, float], list[RemoteEngine]] = {}  # processes whose backend is gone: a start takes seconds
+from common.errors import BadInput, RunFailed
 
 
 class VLLMBackend:
@@ -40,9 +36,11 @@ class VLLMBackend:
         separate: bool = False,
         sync_limit_s: float = 300.0,
         call_limit_s: float = 1800.0,
+        graphs: str | bool = "auto",
     ) -> None:
         """`max_tokens` bound a prompt with its answer, `cache_gib` the memory for keys and values. `sleep`: the GPU's memory
         is the trainer's between rollouts. `separate`: in a process of its own, where one request may take `call_limit_s`.
+        `graphs`: see agents/backends/vllm_graphs.py.
         Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
         if max_sequences < 1 or max_tokens < 2 or not min(cache_gib, sync_limit_s, call_limit_s) > 0:
             raise BadInput(
@@ -50,6 +48,7 @@ class VLLMBackend:
                 f"{max_sequences}, {max_tokens}, {cache_gib}, {sync_limit_s}, {call_limit_s}"
             )
         self.vlm = vlm
+        layers = vlm.model.config.get_text_config().num_hidden_layers
         settings = settings_of(
             vlm,
             max_sequences=max_sequences,
@@ -57,40 +56,32 @@ class VLLMBackend:
             cache_gib=cache_gib,
             sleep=sleep,
             sync_limit_s=sync_limit_s,
+            graphs=captures_graphs(graphs, layers, expected_steps(), vlm.model.device.type),
         )
         self.report: SyncReport | None = None  # of the last sync
         self._kept: dict[str, Tensor] | None = None  # weights that others have replaced in the engine
         self._trained = False  # synced with other weights than those `vlm` had at the start
-        self._shared: SharedEngine | None = None
-        self.engine: VLLMEngine | RemoteEngine
-        if separate:
-            idle = _idle.setdefault((settings.signature, call_limit_s), [])
-            idle[:] = [engine for engine in idle if engine.usable]
-            self.engine = idle.pop() if idle else RemoteEngine(settings, call_limit_s)
-            weakref.finalize(self, idle.append, self.engine).atexit = False
-        else:
-            self._shared = shared_engine(settings)
-            self.engine = self._shared.engine
+        self._where = (settings, call_limit_s if separate else None)
+        self._shared = engine_of(*self._where)
         self._sync(vlm.model.named_parameters())
+
+    @property
+    def engine(self) -> Engine:
+        return self._shared.engine
 
     def generate(self, requests: Sequence[ModelRequest], n: int, sampling: Sampling) -> list[list[Completion]]:
         """n completions of each request, [P][n], in order."""
         if n < 1:
             raise BadInput(f"n must be at least 1, not {n}")
         prompts = self.vlm.encode(requests)
-        if self._shared is None:
-            answers = self.engine.generate(prompts, n, sampling)
-        else:
-            with self._shared.with_weights_of(self) as engine:
-                answers = engine.generate(prompts, n, sampling)
+        with self._take_turn().with_weights_of(self) as engine:
+            answers = engine.generate(prompts, n, sampling)
         return [[self._completion(a) for a in row] for row in answers]
 
     def token_scores(self, requests: Sequence[ModelRequest], words: Sequence[str | int]) -> Tensor:
         """See `TokenScorer`; at most 20 words."""
         ids, prompts = single_tokens(self.vlm, words), self.vlm.encode(requests)
-        if self._shared is None:
-            return torch.tensor(self.engine.token_scores(prompts, ids)).view(-1, len(ids))
-        with self._shared.with_weights_of(self) as engine:
+        with self._take_turn().with_weights_of(self) as engine:
             return torch.tensor(engine.token_scores(prompts, ids)).view(-1, len(ids))
 
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
@@ -100,17 +91,25 @@ class VLLMBackend:
         return self._sync(named_parameters)
 
     def _sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
-        if self._shared is None:
-            return self.engine.sync(named_parameters)
+        if self._shared.engine.closed:
+            self._shared = engine_of(*self._where)
         report = self._shared.sync(self, named_parameters)
         self._kept = None
         return report
+
+    def _take_turn(self) -> SharedEngine:
+        """The engine, or a new one where it was closed. Raises RunFailed where the weights of a training ended with it."""
+        if self._shared.engine.closed:
+            if self._trained and self._kept is None:
+                raise RunFailed("vLLM's engine was closed, and the weights of the last sync with it; sync them again")
+            self._shared = engine_of(*self._where)
+        return self._shared
 
     def weights(self) -> Iterable[tuple[str, Tensor]]:
         """The weights of the last sync."""
         return self.vlm.model.named_parameters() if self._kept is None else self._kept.items()
 
-    def leave(self, engine: VLLMEngine) -> None:
+    def leave(self, engine: Engine) -> None:
         """Another backend takes the engine. Weights of a training change or are sharded, so that theirs are kept."""
         if self._trained and self._kept is None:
             self._kept = engine.weights()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
+from agents.backends.vllm_errors import generation_error, one_line
 from agents.backends.vllm_requests import (
     SampledSequence,
     engine_input,
@@ -32,7 +34,9 @@ from agents.backends.vllm_start import MOST_PICTURES, can_sleep, model_of, own_r
 from agents.backends.vllm_weights import ParameterSlice, parameter_slices, read_back, settled
 from agents.backends.vlm import EncodedPrompt
 from common.errors import BadInput, RunFailed
-from common.third_party import library_lines, where_to_look
+from common.third_party import library_lines
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -50,17 +54,21 @@ class VLLMEngine:
     def __init__(self, settings: EngineSettings) -> None:
         """Takes 4 to 20 s. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
         self.settings = settings
-        _open.add(self)
         self.ready = False  # whether the weights are those of a whole sync
         self.usable = True  # not after a call that never came to its end
         self._asleep: set[str] = set()
         self._count = 0
         self._engine: Any = start_engine(settings)
+        _open.add(self)
         self._model: Any = model_of(self._engine)
         self._sleeps = can_sleep(self._engine)
         names = settings.shapes | {alias: settings.shapes[name] for alias, name in settings.tied.items()}
         self._names = names
         self._places: dict[str, ParameterSlice] = parameter_slices(self._model, names)
+
+    @property
+    def closed(self) -> bool:
+        return self._engine is None
 
     def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[SampledSequence]]:
         """n answers of each prompt, [P][n]; a function of weights and arguments, the seeds being those of (seed, prompt index,
@@ -121,10 +129,24 @@ class VLLMEngine:
                         if list(out.prompt_token_ids) != prompts[k].input_ids.tolist():
                             raise RunFailed(f"vLLM changed the token ids of prompt {k}")
                         rows[k] = sorted(out.outputs, key=lambda o: o.index)
-        except (RuntimeError, ValueError, AssertionError) as e:
-            self.usable = self.ready = False  # requests are left inside
-            raise RunFailed(f"vLLM failed while it generated: {_said(e)}{where_to_look()}") from e
+        except RunFailed:
+            self._give_up()
+            raise
+        except Exception as e:  # vLLM and torch each raise kinds of their own
+            failed = generation_error(e)
+            self._give_up()
+            raise failed from e
+        except KeyboardInterrupt:
+            self._give_up()
+            raise
         return rows
+
+    def _give_up(self) -> None:
+        """Requests are left inside: the engine is not used again, and its memory is free for the next one."""
+        try:
+            self.close()
+        except Exception as e:  # of an engine that has failed already
+            logger.warning("vLLM's engine could not be closed after it had failed: %s", one_line(e))
 
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
         """Write every parameter once, read all of them back, compare, and forget what was computed with the old ones.
@@ -164,9 +186,11 @@ class VLLMEngine:
 
     def _held(self, incoming: _Incoming, progress: Progress) -> Iterator[tuple[str, Tensor]]:
         """What the engine holds, each parameter once, after comparing it with what was sent."""
+        dtype = getattr(torch, self.settings.dtype)
         for name, value in read_back(self._model, self._names, self._places):
             progress.at("reading back", name)
-            owner, value = self.settings.tied.get(name, name), settled(value)
+            # the CPU build keeps biases of 16-bit models in float32, which changes no number
+            owner, value = self.settings.tied.get(name, name), settled(value).to(dtype)
             if fingerprint([(owner, value)]).checksum != incoming.rows[owner]:
                 raise RunFailed(f"weight sync: what vLLM holds of {name} is not what was sent")
             if name == owner:
@@ -242,10 +266,6 @@ class VLLMEngine:
         gc.collect()  # vLLM's objects refer to each other
         if self.settings.device == "cuda":
             torch.cuda.empty_cache()
-
-
-def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__
 
 
 _open: weakref.WeakSet[VLLMEngine] = weakref.WeakSet()

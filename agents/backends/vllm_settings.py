@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,33 @@ class EngineSettings:
     cache_gib: float = 0.25
     sleep: bool = False
     sync_limit_s: float = 300.0
+    graphs: bool = False  # CUDA graphs: a slow start and fast steps
 
     @property
     def signature(self) -> str:
-        """Equal for engines that can stand in for each other once the weights are synced."""
-        values = {k: v for k, v in vars(self).items() if k != "folder"}
-        config = (Path(self.folder) / "config.json").read_bytes()
-        return hashlib.sha256(config + repr(sorted(values.items())).encode()).hexdigest()
+        """Equal for engines that can stand in for each other once the weights are synced: those of a checkpoint, and of what a
+        training of it saved."""
+        values = {k: v for k, v in vars(self).items() if k not in ("folder", "graphs")}
+        config = _architecture(json.loads((Path(self.folder) / "config.json").read_text(encoding="utf-8")))
+        return hashlib.sha256((config + repr(sorted(values.items()))).encode()).hexdigest()
+
+
+SAVED = frozenset(
+    {"dtype", "torch_dtype", "transformers_version", "_name_or_path", "use_cache"}
+)  # say nothing of a model's shape
+
+
+def _architecture(config: Any) -> str:
+    """What a config.json says of the model, without what depends on who saved it."""
+
+    def shaped(value: Any) -> Any:
+        return {k: shaped(v) for k, v in value.items() if k not in SAVED} if isinstance(value, dict) else value
+
+    return json.dumps(shaped(config), sort_keys=True)
 
 
 def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:
-    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s."""
+    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s, graphs."""
     if not (vlm.path / "config.json").is_file():
         raise MissingFile(
             f"vLLM reads a model's configuration from its folder, and there is no config.json in {vlm.path}"

@@ -1,23 +1,44 @@
 """One vLLM engine of a process for all models of one shape: phases take turns, each with its own weights.
 
-A second engine would take the memory twice, and on a GPU vLLM cannot put two of one process to sleep.
+A second engine would take the memory twice, and on a GPU vLLM cannot put two of one process to sleep. Engines belong to whoever
+runs the phases (`owned_engines`), not to backends, which come and go: the next phase finds the engine of the one before, whatever
+still holds an older backend, and all of them end with their owner.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
-from agents.backends.base import SyncReport
+from agents.backends.base import Sampling, SyncReport
+from agents.backends.remote import RemoteEngine
 from agents.backends.vllm_engine import VLLMEngine
 from agents.backends.vllm_settings import EngineSettings
+from agents.backends.vlm import EncodedPrompt
 
 NamedParameters = Iterable[tuple[str, Tensor]]
+
+
+class Engine(Protocol):
+    """`VLLMEngine`, or one in a process of its own."""
+
+    settings: EngineSettings
+    ready: bool
+
+    @property
+    def usable(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[Any]]: ...
+    def token_scores(self, prompts: Sequence[EncodedPrompt], token_ids: Sequence[int]) -> list[list[float]]: ...
+    def sync(self, named_parameters: NamedParameters) -> SyncReport: ...
+    def weights(self) -> dict[str, Tensor]: ...
+    def close(self) -> None: ...
 
 
 class Tenant(Protocol):
@@ -26,7 +47,7 @@ class Tenant(Protocol):
     report: SyncReport | None
 
     def weights(self) -> NamedParameters: ...
-    def leave(self, engine: VLLMEngine) -> None:
+    def leave(self, engine: Engine) -> None:
         """Called before other weights replace those of this tenant."""
         ...
 
@@ -34,7 +55,7 @@ class Tenant(Protocol):
 class SharedEngine:
     """An engine and whose weights it holds. One thread at a time uses it."""
 
-    def __init__(self, engine: VLLMEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._lock = threading.RLock()
         self._tenant: weakref.ref[Tenant] | None = None
@@ -55,7 +76,7 @@ class SharedEngine:
             return self._holds
 
     @contextmanager
-    def with_weights_of(self, tenant: Tenant) -> Iterator[VLLMEngine]:
+    def with_weights_of(self, tenant: Tenant) -> Iterator[Engine]:
         """The engine, with the weights that this tenant was synced with last, whatever others did since."""
         with self._lock:
             if not self._is(tenant) and tenant.report is not None:
@@ -77,17 +98,49 @@ class SharedEngine:
             self._tenant = None
 
 
-_engines: dict[str, SharedEngine] = {}  # by the signature of their settings
+_engines: dict[tuple[str, float | None], SharedEngine] = {}  # by the signature of their settings and by where they run
 _lock = threading.Lock()
+_owners: list[int] = []  # the decoding steps that each owner expects, the outermost first
 
 
-def shared_engine(settings: EngineSettings) -> SharedEngine:
-    """The engine of this process for such models, started where there is none that works. Raises as `VLLMEngine`."""
+def engine_of(settings: EngineSettings, call_limit_s: float | None = None) -> SharedEngine:
+    """The engine for such models, started where there is none that works: in this process, or with `call_limit_s` in one of its
+    own. Raises as `VLLMEngine`."""
+    key = (settings.signature, call_limit_s)
     with _lock:
-        shared = _engines.get(settings.signature)
+        shared = _engines.get(key)
         if shared is None or not shared.works():
-            shared = _engines[settings.signature] = SharedEngine(VLLMEngine(settings))
+            started: Engine = VLLMEngine(settings) if call_limit_s is None else RemoteEngine(settings, call_limit_s)
+            shared = _engines[key] = SharedEngine(started)
         return shared
 
 
-__all__ = ["SharedEngine", "Tenant", "shared_engine"]
+def expected_steps() -> int:
+    """How many tokens one after another the owner of the engines will ask for."""
+    return _owners[0] if _owners else 0
+
+
+@contextmanager
+def owned_engines(decoding_steps: int = 0) -> Iterator[None]:
+    """Engines that are started within end with the block, however it ends; the outermost one owns them. `decoding_steps`: how many
+    tokens one after another it will ask for, which decides `rollouts.graphs=auto`."""
+    _owners.append(decoding_steps)
+    try:
+        yield
+    finally:
+        _owners.pop()
+        if not _owners:
+            end_engines()
+
+
+def end_engines() -> None:
+    """End all engines that backends take turns on. A backend that is used again starts one."""
+    with _lock:
+        engines = [shared.engine for shared in _engines.values()]
+        _engines.clear()
+    for engine in engines:
+        if engine.usable:  # not one whose call never came to its end: nothing can be said to it
+            engine.close()
+
+
+__all__ = ["Engine", "SharedEngine", "Tenant", "end_engines", "engine_of", "expected_steps", "owned_engines"]

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from agents.backends.families import family_of
+from agents.backends.vllm_errors import start_error
 from agents.backends.vllm_settings import EngineSettings
-from common.errors import MissingFile, RunFailed
-from common.third_party import library_lines, where_to_look
+from agents.backends.vllm_version import check_version
+from common.errors import ImageEditError, MissingFile
+from common.third_party import library_lines
 
 MOST_PICTURES = 16  # in one prompt
 ENVIRONMENT = {
@@ -30,7 +32,8 @@ QUIET = {"VLLM_LOGGING_LEVEL": "ERROR"}  # unless the user set it
 
 
 def start_engine(settings: EngineSettings) -> Any:
-    """A `vllm.LLMEngine` with random weights. Raises MissingFile where vLLM is not installed, RunFailed where it does not start."""
+    """A `vllm.LLMEngine` with random weights. Raises MissingFile where vLLM is not installed or lacks what is used of it, RunFailed
+    where it does not start, BadInput where other settings would let it."""
     with own_random_state(), _quiet_start(settings), library_lines():
         return _start(settings)
 
@@ -45,37 +48,53 @@ def _start(settings: EngineSettings) -> Any:
         raise MissingFile(
             f"rollouts=vllm needs vLLM with {family.title}, which cannot be imported here ({e}); install it: make extra-vllm"
         ) from e
+    check_version()
     from agents.backends.vllm_bans import BanTokens
 
     for architecture in classes:
         # vLLM looks at classes that it does not know yet in a fresh Python, which costs seconds and has no torchvision_cpu
         ModelRegistry.register_model(architecture.__name__, architecture)
-    args = EngineArgs(
-        model=settings.folder,
-        load_format="dummy",
-        dtype=settings.dtype,
-        max_model_len=settings.max_tokens,
-        max_num_seqs=settings.max_sequences,
-        kv_cache_memory_bytes=int(settings.cache_gib * 2**30),
-        gpu_memory_utilization=0.05,  # only what must be free at the start; the line above is what is taken
-        enable_prefix_caching=True,
-        **(_on_cpu(settings) if settings.device == "cpu" else {}),
-        enable_sleep_mode=settings.sleep and settings.device == "cuda" and not _memory_is_claimed(),
-        limit_mm_per_prompt={"image": MOST_PICTURES, "video": 0},
-        skip_mm_profiling=True,
-        mm_processor_cache_gb=0,  # pictures arrive processed
-        **_known(EngineArgs, mm_device_do_normalize=False),  # and normalised
-        generation_config="vllm",  # nothing from the checkpoint's own sampling defaults
-        logprobs_mode="processed_logprobs",
-        logits_processors=[BanTokens],
-        additional_config={"banned_ids": list(settings.banned_ids)},
-        disable_log_stats=True,
-        distributed_executor_backend=_executor(),
-    )
     try:
-        return LLMEngine.from_engine_args(args)
-    except (ValueError, RuntimeError, OSError, AssertionError) as e:  # a bare assert is how vLLM refuses some settings
-        raise RunFailed(f"vLLM did not start: {str(e) or type(e).__name__}{where_to_look()}") from e
+        return LLMEngine.from_engine_args(
+            EngineArgs(**engine_arguments(settings, EngineArgs), logits_processors=[BanTokens])
+        )
+    except ImageEditError:
+        raise
+    except Exception as e:  # vLLM, pydantic and torch each raise kinds of their own
+        raise start_error(e, settings) from e
+
+
+def engine_arguments(settings: EngineSettings, known: Any) -> dict[str, Any]:
+    """What vLLM is started with, beside our processor of logits; `known` is its class of arguments."""
+    return {
+        "model": settings.folder,
+        "load_format": "dummy",
+        "dtype": settings.dtype,
+        "max_model_len": settings.max_tokens,
+        "max_num_seqs": settings.max_sequences,
+        "kv_cache_memory_bytes": int(settings.cache_gib * 2**30),
+        "gpu_memory_utilization": 0.05,  # only what must be free at the start; the line above is what is taken
+        "enable_prefix_caching": True,
+        "enforce_eager": not settings.graphs,
+        **(_on_cpu(settings) if settings.device == "cpu" else {}),
+        "enable_sleep_mode": settings.sleep and settings.device == "cuda" and not _memory_is_claimed(),
+        "limit_mm_per_prompt": {"image": MOST_PICTURES, "video": 0},
+        "skip_mm_profiling": True,
+        "mm_processor_cache_gb": 0,  # pictures arrive processed
+        **_known(known, mm_device_do_normalize=False),  # and normalised
+        "generation_config": "vllm",  # nothing from the checkpoint's own sampling defaults
+        "logprobs_mode": "processed_logprobs",
+        "hf_overrides": _precise_head(settings),
+        "additional_config": {"banned_ids": list(settings.banned_ids)},
+        "disable_log_stats": True,
+        "distributed_executor_backend": _executor(),
+    }
+
+
+def _precise_head(settings: EngineSettings) -> dict[str, str]:
+    """The output layer of a 16-bit model gives float32 logits; releases that know of it must be asked (vLLM's issue 48641), the
+    others round them to 16 bits and take no notice."""
+    return {} if settings.dtype == "float32" else {"head_dtype": "float32"}
 
 
 def _memory_is_claimed() -> bool:
@@ -93,9 +112,8 @@ def can_sleep(engine: Any) -> bool:
 
 def _on_cpu(settings: EngineSettings) -> dict[str, Any]:
     """No chunked prefill: the sampler draws after each chunk and would have to rewind a seeded generator,
-    which torch can do on CUDA alone. Small blocks, so that samples share short prompts too. Compiling does not pay."""
+    which torch can do on CUDA alone. Small blocks, so that samples share short prompts too."""
     return {
-        "enforce_eager": True,
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(4096, settings.max_tokens),
         "block_size": 32,

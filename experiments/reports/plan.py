@@ -34,12 +34,16 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         show_table(table)
     if plan["decomposer"]:
         print_decomposer(plan)
+    if plan.get("step"):
+        show_table(step(plan))
     if plan["phases"]:
         show_table(phases(plan))
     console.print(
         f"assumed: {assumed['mfu']:.0%} of the peak is reached (mfu), {assumed['host_gb_s']:.0f} GB/s between main memory and GPU "
         f"(host_gb_s), {size(assumed['reserve'])} for CUDA itself, an instruction of {assumed['instruction_tokens']} tokens. "
-        "Attention without a score matrix in memory; kernel launches not counted, which is what a tiny model spends its time on.\n"
+        "Attention without a score matrix in memory; kernel launches not counted, which is what a tiny model spends its time on. "
+        "A step's shares of the peak were measured once, on an H100 with a 3B model (experiments/preflight/step_time.py); that of "
+        "vLLM's decoding is assumed.\n"
         f"{gpu['name']}: {gpu['bf16'] / 1e12:.0f} TFLOP/s bf16, {gpu['fp32'] / 1e12:.0f} fp32, {gpu['bandwidth'] / 1e12:.2f} TB/s, "
         f"{gpu['memory']} GiB ({gpu['source']}).",
         markup=False,
@@ -104,6 +108,22 @@ def training(plan: Mapping[str, Any]) -> Table:
     return table
 
 
+def step(plan: Mapping[str, Any]) -> Table:
+    """Seconds of a GRPO step, at best and to be expected."""
+    found, shape = plan["step"], plan["step"]["shape"]
+    title = (
+        f"One GRPO step on one {plan['gpu']['name']}: {shape['prompts']} prompts of {shape['prompt']} tokens x {shape['answers']} "
+        f"answers of {shape['answer']}, rollouts={found['rollouts']}"
+    )
+    table = _table(title, "part", "at best", "expected", "share reached")
+    limit, expected = dict(found["limit_s"]), dict(found["expected_s"])
+    for name, least in limit.items():
+        table.add_row(name, seconds(least), seconds(expected[name]), f"{least / expected[name]:.0%}" if least else "–")
+    least, whole = sum(limit.values()), sum(expected.values())
+    table.add_row("all", seconds(least), seconds(whole), f"{least / whole:.0%}", style="bold")
+    return table
+
+
 def phases(plan: Mapping[str, Any]) -> Table:
     title = f"The job's phases: memory on each {plan['gpu']['name']}"
     table = _table(title, "stage", "phase", "GPUs", "what is there", "all", "fits")
@@ -153,6 +173,7 @@ __all__ = [
     "print_plan",
     "seconds",
     "size",
+    "step",
     "training",
     "work",
 ]

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from agents.backends.vllm_shared import end_engines
 from common.errors import RunFailed
 from common.files import locked, read_json, write_text
 from common.progress import console
@@ -40,6 +41,7 @@ def launch(job: TrainingJob) -> None:
     stopped, RunFailed with the workers' own message, or with the end of their log where they left none (a process that was
     killed)."""
     config, folder, stage, log, show = job.config, job.folder, job.stage, job.log, job.show
+    end_engines()  # of phases before: the workers have engines of their own, on the same devices
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()  # models of the phase before

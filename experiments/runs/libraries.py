@@ -9,7 +9,7 @@ from common.third_party import log_libraries
 
 def quiet_libraries(verbose: bool, folder: str | Path | None = None) -> None:
     """Turn off the progress bars and log lines of libraries, which would mix with ours; `verbose` leaves them on.
-    What they write past Python (compilers, C++ code) goes to `folder`/libraries.log, where a folder is given."""
+    What they write past Python (compilers, C++ code) goes to `folder`/log.txt, where a folder is given."""
     import logging
     import os
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -12,6 +14,8 @@ import torch.distributed as dist
 from agents.backends.vllm_engine import close_engines
 from common.errors import BadInput
 from common.third_party import library_lines
+
+_ours = _held = False  # whether `join` made the group, and whether somebody holds it beyond a training
 
 
 def ranks() -> tuple[int, int]:
@@ -24,9 +28,10 @@ def join(device: str, timeout_s: float = 1800.0) -> None:
 
     `timeout_s`: a rank that waits longer for another one raises instead of hanging.
     """
+    global _ours
     if dist.is_initialized() and "LOCAL_RANK" in os.environ:
         return
-    leave()  # a group that vLLM made for itself, in a phase before
+    _end()  # a group that vLLM made for itself, in a phase before
     rank, size = ranks()
     if not 0 <= rank < size:
         raise BadInput(f"RANK={rank} and WORLD_SIZE={size} in the environment contradict each other; use torchrun")
@@ -39,10 +44,32 @@ def join(device: str, timeout_s: float = 1800.0) -> None:
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     with library_lines():  # lines about sockets
         dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    _ours = True
+
+
+@contextmanager
+def held_group(device: str, timeout_s: float = 1800.0) -> Iterator[None]:
+    """Join now and leave at the end of the block: engines of vLLM that start within belong to this group and outlive a training."""
+    global _held
+    join(device, timeout_s)
+    _held = True
+    try:
+        yield
+    finally:
+        _held = False
+        leave()
 
 
 def leave() -> None:
-    """Leave the process group, where there is one; engines of vLLM in this process end with it."""
+    """Leave the process group that `join` made, unless somebody holds it; engines of vLLM in this process end with it. A group that
+    vLLM made for itself stays with its engine."""
+    if _ours and not _held:
+        _end()
+
+
+def _end() -> None:
+    global _ours
+    _ours = False
     if dist.is_initialized():
         close_engines()  # which may destroy the group, too
     if dist.is_initialized():
@@ -55,4 +82,4 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-__all__ = ["free_port", "join", "leave", "ranks"]
+__all__ = ["free_port", "held_group", "join", "leave", "ranks"]

@@ -341,6 +341,54 @@ def test_qwen3_vl_decodes_like_the_reference_and_its_deepstack_weights_are_synce
     assert wrote.names == len(list(newer.vlm.model.parameters()))
 
 
+def test_new_weights_of_the_vision_tower_alone_change_the_answers_to_the_same_picture(
+    backend: VLLMBackend, path: Path
+) -> None:
+    """vLLM keeps what the tower made of a picture, and keys and values of the prompt, by their contents: a sync drops both."""
+    seen = [ModelRequest("which?", (picture(3, (16, 16)),))]
+    before = backend.token_scores(seen, tuple("0123"))
+    vlm = load_vlm(path)
+    with torch.no_grad():
+        for p in vlm.model.model.visual.parameters():
+            p.add_(0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+    backend.sync(vlm.model.named_parameters())
+    after = backend.token_scores(seen, tuple("0123"))
+    assert (after - before).abs().max() > 1e-3
+    assert torch.allclose(after, HFBackend(vlm).token_scores(seen, tuple("0123")), atol=1e-4)
+    blind = [ModelRequest("which?")]
+    assert torch.allclose(
+        backend.token_scores(blind, tuple("0123")), HFBackend(vlm).token_scores(blind, tuple("0123")), atol=1e-4
+    )
+
+
+def test_a_cache_too_small_for_one_sequence_is_one_line_that_names_the_keys(path: Path) -> None:
+    with pytest.raises(BadInput, match=r"rollouts\.cache_gib=0\.0001.*rollouts\.max_tokens=512; raise the first"):
+        VLLMBackend(load_vlm(path), **SMALL | {"cache_gib": 1e-4})
+
+
+def test_an_engine_that_failed_is_closed_and_the_next_one_answers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = SMALL | {"max_sequences": 3}
+    first = VLLMBackend(load_vlm(path), **limits)
+    broken = first.engine
+    assert isinstance(broken, VLLMEngine)
+    monkeypatch.setattr(broken._engine, "step", lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("out of memory")))
+    with pytest.raises(RunFailed, match="ran out of memory while it generated; lower rollouts.batch_size"):
+        greedy(first)
+    assert broken.closed and not broken.usable
+    assert greedy(first) == greedy(HFBackend(load_vlm(path))) and first.engine is not broken
+
+
+@pytest.mark.slow  # another engine
+def test_a_16_bit_model_is_sampled_from_float32_logits(path: Path) -> None:
+    """The output layer is asked not to round, and the CPU's float32 biases are no other weights."""
+    halved = load_vlm(path, "bfloat16")
+    backend = VLLMBackend(halved, **SMALL)
+    assert isinstance(backend.engine, VLLMEngine)
+    assert backend.engine._engine.vllm_config.model_config.head_dtype == torch.float32
+    ours = backend.token_scores(requests(4), tuple("0123456789"))
+    assert torch.allclose(ours, HFBackend(halved).token_scores(requests(4), tuple("0123456789")), atol=0.02)
+
+
 def test_more_pictures_than_the_engine_takes_are_refused_by_name(backend: VLLMBackend) -> None:
     many = ModelRequest("which?", tuple(picture(k, (16, 16)) for k in range(17)))
     with pytest.raises(BadInput, match="17 pictures, and vLLM was started for 16"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from common.third_party import NAME, library_lines, log_libraries, where_to_look
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
+    before = list(logging.getLogger().handlers)
     log_libraries(tmp_path)
     yield tmp_path / NAME
     log_libraries(None)
+    logging.getLogger().handlers = before
 
 
 def test_lines_of_libraries_go_to_the_log_and_ours_to_the_terminal(
@@ -56,3 +59,12 @@ def test_without_a_log_lines_stay_on_the_terminal(capfd: pytest.CaptureFixture[s
     with library_lines():
         os.write(1, b"here\n")
     assert capfd.readouterr().out == "here\n" and where_to_look() == ""
+
+
+def test_warnings_of_ours_are_shown_and_those_of_libraries_logged(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with library_lines():
+        logging.getLogger("rl.watch").warning("a step was skipped")
+        logging.getLogger("vllm.core").warning("deprecated")
+    out, err = capfd.readouterr()
+    assert "a step was skipped\n" in out and "deprecated" not in out + err
+    assert "vllm.core: deprecated" in log.read_text() and "skipped" not in log.read_text()

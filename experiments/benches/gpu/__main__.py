@@ -1,0 +1,139 @@
+"""`make check-gpu`: what this machine's GPU does with the code, in at most eight minutes, one table and outputs/bench/gpu.json.
+
+Each part is a process of its own under its own time limit, so that one that hangs or dies leaves the others their time. Parts that
+cannot run here say why; without a GPU those that need none are run. No network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import BadInput, RunFailed
+from common.plain_command import plain_command, read_options
+from experiments.benches.gpu.parts import PARTS, CheckPart
+
+ROOT = Path(__file__).parents[3]
+SLOWER = 4  # a machine without a GPU, whose few parts may use the time of the others
+
+
+@dataclass
+class Options:
+    parts: str = "all"  # names, by comma
+    minutes: float = 8.0  # for everything together
+    out: str = "outputs/bench"
+
+
+def main(argv: Sequence[str]) -> None:
+    from common.files import write_json
+    from common.progress import say
+
+    options = read_options(Options, argv, "experiments.benches.gpu")
+    chosen = selected(options.parts)
+    if not options.minutes > 0:
+        raise BadInput(f"minutes={options.minutes:g} must be above 0")
+    cuda, began = has_cuda(), time.monotonic()
+    rows: dict[str, dict[str, Any]] = {}
+    if not cuda:
+        say("no CUDA device here: parts that need one are named and left out")
+    for part in chosen:
+        left = options.minutes * 60 - (time.monotonic() - began)
+        if why := part.missing(cuda):
+            rows[part.name] = {"state": "left out", "why": why}
+        elif left < 1:
+            rows[part.name] = {"state": "left out", "why": f"the {options.minutes:g} minutes are over"}
+        else:
+            limit = min(left, part.limit_s * (1 if cuda else SLOWER))
+            say(f"{part.name}: {part.about} (at most {limit:.0f} s)")
+            rows[part.name] = run_part(part, limit)
+    path = write_json(Path(options.out) / "gpu.json", rows)
+    show(rows)
+    say(f"written to {path}")
+    if failed := [name for name, row in rows.items() if row["state"] in ("failed", "out of time")]:
+        raise RunFailed(f"{len(failed)} of {len(rows)} parts did not end well: {', '.join(failed)}")
+
+
+def selected(parts: str) -> list[CheckPart]:
+    """In the order of PARTS. Raises BadInput for a name that is none."""
+    names = [part.name for part in PARTS]
+    wanted = names if parts == "all" else parts.split(",")
+    if unknown := [name for name in wanted if name not in names]:
+        raise BadInput(f"parts={unknown[0]} is unknown; choose from {', '.join(names)}")
+    return [part for part in PARTS if part.name in wanted]
+
+
+def has_cuda() -> bool:
+    """Asked in another process: this one must not hold the device's memory."""
+    asked = "import torch; raise SystemExit(0 if torch.cuda.is_available() else 1)"
+    return subprocess.run([sys.executable, "-c", asked], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def run_part(part: CheckPart, limit_s: float) -> dict[str, Any]:
+    """What became of it: its values, or the last lines that it said."""
+    with tempfile.TemporaryDirectory() as scratch:
+        values, log = Path(scratch) / "values.json", Path(scratch) / "log"
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        start = time.monotonic()
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "experiments.benches.gpu.one", part.name, str(values)],
+                stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, start_new_session=True,
+            )  # fmt: skip
+            try:
+                code: int | None = process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                end(process)
+        row: dict[str, Any] = {"seconds": round(time.monotonic() - start, 1)}
+        if code == 0 and values.is_file():
+            from common.files import read_json
+
+            return row | {"state": "done", "values": read_json(values)}
+        said = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:]) or "nothing"
+        if code is None:
+            return row | {"state": "out of time", "why": f"not done after {limit_s:.0f} s; it said last: {said}"}
+        return row | {"state": "failed", "why": said.removeprefix("error: ")}
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """It and everything that it started; both are gone afterwards."""
+    with contextlib.suppress(ProcessLookupError):  # all have ended by themselves
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def show(rows: dict[str, dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from experiments.benches.machine import measured_on
+    from experiments.reports.screen import show_table
+
+    table = Table(title=f"What works here: {measured_on()}", title_justify="left")
+    for column in ("part", "state", "seconds", "what"):
+        table.add_column(column, justify="right" if column == "seconds" else "left", overflow="fold")
+    for name, row in rows.items():
+        what = row.get("why") or "\n".join(f"{key}: {plain(value)}" for key, value in row["values"].items())
+        table.add_row(name, row["state"], str(row.get("seconds", "–")), what)
+    show_table(table)
+
+
+def plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {plain(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    plain_command(main, sys.argv[1:], __doc__, names_needed=False)
