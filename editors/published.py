@@ -66,24 +66,6 @@ QWEN2_5_VL_3B = PublishedModel(  # Qwen/Qwen2.5-VL-3B-Instruct, config.json; arX
 )
 
 
-QWEN2_5_VL_3B = PublishedModel(  # Qwen/Qwen2.5-VL-3B-Instruct, config.json; arXiv 2502.13923, table 1
-    "Qwen2_5_VLForConditionalGeneration",
-    {
-        "text_config": {
-            "hidden_size": 2048,
-            "intermediate_size": 11008,
-            "num_hidden_layers": 36,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 2,
-            "vocab_size": 151936,
-            "tie_word_embeddings": True,
-        },
-        "vision_config": {**QWEN2_5_VL_7B.config["vision_config"], "out_hidden_size": 2048},
-        "tie_word_embeddings": True,
-    },
-)
-
-
 def _qwen3_vl(text: Mapping[str, Any], vision: Mapping[str, Any]) -> PublishedModel:
     """What the dense models of Qwen3-VL have in common, in their config.json; arXiv 2511.21631."""
     tied = text["tie_word_embeddings"]
@@ -207,7 +189,6 @@ PUBLISHED: dict[str, dict[str, PublishedModel]] = {
     "black-forest-labs/FLUX.1-Kontext-dev": FLUX_KONTEXT,
     "Qwen/Qwen2.5-VL-3B-Instruct": {"model": QWEN2_5_VL_3B},
     "Qwen/Qwen2.5-VL-7B-Instruct": {"model": QWEN2_5_VL_7B},
-    "Qwen/Qwen2.5-VL-3B-Instruct": {"model": QWEN2_5_VL_3B},
     "Qwen/Qwen3-VL-4B-Instruct": {"model": QWEN3_VL_4B},
     "Qwen/Qwen3-VL-8B-Instruct": {"model": QWEN3_VL_8B},
 }
