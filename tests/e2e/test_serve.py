@@ -28,6 +28,13 @@ class Sleepy:
     def edit(self, images, instructions, seeds):
         time.sleep(0.5)
         return list(images)
+
+
+class Broken:
+    def build(self, tools):
+        from common.errors import BadInput
+
+        raise BadInput("these weights are odd")
 """
 
 
@@ -126,6 +133,7 @@ def test_what_cannot_work_exits_2_with_one_line(folder: Path) -> None:
             ([f"port={taken.getsockname()[1]}", "editor=sandbox"], "cannot listen at 127.0.0.1"),
             (["port=0", "editor=sandbox", "key_env=NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE holds no key"),
             (["port=0", "editor=qwen", "editor.checkpoint=nowhere"], "nowhere"),
+            (["port=0", "editor._target_=sleepy.Broken"], "error: these weights are odd"),
         ):
             process = start(folder, *words)
             text = process.communicate(timeout=LIMIT_S)[0]

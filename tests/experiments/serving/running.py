@@ -20,7 +20,7 @@ from PIL import Image
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
-pytest.importorskip("multipart")
+pytest.importorskip("python_multipart")
 
 from experiments.serving.api import Service, create_app  # noqa: E402
 from experiments.serving.arms import Arms, EditorArm  # noqa: E402
