@@ -42,8 +42,7 @@ class Progress:
 
 def progress_of(folder: Path, config: Mapping[str, Any]) -> Progress | None:
     """What was written last; None before anything was."""
-    steps = [(path, *about) for path, *about in _trainings(folder)]
-    youngest = max(steps, key=lambda found: _written(found[0]), default=None)
+    youngest = max(_trainings(folder), key=lambda found: _written(found[0]), default=None)
     files = list(_files_of_rows(folder))
     row = max(files, key=lambda found: _written(found[0]), default=None)
     if youngest is not None and (row is None or _written(youngest[0]) > _written(row[0])):

@@ -64,7 +64,8 @@ def read_preset(name: str) -> Preset:
         override = parser.parse_override(f"{key}={value}")
         swept = override.is_sweep_override()
         grid[str(key)] = list(map(str, override.sweep_string_iterator())) if swept else [str(value)]
-    return Preset(name, *said.groups(), grid)
+    command, about, expect, costs = said.groups()
+    return Preset(name, command, about, expect, costs, grid)
 
 
 __all__ = ["Preset", "presets", "read_preset"]
