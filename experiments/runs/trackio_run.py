@@ -84,7 +84,7 @@ class Trackio:
         with silent():
             if exit_code:
                 self.run.log({"exit_code": exit_code}, step=self.next)
-            self.run.finish()
+            self.trackio.finish()  # of this run, which is then forgotten: at its end the process has none to finish
 
 
 @contextlib.contextmanager
