@@ -16,7 +16,7 @@ from common.errors import MissingFile
 from experiments.runs.metric_names import STEP, step_metric, tracked
 from experiments.runs.tracked_samples import tracked_samples
 from experiments.runs.trainings import rows_of, trainings
-from experiments.runs.wandb_results import summary_of
+from experiments.runs.wandb_results import headline
 
 FOLDER = "tensorboard"
 FLUSH_S = 30
@@ -52,10 +52,7 @@ class TensorBoard:
         self.last[training] = step
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        numbers = {k: v for k, v in {**values, **summary_of(self.run)}.items() if isinstance(v, int | float)}
-        self.writer.add_hparams(
-            choices(self.values), {f"summary/{k}": float(v) for k, v in numbers.items()}, run_name="."
-        )
+        self.writer.add_hparams(choices(self.values), headline(self.run, values), run_name=".")
         for i, sample in enumerate(tracked_samples(self.run)):
             self.writer.add_image(f"samples/{i:02d}", to_array(sample.strip()), dataformats="HWC")
             self.writer.add_text(f"samples/{i:02d}", sample.caption())

@@ -15,7 +15,7 @@ from common.errors import MissingFile
 from experiments.runs.metric_names import STEP, tracked
 from experiments.runs.tracked_samples import arms_of, tracked_samples
 from experiments.runs.trainings import rows_of, trainings
-from experiments.runs.wandb_results import summary_of
+from experiments.runs.wandb_results import headline
 
 
 class Trackio:
@@ -64,9 +64,7 @@ class Trackio:
             self.next = place + 1
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        numbers = {k: v for k, v in {**values, **summary_of(self.folder)}.items() if isinstance(v, int | float)}
-        last = {f"summary/{k}": v for k, v in numbers.items()}
-        self.run.log(last | self._samples(), step=self.next)
+        self.run.log(headline(self.folder, values) | self._samples(), step=self.next)
 
     def _samples(self) -> dict[str, Any]:
         samples, trackio = tracked_samples(self.folder), self.trackio
@@ -84,7 +82,7 @@ class Trackio:
         with silent():
             if exit_code:
                 self.run.log({"exit_code": exit_code}, step=self.next)
-            self.run.finish()
+            self.trackio.finish()  # of this run, which is then forgotten: at its end the process has none to finish
 
 
 @contextlib.contextmanager

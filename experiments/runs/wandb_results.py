@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ def summary_of(folder: Path) -> dict[str, float]:
     return out
 
 
+def headline(folder: Path, values: Mapping[str, Any]) -> dict[str, float]:
+    """The final numbers for pages that show each of them on its own: those of `summary_of` without their intervals, and of a run's
+    flat results those that are not by kind, benchmark or test."""
+    own = {k: v for k, v in summary_of(folder).items() if k.rpartition("/")[2] not in ("low", "high")}
+    given = {k: v for k, v in values.items() if isinstance(v, int | float) and k.count("/") <= 2}
+    return {f"summary/{k}": float(v) for k, v in (given | own).items()}
+
+
 def samples_table(folder: Path) -> Any:
     """The tracked samples with their pictures. None where no picture was kept."""
     import wandb
@@ -54,4 +63,4 @@ def samples_table(folder: Path) -> Any:
     return wandb.Table(columns=columns, data=data) if data else None
 
 
-__all__ = ["samples_table", "summary_of"]
+__all__ = ["headline", "samples_table", "summary_of"]
