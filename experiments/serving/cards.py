@@ -159,7 +159,9 @@ def _doing(told: Told) -> str:
 
 def _sentence(text: str) -> str:
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+    if text.partition(" ")[0].rstrip(",;").isalpha():  # the name of a file keeps its letters
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 __all__ = ["chips", "download", "message", "picture", "scenes", "steps", "turns", "url"]
