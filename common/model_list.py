@@ -7,7 +7,7 @@ from typing import Any
 
 from common.connections import Connections
 from common.errors import RunFailed
-from common.http import ApiKey
+from common.http import MAX_TEXT, ApiKey
 
 TIMEOUT_S = 10.0
 
@@ -37,8 +37,10 @@ def listed_models(base_url: str, key_env: str = "", timeout_s: float = TIMEOUT_S
         reply = None
     entries = reply.get("data") if isinstance(reply, dict) else None
     if response.status != 200 or not isinstance(entries, list):
-        text = key.redact(response.body[:200].decode("utf-8", "replace"))
-        raise NoList(f"HTTP {response.status}: {' '.join(text.split())}", response.status)
+        error = reply.get("error") if isinstance(reply, dict) else None
+        said = error.get("message") if isinstance(error, dict) else None
+        text = key.redact(str(said) if said else response.body.decode("utf-8", "replace"))
+        raise NoList(f"HTTP {response.status}: {' '.join(text.split())[:MAX_TEXT]}", response.status)
     return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
 
 

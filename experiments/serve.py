@@ -11,7 +11,7 @@ from conf.schema import ServeConfig
 from experiments.runs.cli import command
 
 FREE_TEXT = ("run",)  # keys whose values are taken as they are
-PACKAGES = ("fastapi", "uvicorn", "multipart", "prometheus_client")
+PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
 def main(config: ServeConfig) -> None:

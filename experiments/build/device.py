@@ -9,8 +9,11 @@ from common.errors import BadInput
 
 def use_threads(engine: Any) -> None:
     """Fix torch's threads: another number sums in another order and ends in other last bits."""
+    import numpy as np
     import torch
 
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # numpy looks once, and would warn where subnormal numbers are flushed already
     torch.set_num_threads(engine.threads)
     torch.set_flush_denormal(True)  # subnormal numbers are slow on many CPUs
 

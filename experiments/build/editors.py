@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -265,12 +265,12 @@ class ServedEditor(Part):
     guidance_scale: float | None = number(None, 0, 100)
     true_cfg_scale: float | None = number(None, 1, 100)
     negative_prompt: str | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
+    fields: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
     timeout_s: float = number(600.0, 0, 1e6, above=True, defines=False)  # of one whole exchange
     tries: int = number(5, 1, 1000, defines=False)  # per edit, the first included
     concurrency: int = number(8, 1, 10_000, defines=False)  # requests under way at a time
     cache: str = incidental("")  # folder; pictures are kept there
-    check: bool = incidental(True)  # ask before a run whether the service is there and has the model
+    ask_first: bool = incidental(True)  # before a run, whether the service is there and has the model
 
     def missing(self, machine: Machine) -> Iterable[str]:
         return services.missing_service(self, machine)
@@ -278,13 +278,13 @@ class ServedEditor(Part):
     def missing_room(self, machine: Machine, calls: int) -> Iterable[str]:
         return services.no_room(self.name, self.cache, "editor.cache", machine, calls)
 
-    def fields(self) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """Of the request, besides those that every one has."""
         named = {name: getattr(self, name) for name in SERVED_FIELDS}
-        return {name: value for name, value in named.items() if value is not None} | dict(self.parameters)
+        return {name: value for name, value in named.items() if value is not None} | dict(self.fields)
 
     def settings(self) -> Mapping[str, Any]:
-        return {"base_url": self.base_url, "model": self.model, **self.fields()}
+        return {"base_url": self.base_url, "model": self.model, **self.given()}
 
     def build(self, tools: EditorTools) -> Editor:
         from editors.served import ServedEditor, ServedSettings
@@ -293,15 +293,14 @@ class ServedEditor(Part):
             base_url=self.base_url,
             model=self.model,
             key_env=self.key_env,
-            parameters=self.fields(),
+            parameters=self.given(),
             area=self.sent_area,
             multiple=self.sent_multiple,
             timeout_s=self.timeout_s,
             tries=self.tries,
             concurrency=self.concurrency,
-            **({"cache": Path(self.cache)} if self.cache else {}),
         )
-        return ServedEditor(settings)
+        return ServedEditor(replace(settings, cache=Path(self.cache)) if self.cache else settings)
 
 
 def make_editor(part: Any, engine: Any = None, reward_path: bool = False) -> Editor:

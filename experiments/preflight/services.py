@@ -47,7 +47,7 @@ def missing_service(editor: ServedEditor, machine: Machine) -> Iterator[str]:
     if editor.key_env and not machine.has_key(editor.key_env):
         yield f"key {editor.key_env} in the environment, for editor={editor.name} at {editor.base_url}"
         return
-    if not editor.check:
+    if not editor.ask_first:
         return
     where = f"the service at {editor.base_url} for editor={editor.name}"
     try:
@@ -58,10 +58,13 @@ def missing_service(editor: ServedEditor, machine: Machine) -> Iterator[str]:
         yield f"{where} cannot be reached: {error}; start it, or give another editor.base_url"
     except NoList as error:
         if error.status in (401, 403):
-            yield f"a key that {where} accepts ({error}): name its environment variable by editor.key_env"
+            given = (
+                f"that in {editor.key_env} is not accepted" if editor.key_env else "editor.key_env names its variable"
+            )
+            yield f"key for {where} in the environment: {given} ({error})"
         else:
             yield (
-                f"{where} does not list its models ({error}); the address mostly ends with /v1, and editor.check=false asks no "
+                f"{where} does not list its models ({error}); the address mostly ends with /v1, and editor.ask_first=false asks no "
                 "such question"
             )
     else:

@@ -42,7 +42,8 @@ class Made:
 
 
 class Arm(Protocol):
-    about: str
+    @property
+    def about(self) -> str: ...
 
     def group(self, ask: Ask) -> Hashable: ...
 

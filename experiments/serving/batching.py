@@ -15,6 +15,8 @@ from common.errors import ImageEditError, RunFailed
 logger = logging.getLogger(__name__)
 W = TypeVar("W")  # a piece of work
 R = TypeVar("R")  # what comes of it
+W_contra = TypeVar("W_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Full(RunFailed):
@@ -25,13 +27,13 @@ class Closed(RunFailed):
     """Nothing is accepted any more."""
 
 
-class Models(Protocol[W, R]):
+class Models(Protocol[W_contra, R_co]):
     """What does the work. Only one thread calls it."""
 
-    def group(self, work: W) -> Hashable:
+    def group(self, work: W_contra) -> Hashable:
         """Pieces of work with equal groups may be done together."""
 
-    def make(self, works: Sequence[W]) -> Sequence[R | ImageEditError]:
+    def make(self, works: Sequence[W_contra]) -> Sequence[R_co | ImageEditError]:
         """One result, or the reason why there is none, for each piece, in order. All of them are of one group."""
 
 

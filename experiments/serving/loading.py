@@ -55,6 +55,7 @@ def decomposers(config: ServeConfig, names: Sequence[str]) -> dict[str, Any]:
 
 def load_arms(config: ServeConfig, names: Sequence[str]) -> Arms:
     """Load every model that the arms need; the editor is shared. Called in the thread that uses them."""
+    use_threads(config.engine)  # torch keeps some of it by thread
     parts = TeamParts(config, start_of(config))
     loaded: dict[str, Arm] = {}
     for name in names:

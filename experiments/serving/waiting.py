@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -22,8 +23,9 @@ async def results(request: Request, futures: Sequence[Future[Made | Exception]],
     """
     done = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
     gone = asyncio.create_task(_until_gone(request))
+    ends: set[asyncio.Future[Any]] = {done, gone}
     try:
-        await asyncio.wait({done, gone}, timeout=max_wait_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, timeout=max_wait_s, return_when=asyncio.FIRST_COMPLETED)
         if not done.done() and not gone.done():
             if any([future.cancel() for future in futures]):
                 raise ApiError(
@@ -32,7 +34,7 @@ async def results(request: Request, futures: Sequence[Future[Made | Exception]],
                     code="timeout",
                     retry_s=RETRY_S,
                 )
-            await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)  # it is being made
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)  # it is being made
         if not done.done():
             raise ClientDisconnect
         return [_made(result) for result in done.result()]

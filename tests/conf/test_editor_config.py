@@ -52,7 +52,7 @@ def test_at_paper_scale_it_is_the_published_one(command: str, name: str) -> None
 
 
 def test_what_only_exists_as_published_is_the_same_at_every_scale() -> None:
-    for name in ("qwen_2509", "qwen_2511", "qwen_lightning", "nano_banana", "gpt_image", "sandbox"):
+    for name in ("qwen_2509", "qwen_2511", "qwen_lightning", "nano_banana", "gpt_image", "served", "sandbox"):
         assert editor(f"editor={name}") == editor(f"editor={name}", "scale=paper")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import json
@@ -9,12 +10,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.serving.arms import Arms, Ask, EditorArm, Made
 from experiments.serving.form import Rules
 from experiments.serving.keys import Keys
 from experiments.serving.limits import PictureLimits
@@ -270,14 +273,34 @@ def test_a_full_queue_is_said_and_a_client_that_goes_away_makes_room_and_costs_n
 def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
     editor = StampEditor()
     editor.hold.clear()
-    with serving(editor, batch_size=1, max_wait_s=0.3) as running:
-        first = in_background(running, "being made")  # begun: it is waited for, however long it takes
+    with serving(editor, batch_size=1, max_wait_s=0.1) as running:
+        (first,) = running.service.batcher.submit([Ask("editor", picture(), "being made", 0)])
         until(lambda: len(editor.batches) == 1)
         status, body, headers = running.post({"prompt": "late"}, {"image": encoded(picture())})
         assert status == 503 and body["error"]["code"] == "timeout" and "retry-after" in headers
         editor.hold.set()
-        first[0].join(PATIENCE_S)
-        assert first[1] == [200] and editor.batches == [["being made"]]
+        assert isinstance(first.result(PATIENCE_S), Made)
+    assert editor.batches == [["being made"]]
+
+
+def test_what_is_being_made_is_waited_for_however_long() -> None:
+    from starlette.requests import Request
+
+    from experiments.serving.waiting import results
+
+    begun: Future[Made | Exception] = Future()
+    begun.set_running_or_notify_cancel()
+    made = Made(picture(), {})
+
+    async def never() -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def wait() -> list[Made]:
+        asyncio.get_running_loop().call_later(0.1, begun.set_result, made)
+        return await results(Request({"type": "http"}, never), [begun], 0.01)
+
+    assert asyncio.run(wait()) == [made]
 
 
 def test_one_request_that_breaks_the_models_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -308,8 +331,6 @@ def test_an_upload_that_stalls_ends() -> None:
 
 
 def test_before_the_models_are_there_health_says_so() -> None:
-    from experiments.serving.arms import Arms, EditorArm
-
     loaded = threading.Event()
 
     def load() -> Arms:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.errors import BadInput, ImageEditError
 from experiments.serving.batching import Batcher, Closed, Full
 
-PATIENCE_S = 30.0
+PATIENCE_S = 600.0
 Work = tuple[str, int]  # a group and a number
 
 

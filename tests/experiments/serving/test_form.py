@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.serving.errors import ApiError
@@ -98,6 +98,7 @@ def test_a_mask_is_refused_with_the_reason() -> None:
 VALUES = st.text(st.sampled_from("019x-+.,autoplnfsebkg \n\u200b\u0663\ud800"), max_size=12)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*TAKEN, *IGNORED, *FIXED, "odd"]), st.lists(VALUES, max_size=2)))
 def test_any_form_is_an_order_or_one_clear_error(texts: dict[str, list[str]]) -> None:
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +21,6 @@ from conf.schema import ServeConfig
 from editors.outcomes import EditsFailed
 from experiments.build.editors import ServedEditor, make_editor
 from experiments.runs.cli import compose, typed
-from tests.experiments.serving.running import Running, decoded, encoded, serving
-
 from experiments.runs.team import TeamParts
 from experiments.serving.loading import (
     SandboxOnly,
@@ -30,6 +29,7 @@ from experiments.serving.loading import (
     load_arms,
     rules_of,
 )
+from tests.experiments.serving.running import Running, decoded, encoded, serving
 
 ASSETS = Path(__file__).parents[3] / "assets"
 WORDS = ["editor.steps=2", "engine.device=cpu", f"paths.assets={ASSETS}"]
@@ -57,7 +57,7 @@ def running() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def scenes() -> list[EditSample]:
     benchmark = SandboxBenchmark("test")
-    return [benchmark.sample(i) for i in range(4)]
+    return [benchmark.sample(i) for i in range(3)]
 
 
 def served(running: Running, tmp_path: Path, **more: Any) -> Any:
@@ -71,7 +71,7 @@ def test_a_served_editor_gives_the_pictures_of_the_local_one(
     """PNG is exact, so that what differs is rounding in another batch. Another size goes there and back as well."""
     pictures = [s.image for s in scenes if s.image is not None]
     pictures[1] = pictures[1].resize((50, 40))
-    texts, seeds = [s.request for s in scenes], [3, 4, 5, 2**31 - 1]
+    texts, seeds = [s.request for s in scenes], [3, 4, 2**31 - 1]
     local = make_editor(config().editor, config().engine)
     remote = served(running, tmp_path, model="editor", concurrency=1)
     for got, picture, text, seed in zip(remote.edit(pictures, texts, seeds), pictures, texts, seeds, strict=True):
@@ -102,7 +102,7 @@ def test_the_team_gives_the_pictures_of_experiments_edit_alone_and_in_a_crowd(
         (trace,) = next(iter(team.run([sample], 0, 1)))
         difference = np.asarray(decoded(base64.b64decode(one["b64_json"])), int) - np.asarray(trace.result, int)
         assert np.abs(difference).max() <= 1
-        plan = trace.to_dict()
+        plan = json.loads(json.dumps(trace.to_dict()))
         for name in ("text", "decomposition", "sub_requests", "calls", "source"):
             assert one["plan"][name] == plan[name], name
 
@@ -136,7 +136,7 @@ def test_the_check_before_a_run_asks_whether_the_model_is_there(running: Running
     def lines(url: str = running.url, **more: Any) -> list[str]:
         return list(ServedEditor("served", url, **more).missing(ThisMachine()))
 
-    assert lines() == lines(model="editor") == lines(url="http://127.0.0.1:9/v1", check=False) == []
+    assert lines() == lines(model="editor") == lines(url="http://127.0.0.1:9/v1", ask_first=False) == []
     assert "it has editor, agents" in lines(model="other")[0]
     assert "cannot be reached" in lines("http://127.0.0.1:9/v1")[0]
     assert "ends with /v1" in lines(running.root)[0]
