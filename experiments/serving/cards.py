@@ -97,7 +97,7 @@ def turns(desk: Desk) -> str:
     undone = [(t.request, t.trace.digests[-1], " undone") for t in reversed(session.undone)]
     rows = [("as it was opened", session.source_digest, ""), *done, *undone]
     cells = "".join(
-        f'<li class="turn{state}"><img src="{url(desk.key, name)}" alt="" loading="lazy">'
+        f'<li class="turn{state}"><img src="{url(desk.key, name)}" alt="">'
         f"<span>{escape(request)}{' (undone)' if state else ''}</span></li>"
         for request, name, state in rows
     )
