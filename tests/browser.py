@@ -150,11 +150,13 @@ class Tab:
 
     def fill(self, selector: str, text: str) -> None:
         """Put a text into a field as if it were typed."""
-        self.wait(f"document.querySelector({selector!r})")
-        self.evaluate(
-            f"document.querySelector({selector!r}).focus(), document.querySelector({selector!r}).select(), true"
-        )
-        self.send("Input.insertText", text=text)
+        place, end = f"document.querySelector({selector!r})", time.monotonic() + LIMIT_S
+        while self.evaluate(f"{place}?.value") != text:  # a page that is just being drawn anew may lose it
+            assert time.monotonic() < end, f"{selector} does not take the text"
+            self.wait(place)
+            self.evaluate(f"{place}?.focus(), {place}?.select(), true")
+            self.send("Input.insertText", text=text)
+            time.sleep(0.1)
 
     def upload(self, selector: str, path: Path) -> None:
         """Give a file to a file input."""

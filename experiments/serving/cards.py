@@ -97,7 +97,7 @@ def turns(desk: Desk) -> str:
     undone = [(t.request, t.trace.digests[-1], " undone") for t in reversed(session.undone)]
     rows = [("as it was opened", session.source_digest, ""), *done, *undone]
     cells = "".join(
-        f'<li class="turn{state}"><img src="{url(desk.key, name)}" alt="" loading="lazy">'
+        f'<li class="turn{state}"><img src="{url(desk.key, name)}" alt="">'
         f"<span>{escape(request)}{' (undone)' if state else ''}</span></li>"
         for request, name, state in rows
     )
@@ -159,7 +159,9 @@ def _doing(told: Told) -> str:
 
 def _sentence(text: str) -> str:
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+    if text.partition(" ")[0].rstrip(",;").isalpha():  # the name of a file keeps its letters
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 __all__ = ["chips", "download", "message", "picture", "scenes", "steps", "turns", "url"]

@@ -146,7 +146,7 @@ class Page:
 
     def _wire(self) -> None:
         talk, turn = self.talk, [self.key, self.request, self.against]
-        self._on(self.blocks.load, talk.resume, [self.kept], js=KEPT)
+        self._listen(self.blocks.load, self._resume, [self.kept], js=KEPT)
         opened = self._on(self.upload.upload, talk.open, [self.upload])
         opened.then(lambda: None, None, [self.upload], **QUIET)  # ready for the next one
         self._on(self.undo.click, talk.undo, [self.key, self.against])
@@ -161,6 +161,11 @@ class Page:
         if self.about.sandbox:
             self._on(self.new.click, talk.scene, [])
             self._listen(self.fixed.click, self._scene, [])
+
+    def _resume(self, request: gr.Request, kept: str) -> list[Any]:
+        """Nothing changes where there is no session to go on with: a click may have come before this."""
+        view = self.talk.resume(owner_of(request), kept)
+        return self.updates(view) if view.key else [gr.skip() for _ in self.outputs]
 
     def _stop(self, request: gr.Request, key: str) -> None:
         self.talk.shop.stop(owner_of(request), key)

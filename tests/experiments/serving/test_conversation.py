@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ def test_every_text_is_escaped(tmp_path: Path) -> None:
         talk = Conversation(shop)
         start = opened(talk, tmp_path, "a<b onload=x>&.png")
         assert "<b " not in start.picture and "a&lt;b onload=x&gt;" in start.picture
-        for view in talk.edit(ALICE, start.key, f"remove {NASTY}", LAST):
+        for view in talk.edit(ALICE, start.key, f"{NASTY}?", LAST):
             shown = view.picture + view.steps + view.turns + view.message + view.download
-            assert "<img src=x" not in shown and "onerror" not in shown.replace("onerror=alert(1)&gt;", "")
+            assert "onerror" in shown or not view.steps
+            assert not re.search(r"<[^>]*onerror", shown) and NASTY not in shown
         assert "&lt;" in view.steps and "&amp;" in view.turns
     assert "<b>" not in message("<b>") and "<i>" not in steps(Told("<i>", think="<i>", error="<i>"), "k")
 

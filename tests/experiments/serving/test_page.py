@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,10 +70,14 @@ def downloaded(tab: Tab) -> Image.Image:
 
 
 def shows(tab: Tab, image: Image.Image) -> bool:
-    """Whether the picture on the page, as the browser has it, is this one."""
-    tab.wait("document.querySelector('.canvas img.now')?.complete")
-    shown = tab.bytes_of(tab.evaluate("document.querySelector('.canvas img.now').src"))
-    return np.array_equal(np.asarray(Image.open(io.BytesIO(shown))), np.asarray(image))
+    """Whether the picture on the page, as the browser gets it, becomes this one."""
+    for _ in range(50):
+        tab.wait("document.querySelector('.canvas img.now')")
+        shown = tab.bytes_of(tab.evaluate("document.querySelector('.canvas img.now').src"))
+        if np.array_equal(np.asarray(Image.open(io.BytesIO(shown))), np.asarray(image)):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def shifted(image: Image.Image, by: int) -> Image.Image:
@@ -90,7 +95,7 @@ def test_a_picture_is_opened_edited_undone_and_downloaded(tab: Tab, tmp_path: Pa
         "2 things go" in tab.text(".told") and tab.evaluate("document.querySelectorAll('.cards li.done').length") == 2
     )
     assert shows(tab, shifted(given, 2)) and np.array_equal(np.asarray(downloaded(tab)), np.asarray(shifted(given, 2)))
-    assert tab.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    tab.wait("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     tab.press("Undo")
     tab.wait("document.querySelector('.strip .undone')")
     assert shows(tab, given)
