@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conf.schema import EditConfig, PretrainConfig
+from conf.schema import EditConfig, PretrainConfig, SessionConfig
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.preflight.limits import (
     LOGIT_BYTES,
@@ -23,7 +23,7 @@ ANSWER_TOKENS = 16  # of the shortest answers in the decomposer's supervised sta
 S_PER_PICTURE = 1e-4  # of one update of a tiny model on one picture; nothing measured is faster
 
 
-def check_edit(config: EditConfig) -> None:
+def check_edit(config: EditConfig | SessionConfig) -> None:
     """One picture. Raises BadInput with the figure."""
     editor = config.editor
     steps, area = getattr(editor, "steps", 0), getattr(editor, "area", 4096)
