@@ -72,8 +72,8 @@ def play_round(
         ]
     if watch is not None:
         calling = dict(calls)
-        for i, (id_, state) in enumerate(zip(ids, after, strict=True)):
-            turn = calling[i] if state is None else state.turns[-1]
+        for i, (id_, ended) in enumerate(zip(ids, after, strict=True)):
+            turn = calling[i] if ended is None else ended.turns[-1]
             number = len(states[i].turns) + 1
             watch(Decided(id_, number, turn.kind, turn.text, turn.sub_requests, turn.error, turn.base))
     made = [Call("; ".join(turn.sub_requests), call_seed(seed, ids[i], len(states[i].calls))) for i, turn in calls]

@@ -155,8 +155,9 @@ class Team:
         if self.decomposer is None:
             return [None] * len(samples)
         replies = self.decomposer.decompose(samples)
-        for sample, reply in zip(samples, replies, strict=True) if watch is not None else ():
-            watch(Decomposed(sample.id, reply.text, reply.decomposition, reply.error))
+        if watch is not None:
+            for sample, reply in zip(samples, replies, strict=True):
+                watch(Decomposed(sample.id, reply.text, reply.decomposition, reply.error))
         return replies
 
     def _sequence(
@@ -167,8 +168,9 @@ class Team:
         given: Sequence[Sequenced] | None = None,
     ) -> list[Sequenced]:
         plans = self._plans(samples, replies) if given is None else list(given)
-        for sample, plan in zip(samples, plans, strict=True) if watch is not None else ():
-            watch(Planned(sample.id, plan.sub_requests, plan.source, plan.notes))
+        if watch is not None:
+            for sample, plan in zip(samples, plans, strict=True):
+                watch(Planned(sample.id, plan.sub_requests, plan.source, plan.notes))
         return plans
 
     def _plans(
@@ -183,7 +185,8 @@ class Team:
 
 def given_plan(sub_requests: Sequence[str], name: str = "given") -> Sequenced:
     """A person's own plan, its texts made safe for a prompt. Raises BadInput where it is empty or one of them is."""
-    texts, notes = [], []
+    texts: list[str] = []
+    notes: list[str] = []
     if not sub_requests:
         raise BadInput(f"the plan of {name!r} has no sub-request; give at least one")
     for number, sub_request in enumerate(sub_requests, 1):

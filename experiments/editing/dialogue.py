@@ -68,6 +68,9 @@ class Dialogue:
             except KeyboardInterrupt:
                 if not self.lines.interactive:
                     raise
+                # Python ends by SIGINT after an interrupt that went through code run by exec(), although it was caught here; a
+                # later exec() makes it forget that
+                exec("pass")
                 said = "given up; the session is as it was before this turn" if line else "(/quit ends the session)"
                 self.screen.line(f"\n{said}", DIM)
             except ImageEditError as error:

@@ -98,6 +98,7 @@ def _arrow(pen: ImageDraw.ImageDraw, x: int, y: int, width: int) -> None:
 
 
 def _short(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()  # bytes of a command line that are no UTF-8 cannot be drawn
     return text if len(text) <= LONGEST else text[: LONGEST - 1].rstrip() + "…"
 
 

@@ -244,3 +244,22 @@ def test_nothing_in_a_request_is_markup(tmp_path: Path, is_terminal: bool) -> No
     for said in ("no [bold]tags[/]", "1. make [red]it[/red] [/]", "again, on picture 0: [x]", "failed: [why]"):
         assert said in plain
     assert ("\x1b[" in text.getvalue()) == is_terminal
+
+
+def test_a_caught_interrupt_does_not_end_python_by_a_signal(tmp_path: Path) -> None:
+    """Also one that went through code run by exec(), as in libraries."""
+    import subprocess
+    import sys
+
+    code = """
+from pathlib import Path
+from tests.experiments.editing.test_dialogue import played, team
+class Slow:
+    def edit(self, *_):
+        exec("raise KeyboardInterrupt")
+played(Path("s"), "star", interactive=True, own=team(editor=Slow()))
+"""
+    (tmp_path / "play.py").write_text(code)
+    root = str(Path(__file__).parents[3])
+    ended = subprocess.run([sys.executable, "play.py"], cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True)
+    assert ended.returncode == 0, ended.stderr

@@ -54,7 +54,9 @@ def test_the_pictures_are_all_on_the_sheet(n: int) -> None:
 
 def test_endless_texts_make_no_endless_sheet() -> None:
     picture = Image.new("RGB", (4, 3))
-    sheet = draw_sheet(picture, "x" * 10_000, "plan", ["y " * 50_000] * 3, [Shown(picture, "after")])
+    sheet = draw_sheet(
+        picture, "\udcff\x00\r\n\t" + "x" * 10_000, "plan", ["y " * 50_000] * 3, [Shown(picture, "after")]
+    )
     assert sheet.height < 3000 and sheet.width < 1300
 
 
