@@ -37,7 +37,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 folder = "{folder}"{remark}
-model = AutoModelForImageTextToText.from_pretrained(folder)
+model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.{dtype})
 processor = AutoProcessor.from_pretrained(folder)
 
 content = [{pictures}, {{"type": "text", "text": {text}}}]
@@ -53,7 +53,7 @@ EDITOR = """import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-pipe = DiffusionPipeline.from_pretrained("{folder}"){remark}
+pipe = DiffusionPipeline.from_pretrained("{folder}", dtype=torch.{dtype}){remark}
 picture = pipe(
     image=Image.open("picture.png").convert("RGB"), prompt="remove the red star", {settings},
     generator=torch.Generator().manual_seed(0),
@@ -152,7 +152,7 @@ def _loading(facts: CardFacts) -> str:
         if facts.config.editor.name == "flux_kontext":
             settings |= {"max_area": part.area, "max_sequence_length": part.max_sequence_length, "_auto_resize": False}
         words = ", ".join(f"{key}={value!r}" for key, value in settings.items())
-        code = EDITOR.format(folder=facts.shown_as, remark=remark, settings=words)
+        code = EDITOR.format(folder=facts.shown_as, remark=remark, dtype=part.dtype, settings=words)
         note = (
             "With diffusers alone, at the settings of its evaluation. `editor.checkpoint=<folder>` uses it in this project, which "
             "also brings pictures to the working grid and back."
@@ -160,10 +160,13 @@ def _loading(facts: CardFacts) -> str:
     else:
         pictures = ["before.png", "after.png"] if facts.part.kind == "rrm" else ["picture.png"]
         shown = ", ".join(f'{{"type": "image", "image": Image.open("{p}").convert("RGB")}}' for p in pictures)
-        text = '"remove the red star"'
-        code = LANGUAGE.format(
-            folder=facts.shown_as, remark=remark, pictures=shown, text=text, tokens=part.max_new_tokens
-        )
+        values = {
+            "dtype": part.dtype,
+            "pictures": shown,
+            "text": '"remove the red star"',
+            "tokens": part.max_new_tokens,
+        }
+        code = LANGUAGE.format(folder=facts.shown_as, remark=remark, **values)
         keys = {"decomposer": "decomposer.checkpoint", "rrm": "rrm.checkpoint", "intent": "intent.checkpoint"}
         note = (
             "With transformers alone. `prompt.txt` is the text that it was trained with: the request stands where it says "

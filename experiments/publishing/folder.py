@@ -60,6 +60,7 @@ def write_folder(facts: CardFacts, run: Path, out: Path, place: Place = shutil.c
         for name, file in model_files(facts.part):
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
             place(file.resolve(), draft / name)
+        name_video_processor(draft / "processor" / "processor_config.json")
         write_text(draft / "README.md", card_text(facts))
         write_text(draft / "training.yaml", _configuration(facts.config))
         write_json(draft / "results.json", without_folders(read_json(run / "results.json")))
@@ -67,6 +68,16 @@ def write_folder(facts: CardFacts, run: Path, out: Path, place: Place = shutil.c
             write_text(draft / "prompt.txt", prompt)
         write_json(draft / MARK, _mark(facts, run, draft))
     return out
+
+
+def name_video_processor(file: Path) -> None:
+    """Pipelines that were saved without torchvision name a stand-in of this project (editors/processor.py) for the part that
+    reads videos; elsewhere it has to be the class of transformers, of the same sizes."""
+    said = read_json(file) if file.is_file() else {}
+    if said.get("video_processor", {}).get("video_processor_type") == "NoVideos":
+        sizes = {k: said["image_processor"][k] for k in ("patch_size", "merge_size", "temporal_patch_size")}
+        said["video_processor"] = {"video_processor_type": "Qwen2VLVideoProcessor", **sizes}
+        write_json(file, said)
 
 
 def _mark(facts: CardFacts, run: Path, draft: Path) -> dict[str, Any]:
