@@ -149,7 +149,7 @@ def test_a_part_is_chosen_where_there_are_several(run: Path) -> None:
     assert choose(run, "intent").name == "sessions/edit_r2/intent" and choose(run, "intent").arm == "edit_r2"
     assert choose(run, "sessions/no_filter/editor").arm == "no_filter"
     assert choose(run, "decomposer").arm == ""
-    with pytest.raises(BadInput, match="nearest one is 'editor'"):
+    with pytest.raises(BadInput, match="nearest one is 'part=editor'"):
         choose(run, "edtor")
 
 
