@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm extra-apps extra-docs
+.PHONY: docs run setup test test-all lint format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl lock help clean extra-vllm extra-deepspeed extra-slurm extra-apps extra-docs
 PY := .venv/bin/python
 READY := .venv/.ready-core
 # one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
@@ -42,6 +42,9 @@ bench-sessions: $(READY) ## session rollouts together against one after another,
 
 bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared prefixes, cost against work (minutes)
 	@$(PY) -m experiments.benches.rl $(args)
+
+docs: .venv/.ready-docs ## build the documentation site into site/; any warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "documentation: $(CURDIR)/site/index.html"
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)

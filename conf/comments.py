@@ -13,7 +13,10 @@ from functools import cache
 
 @cache
 def comments_of(cls: type) -> dict[str, str]:
-    """Comments of the fields of a dataclass, those of its bases included. A field without one is not there."""
+    """Comments of the fields of a dataclass, those of its bases included. A field without one is not there, and a class that is no
+    dataclass has none."""
+    if not is_dataclass(cls):
+        return {}
     found: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
         if is_dataclass(owner) and owner.__module__ != "conf.options":

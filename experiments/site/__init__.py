@@ -1,0 +1,1 @@
+"""The documentation site's generated pages: one for each group of the configuration, and one of all commands."""
