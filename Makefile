@@ -44,7 +44,7 @@ bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared 
 	@$(PY) -m experiments.benches.rl $(args)
 
 docs: .venv/.ready-docs ## build the documentation site into site/; any warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "documentation: $(CURDIR)/site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "documentation: $(CURDIR)/site/index.html (with search: $(PY) -m http.server -b 127.0.0.1 -d site)"
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)
 	@$(PY) -m experiments.pretrain $(args)

@@ -15,8 +15,8 @@ from experiments.site.options import Option, options_in, table
 HEAD = """# Commands
 
 `python -m experiments.<command>`, or `imageedit <command>` in the environment that `make setup` made. Each takes `key=value`
-words; `--help` lists its choices and keys, `--version` the version. Exit codes: 0 done, 2 something that you can mend (one line says
-what), 130 interrupted.
+words; `--help` lists its choices and keys, `--version` the version. Exit codes: 0 done, 2 something that you can mend (one line
+says what), 130 interrupted.
 
 | command | what it does |
 |---|---|
@@ -37,7 +37,11 @@ def _section(name: str) -> str:
         links = ", ".join(f"[`{dotted(g)}`](options/{page_name(g)})" for g in own)
         parts.append(f"Groups: {links}.\n" if links else "")
         keys = table(keys_of_command(ROOTS[name]))
-        parts.append('??? note "Keys beside those of the groups"\n\n' + "\n".join(f"    {line}" for line in keys.splitlines()) + "\n")
+        parts.append(
+            '??? note "Keys beside those of the groups"\n\n'
+            + "\n".join(f"    {line}" for line in keys.splitlines())
+            + "\n"
+        )
     return "\n".join(parts)
 
 
@@ -49,7 +53,8 @@ def keys_of_command(root: type) -> list[Option]:
     return [
         option
         for option in options_in(root)
-        if option.key.partition(".")[0] not in of_groups and (option.key in hints or option.key.partition(".")[0] in nested)
+        if option.key.partition(".")[0] not in of_groups
+        and (option.key in hints or option.key.partition(".")[0] in nested)
     ]
 
 

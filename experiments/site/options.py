@@ -36,10 +36,12 @@ def options_in(cls: type, prefix: str = "") -> Iterator[Option]:
         if field.name in (TARGET, "name") and prefix or not field.init or field.metadata.get("part"):
             continue
         key, inner = f"{prefix}{field.name}", dataclass_in(hints[field.name])
-        if inner is not None:
+        if inner is not None and get_origin(hints[field.name]) not in (list, tuple, dict):
             yield from options_in(inner, f"{key}.")
             continue
-        shown = " or ".join(map(_value, literals[field.name])) if field.name in literals else type_text(hints[field.name])
+        shown = (
+            " or ".join(map(_value, literals[field.name])) if field.name in literals else type_text(hints[field.name])
+        )
         yield Option(key, shown, default_text(field), meaning_of(field, comments.get(field.name, "")))
 
 
@@ -72,6 +74,8 @@ def type_text(annotation: Any) -> str:
         return f"list of {' and '.join(_several(kind) for kind in kinds)}" if kinds else "list"
     if origin is dict or annotation is dict:
         return f"map from {type_text(inside[0])} to {type_text(inside[1])}" if inside else "map"
+    if is_dataclass(annotation):
+        return f"{{{', '.join(f.name for f in fields(annotation))}}}"
     return getattr(annotation, "__name__", str(annotation))
 
 
