@@ -77,9 +77,10 @@ def test_other_lines_are_left_to_bash(line: str, tmp_path: Path) -> None:
     assert offered(line, tmp_path) == []
 
 
-def test_a_tab_in_a_terminal_writes_the_rest(programs: Path) -> None:
-    """`python -m experiments.run rew<Tab>` becomes `… reward=`, since there is one group that begins so."""
-    assert "reward=" in typed("python -m experiments.run rew\t", re.compile(r"run reward="), programs)
+def test_tabs_in_a_terminal_write_and_list(programs: Path) -> None:
+    """A Tab completes `rew` to `reward`, two more list what begins so: the group, and its keys."""
+    shown = typed("python -m experiments.run rew\t\t\t", re.compile(r"reward="), programs)
+    assert "reward=" in shown and "reward." in shown
 
 
 def typed(keys: str, until: re.Pattern[str], programs: Path, limit_s: float = 300.0) -> str:
