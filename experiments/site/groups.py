@@ -46,7 +46,8 @@ def index() -> str:
     return (
         "# Options\n\nEvery choice is a group, and every group a page. These pages are made from the typed dataclasses in "
         "`conf/schema/` and from the classes that the files in `conf/` name; `--help` prints the same in a terminal. "
-        "`<group>=<choice>` picks a choice, `<group>.<key>=<value>` sets an option. An unknown key is refused, and the nearest one named.\n\n"
+        "`<group>=<choice>` picks a choice, `<group>.<key>=<value>` sets an option. "
+        "An unknown key is refused, and the nearest one named.\n\n"
         f"| group | what it is | commands |\n|---|---|---|\n{rows}\n\nThe other keys of each command are on the page of the "
         "[commands](../commands.md).\n"
     )
