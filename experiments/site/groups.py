@@ -67,8 +67,8 @@ def page(group: str) -> str:
             plain.append(f"{sets} (`{path_of(cls)}`)")
     if plain:
         lines.append(f"## Choices without options\n\n{', '.join(plain)}.")
-    if not classes(group) and (cls := schema_class(group)):
-        lines.append(f"## Options\n\n{table(list(options_in(cls, f'{group}.')))}")
+    if not classes(group) and (shared := schema_class(group)):
+        lines.append(f"## Options\n\n{table(list(options_in(shared, f'{group}.')))}")
     lines.append("## What each choice sets\n")
     for name, path in known.items():
         for file in [path, *_by_scale(group, name)]:
