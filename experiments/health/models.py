@@ -54,8 +54,8 @@ def _faults(folder: Path, digests: dict[str, str]) -> Iterator[str]:
                 yield f"{folder / 'config.json'} is not there"
     except ImageEditError as error:
         yield str(error)
-    for file, digest in digests.items():
-        path = folder.parent / file
+    for name, digest in digests.items():
+        path = folder.parent / name
         if folder in path.parents and (not path.is_file() or hashlib.sha256(read_bytes(path)).hexdigest() != digest):
             yield f"{path} is not the file that {MANIFEST} lists"
 

@@ -46,8 +46,8 @@ def index() -> str:
     return (
         "# Options\n\nEvery choice is a group, and every group a page. These pages are made from the typed dataclasses in "
         "`conf/schema/` and from the classes that the files in `conf/` name; `--help` prints the same in a terminal. "
-        "`<group>=<choice>` picks a choice, `<group>.<key>=<value>` sets an option. An unknown key is refused, and the nearest one "
-        "named.\n\n"
+        "`<group>=<choice>` picks a choice, `<group>.<key>=<value>` sets an option. "
+        "An unknown key is refused, and the nearest one named.\n\n"
         f"| group | what it is | commands |\n|---|---|---|\n{rows}\n\nThe other keys of each command are on the page of the "
         "[commands](../commands.md).\n"
     )
@@ -67,8 +67,8 @@ def page(group: str) -> str:
             plain.append(f"{sets} (`{path_of(cls)}`)")
     if plain:
         lines.append(f"## Choices without options\n\n{', '.join(plain)}.")
-    if not classes(group) and (cls := schema_class(group)):
-        lines.append(f"## Options\n\n{table(list(options_in(cls, f'{group}.')))}")
+    if not classes(group) and (shared := schema_class(group)):
+        lines.append(f"## Options\n\n{table(list(options_in(shared, f'{group}.')))}")
     lines.append("## What each choice sets\n")
     for name, path in known.items():
         for file in [path, *_by_scale(group, name)]:
