@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,17 +99,6 @@ def run_job(config: RunConfig) -> float | None:
     return value
 
 
-def process_group(config: RunConfig) -> AbstractContextManager[None]:
-    """A sharded engine in this process joins its group before vLLM starts, so that one engine serves the phases around it too."""
-    from experiments.build.device import device_of
-    from rl.engine.process_group import held_group
-
-    inside = config.rollouts.name == "vllm" and config.rollouts.process == "inside"
-    if config.engine.distributed and not config.launcher.several and inside:
-        return held_group(device_of(config.engine), config.engine.timeout_s)
-    return nullcontext()
-
-
 def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:
     """The whole job, and the stages that are to be run."""
     from experiments.runs.stages import load_stages, selected
@@ -122,28 +110,24 @@ def the_stages(config: RunConfig) -> tuple[list[Stage], list[Stage]]:
 def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     """Every stage that is not done, with the run's tracker, which is finished whatever happens; an interrupt says where it came
     to."""
-    from agents.backends.vllm_shared import owned_engines
     from common.files import read_json
     from common.jsonl import Journal
-    from common.third_party import library_lines
     from experiments.build.device import use_threads
     from experiments.reports.run.page import write_report
-    from experiments.runs.caches import keep_compiled
-    from experiments.runs.decoding import decoding_steps
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.results import flat
+    from experiments.runs.surroundings import working
     from experiments.runs.tracking import end, make_tracker
     from experiments.sharing.doing import take_or_make
     from experiments.sharing.stage_phases import phase_of
 
     quiet_libraries(run.config.verbose, run.folder)
-    keep_compiled(run.config.paths.outputs)
     use_threads(run.config.engine)
     Journal(run.folder / "timing.jsonl").cut_after(0)  # a line that a kill tore; its rows carry no step and stay
     run.tracker = make_tracker(run.config.tracker, run.folder, values, run.config.sweep)
     results, exit_code = Path(run.folder) / "results.json", 1
     try:
-        with library_lines(), process_group(run.config), owned_engines(decoding_steps(run.config)):
+        with working(run.config):
             for stage in stages:
                 if not stage.done(run):
                     run.enter(stage.name)

@@ -161,7 +161,9 @@ def count(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    return f"{value:.1f} s" if value >= 1 else f"{value * 1e3:.2g} ms"
+    if value >= 1:
+        return f"{value:.1f} s"
+    return f"{value * 1e3:.0f} ms" if value >= 0.01 else f"{value * 1e3:.2g} ms"
 
 
 __all__ = [

@@ -107,7 +107,7 @@ def test_the_terminal_shows_our_lines_alone(tmp_path: Path, rollouts: str) -> No
     given = [w for w in words(model, tmp_path) if not w.startswith("rollouts")]
     given += [f"rollouts={rollouts}", "engine=deepspeed"] if rollouts == "vllm" else [f"rollouts={rollouts}"]
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.run", *given], capture_output=True, text=True, cwd=tmp_path, timeout=400,
+        [sys.executable, "-m", "experiments.run", *given], capture_output=True, text=True, cwd=tmp_path, timeout=1800,
         env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
