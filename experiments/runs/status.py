@@ -19,8 +19,8 @@ STATUS, ERROR = "status.json", "error.txt"
 
 @contextmanager
 def kept(folder: Path, job: str) -> Iterator[None]:
-    """The block is the work of a run: `running` within it, then `finished`, `stopped` (an interrupt), `pruned` or `failed`. A process that
-    was killed leaves `running` with an id that no process has. `job` is the run's words on the command line."""
+    """The block is the work of a run: `running` within it, then `finished`, `stopped` (an interrupt), `pruned` or `failed`. A
+    process that was killed leaves `running` with an id that no process has. `job` is the run's words on the command line."""
     status: dict[str, Any] = {"state": "running", "job": job, "process": os.getpid(), "started": now()}
     write_json(folder / STATUS, status)
     with suppress(OSError):
