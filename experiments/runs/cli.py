@@ -67,7 +67,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
             if not sweep:
                 _die(str(error))
             job = " ".join(HydraConfig.get().overrides.task)
-            failures.append(f"{job}: failed: {error}")
+            failures.append(f"{job}: {error}")
             print(f"error: {error}", file=sys.stderr)  # the other jobs of the sweep go on; the last line names this one
             return None
 
