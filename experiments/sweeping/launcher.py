@@ -37,8 +37,6 @@ class ProcessLauncher(Launcher):
     failed: list[Job] = []  # of all batches of this process's sweep
 
     def __init__(self, max_parallel: int = 1) -> None:
-        if not isinstance(max_parallel, int) or isinstance(max_parallel, bool) or max_parallel < 1:
-            raise BadInput(f"sweep.max_parallel={max_parallel} cannot be used; give 1 or more")
         self.max_parallel = max_parallel
         self.config: DictConfig
 
@@ -124,7 +122,11 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def words_for(name: str, overrides: Sequence[str], mine: Sequence[str]) -> list[str]:
     """What makes a sweep of this command run by us; nothing where a word or a file chooses another launcher. `overrides` are the
-    words without lists of values, `mine` the keys of this launcher. Raises BadInput for these where another is chosen."""
+    words without lists of values, `mine` the keys of this launcher. Raises BadInput for these where another is chosen, or where
+    their value cannot be used."""
+    for word in mine:
+        if not (number := word.removeprefix(MAX_PARALLEL)).isdecimal() or int(number) < 1:
+            raise BadInput(f"sweep.max_parallel={number} cannot be used; give 1 or more")
     target = str(hydra_of(name, overrides).launcher._target_)
     given = any(w.startswith("hydra/launcher=") for w in overrides)
     if name == "run" and (target == TARGET or (target.endswith("BasicLauncher") and not given)):
