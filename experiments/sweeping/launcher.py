@@ -52,8 +52,9 @@ class ProcessLauncher(Launcher):
         from experiments.sweeping.view import shown
 
         folder = Path(self.config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # a search writes its result there
         sweep = self.config.get("sweep") or folder.name
+        folder = folder.with_name(sweep)  # sweep=<name>: where runs note that they are part of it
         jobs = self.jobs([tuple(map(str, words)) for words in job_overrides], initial_job_idx, folder, sweep)
         given = [w for w in self.config.hydra.overrides.hydra if not w.startswith(KEPT_BACK)]
         store = Store(Path(self.config.paths.outputs)) if self.config.share else None
