@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +117,7 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
     from experiments.runs.results import flat
     from experiments.runs.surroundings import working
     from experiments.runs.tracking import end, make_tracker
-    from experiments.sharing.doing import take_or_make
-    from experiments.sharing.stage_phases import phase_of
+    from experiments.sharing.doing import do_stage
 
     quiet_libraries(run.config.verbose, run.folder)
     use_threads(run.config.engine)
@@ -131,11 +129,7 @@ def work(run: Run, stages: Sequence[Stage], values: dict[str, Any]) -> None:
             for stage in stages:
                 if not stage.done(run):
                     run.enter(stage.name)
-                    phase = phase_of(stage, run.stages, run.config, values)
-                    if phase is None:
-                        stage.run(run)
-                    else:
-                        take_or_make(run, phase, partial(stage.run, run))
+                    do_stage(run, stage, values)
         if results.is_file():
             if (run.folder / "config.yaml").is_file():
                 write_report(run.folder)  # before the tracker ends, which keeps it

@@ -104,11 +104,14 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         print(f"\n{stop or 'stopped; the same command goes on from here'}", file=sys.stderr)
         sys.exit(130)
     if args.multirun and first is not None and "sweep" in first:
-        from experiments.runs.sweeps import print_sweep  # its libraries are a job's
+        from experiments.runs.failures import failures_in
+        from experiments.runs.sweeps import print_sweep, sweep_folder  # their libraries are a job's
 
-        print_sweep(first.paths.outputs, first.sweep or sweep_id(name, argv))
-    if args.multirun:
+        sweep = first.sweep or sweep_id(name, argv)
+        print_sweep(first.paths.outputs, sweep)
         failures += [f"{job.own}: {job.error}" for job in plugin.ProcessLauncher.failed]
+        # jobs of a cluster, or of another launcher's processes, say it in the sweep's folder alone
+        failures = failures or failures_in(sweep_folder(first.paths.outputs, sweep))
     if failures:
         _die(f"{len(failures)} job(s) of the sweep failed:\n  " + "\n  ".join(failures))
 
@@ -183,7 +186,7 @@ def check(name: str, argv: Sequence[str]) -> DictConfig | None:
         check_key(name, override, groups, [str(o.input_line) for o in overrides if o.key_or_group in groups] + place)
         if override.key_or_group == "launcher" and "slurm" in [override.value(), *_choices(override)]:
             check_slurm(bool(args.multirun))
-        if override.key_or_group == "hydra/sweeper":
+        if override.key_or_group == "hydra/sweeper" and override.value() in ("optuna", "hparams"):
             check_search()
     plain = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
     swept = [[f"{o.get_key_element()}={v}" for v in o.sweep_string_iterator()] for o in overrides if _listed(o)]

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from common.files import read_json, write_json
 from conf.schema import RunConfig
+from experiments.runs.status import said
 
 FAILED = "failed"  # folder in that of the sweep: a file for each failed job
 
@@ -22,7 +23,7 @@ def job_name(config: RunConfig) -> str:
 def note_failure(config: RunConfig, error: BaseException) -> None:
     """Nothing where the run belongs to no sweep."""
     if config.sweep:
-        write_failure(_sweep(config), job_name(config), " ".join(str(error).split()) or type(error).__name__)
+        write_failure(_sweep(config), job_name(config), said(error))
 
 
 def write_failure(sweep: Path, job: str, reason: str) -> None:

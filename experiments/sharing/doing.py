@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,21 @@ from common.errors import BadData
 from common.jsonl import read_jsonl
 from common.progress import console
 from experiments.sharing.phase import SharedPhase
+from experiments.sharing.stage_phases import phase_of
 from experiments.sharing.store import TIMES, Store, forget_note
 
 if TYPE_CHECKING:
     from experiments.runs.run import Run
+    from experiments.runs.stages import Stage
+
+
+def do_stage(run: Run, stage: Stage, values: Mapping[str, Any]) -> None:
+    """Do what is left of a stage of the run whose identity is `values`, or take it from another run."""
+    phase = phase_of(stage, run.stages, run.config, values)
+    if phase is None:
+        stage.run(run)
+    else:
+        take_or_make(run, phase, partial(stage.run, run))
 
 
 def take_or_make(
@@ -46,12 +58,6 @@ def take_or_make(
             store.offer(phase, run.folder, times)
 
 
-def known(outputs: str | Path, phases: Iterable[SharedPhase]) -> list[SharedPhase]:
-    """Those of the phases that some run has finished."""
-    store = Store(Path(outputs))
-    return [p for p in phases if store.find(p) is not None]
-
-
 def _times(folder: Path) -> list[dict[str, Any]]:
     try:
         return read_jsonl(folder / TIMES) if (folder / TIMES).is_file() else []
@@ -59,4 +65,4 @@ def _times(folder: Path) -> list[dict[str, Any]]:
         return []
 
 
-__all__ = ["known", "take_or_make"]
+__all__ = ["do_stage", "take_or_make"]

@@ -37,8 +37,6 @@ class ProcessLauncher(Launcher):
     failed: list[Job] = []  # of all batches of this process's sweep
 
     def __init__(self, max_parallel: int = 1) -> None:
-        if not isinstance(max_parallel, int) or isinstance(max_parallel, bool) or max_parallel < 1:
-            raise BadInput(f"sweep.max_parallel={max_parallel} cannot be used; give 1 or more")
         self.max_parallel = max_parallel
         self.config: DictConfig
 
@@ -54,8 +52,9 @@ class ProcessLauncher(Launcher):
         from experiments.sweeping.view import shown
 
         folder = Path(self.config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # a search writes its result there
         sweep = self.config.get("sweep") or folder.name
+        folder = folder.with_name(sweep)  # sweep=<name>: where runs note that they are part of it
         jobs = self.jobs([tuple(map(str, words)) for words in job_overrides], initial_job_idx, folder, sweep)
         given = [w for w in self.config.hydra.overrides.hydra if not w.startswith(KEPT_BACK)]
         store = Store(Path(self.config.paths.outputs)) if self.config.share else None
@@ -124,7 +123,11 @@ def taken_out(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def words_for(name: str, overrides: Sequence[str], mine: Sequence[str]) -> list[str]:
     """What makes a sweep of this command run by us; nothing where a word or a file chooses another launcher. `overrides` are the
-    words without lists of values, `mine` the keys of this launcher. Raises BadInput for these where another is chosen."""
+    words without lists of values, `mine` the keys of this launcher. Raises BadInput for these where another is chosen, or where
+    their value cannot be used."""
+    for word in mine:
+        if not (number := word.removeprefix(MAX_PARALLEL)).isdecimal() or int(number) < 1:
+            raise BadInput(f"sweep.max_parallel={number} cannot be used; give 1 or more")
     target = str(hydra_of(name, overrides).launcher._target_)
     given = any(w.startswith("hydra/launcher=") for w in overrides)
     if name == "run" and (target == TARGET or (target.endswith("BasicLauncher") and not given)):

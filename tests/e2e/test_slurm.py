@@ -75,8 +75,16 @@ def run(arguments: list[str], folder: Path, env: dict[str, str]) -> str:
 
 
 def test_a_sweep_is_sent_job_by_job_and_comes_back_with_its_runs(env: dict[str, str], tmp_path: Path) -> None:
+    pytest.importorskip("deepspeed", reason="needs `make extra-deepspeed`, the engine of launcher=slurm")
     write_text(tmp_path / "two_stages.py", textwrap.dedent(STAGES))
-    words = ["-m", "launcher=slurm", "launcher.processes=1", "hydra.launcher.gpus_per_node=null", "seed=1,2"]
+    words = [
+        "-m",
+        "launcher=slurm",
+        "engine=deepspeed",
+        "launcher.processes=1",
+        "hydra.launcher.gpus_per_node=null",
+        "seed=1,2",
+    ]
     words += ["hydra.launcher.cpus_per_task=1", "hydra.launcher.partition=test", "paths.outputs=outputs"]
     said = run(
         ["-m", "experiments.run", *words, "job=[two_stages.Count,two_stages.Result]"], tmp_path, env

@@ -193,7 +193,7 @@ def everything(folder: Path, execution: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_shared_runs_find_out_what_unshared_ones_do(tiny_vlm_path: Path, tmp_path: Path) -> None:
-    words = arguments(tiny_vlm_path, "algo.sft.steps=2", "algo.sft.batch_size=2", "scale.pass_at=2")
+    words = arguments(tiny_vlm_path, "algo.sft.steps=2", "algo.sft.batch_size=2", "scale.pass_at=2", "editor=sandbox")
     together, apart = tmp_path / "together", tmp_path / "apart"
     for folder, more in ((together, ["share=true"]), (apart, ["share=false"])):
         folder.mkdir()

@@ -98,7 +98,8 @@ IN_NO_IDENTITY = {
     "how often a state is saved": """algo.checkpoint_every algo.keep_checkpoints algo.sft.checkpoint_every
         algo.sft.keep_checkpoints""",
     "memory against time": "algo.sft.gradient_checkpointing",
-    "when a run gives up": "algo.max_missing_steps judge.max_invalid_share",
+    "when a run gives up": """algo.max_missing_steps judge.max_invalid_share prune.metric prune.start prune.every
+        prune.runs""",
     "checks before the start": """allow_tiny unlike.picture unlike.words decomposer.parameters decomposer.sandbox_only
         decomposer.source editor.allow_download editor.largest editor.licence editor.parameters editor.sandbox_only
         editor.source scale.needs.disk_gib scale.needs.gpu_memory_gib scale.needs.gpus scale.needs.memory_gib""",

@@ -39,8 +39,9 @@ def test_launchers_of_hydra_go_on_working(words: str) -> None:
 def test_the_launchers_own_keys_define_no_sweep() -> None:
     left, mine = launcher.taken_out(["-m", "seed=1,2", "sweep.max_parallel=3"])
     assert left == ["-m", "seed=1,2"] and mine == ["hydra.launcher.max_parallel=3"]
-    with pytest.raises(BadInput, match=r"sweep\.max_parallel=0"):
-        launcher.ProcessLauncher(0)
+    for value in ("0", "two", "-1", "1.5", ""):
+        with pytest.raises(BadInput, match=rf"sweep\.max_parallel={value} cannot"):
+            launcher.words_for("run", [], [f"hydra.launcher.max_parallel={value}"])
 
 
 def test_a_job_is_called_by_the_words_that_tell_it_from_the_others() -> None:
