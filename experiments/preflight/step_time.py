@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.gpus import GPU
 from editors.costs import attention, head_widths, kv_cache, language_flops, linear, vision_flops
-from experiments.preflight.gpus import GPU
 
 # of the data sheet's peak, in the update: 27.8 % and 42.3 % of 791 TFLOP/s, which a large matrix product reached, of 989
 TRAINING_SHARED, TRAINING_SEPARATE = 0.278 * 791 / 989, 0.423 * 791 / 989

@@ -122,9 +122,9 @@ def parity() -> Values:
 
 def step_3b() -> Values:
     """Phases of a step by `make bench-rl`'s own measure, beside what the card allows."""
+    from common.gpus import GPUS
     from editors.published import QWEN2_5_VL_3B
     from experiments.benches.rl.gpu import ANSWER, GROUP, PROMPT, PROMPTS, measure_gpu
-    from experiments.preflight.gpus import GPUS
     from experiments.preflight.step_time import StepShape, limit_s
 
     _, details = measure_gpu(Path(assets_folder()) / "tiny" / "decomposer", 3, lambda text: None)

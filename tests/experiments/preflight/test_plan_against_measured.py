@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from common.gpus import GIB, GPUS
 from editors.published import QWEN2_5_VL_3B
 from experiments.preflight.estimates import compute
-from experiments.preflight.gpus import GIB, GPUS
 from experiments.preflight.step_time import StepShape, expected_s, limit_s, pass_flops
 from experiments.runs.cli import compose, typed
 
