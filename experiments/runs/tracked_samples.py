@@ -11,7 +11,7 @@ from PIL import Image
 
 from common.filenames import folder_name
 from common.jsonl import read_jsonl
-from common.pictures import to_rgb
+from common.pictures import load_image
 from experiments.evaluation.edit_scores import FILE as EDITOR_SCORES
 from experiments.evaluation.names import ARMS
 from experiments.runs.results import Evaluation
@@ -47,8 +47,7 @@ class TrackedSample:
 
 
 def small(path: Path) -> Image.Image:
-    with Image.open(path) as opened:
-        picture = to_rgb(opened)
+    picture = load_image(path).copy()
     picture.thumbnail((SIDE, SIDE))
     return picture
 

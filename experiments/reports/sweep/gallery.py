@@ -8,9 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from common.filenames import folder_name
+from common.pictures import load_image
 from experiments.evaluation.strips import TARGET
 from experiments.reports.html import inline
 from experiments.reports.sweep.comparisons import label
@@ -91,12 +90,12 @@ def _picture(path: Path, name: str, score: str, plan: str, tone: str) -> str:
 
 def small(path: Path, alt: str) -> str:
     """The picture inside the page, at most SIDE pixels wide and high."""
-    with Image.open(path) as picture:
-        if max(picture.size) <= SIDE:
-            return inline(path.read_bytes(), "png", alt)
-        picture.thumbnail((SIDE, SIDE))
-        buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, "JPEG", quality=88)
+    picture = load_image(path).copy()
+    if max(picture.size) <= SIDE:
+        return inline(path.read_bytes(), "png", alt)
+    picture.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=88)
     return inline(buffer.getvalue(), "jpeg", alt, "photo")
 
 
