@@ -18,7 +18,7 @@ from conf.schema import RunConfig
 from experiments.runs import cli
 from experiments.runs.composing import by_class
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "extending" / "part.md"
 OURS = [
     (path.parent.name, path.stem)
     for path in sorted(cli.CONF.glob("*/*.yaml"))
@@ -27,8 +27,8 @@ OURS = [
 
 
 def example() -> dict[str, str]:
-    """The files and commands of the README's example, by their first line or kind."""
-    text = README.read_text(encoding="utf-8")
+    """The files and commands of the page's example, by their first line or kind."""
+    text = PAGE.read_text(encoding="utf-8")
     part = text.partition("<!-- example: part -->")[2].partition("<!-- /example -->")[0]
     blocks = re.findall(r"```(\w*)\n(.*?)```", part, flags=re.S)
     return {kind or "commands": body for kind, body in blocks}
@@ -36,7 +36,7 @@ def example() -> dict[str, str]:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The README's example, written as it says; its folder is the current one."""
+    """The page's example, written as it says; its folder is the current one."""
     for kind in ("python", "yaml"):
         body = example()[kind]
         path = tmp_path / body.splitlines()[0].removeprefix("# ")
@@ -50,7 +50,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("line", [0, 1])
-def test_the_readmes_example_is_a_reward_of_a_run(package: Path, line: int) -> None:
+def test_the_pages_example_is_a_reward_of_a_run(package: Path, line: int) -> None:
     command = example()["commands"].splitlines()[line].removeprefix("python -m experiments.run ")
     words = command.replace("file://myconf", f"file://{package}/myconf").split()
     config = cli.typed(cli.compose("run", words))
