@@ -16,6 +16,7 @@ from common.errors import BadInput
 from common.third_party import library_lines
 
 _ours = _held = False  # whether `join` made the group, and whether somebody holds it beyond a training
+_set: list[str] = []  # variables that `join` put into the environment; processes that start later must not inherit them
 
 
 def ranks() -> tuple[int, int]:
@@ -38,7 +39,9 @@ def join(device: str, timeout_s: float = 1800.0) -> None:
     alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
     if size == 1:
         for key, value in (alone | {"MASTER_PORT": str(free_port())}).items():
-            os.environ.setdefault(key, value)
+            if key not in os.environ:
+                os.environ[key] = value
+                _set.append(key)
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
@@ -74,6 +77,8 @@ def _end() -> None:
         close_engines()  # which may destroy the group, too
     if dist.is_initialized():
         dist.destroy_process_group()
+    while _set:
+        os.environ.pop(_set.pop(), None)
 
 
 def free_port() -> int:
