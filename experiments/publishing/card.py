@@ -33,8 +33,8 @@ WHAT = {
     "editor": "An **image editor**: picture and instruction in, edited picture out.",
 }
 LANGUAGE = """import torch
-from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.image_utils import load_image
 
 folder = "{folder}"{remark}
 model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.{dtype})
@@ -51,11 +51,11 @@ print(answer)
 """
 EDITOR = """import torch
 from diffusers import DiffusionPipeline
-from PIL import Image
+from diffusers.utils import load_image
 
 pipe = DiffusionPipeline.from_pretrained("{folder}", dtype=torch.{dtype}){remark}
 picture = pipe(
-    image=Image.open("picture.png").convert("RGB"), prompt="remove the red star", {settings},
+    image=load_image("picture.png"), prompt="remove the red star", {settings},
     generator=torch.Generator().manual_seed(0),
 ).images[0]
 picture.save("edited.png")
@@ -159,7 +159,7 @@ def _loading(facts: CardFacts) -> str:
         )
     else:
         pictures = ["before.png", "after.png"] if facts.part.kind == "rrm" else ["picture.png"]
-        shown = ", ".join(f'{{"type": "image", "image": Image.open("{p}").convert("RGB")}}' for p in pictures)
+        shown = ", ".join(f'{{"type": "image", "image": load_image("{p}")}}' for p in pictures)
         values = {
             "dtype": part.dtype,
             "pictures": shown,

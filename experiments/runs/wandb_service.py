@@ -88,7 +88,8 @@ def _raising(error: BaseException) -> Callable[[], Any]:
 
 
 def _post(query: str, variables: Mapping[str, Any]) -> tuple[int, Any]:
-    connections = Connections(service(), connect_timeout_s=WAIT_S, timeout_s=WAIT_S, limit=1)
+    # longer than `within` waits, so that what is said of a silent service does not depend on which limit is noticed first
+    connections = Connections(service(), connect_timeout_s=2 * WAIT_S, timeout_s=2 * WAIT_S, limit=1)
     headers = {
         "Authorization": "Basic " + base64.b64encode(f"api:{key()}".encode()).decode(),
         "Content-Type": "application/json",

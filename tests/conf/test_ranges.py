@@ -29,7 +29,8 @@ TARGETS = sorted(
         line.split(":", 1)[1].strip()
         for path in cli.CONF.rglob("*.yaml")
         for line in path.read_text().splitlines()
-        if line.strip().startswith("_target_:") and path.relative_to(cli.CONF).parts[0] != "hydra"  # those are no parts
+        if line.strip().startswith("_target_:")
+        and "hydra_plugins.imageedit" not in line  # no part; made when a sweep starts
     }
 )
 

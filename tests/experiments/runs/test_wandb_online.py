@@ -289,7 +289,7 @@ def test_a_service_that_is_ill_at_the_start(
     why = {
         401: "does not accept the key in WANDB_API_KEY",
         500: "answers with status 500",
-        "hang": "no ",  # no answer, or no whole reply: whichever limit is noticed first
+        "hang": "no answer from http",
     }
     assert why.get(trouble, "broke off") in said[0] and "recorded offline" in said[0] and len(said) == 2
     no_key_in(tmp_path, [*said, *capfd.readouterr()])
