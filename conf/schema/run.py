@@ -43,6 +43,7 @@ class JobConfig:
     allow_tiny: bool = incidental(False)  # train models that know the sandbox alone on what is unlike it
     unlike: UnlikeSandbox = incidental(UnlikeSandbox)
     experiment: str = MISSING
+    change: str = incidental("none")  # what an ablation changes (conf/change); the values that it sets count themselves
     job: list[str] = field(default_factory=lambda: list(MAIN_JOB))  # class paths of the stages, in order
     # of the stage experiments.runs.published.PublishedBenchmarks: choices of benchmark= and judge= of experiments.evaluate
     table_benchmarks: list[str] = incidental(list)

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from common.errors import BadInput
 from conf.schema import ROOTS, RunConfig
 from experiments.runs import cli
+from experiments.runs.identity import run_folder
 from rewards.compose import VARIANTS, RewardSpec
 
 OPTIONS = [(g, o) for g, options in cli.groups_of("run").items() if g != "hydra" and "/" not in g for o in options]
@@ -31,7 +32,23 @@ def test_every_option_of_every_group_becomes_a_typed_config(group: str, option: 
     chosen = getattr(config, group)
     if group in ("experiment", "paths"):
         return
+    if group == "change":
+        assert chosen == option
+        return
     assert chosen is None if (group, option) == ("rrm", "none") else chosen.name == option
+
+
+def test_every_change_of_an_ablation_is_another_training() -> None:
+    configs = [cli.typed(cli.compose("run", [f"change={option}"])) for option in cli.groups_of("run")["change"]]
+    assert len({run_folder(config) for config in configs}) == len(configs)
+
+
+def test_what_a_change_sets_wins_over_the_experiment_and_the_caller_over_both() -> None:
+    experiment = ["experiment=rl_matters"]  # whose reward is f1_goal_linked, without a KL
+    changed = cli.typed(cli.compose("run", [*experiment, "change=linked_only"]))
+    assert changed.reward.name == "f1_linked"
+    mine = cli.typed(cli.compose("run", [*experiment, "change=smaller_steps", "algo.kl_coef=0.5"])).algo
+    assert (mine.warmup_steps, mine.kl_coef) == (30, 0.5)
 
 
 def test_all_groups_of_the_design_are_there() -> None:
