@@ -22,8 +22,10 @@ ARGUMENTS = (  # of its start
     "model", "load_format", "dtype", "max_model_len", "max_num_seqs", "kv_cache_memory_bytes", "gpu_memory_utilization",
     "enable_prefix_caching", "enforce_eager", "enable_sleep_mode", "limit_mm_per_prompt", "skip_mm_profiling",
     "mm_processor_cache_gb", "generation_config", "logprobs_mode", "logits_processors", "additional_config",
-    "disable_log_stats", "distributed_executor_backend", "hf_overrides",
+    "disable_log_stats", "distributed_executor_backend", "hf_overrides", "enable_chunked_prefill", "max_num_batched_tokens",
+    "block_size",
 )  # fmt: skip
+HELD = ("engine_core", "model_executor", "vllm_config")  # by an engine that was started: not seen before
 SLOT_ENGINE = ("add_lora", "remove_lora")  # the same for a slot of adapters
 SLOT_ARGUMENTS = ("enable_lora", "max_loras", "max_lora_rank", "enable_tower_connector_lora")
 SLOT_NAMES = {"vllm.lora.request": ("LoRARequest",)}
