@@ -110,6 +110,8 @@ class RemoteEngine:
 
     def drop_adapters(self) -> None:
         """See `VLLMEngine.drop_adapters`."""
+        if self._adapters is not None:
+            shutil.rmtree(self._adapters, ignore_errors=True)
         self._adapters = None
         self._ask_twice("drop_adapters")
 

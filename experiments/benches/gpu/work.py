@@ -29,6 +29,10 @@ SMALL = (  # of a job: as in the tests of whole runs
     "algo.steps=3", "algo.prompts_per_step=4", "algo.group_size=4", "scale.test_samples=8", "scale.chunk=8", "scale.strips=1",
     "scale.pass_at=2",
 )  # fmt: skip
+SMALLER = (  # and of its rehearsal
+    "algo.steps=2", "algo.prompts_per_step=2", "algo.group_size=2", "scale.test_samples=2", "scale.chunk=2", "algo.sft.steps=2",
+    "scale.pass_at=0",
+)  # fmt: skip
 LINES = 5  # of what a job that failed said last
 Values = dict[str, Any]
 
@@ -72,8 +76,9 @@ def tests() -> Values:
 def job(*words: str) -> Values:
     """A small job from its beginning to its report. Raises RunFailed with the end of what it said."""
     with tempfile.TemporaryDirectory() as scratch:
+        sizes = {word.partition("=")[0]: word for word in (*SMALL, *(SMALLER if rehearsal() else ()))}
         given = [
-            *SMALL,
+            *sizes.values(),
             *words,
             f"paths.outputs={scratch}",
             f"paths.assets={assets_folder()}",
@@ -81,18 +86,34 @@ def job(*words: str) -> Values:
         ]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "experiments.run", *given]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-LINES:]
-            raise RunFailed(f"exit code {done.returncode}: {' | '.join(said)}")
+        code, said, faults = _told(command, env, Path(scratch) / "stderr")
+        if code:
+            last = (faults or said)[-LINES:]
+            raise RunFailed(f"exit code {code}: {' | '.join(last)}")
         (run,) = (p.parent for p in Path(scratch).glob("*/results.json"))
         rows, phases = read_jsonl(run / "metrics.jsonl"), read_jsonl(run / "timing.jsonl")
         return {
-            "lines on the terminal": len(done.stdout.splitlines()),
-            "lines of libraries on stderr": len(done.stderr.splitlines()),
-            "mismatch": max((row.get("trained/mismatch/max", 0.0) for row in rows), default=0.0),
+            "lines on the terminal": len(said),
+            "lines of libraries on stderr": len(faults),
+            # of steps whose answers were drawn with the newest weights: else it says how far those have moved since
+            "mismatch": max(
+                (r.get("trained/mismatch/max", 0.0) for r in rows if not r["rollout/steps_old"]), default=0.0
+            ),
             "phases_s": {p["phase"]: round(p["seconds"], 2) for p in phases},
         }
+
+
+def _told(command: list[str], env: dict[str, str], errors: Path) -> tuple[int, list[str], list[str]]:
+    """Exit code, lines of the output, which are passed on as they come, so that a part that is ended says how far it was, and lines
+    of stderr."""
+    said: list[str] = []
+    with errors.open("w") as err:
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=err, text=True, errors="replace")
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            said.append(line.rstrip())
+    return process.wait(), said, errors.read_text(errors="replace").splitlines()
 
 
 def parity() -> Values:

@@ -65,7 +65,7 @@ BEHAVIOUR = {  # of parts: what their process does
 
 @pytest.fixture
 def behaving(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = tuple(CheckPart(name, "a part", 0.25 if name == "hangs" else 60, cuda=False) for name in BEHAVIOUR)
+    parts = tuple(CheckPart(name, "a part", 0.125 if name == "hangs" else 60, cuda=False) for name in BEHAVIOUR)
     monkeypatch.setattr(gpu, "PARTS", parts)
     monkeypatch.setattr(gpu, "command_of", lambda p, out: [sys.executable, "-c", BEHAVIOUR[p.name], str(out)])
 
