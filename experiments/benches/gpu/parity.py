@@ -20,7 +20,7 @@ from rl.config import OptimizerConfig
 from rl.engine.torch import TorchEngine
 from rl.policies.lora import Lora
 from rl.policies.text import TextBatch, TextPolicy
-from rl.weight_sync import weights_for
+from rl.weight_sync import Weights, weights_for
 
 BOUND = {"float32": 1e-3, "bfloat16": 0.2}  # nats, docs/gpu.md
 PROMPTS, ANSWERS, TOKENS = 8, 4, 64
@@ -46,7 +46,7 @@ def _differences(dtype: str) -> dict[str, dict[str, float]]:
     asked = [ModelRequest(s.request, () if s.image is None else (s.image,)) for s in samples]
     with owned_engines(adapters=AdapterShape(LORA.rank, LORA.alpha)):
         backend = VLLMBackend(load_vlm(checkpoint, dtype, device()), max_sequences=32, max_tokens=1024)
-        ways = {"adapters merged": engine.named_parameters}
+        ways: dict[str, Weights] = {"adapters merged": engine.named_parameters}
         if weights_for(backend, engine) == engine.trained_parameters:
             ways["adapters alone"] = engine.trained_parameters
         found = {}
