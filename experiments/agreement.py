@@ -22,6 +22,7 @@ FREE_TEXT = ("path", "out")  # keys whose values are taken as they are
 def main(config: AgreementConfig) -> None:
     from common.files import locked
     from common.progress import console
+    from common.third_party import library_lines
     from experiments.evaluation.agreement.study import check_config, run_study
     from experiments.reports.agreement.page import write_reports
     from experiments.reports.agreement.terminal import summary_lines
@@ -33,10 +34,11 @@ def main(config: AgreementConfig) -> None:
         return
     check_config(config)
     if config.judge.local_model:
-        quiet_libraries(config.verbose)
+        quiet_libraries(config.verbose, config.out)
     out = Path(config.out)
     with locked(out):
-        study = run_study(config, out)
+        with library_lines():
+            study = run_study(config, out)
         paths = write_reports(out, config, study.data, study.findings, study.judge)
     for line in summary_lines(study.data, study.findings):
         print_line(line.lstrip(), line[: len(line) - len(line.lstrip())])

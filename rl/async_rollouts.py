@@ -8,7 +8,7 @@ and not trained on yet is part of a checkpoint, since the weights that drew it a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -20,8 +20,8 @@ from common.errors import BadInput
 from rl.clock import Clock
 from rl.rollouts import Collector
 from rl.text_rollouts import AnswerSampler, TextGroup, TextRollout
+from rl.weight_sync import Weights
 
-Weights: TypeAlias = Callable[[], Iterable[tuple[str, Tensor]]]
 # the answers to every call of a backend: per request, per completion, its fields
 Recording: TypeAlias = list[list[list[tuple[Any, ...]]]]
 Pending: TypeAlias = dict[int, tuple[int, Recording]]  # step -> whose weights drew its batch, and the answers

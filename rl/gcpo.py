@@ -132,7 +132,9 @@ class GCPOTraining(TextTrainer):
         )
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None, name: str = "") -> LoopState:
-        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors, name=name)
+        state = train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors, name=name)
+        self.finish()
+        return state
 
 
 __all__ = ["SIDES", "EditPair", "GCPOTraining", "PairSampler", "contrastive_rewards", "trace_reward"]

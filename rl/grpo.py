@@ -30,6 +30,7 @@ from rl.policies.text import TextBatch
 from rl.rollouts import Collector, counter_seed
 from rl.text_rollouts import AnswerSampler, describe, logprob_metrics, logprob_sums
 from rl.text_update import TextUpdate
+from rl.weight_sync import weights_for
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class GRPO:
         self.rollouts: SyncRollouts | AsyncRollouts = SyncRollouts(collector, sampler.backend)
         if lag := config.max_offpolicy_steps:
             self.rollouts = AsyncRollouts(collector, sampler, lag, config.steps)
+        self.weights = weights_for(sampler.backend, engine)
         self.pending: Pending | None = {}  # of a checkpoint: rollouts that no step has seen; None after the first step
 
     def identity(self) -> dict[str, Any]:
@@ -82,9 +84,9 @@ class GRPO:
         engine, config = self.engine, self.config
         torch.manual_seed(counter_seed(self.sampler.seed, k))
         if self.pending is not None:
-            self.rollouts.start(k, self.pending, engine.named_parameters)
+            self.rollouts.start(k, self.pending, self.weights)
             self.pending = None
-        batch = self.rollouts.take(k, engine.named_parameters, clock)
+        batch = self.rollouts.take(k, self.weights, clock)
         items = credit(batch.groups, engine, config.advantage_scale, config.advantage_clip)
         rows = credited_rows(batch.drawn, items, k + 1)
         drift: dict[str, float] = {}
@@ -111,7 +113,7 @@ class GRPO:
 
     def _update(self, k: int, items: Sequence[CreditedRollout], clock: Clock) -> dict[str, float]:
         metrics = self.trains(items, clock, partial(self._anchors, k))
-        if (report := self.rollouts.trained(self.engine.named_parameters, clock)) is not None:
+        if (report := self.rollouts.trained(self.weights, clock)) is not None:
             metrics["sync/parameters"] = report.names
         return metrics
 
@@ -163,7 +165,7 @@ def train_grpo(
             max_missing_steps=config.max_missing_steps, log=log, progress=progress,
         )  # fmt: skip
     if config.max_offpolicy_steps or algorithm.pending is not None:  # the backend's weights are older ones
-        sampler.backend.sync(engine.named_parameters())
+        sampler.backend.sync(algorithm.weights())
     return state
 
 

@@ -30,6 +30,7 @@ from rl.session_config import SessionRLConfig
 from rl.session_credit import CreditedTurn, corrupted_shares, credit_turns
 from rl.session_rollouts import SessionSampler, describe_sessions, session_rows
 from rl.text_update import TextUpdate
+from rl.weight_sync import weights_for
 
 
 class SessionGRPO:
@@ -86,7 +87,8 @@ class SessionGRPO:
     def follow(self) -> None:
         """Give what draws rollouts the weights of now."""
         if self.text is not None and self.sampler.writer is not None:
-            self.sampler.writer.backend.sync(self.text.named_parameters())
+            backend = self.sampler.writer.backend
+            backend.sync(weights_for(backend, self.text)())
         if self.actor is not None and self.flow is not None:
             self.actor.follow(self.flow.trained_parameters())
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
 from benchmarks.base import EditSession
 from editors.flow import FlowModel
@@ -111,7 +112,8 @@ class SessionTraining:
             checkpoint_every=config.checkpoint_every, keep_checkpoints=config.keep_checkpoints,
             max_missing_steps=config.max_missing_steps, log=log, progress=progress,
         )  # fmt: skip
-        algorithm.follow()  # the writer's rollout model holds the final weights
+        if self.text is not None:  # rollouts need not have brought the final weights there
+            HFBackend(self.vlm).sync(self.text.named_parameters())
         if self.flow_engine is not None:
             apart = bool(config.flow.lora.rank) or self.tools.sharded
             self._flow = whole_flow(self.tools.load_editor, self.flow_engine) if apart else self.policy.flow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM
 from common.errors import BadInput
 from rl.anchors import tokenized
@@ -41,6 +42,11 @@ class TextTrainer:
             None if examples is None else lambda step: tokenized(self.vlm, examples(step, config.anchor.examples))
         )
 
+    def finish(self) -> None:
+        """`vlm` holds what was trained, merged and whole. Rollouts need not have brought it there: vLLM has weights of its own.
+        Every rank must call."""
+        HFBackend(self.vlm).sync(self.engine.named_parameters())
+
 
 class GRPOTraining(TextTrainer):
     """GRPO with the models, samples and reward of a job."""
@@ -75,7 +81,9 @@ class GRPOTraining(TextTrainer):
 
     def run(self, folder: Path, log: Log | None = None, progress: Progress | None = None) -> LoopState:
         thought = ThoughtTokens(self.vlm.tokenizer)
-        return train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors, thought)
+        state = train_grpo(self.config, self.engine, self.sampler, folder, log, progress, self.anchors, thought)
+        self.finish()
+        return state
 
 
 __all__ = ["GRPOTraining", "TextTrainer"]

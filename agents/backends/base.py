@@ -79,11 +79,13 @@ class Completion:
 
 @dataclass(frozen=True)
 class SyncReport:
-    """Proof of a weight sync: how many parameters and elements the engine now holds, and a checksum over all of them."""
+    """Proof of a weight sync: how many parameters, elements and bytes of what was sent the engine now holds, and a checksum over
+    all of them."""
 
     names: int
     elements: int
     checksum: str
+    bytes: int = 0
 
 
 @runtime_checkable
@@ -95,7 +97,8 @@ class Backend(Protocol):
         ...
 
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
-        """Write every parameter exactly once and prove it; raises RunFailed naming what was missing, doubled or unknown."""
+        """Write every parameter exactly once and prove it; raises RunFailed naming what was missing, doubled or unknown. An engine
+        with a slot for adapters also takes those of a training alone (`rl/weight_sync.py`)."""
         ...
 
 
@@ -117,9 +120,11 @@ def tensor_checksum(tensor: Tensor) -> int:
 
 def fingerprint(named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
     """Names, elements and checksum of parameters; independent of their order."""
-    rows = sorted((name, tuple(p.shape), str(p.dtype), tensor_checksum(p)) for name, p in named_parameters)
-    elements = sum(torch.Size(shape).numel() for _, shape, _, _ in rows)
-    return SyncReport(len(rows), elements, hashlib.sha256(repr(rows).encode()).hexdigest()[:16])
+    rows, elements, size = [], 0, 0
+    for name, p in named_parameters:
+        rows.append((name, tuple(p.shape), str(p.dtype), tensor_checksum(p)))
+        elements, size = elements + p.numel(), size + p.nbytes
+    return SyncReport(len(rows), elements, hashlib.sha256(repr(sorted(rows)).encode()).hexdigest()[:16], size)
 
 
 __all__ = ["Backend", "Completion", "ModelRequest", "Sampling", "SyncReport", "fingerprint", "tensor_checksum"]

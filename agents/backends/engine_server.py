@@ -80,6 +80,8 @@ def serve(connection: socket.socket) -> None:
                 value = engine.generate(*rest)
             elif what == "token_scores":
                 value = engine.token_scores(*rest)
+            elif what == "drop_adapters":
+                engine.drop_adapters()
             elif what == "sleep":
                 engine.sleep()
             else:

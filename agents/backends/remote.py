@@ -20,9 +20,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from agents.backends import precision
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
 from agents.backends.engine_server import Gone, receive, send, stored
+from agents.backends.lora import is_adapter
 from agents.backends.vllm_requests import SampledSequence
 from agents.backends.vllm_settings import EngineSettings
 from agents.backends.vllm_weights import settled
@@ -51,6 +53,7 @@ class RemoteEngine:
         self._folder = Path(tempfile.mkdtemp(prefix="rollout-", dir=shared if shared.is_dir() else None))
         self._held: list[subprocess.Popen[bytes]] = []
         self._weights: Path | None = None
+        self._adapters: Path | None = None
         self._syncs = 0
         self.ready = False  # whether the weights are those of a whole sync
         weakref.finalize(self, _clean, self._held, self._folder)
@@ -88,14 +91,29 @@ class RemoteEngine:
         folder.mkdir()
         progress = Progress("weight sync")
         sent = within(self.settings.sync_limit_s, progress, lambda: self._write(named_parameters, folder, progress))
-        if self._weights is not None:
-            shutil.rmtree(self._weights, ignore_errors=True)
-        self._weights = folder
+        self._keep(folder)
         report: SyncReport = self._ask_twice("sync", str(folder))
         if report != sent:
             raise RunFailed(f"weight sync: the engine's process holds {report}, and {sent} was sent to it")
         self.ready = True
         return report
+
+    def _keep(self, folder: Path) -> None:
+        """These are the newest weights, or adapters beside those that are there; the ones before go."""
+        first = next(stored(folder), None)
+        alone = first is not None and is_adapter(first[0])
+        for old in [self._adapters] if alone else [self._adapters, self._weights]:
+            if old is not None:
+                shutil.rmtree(old, ignore_errors=True)
+        self._adapters = folder if alone else None
+        self._weights = self._weights if alone else folder
+
+    def drop_adapters(self) -> None:
+        """See `VLLMEngine.drop_adapters`."""
+        if self._adapters is not None:
+            shutil.rmtree(self._adapters, ignore_errors=True)
+        self._adapters = None
+        self._ask_twice("drop_adapters")
 
     def weights(self) -> dict[str, Tensor]:
         """A copy in main memory of what was sent last, each parameter once. Raises RunFailed where that was nothing whole."""
@@ -145,8 +163,9 @@ class RemoteEngine:
             logger.warning("%s while it had to %s; it is started again and the request repeated", first, what)
         try:
             self._start()
-            if what != "sync" and self._weights is not None:
-                self._ask("sync", str(self._weights))
+            for folder in (self._weights, self._adapters):
+                if folder is not None and rest != (str(folder),):
+                    self._ask("sync", str(folder))
             return self._ask(what, *rest)
         except Died as second:
             raise RunFailed(
@@ -172,6 +191,8 @@ class RemoteEngine:
         ours, theirs = socket.socketpair()
         root = str(Path(errors.__file__).parent.parent)
         env = {k: v for k, v in os.environ.items() if k not in LAUNCHERS and not k.startswith("TORCHELASTIC")}
+        if self.settings.dtype == "float32":
+            env = {**precision.ENVIRONMENT, **env}
         env["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         with open(self._folder / "log", "wb") as log:
             process = subprocess.Popen(

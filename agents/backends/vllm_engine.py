@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -20,7 +21,9 @@ from torch import Tensor
 
 from agents.backends.base import Sampling, SyncReport, fingerprint
 from agents.backends.deadline import Progress, within
+from agents.backends.lora import is_adapter, pairs
 from agents.backends.vllm_errors import generation_error, one_line
+from agents.backends.vllm_lora import AdapterSlot
 from agents.backends.vllm_requests import (
     SampledSequence,
     engine_input,
@@ -56,6 +59,7 @@ class VLLMEngine:
         self.settings = settings
         self.ready = False  # whether the weights are those of a whole sync
         self.usable = True  # not after a call that never came to its end
+        self._whole = False  # whether the weights beside the adapters are
         self._asleep: set[str] = set()
         self._count = 0
         self._engine: Any = start_engine(settings)
@@ -65,6 +69,8 @@ class VLLMEngine:
         names = settings.shapes | {alias: settings.shapes[name] for alias, name in settings.tied.items()}
         self._names = names
         self._places: dict[str, ParameterSlice] = parameter_slices(self._model, names)
+        slot = settings.adapters
+        self._slot = None if slot is None else AdapterSlot(self._engine, self._model, slot, self._places)
 
     @property
     def closed(self) -> bool:
@@ -117,11 +123,12 @@ class VLLMEngine:
     def _run(self, prompts: Sequence[EncodedPrompt], params: Sequence[Any]) -> list[list[Any]]:
         ids: dict[str, int] = {}
         rows: list[list[Any]] = [[] for _ in prompts]
+        adapters = {} if self._slot is None else {"lora_request": self._slot.request}
         try:
             for k, (prompt, how) in enumerate(zip(prompts, params, strict=True)):
                 self._count += 1
                 ids[str(self._count)] = k
-                self._engine.add_request(str(self._count), engine_input(prompt, self.settings), how)
+                self._engine.add_request(str(self._count), engine_input(prompt, self.settings), how, **adapters)
             while self._engine.has_unfinished_requests():
                 for out in self._engine.step():
                     if out.finished:
@@ -149,7 +156,9 @@ class VLLMEngine:
             logger.warning("vLLM's engine could not be closed after it had failed: %s", one_line(e))
 
     def sync(self, named_parameters: Iterable[tuple[str, Tensor]]) -> SyncReport:
-        """Write every parameter once, read all of them back, compare, and forget what was computed with the old ones.
+        """Write every parameter once, read all of them back, compare, and forget what was computed with the old ones. Or write the
+        matrices of adapters alone, where the engine has a slot for them (`settings.adapters`) and all other weights already;
+        whole weights empty the slot.
 
         Raises RunFailed naming the parameter that was unknown, doubled, missing, of another shape or not held afterwards;
         and naming phase and parameter where nothing happened for `sync_limit_s`.
@@ -171,6 +180,28 @@ class VLLMEngine:
         return report
 
     def _sync(self, named_parameters: Iterable[tuple[str, Tensor]], progress: Progress) -> SyncReport:
+        progress.at("waiting for the first parameter")
+        stream = iter(named_parameters)
+        first = [named for named in [next(stream, None)] if named is not None]
+        work = self._sync_adapters if first and is_adapter(first[0][0]) else self._sync_weights
+        report = work(chain(first, stream), progress)
+        progress.at("resetting caches")
+        self._forget()
+        return report
+
+    def _sync_adapters(self, named_parameters: Iterable[tuple[str, Tensor]], progress: Progress) -> SyncReport:
+        if self._slot is None:
+            raise RunFailed("weight sync: adapters came alone, and this engine was started without a slot for them")
+        if not self._whole:
+            raise RunFailed(
+                "weight sync: adapters came alone, and the engine does not hold the weights that they change"
+            )
+        dtype = getattr(torch, self.settings.dtype)
+        return self._slot.fill(pairs(named_parameters, self._slot.shape.rank), dtype, progress)
+
+    def _sync_weights(self, named_parameters: Iterable[tuple[str, Tensor]], progress: Progress) -> SyncReport:
+        self._whole = False
+        self.drop_adapters()
         incoming = _Incoming()
         stream = self._checked(named_parameters, incoming, progress)
         with library_lines():
@@ -180,9 +211,14 @@ class VLLMEngine:
         if incoming.error is not None:
             raise incoming.error
         report = fingerprint(self._held(incoming, progress))
-        progress.at("resetting caches")
-        self._forget()
+        self._whole = True
         return report
+
+    def drop_adapters(self) -> None:
+        """Answer with the weights beside them alone."""
+        if self._slot is not None and self._slot.request is not None:
+            self.wake("weights")
+            self._slot.clear()
 
     def _held(self, incoming: _Incoming, progress: Progress) -> Iterator[tuple[str, Tensor]]:
         """What the engine holds, each parameter once, after comparing it with what was sent."""
@@ -202,7 +238,6 @@ class VLLMEngine:
         """Parameters that may be loaded, each once, and a tied one under all of its names."""
         shapes, tied, dtype = self.settings.shapes, self.settings.tied, getattr(torch, self.settings.dtype)
         aliases = {owner: [a for a, o in tied.items() if o == owner] for owner in tied.values()}
-        progress.at("waiting for the first parameter")
         try:
             for name, value in named_parameters:
                 progress.at("loading", name)
@@ -230,8 +265,9 @@ class VLLMEngine:
             incoming.error = e
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy in main memory of what the engine holds, each parameter once. Raises RunFailed where it holds nothing whole."""
-        if not self.ready:
+        """A copy in main memory of what the engine holds, each parameter once and without what is in its slot. Raises RunFailed
+        where it holds nothing whole."""
+        if not self._whole:
             raise RunFailed("vLLM has no weights of the trainer: no weight sync has succeeded since it started")
         self.wake("weights")
         held = read_back(self._model, self._names, self._places)
@@ -258,8 +294,8 @@ class VLLMEngine:
 
     def close(self) -> None:
         """Stop the engine's loop for good and free its memory."""
-        self.usable = self.ready = False
-        engine, self._engine, self._model, self._places = self._engine, None, None, {}
+        self.usable = self.ready = self._whole = False
+        engine, self._engine, self._model, self._slot, self._places = self._engine, None, None, None, {}
         if engine is not None:
             engine.engine_core.shutdown()
         del engine

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.backends.lora import AdapterShape
 from agents.backends.vlm import VLM
 from common.errors import MissingFile
 
@@ -32,6 +33,7 @@ class EngineSettings:
     sleep: bool = False
     sync_limit_s: float = 300.0
     graphs: bool = False  # CUDA graphs: a slow start and fast steps
+    adapters: AdapterShape | None = None  # what its slot takes; None: it has none
 
     @property
     def signature(self) -> str:
@@ -57,7 +59,7 @@ def _architecture(config: Any) -> str:
 
 
 def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:
-    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s, graphs."""
+    """Settings for a model; `limits` are max_tokens, max_sequences, cache_gib, sleep, sync_limit_s, graphs, adapters."""
     if not (vlm.path / "config.json").is_file():
         raise MissingFile(
             f"vLLM reads a model's configuration from its folder, and there is no config.json in {vlm.path}"

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from agents.backends.base import Sampling, SyncReport
+from agents.backends.lora import AdapterShape
 from agents.backends.remote import RemoteEngine
 from agents.backends.vllm_engine import VLLMEngine
 from agents.backends.vllm_settings import EngineSettings
@@ -37,14 +39,17 @@ class Engine(Protocol):
     def generate(self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling) -> list[list[Any]]: ...
     def token_scores(self, prompts: Sequence[EncodedPrompt], token_ids: Sequence[int]) -> list[list[float]]: ...
     def sync(self, named_parameters: NamedParameters) -> SyncReport: ...
+    def drop_adapters(self) -> None: ...
     def weights(self) -> dict[str, Tensor]: ...
     def close(self) -> None: ...
 
 
 class Tenant(Protocol):
-    """What takes turns: a backend with the weights that it was synced with last."""
+    """What takes turns: a backend with the weights that it was synced with last, and adapters beside them where it has some."""
 
-    report: SyncReport | None
+    report: SyncReport | None  # of whole weights
+    adapters: Mapping[str, Tensor]  # by the names that a sync gives them
+    adapters_report: SyncReport | None
 
     def weights(self) -> NamedParameters: ...
     def leave(self, engine: Engine) -> None:
@@ -60,6 +65,7 @@ class SharedEngine:
         self._lock = threading.RLock()
         self._tenant: weakref.ref[Tenant] | None = None
         self._holds: SyncReport | None = None
+        self._slot: SyncReport | None = None  # the adapters that the engine holds
 
     def works(self) -> bool:
         """False after it was closed, and where a call never came to its end. Waits for one that is under way."""
@@ -70,22 +76,41 @@ class SharedEngine:
         """New weights of a tenant. Raises as `VLLMEngine.sync`; the engine then holds nobody's weights."""
         with self._lock:
             self._make_room(tenant)
-            self._holds = None
+            self._holds = self._slot = None
             self._holds = tenant.report = self.engine.sync(named_parameters)
             self._tenant = weakref.ref(tenant)
             return self._holds
+
+    def sync_adapters(self, tenant: Tenant, named_parameters: NamedParameters) -> SyncReport:
+        """New adapters of a tenant, beside the whole weights of its last sync. Raises as `VLLMEngine.sync`."""
+        with self._lock:
+            self._take_over(tenant)
+            self._slot = None
+            self._slot = tenant.adapters_report = self.engine.sync(named_parameters)
+            return self._slot
 
     @contextmanager
     def with_weights_of(self, tenant: Tenant) -> Iterator[Engine]:
         """The engine, with the weights that this tenant was synced with last, whatever others did since."""
         with self._lock:
-            if not self._is(tenant) and tenant.report is not None:
-                if self._holds == tenant.report and self.engine.ready:
-                    self._make_room(tenant)
-                    self._tenant = weakref.ref(tenant)
+            self._take_over(tenant)
+            if self._slot != tenant.adapters_report:
+                if tenant.adapters_report is None:
+                    self.engine.drop_adapters()
+                    self._slot = None
                 else:
-                    self.sync(tenant, tenant.weights())
+                    self.sync_adapters(tenant, tenant.adapters.items())
             yield self.engine
+
+    def _take_over(self, tenant: Tenant) -> None:
+        """The engine holds the whole weights of this tenant."""
+        if self._is(tenant) or tenant.report is None:
+            return
+        if self._holds == tenant.report and self.engine.ready:
+            self._make_room(tenant)
+            self._tenant = weakref.ref(tenant)
+        else:
+            self.sync(tenant, tenant.weights())
 
     def _is(self, tenant: Tenant) -> bool:
         return self._tenant is not None and self._tenant() is tenant
@@ -98,9 +123,17 @@ class SharedEngine:
             self._tenant = None
 
 
+@dataclass(frozen=True)
+class Expected:
+    """See `owned_engines`."""
+
+    decoding_steps: int = 0
+    adapters: AdapterShape | None = None
+
+
 _engines: dict[tuple[str, float | None], SharedEngine] = {}  # by the signature of their settings and by where they run
 _lock = threading.Lock()
-_owners: list[int] = []  # the decoding steps that each owner expects, the outermost first
+_owners: list[Expected] = []  # what each owner expects of its engines, the outermost first
 
 
 def engine_of(settings: EngineSettings, call_limit_s: float | None = None) -> SharedEngine:
@@ -115,16 +148,17 @@ def engine_of(settings: EngineSettings, call_limit_s: float | None = None) -> Sh
         return shared
 
 
-def expected_steps() -> int:
-    """How many tokens one after another the owner of the engines will ask for."""
-    return _owners[0] if _owners else 0
+def expected() -> Expected:
+    """What the owner of the engines will ask for."""
+    return _owners[0] if _owners else Expected()
 
 
 @contextmanager
-def owned_engines(decoding_steps: int = 0) -> Iterator[None]:
+def owned_engines(decoding_steps: int = 0, adapters: AdapterShape | None = None) -> Iterator[None]:
     """Engines that are started within end with the block, however it ends; the outermost one owns them. `decoding_steps`: how many
-    tokens one after another it will ask for, which decides `rollouts.graphs=auto`."""
-    _owners.append(decoding_steps)
+    tokens one after another it will ask for, which decides `rollouts.graphs=auto`. `adapters`: those that it will train, so that
+    the engine of its first phase has a slot for them."""
+    _owners.append(Expected(decoding_steps, adapters))
     try:
         yield
     finally:
@@ -143,4 +177,4 @@ def end_engines() -> None:
             engine.close()
 
 
-__all__ = ["Engine", "SharedEngine", "Tenant", "end_engines", "engine_of", "expected_steps", "owned_engines"]
+__all__ = ["Engine", "Expected", "SharedEngine", "Tenant", "end_engines", "engine_of", "expected", "owned_engines"]

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from agents.backends.families import family_of
+from agents.backends.precision import exact_float32
 from agents.backends.vllm_errors import start_error
+from agents.backends.vllm_lora import slot_arguments
 from agents.backends.vllm_settings import EngineSettings
 from agents.backends.vllm_version import check_version
 from common.errors import ImageEditError, MissingFile
@@ -48,7 +50,7 @@ def _start(settings: EngineSettings) -> Any:
         raise MissingFile(
             f"rollouts=vllm needs vLLM with {family.title}, which cannot be imported here ({e}); install it: make extra-vllm"
         ) from e
-    check_version()
+    check_version(slot=settings.adapters is not None)
     from agents.backends.vllm_bans import BanTokens
 
     for architecture in classes:
@@ -88,6 +90,7 @@ def engine_arguments(settings: EngineSettings, known: Any) -> dict[str, Any]:
         "additional_config": {"banned_ids": list(settings.banned_ids)},
         "disable_log_stats": True,
         "distributed_executor_backend": _executor(),
+        **slot_arguments(settings.adapters),
     }
 
 
@@ -152,8 +155,9 @@ def own_random_state() -> Iterator[None]:
 def _quiet_start(settings: EngineSettings) -> Iterator[None]:
     """Import and start vLLM without leaving traces: it turns `torch.set_num_threads` into a function that does nothing."""
     os.environ.update(ENVIRONMENT)
-    if settings.dtype == "float32":  # Triton's kernels multiply in TF32 unless they are told not to
-        os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")
+    exact = settings.dtype == "float32"
+    if exact:
+        exact_float32()
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     threads, set_threads = torch.get_num_threads(), torch.set_num_threads
@@ -166,6 +170,8 @@ def _quiet_start(settings: EngineSettings) -> Iterator[None]:
     finally:
         torch.set_num_threads = set_threads
         torch.set_num_threads(threads)
+        if exact:  # vLLM sets the precision of the whole process, which is the trainer's too
+            exact_float32()
 
 
 __all__ = ["MOST_PICTURES", "can_sleep", "model_of", "own_random_state", "start_engine"]

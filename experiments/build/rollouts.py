@@ -50,6 +50,8 @@ class VLLMRollouts(HFRollouts):
     )  # separate: one of its own, started again when it dies
     # CUDA graphs: a start 35 to 45 s slower, faster steps. auto: for long runs (agents/backends/vllm_graphs.py)
     graphs: Literal["auto", True, False] = incidental("auto")
+    # trained adapters (algo.lora): alone into vLLM's slot, or merged into whole weights at every sync; auto: alone where that works
+    adapters: Literal["auto", "merged", "alone"] = incidental("auto")
     # a weight sync in which nothing happens for so long has failed
     sync_limit_s: float = number(300.0, 0, 1e7, above=True, defines=False)
     # process=separate: one that answers later than this counts as dead
@@ -72,6 +74,7 @@ class VLLMRollouts(HFRollouts):
             sync_limit_s=self.sync_limit_s,
             call_limit_s=self.call_limit_s,
             graphs=self.graphs,
+            adapters=self.adapters,
         )
 
 

@@ -12,6 +12,7 @@ from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer
 from agents.team import Team
 from common.errors import MissingFile
+from common.third_party import library_lines
 from experiments.build.device import device_of, use_threads
 from experiments.preflight.command_limits import check_edit
 from experiments.preflight.editor import missing_editor, missing_editor_memory
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Desk:
-    """The parts of a configuration, each loaded when it is first needed. `needs_decomposer`: False where a plan is given."""
+    """The parts of a configuration, each loaded when it is first needed. `needs_decomposer`: False where a plan is given. What
+    libraries write meanwhile, and within `library_lines` from then on, is in log.txt of paths.outputs."""
 
     config: EditConfig | SessionConfig
     command: str
@@ -72,7 +74,7 @@ class Desk:
     def _parts(self) -> TeamParts:
         from experiments.runs.team import TeamParts  # torch
 
-        quiet_libraries(self.config.verbose)
+        quiet_libraries(self.config.verbose, self.config.paths.outputs)
         use_threads(self.config.engine)
         # a sequencer that asks a model uses the configured decomposer's backbone, not the trained one
         configured = Path(self.config.decomposer.checkpoint)
@@ -80,11 +82,15 @@ class Desk:
 
     @cached_property
     def team(self) -> Team:
-        return self._parts.team(Path(self.decomposer.checkpoint))
+        parts = self._parts
+        with library_lines():
+            return parts.team(Path(self.decomposer.checkpoint))
 
     def plan_team(self, execution: str) -> Team:
         """For plans that are given: the editor alone, which carries sub-requests out in one call or in one call each."""
-        return Team(None, RulesSequencer(), EditingAgent(self._parts.editor, execution))
+        parts = self._parts
+        with library_lines():
+            return Team(None, RulesSequencer(), EditingAgent(parts.editor, execution))
 
     @cached_property
     def writer(self) -> IntentWriter | None:
@@ -94,12 +100,13 @@ class Desk:
             return None
         from experiments.build.rollouts import make_backend
 
-        quiet_libraries(self.config.verbose)
+        quiet_libraries(self.config.verbose, self.config.paths.outputs)
         use_threads(self.config.engine)
         own = Path(self.config.run or "") / WRITER
         checkpoint = own if self.config.run and own.is_dir() else None
-        model = intent.load(device_of(self.config.engine), checkpoint)
-        return intent.writer(make_backend(self.config.rollouts, model))  # type: ignore[no-any-return]
+        with library_lines():
+            model = intent.load(device_of(self.config.engine), checkpoint)
+            return intent.writer(make_backend(self.config.rollouts, model))  # type: ignore[no-any-return]
 
 
 __all__ = ["Desk"]

@@ -12,6 +12,7 @@ from agents.session import run_turn
 from agents.session_play import intents_of
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError
+from common.third_party import library_lines
 from experiments.editing.desk import Desk
 from experiments.editing.lines import Lines
 from experiments.editing.plan_editing import PlanEditing
@@ -99,28 +100,31 @@ class Dialogue:
             team, writer = self.desk.team, self.desk.writer
             self.screen.begin()
             session = self.store.session
-            (written,) = intents_of(writer, [session], [request], ["free"])
+            with library_lines():
+                (written,) = intents_of(writer, [session], [request], ["free"])
             intent = written.instruction if writer is not None and written.text else None
             if writer is not None and written.text:
                 why = f" (as it was said: {written.fallback})" if written.fallback else ""
                 self.screen.line(f"intent: {written.instruction}{why}", HEAD)
             given: Sequence[str] | None = None
             if plan:
-                ((_, planned),) = team.plan([session.sample(request, intent)], watch=self.screen)
+                with library_lines():
+                    ((_, planned),) = team.plan([session.sample(request, intent)], watch=self.screen)
                 self.screen.pause()
                 given = PlanEditing(self.lines, self.screen).edit(planned.sub_requests)
                 if given is None:
                     return self.screen.line("the turn is dropped", DIM)
                 self.screen.begin("editing")
-            (after,) = run_turn(
-                team,
-                [session],
-                [request],
-                intents=[intent],
-                seed=self.desk.config.seed,
-                watch=self.screen,
-                plans=None if given is None else [given],
-            )
+            with library_lines():
+                (after,) = run_turn(
+                    team,
+                    [session],
+                    [request],
+                    intents=[intent],
+                    seed=self.desk.config.seed,
+                    watch=self.screen,
+                    plans=None if given is None else [given],
+                )
         self._keep(after)
 
     def _keep(self, after: Session) -> None:

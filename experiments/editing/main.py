@@ -11,6 +11,7 @@ from benchmarks.base import EditSample
 from common.errors import BadInput
 from common.pictures import load_picture
 from common.progress import console
+from common.third_party import library_lines
 from experiments.build.judges import judge_tools, make_judge_of
 from experiments.editing.candidates import Candidates, Make, check_judge, from_request, score
 from experiments.editing.desk import Desk
@@ -55,7 +56,8 @@ def _one(config: EditConfig) -> None:
         screen.wait("loading the models")
         make, judge = from_request(desk.team, sample_of(given, request)), judge_of(config)
         screen.begin()
-        written = edit_one(given, make, out, config.seed, config.n, judge, screen, *hooks(screen, config.n))
+        with library_lines():
+            written = edit_one(given, make, out, config.seed, config.n, judge, screen, *hooks(screen, config.n))
     tell_files(written)
 
 
@@ -83,7 +85,8 @@ def _plan(config: EditConfig, place: str) -> None:
         desk.plan_team("single")
         judge = judge_of(config)
         screen.begin()
-        written = edit_one(given, make, out, seed, config.n, judge, screen, *hooks(screen, config.n, plan))
+        with library_lines():
+            written = edit_one(given, make, out, seed, config.n, judge, screen, *hooks(screen, config.n, plan))
     tell_files(written)
 
 
@@ -109,7 +112,8 @@ def _several(config: EditConfig) -> None:
         if not judge:
             judge.append(judge_of(config))
         make = from_request(desk.team, sample_of(given, work.instruction))
-        return edit_one(given, make, path, config.seed, config.n, judge[0])
+        with library_lines():
+            return edit_one(given, make, path, config.seed, config.n, judge[0])
 
     edit_several(works, out, config, one)
 
@@ -123,7 +127,8 @@ def judge_of(config: EditConfig) -> Judge | None:
     """None where nobody judges."""
     if config.judge is None or not config.judge.verdicts:
         return None
-    return make_judge_of(config.judge, judge_tools(config.judge, config.engine, config.paths.outputs, "paper"))
+    with library_lines():
+        return make_judge_of(config.judge, judge_tools(config.judge, config.engine, config.paths.outputs, "paper"))
 
 
 def hooks(

@@ -8,6 +8,7 @@ from pathlib import Path
 from common.errors import BadInput
 from common.files import locked, read_json, write_json
 from common.progress import console
+from common.third_party import library_lines
 from conf.schema import EvaluateConfig
 from experiments.build.benchmarks import held_out_samples
 from experiments.evaluation.intents import FILE, intent_results, print_intents
@@ -28,7 +29,7 @@ def evaluate_intents(config: EvaluateConfig) -> None:
         )
     if not (out / FILE).is_file():
         check_out(out)
-    quiet_libraries(config.verbose)
+    quiet_libraries(config.verbose, out)
     used = replace(load_config(run), benchmark=config.benchmark)
     out.mkdir(parents=True, exist_ok=True)
     about = {"run": config.run, "benchmark": "mice_text", "part": config.part, "samples": config.samples}
@@ -40,7 +41,8 @@ def evaluate_intents(config: EvaluateConfig) -> None:
             samples = held_out_samples(
                 used.benchmark, used.scale.image_size, config.samples, used.scale.test_seed, config.part
             )
-            write_rows(out, used, run / WRITER, samples)
+            with library_lines():
+                write_rows(out, used, run / WRITER, samples)
         results = about | {"intent": intent_results(rows_of(out))}
         write_json(out / RESULTS, results)
     print_intents(results)

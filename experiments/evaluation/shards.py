@@ -19,6 +19,7 @@ import torch
 from common.errors import RunFailed
 from common.progress import bar
 from common.signals import StopSignal
+from common.third_party import NAME
 from experiments.evaluation.layout import LOCKS, Layout
 from experiments.evaluation.spec import EvaluationSpec
 from experiments.evaluation.spec_file import write_spec
@@ -83,7 +84,7 @@ def run_shards(spec: EvaluationSpec, total: int) -> bool:
         if code not in (0, SPENT, STOPPED) and not stop.requested:
             raise RunFailed(
                 f"a process of the evaluation failed (exit code {code}). What was done is kept: the same command goes on. The "
-                f"end of {log}:\n{tail(log, start)}"
+                f"end of {log}:\n{tail(log, start) or f'    (nothing; lines of libraries are in {spec.out / NAME})'}"
             )
     if stop.requested or STOPPED in codes:
         raise KeyboardInterrupt("stopped; what was done is kept, and the same command goes on after it")

@@ -11,20 +11,24 @@ from pathlib import Path
 from types import FrameType
 
 from common.errors import ImageEditError
+from common.third_party import library_lines
 from experiments.evaluation.spec_file import read_spec
 
 SPENT, STOPPED = 3, 130  # exit codes: the budget is spent; somebody stopped it
 
 
 def main(path: Path, worker: int) -> int:
+    from agents.backends.vllm_shared import owned_engines
     from experiments.evaluation.evaluator import open_evaluator
+    from experiments.runs.decoding import decoding_steps
 
     signal.signal(signal.SIGTERM, interrupt)
     threading.Thread(target=stop_when_alone, args=(os.getppid(),), daemon=True).start()
     try:
         spec = read_spec(path, worker)
         spec.prepare_libraries()
-        return 0 if open_evaluator(spec).work(spec.share) else SPENT
+        with library_lines(), owned_engines(decoding_steps(spec.used)):
+            return 0 if open_evaluator(spec).work(spec.share) else SPENT
     except ImageEditError as error:
         print(f"error: {error}", flush=True)
         return 2

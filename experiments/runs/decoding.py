@@ -1,10 +1,26 @@
-"""How much a command decodes, which decides whether an engine's slow start pays (`rollouts.graphs=auto`)."""
+"""What a run will ask of its rollout engine: how much it decodes, which decides whether an engine's slow start pays
+(`rollouts.graphs=auto`), and the adapters that it trains (`rollouts.adapters`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from agents.backends.lora import AdapterShape
 from experiments.preflight.limits import largest_group
+
+
+def expectations(config: Any) -> tuple[int, AdapterShape | None]:
+    """The arguments of `owned_engines` for a run."""
+    return decoding_steps(config), trained_adapters(config)
+
+
+def trained_adapters(config: Any) -> AdapterShape | None:
+    """Those of the language model that a run trains; None where it trains none, or whole weights."""
+    side = getattr(config.algo, "text", config.algo)  # of a training of sessions
+    lora = getattr(side, "lora", None)
+    if lora is None or not lora.rank or not hasattr(side, "frozen_vision") or not getattr(side, "weight", 1):
+        return None
+    return AdapterShape(lora.rank, lora.alpha, vision=not side.frozen_vision)
 
 
 def decoding_steps(config: Any) -> int:
@@ -19,4 +35,4 @@ def decoding_steps(config: Any) -> int:
     return answer * (training + -(-evaluated // together))
 
 
-__all__ = ["decoding_steps"]
+__all__ = ["decoding_steps", "expectations", "trained_adapters"]

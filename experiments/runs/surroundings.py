@@ -10,14 +10,14 @@ from agents.backends.vllm_shared import owned_engines
 from common.third_party import library_lines
 from experiments.build.device import device_of
 from experiments.runs.caches import keep_compiled
-from experiments.runs.decoding import decoding_steps
+from experiments.runs.decoding import expectations
 
 
 @contextmanager
 def working(config: Any) -> Iterator[None]:
     """Lines of libraries go to the log, compiled kernels to `<outputs>/cache`, and vLLM's engines end with the block."""
     keep_compiled(config.paths.outputs)
-    with library_lines(), _process_group(config), owned_engines(decoding_steps(config)):
+    with library_lines(), _process_group(config), owned_engines(*expectations(config)):
         yield
 
 

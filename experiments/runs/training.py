@@ -13,7 +13,7 @@ from agents.prompt_files import load_prompt
 from common.atomic import atomic_folder, why_refused
 from common.errors import ImageEditError, SaveFailed
 from common.parts import Machine
-from common.progress import bar, say
+from common.progress import bar
 from conf.parts import build, construct
 from conf.schema import RunConfig
 from experiments.build.benchmarks import train_samples
@@ -105,8 +105,6 @@ class GRPO(TrainingStage):
             seed=c.seed,
             loop=loop_tools(c, sequencer) if looped else None,
         )
-        if c.rollouts.name == "vllm" and getattr(getattr(c.algo, "lora", None), "rank", 0):
-            say("  adapters are merged into whole weights for vLLM at every sync")
         training = build(c.algo, tools)
         training.run(run.folder, log, progress)
         if training.engine.rank == 0:

@@ -20,7 +20,7 @@ from experiments.runs.launch import ENDED, FIRST, PARENT, RESOLVED
 def main(folder: Path, name: str) -> None:
     from agents.backends.vllm_shared import owned_engines
     from experiments.build.device import device_of, use_threads
-    from experiments.runs.decoding import decoding_steps
+    from experiments.runs.decoding import expectations
     from experiments.runs.identity import load_config
     from experiments.runs.libraries import quiet_libraries
     from experiments.runs.run import Run
@@ -37,7 +37,7 @@ def main(folder: Path, name: str) -> None:
         (stage,) = selected(load_stages(config.job), [name])
         assert isinstance(stage, TrainingStage)
         try:
-            with owned_engines(decoding_steps(config)):
+            with owned_engines(*expectations(config)):
                 stage.train(Run(config, folder), progress=stop_when_alone)
         except KeyboardInterrupt as stop:
             how, message = "stopped", str(stop)

@@ -1,7 +1,7 @@
 """LoRA (arXiv 2106.09685, section 4.1) by peft: W is frozen, the model uses W + (alpha / rank) B A, and only A and B are trained.
 
-Only the model under training has adapters. Rollouts and the saved model get merged weights under their usual names, so that
-nothing else needs to know about adapters.
+Only the model under training has adapters. The saved model, and rollouts by an engine that has no slot for adapters, get merged
+weights under their usual names, so that nothing else needs to know about adapters.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.backends.families import Family
+from agents.backends.lora import is_adapter
 from common.errors import BadInput
 from rl.policies.base import Gather, Named
 
@@ -71,10 +72,6 @@ class Lora:
                 a, b = (adapters[f"{module}.lora_{x}.default.weight"].to(value.device).float() for x in "AB")
                 value = (value.float() + self.alpha / self.rank * (b @ a)).to(value.dtype)
             yield (f"{module}.{kind}" if adapted else name), value
-
-
-def is_adapter(name: str) -> bool:
-    return ".lora_A." in name or ".lora_B." in name
 
 
 __all__ = ["Lora", "is_adapter"]

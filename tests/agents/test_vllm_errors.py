@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 
 from agents.backends import vllm_version
+from agents.backends.lora import AdapterShape
 from agents.backends.vllm_errors import generation_error, one_line, start_error
 from agents.backends.vllm_settings import EngineSettings
-from agents.backends.vllm_version import ARGUMENTS, ENGINE, NAMES, check_version
+from agents.backends.vllm_start import engine_arguments
+from agents.backends.vllm_version import (
+    ARGUMENTS,
+    ENGINE,
+    HELD,
+    NAMES,
+    SAMPLING,
+    SLOT_ARGUMENTS,
+    SLOT_ENGINE,
+    SLOT_NAMES,
+    check_version,
+    installed_release,
+)
 from common.errors import BadInput, MissingFile, RunFailed
 
 SETTINGS = EngineSettings(
@@ -76,13 +93,14 @@ def release(monkeypatch: pytest.MonkeyPatch, version: str, without: str = "") ->
     fake = ModuleType("vllm")
     parts = {
         "__version__": version,
-        "LLMEngine": SimpleNamespace(**{name: None for name in ENGINE if name != without}),
-        "EngineArgs": Takes(*(name for name in ARGUMENTS if name != without)),
+        "LLMEngine": SimpleNamespace(**{name: None for name in (*ENGINE, *SLOT_ENGINE) if name != without}),
+        "EngineArgs": Takes(*(name for name in (*ARGUMENTS, *SLOT_ARGUMENTS) if name != without)),
         "SamplingParams": sampling,
     }
     for name, value in parts.items():
         setattr(fake, name, value)
-    modules = {module: SimpleNamespace(**{n: None for n in names if n != without}) for module, names in NAMES.items()}
+    every = {**NAMES, **SLOT_NAMES}
+    modules = {module: SimpleNamespace(**{n: None for n in names if n != without}) for module, names in every.items()}
     monkeypatch.setitem(__import__("sys").modules, "vllm", fake)
     monkeypatch.setattr(vllm_version, "import_module", lambda name: modules[name])
     vllm_version._note.cache_clear()
@@ -112,3 +130,50 @@ def test_a_release_that_was_never_tried_is_taken_with_one_line(
     release(monkeypatch, "0.99.0")
     assert check_version() == check_version() == "0.99.0"
     assert caplog.text.count("0.99.0 was never tried") == 1
+
+
+def test_a_release_without_slots_for_adapters_serves_merged_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    release(monkeypatch, "0.32.0", "add_lora")
+    assert check_version() == "0.32.0"
+    with pytest.raises(MissingFile, match=r"lacks LLMEngine\.add_lora; take rollouts\.adapters=merged"):
+        check_version(slot=True)
+
+
+def test_the_release_is_known_without_importing_it() -> None:
+    if importlib.util.find_spec("vllm") is None:
+        assert installed_release() is None
+    else:
+        assert installed_release() >= (0, 26)  # type: ignore[operator]
+
+
+def test_every_name_that_is_used_of_vllm_is_checked_at_the_start() -> None:
+    """The code's own imports, calls and settings against the lists that releases are held to."""
+    imported, asked, sampled = set[str](), set[str](), set[str]()
+    for path in Path(vllm_version.__file__).parent.glob("vllm*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vllm":
+                imported |= {f"{node.module}.{name.name}" for name in node.names}
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self._engine", "engine"):
+                asked.add(node.attr)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "SamplingParams":
+                sampled |= {word.arg for word in node.keywords if word.arg}
+    core = {"vllm.EngineArgs", "vllm.LLMEngine", "vllm.SamplingParams"}  # whose own names are checked
+    names = {**NAMES, **SLOT_NAMES}
+    assert imported <= core | {f"{module}.{name}" for module, listed in names.items() for name in listed}
+    ours = {
+        "generate",
+        "sync",
+        "token_scores",
+        "settings",
+        "ready",
+        "usable",
+        "closed",
+        "close",
+        "weights",
+        "drop_adapters",
+    }
+    assert asked - ours <= {*ENGINE, *SLOT_ENGINE, *HELD}
+    assert sampled <= {*SAMPLING, "logprob_token_ids"}  # the last is looked for when it is needed
+    for device in ("cpu", "cuda"):
+        settings = replace(SETTINGS, device=device, adapters=AdapterShape(4, 8))
+        assert engine_arguments(settings, Takes()).keys() | {"logits_processors"} <= {*ARGUMENTS, *SLOT_ARGUMENTS}

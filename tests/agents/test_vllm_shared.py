@@ -18,7 +18,7 @@ from agents.backends.base import Completion, Sampling, SyncReport, fingerprint
 from agents.backends.vllm import VLLMBackend
 from agents.backends.vllm_graphs import captures_graphs
 from agents.backends.vllm_settings import EngineSettings
-from agents.backends.vllm_shared import end_engines, engine_of, expected_steps, owned_engines
+from agents.backends.vllm_shared import end_engines, engine_of, expected, owned_engines
 from agents.backends.vlm import VLM, load_vlm, save_vlm
 from common.errors import RunFailed
 from tests.agents.test_hf_backend import requests
@@ -163,11 +163,11 @@ def test_the_outermost_owner_says_how_long_the_run_is(
     engines: list[CountingEngine], settings: Callable[..., EngineSettings]
 ) -> None:
     """Every phase gets the same engine, so that the first one's choice of graphs must be the whole run's."""
-    assert expected_steps() == 0
+    assert expected().decoding_steps == 0
     with owned_engines(1000), owned_engines(5):
-        assert expected_steps() == 1000
+        assert expected().decoding_steps == 1000
         assert engine_of(settings(graphs=True)) is engine_of(settings(graphs=False))
-    assert expected_steps() == 0 and len(engines) == 1
+    assert expected().decoding_steps == 0 and len(engines) == 1
 
 
 def test_the_model_that_a_training_saved_takes_the_engine_of_its_start(

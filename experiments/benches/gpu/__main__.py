@@ -1,7 +1,8 @@
 """`make check-gpu`: what this machine's GPU does with the code, in at most eight minutes, one table and outputs/bench/gpu.json.
 
 Each part is a process of its own under its own time limit, so that one that hangs or dies leaves the others their time. Parts that
-cannot run here say why; without a GPU those that need none are run. No network.
+cannot run here say why; without a GPU those that need none are run. device=cpu rehearses all of them with small shapes, which shows
+that the code runs and measures nothing. No network.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from typing import Any
 from common.errors import BadInput, RunFailed
 from common.plain_command import plain_command, read_options
 from experiments.benches.gpu.parts import PARTS, CheckPart
+from experiments.benches.gpu.setting import VARIABLE
 
 ROOT = Path(__file__).parents[3]
-SLOWER = 4  # a machine without a GPU, whose few parts may use the time of the others
+SLOWER = 8  # a machine without a GPU, whose parts may use the time of those that are left out
 
 
 @dataclass
 class Options:
     parts: str = "all"  # names, by comma
     minutes: float = 8.0  # for everything together
+    device: str = "auto"  # cuda where there is one; cpu: a rehearsal with small shapes
     out: str = "outputs/bench"
 
 
@@ -41,21 +44,29 @@ def main(argv: Sequence[str]) -> None:
     chosen = selected(options.parts)
     if not options.minutes > 0:
         raise BadInput(f"minutes={options.minutes:g} must be above 0")
-    cuda, began = has_cuda(), time.monotonic()
+    rehearsed = options.device == "cpu"
+    cuda, began = not rehearsed and has_cuda(), time.monotonic()
+    if options.device not in ("auto", "cpu") and not (options.device == "cuda" and cuda):
+        raise BadInput(
+            f"device={options.device}: give auto or cpu (a rehearsal){'' if cuda else '; there is no CUDA device here'}"
+        )
     rows: dict[str, dict[str, Any]] = {}
-    if not cuda:
+    path = Path(options.out) / "gpu.json"
+    if rehearsed:
+        say("a rehearsal on the CPU with small shapes: it shows what runs, and its numbers say nothing about a card")
+    elif not cuda:
         say("no CUDA device here: parts that need one are named and left out")
     for part in chosen:
         left = options.minutes * 60 - (time.monotonic() - began)
-        if why := part.missing(cuda):
+        if why := part.missing(cuda or rehearsed):
             rows[part.name] = {"state": "left out", "why": why}
         elif left < 1:
             rows[part.name] = {"state": "left out", "why": f"the {options.minutes:g} minutes are over"}
         else:
             limit = min(left, part.limit_s * (1 if cuda else SLOWER))
             say(f"{part.name}: {part.about} (at most {limit:.0f} s)")
-            rows[part.name] = run_part(part, limit)
-    path = write_json(Path(options.out) / "gpu.json", rows)
+            rows[part.name] = run_part(part, limit, options.device)
+        write_json(path, rows)  # a check that is stopped leaves what it has
     show(rows)
     say(f"written to {path}")
     if failed := [name for name, row in rows.items() if row["state"] in ("failed", "out of time")]:
@@ -77,15 +88,20 @@ def has_cuda() -> bool:
     return subprocess.run([sys.executable, "-c", asked], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def run_part(part: CheckPart, limit_s: float) -> dict[str, Any]:
+def command_of(part: CheckPart, values: Path) -> list[str]:
+    return [sys.executable, "-m", "experiments.benches.gpu.one", part.name, str(values)]
+
+
+def run_part(part: CheckPart, limit_s: float, device: str = "auto") -> dict[str, Any]:
     """What became of it: its values, or the last lines that it said."""
     with tempfile.TemporaryDirectory() as scratch:
         values, log = Path(scratch) / "values.json", Path(scratch) / "log"
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        env |= {VARIABLE: device if device == "cpu" else ""}
         start = time.monotonic()
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "experiments.benches.gpu.one", part.name, str(values)],
+                command_of(part, values),
                 stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, start_new_session=True,
             )  # fmt: skip
             try:
@@ -98,17 +114,26 @@ def run_part(part: CheckPart, limit_s: float) -> dict[str, Any]:
         if code == 0 and values.is_file():
             from common.files import read_json
 
-            return row | {"state": "done", "values": read_json(values)}
+            return row | {"state": "rehearsed" if device == "cpu" else "done", "values": read_json(values)}
         said = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:]) or "nothing"
         if code is None:
             return row | {"state": "out of time", "why": f"not done after {limit_s:.0f} s; it said last: {said}"}
-        return row | {"state": "failed", "why": said.removeprefix("error: ")}
+        how = f"killed by {signal.Signals(-code).name}; it said last: " if code < 0 else ""
+        return row | {"state": "failed", "why": how + said.removeprefix("error: ")}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """It and everything that it started; both are gone afterwards."""
-    with contextlib.suppress(ProcessLookupError):  # all have ended by themselves
+    """It and everything that it started, in sessions of their own too (torchrun, vLLM's process): all are gone afterwards."""
+    import psutil
+
+    below: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has ended by itself
+        below = psutil.Process(process.pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError):  # all have
         os.killpg(process.pid, signal.SIGKILL)
+    for child in below:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
     process.wait()
 
 
@@ -118,7 +143,9 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
     from experiments.benches.machine import measured_on
     from experiments.reports.screen import show_table
 
-    table = Table(title=f"What works here: {measured_on()}", title_justify="left")
+    rehearsed = any(row["state"] == "rehearsed" for row in rows.values())
+    title = "A rehearsal with small shapes" if rehearsed else "What works here"
+    table = Table(title=f"{title}: {measured_on()}", title_justify="left")
     for column in ("part", "state", "seconds", "what"):
         table.add_column(column, justify="right" if column == "seconds" else "left", overflow="fold")
     for name, row in rows.items():

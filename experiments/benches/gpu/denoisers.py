@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from common.places import assets_folder
 from editors.costs import transformer_flops
 from editors.published import PublishedModel
 
@@ -56,4 +59,15 @@ def _places(rows: int) -> torch.Tensor:
     return torch.cat([torch.cat([torch.full((len(grid), 1), float(k)), grid], 1) for k in (0, 1)])
 
 
-__all__ = ["forward_of"]
+TINY = {"black-forest-labs/FLUX.1-Kontext-dev": "flux_kontext", "Qwen/Qwen-Image-Edit": "qwen_image_edit"}
+
+
+def tiny_parts(name: str) -> dict[str, PublishedModel]:
+    """The tiny model of the same class as a published denoiser's."""
+    folder = Path(assets_folder()) / "tiny" / TINY[name] / "transformer"
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    own = {key: value for key, value in config.items() if not key.startswith("_")}
+    return {"transformer": PublishedModel(config["_class_name"], own)}
+
+
+__all__ = ["forward_of", "tiny_parts"]

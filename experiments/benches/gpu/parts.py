@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CheckPart:
-    """`limit_s`: it is ended after so many seconds. `packages`: what it cannot do without."""
+    """`limit_s`: it is ended after so many seconds. `cuda`: it measures a card; without one it can only be rehearsed. `packages`:
+    what it cannot do without."""
 
     name: str
     about: str
@@ -17,9 +18,9 @@ class CheckPart:
     packages: tuple[str, ...] = ()
 
     def missing(self, cuda: bool) -> str:
-        """Why it cannot run here; empty where it can."""
+        """Why it cannot run here; empty where it can. `cuda`: there is a card, or a rehearsal was asked for."""
         if self.cuda and not cuda:
-            return "needs CUDA"
+            return "needs CUDA (device=cpu rehearses it with small shapes)"
         lacks = [name for name in self.packages if importlib.util.find_spec(name) is None]
         return f"needs {' and '.join(lacks)}" if lacks else ""
 

@@ -18,6 +18,7 @@ import torch
 from common.errors import RunFailed
 from common.jsonl import read_jsonl
 from common.places import assets_folder
+from experiments.benches.gpu.setting import device, rehearsal
 
 ROOT = Path(__file__).parents[3]
 DISTRIBUTIONS = (
@@ -28,11 +29,12 @@ SMALL = (  # of a job: as in the tests of whole runs
     "algo.steps=3", "algo.prompts_per_step=4", "algo.group_size=4", "scale.test_samples=8", "scale.chunk=8", "scale.strips=1",
     "scale.pass_at=2",
 )  # fmt: skip
+SMALLER = (  # and of its rehearsal
+    "algo.steps=2", "algo.prompts_per_step=2", "algo.group_size=2", "scale.test_samples=2", "scale.chunk=2", "algo.sft.steps=2",
+    "scale.pass_at=0",
+)  # fmt: skip
+LINES = 5  # of what a job that failed said last
 Values = dict[str, Any]
-
-
-def device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def devices() -> Values:
@@ -74,8 +76,9 @@ def tests() -> Values:
 def job(*words: str) -> Values:
     """A small job from its beginning to its report. Raises RunFailed with the end of what it said."""
     with tempfile.TemporaryDirectory() as scratch:
+        sizes = {word.partition("=")[0]: word for word in (*SMALL, *(SMALLER if rehearsal() else ()))}
         given = [
-            *SMALL,
+            *sizes.values(),
             *words,
             f"paths.outputs={scratch}",
             f"paths.assets={assets_folder()}",
@@ -83,52 +86,55 @@ def job(*words: str) -> Values:
         ]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "experiments.run", *given]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
-            raise RunFailed(f"exit code {done.returncode}: {' | '.join(said)}")
+        code, said, faults = _told(command, env, Path(scratch) / "stderr")
+        if code:
+            last = (faults or said)[-LINES:]
+            raise RunFailed(f"exit code {code}: {' | '.join(last)}")
         (run,) = (p.parent for p in Path(scratch).glob("*/results.json"))
         rows, phases = read_jsonl(run / "metrics.jsonl"), read_jsonl(run / "timing.jsonl")
         return {
-            "lines on the terminal": len(done.stdout.splitlines()),
-            "lines of libraries on stderr": len(done.stderr.splitlines()),
-            "mismatch": max((row.get("trained/mismatch/max", 0.0) for row in rows), default=0.0),
+            "lines on the terminal": len(said),
+            "lines of libraries on stderr": len(faults),
+            # of steps whose answers were drawn with the newest weights: else it says how far those have moved since
+            "mismatch": max(
+                (r.get("trained/mismatch/max", 0.0) for r in rows if not r["rollout/steps_old"]), default=0.0
+            ),
             "phases_s": {p["phase"]: round(p["seconds"], 2) for p in phases},
         }
 
 
-def parity() -> Values:
-    """The largest difference of a sampled token's log-probability, vLLM's own against the trainer's."""
-    from agents.backends.base import ModelRequest, Sampling
-    from agents.backends.vllm import VLLMBackend
-    from agents.backends.vllm_shared import owned_engines
-    from agents.backends.vlm import load_vlm
-    from rl.policies.text import TextBatch, TextPolicy
+def _told(command: list[str], env: dict[str, str], errors: Path) -> tuple[int, list[str], list[str]]:
+    """Exit code, lines of the output, which are passed on as they come, so that a part that is ended says how far it was, and lines
+    of stderr."""
+    said: list[str] = []
+    with errors.open("w") as err:
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=err, text=True, errors="replace")
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            said.append(line.rstrip())
+    return process.wait(), said, errors.read_text(errors="replace").splitlines()
 
-    found: Values = {}
-    for dtype in ("float32", "bfloat16"):
-        vlm = load_vlm(Path(assets_folder()) / "tiny" / "decomposer", dtype, device())
-        asked = [ModelRequest(f"move the red circle {n} steps, then remove it") for n in range(8)]
-        with owned_engines():
-            answers = VLLMBackend(vlm, max_sequences=32, max_tokens=512).generate(asked, 4, Sampling(64, seed=1))
-        prompts = [p for p in vlm.encode(asked) for _ in range(4)]
-        flat = [a for row in answers for a in row]
-        with torch.no_grad():
-            out = TextPolicy(vlm)(TextBatch(prompts, [a.token_ids for a in flat]))
-        reported = torch.tensor([x for a in flat for x in a.logprobs], device=out.logp_BT.device)
-        found[f"{dtype}: largest difference"] = float((out.logp_BT[out.mask_BT] - reported).abs().max())
-    return found
+
+def parity() -> Values:
+    """See experiments/benches/gpu/parity.py, which needs vLLM's backend."""
+    from experiments.benches.gpu.parity import parity
+
+    return parity()
 
 
 def step_3b() -> Values:
-    """Phases of a step by `make bench-rl`'s own measure, beside what the card allows."""
+    """Phases of a step by `make bench-rl`'s own measure, beside what the card allows. A rehearsal has the tiny model's sizes."""
     from common.gpus import GPUS
     from editors.published import QWEN2_5_VL_3B
     from experiments.benches.rl.gpu import ANSWER, GROUP, PROMPT, PROMPTS, measure_gpu
     from experiments.preflight.step_time import StepShape, limit_s
 
-    _, details = measure_gpu(Path(assets_folder()) / "tiny" / "decomposer", 3, lambda text: None)
-    name = torch.cuda.get_device_name().lower()
+    small: dict[str, Any] = {}
+    if rehearsal():
+        small = {"device": "cpu", "build": _tiny, "side": 64, "prompt_tokens": 40, "answer_tokens": 8, "peak_size": 256}
+    _, details = measure_gpu(Path(assets_folder()) / "tiny" / "decomposer", 3, lambda text: None, **small)
+    name = "" if small else torch.cuda.get_device_name().lower()
     known = next((gpu for key, gpu in GPUS.items() if key in name), None)
     shape = StepShape(PROMPTS, GROUP, PROMPT, ANSWER, PROMPT)
     limit = limit_s(QWEN2_5_VL_3B.config, shape, known, 2, 3.75e9) if known else {}
@@ -141,11 +147,21 @@ def step_3b() -> Values:
     }
 
 
-def denoiser(name: str, side: int = 1024, batch: int = 1, parts: Any = None, where: str = "cuda") -> Values:
-    """One forward of the published denoiser with random weights in bfloat16. The smaller arguments are for tests."""
-    from editors.published import PUBLISHED
-    from experiments.benches.gpu.denoisers import forward_of
+def _tiny(checkpoint: Path, side: int, dtype: torch.dtype, device: str) -> Any:
+    from experiments.benches.rl.models import tiny_random
 
+    vlm = tiny_random(checkpoint, 64, side)
+    vlm.model.to(dtype)
+    return vlm
+
+
+def denoiser(name: str, side: int = 1024, batch: int = 1, parts: Any = None, where: str = "cuda") -> Values:
+    """One forward of the published denoiser with random weights in bfloat16; in a rehearsal, and in tests, of a tiny one."""
+    from editors.published import PUBLISHED
+    from experiments.benches.gpu.denoisers import forward_of, tiny_parts
+
+    if rehearsal() and parts is None:
+        side, parts, where = 64, tiny_parts(name), "cpu"
     run, flops = forward_of((parts or PUBLISHED[name])["transformer"], side, batch, where)
     seconds = _timed(run, where)
     held = torch.cuda.max_memory_allocated() / 2**30 if where == "cuda" else 0.0

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import torch
 
-from common.errors import BadInput
+from common.errors import BadInput, RunFailed
 from common.files import read_json
 from editors.published import PublishedModel
-from experiments.benches.gpu.__main__ import main, plain, run_part, selected
+from experiments.benches.gpu.__main__ import main, plain, selected
 from experiments.benches.gpu.parts import PARTS, CheckPart
 from experiments.benches.gpu.work import WORK, denoiser, devices
 
+gpu = import_module("experiments.benches.gpu.__main__")
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "assets" / "tiny"
 
@@ -30,7 +36,7 @@ def test_every_part_has_its_work_and_together_they_take_eight_minutes() -> None:
 
 
 def test_a_part_says_what_it_lacks() -> None:
-    assert CheckPart("a", "", 1).missing(cuda=False) == "needs CUDA"
+    assert CheckPart("a", "", 1).missing(cuda=False).startswith("needs CUDA")
     assert CheckPart("a", "", 1, packages=("json", "no_such_package")).missing(cuda=True) == "needs no_such_package"
     assert not CheckPart("a", "", 1, cuda=False).missing(cuda=False)
 
@@ -42,24 +48,89 @@ def test_without_a_gpu_parts_that_need_one_are_named_and_the_others_run(
     main(["parts=devices,step_3b,denoiser_qwen", f"out={tmp_path}"])
     rows = read_json(tmp_path / "gpu.json")
     assert rows["devices"]["state"] == "done" and "torch" in rows["devices"]["values"]["versions"]
-    assert rows["step_3b"] == rows["denoiser_qwen"] == {"state": "left out", "why": "needs CUDA"}
+    assert rows["step_3b"] == rows["denoiser_qwen"] and rows["step_3b"]["state"] == "left out"
+    assert rows["step_3b"]["why"].startswith("needs CUDA")
     said = capfd.readouterr().out
     assert "no CUDA device here" in said and "left out" in said and str(tmp_path / "gpu.json") in said
 
 
-def test_a_part_that_fails_or_hangs_leaves_the_others_their_time() -> None:
-    failed = run_part(CheckPart("no_such_part", "", 60), 60)
-    assert failed["state"] == "failed" and "no_such_part" in failed["why"]
-    late = run_part(CheckPart("devices", "", 60), 0.05)
-    assert late["state"] == "out of time" and "not done after" in late["why"]
+BEHAVIOUR = {  # of parts: what their process does
+    "hangs": "import time; print('so far', flush=True); time.sleep(600)",
+    "crashes": "raise ValueError('no such luck')",
+    "is_killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "says_nothing": "",
+    "works": "import sys; open(sys.argv[1], 'w').write('{\"answer\": 42}')",
+}
 
 
-def test_it_runs_from_a_folder_of_packages_wherever_it_is_called(tmp_path: Path) -> None:
+@pytest.fixture
+def behaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = tuple(CheckPart(name, "a part", 0.125 if name == "hangs" else 60, cuda=False) for name in BEHAVIOUR)
+    monkeypatch.setattr(gpu, "PARTS", parts)
+    monkeypatch.setattr(gpu, "command_of", lambda p, out: [sys.executable, "-c", BEHAVIOUR[p.name], str(out)])
+
+
+def test_parts_that_hang_crash_or_are_killed_leave_the_others_their_time(
+    behaving: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RunFailed, match="4 of 5 parts did not end well: hangs, crashes, is_killed, says_nothing"):
+        main(["device=cpu", f"out={tmp_path}"])
+    rows = read_json(tmp_path / "gpu.json")
+    assert rows["hangs"]["state"] == "out of time" and "not done after 1 s" in rows["hangs"]["why"]
+    assert rows["crashes"]["state"] == "failed" and "no such luck" in rows["crashes"]["why"]
+    assert "killed by SIGKILL" in rows["is_killed"]["why"] and rows["says_nothing"]["state"] == "failed"
+    assert rows["works"]["state"] == "rehearsed" and rows["works"]["values"] == {"answer": 42}
+    assert "A rehearsal with small shapes" in capfd.readouterr().out
+
+
+def test_a_check_that_is_stopped_leaves_what_it_has(
+    behaving: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = gpu.run_part
+
+    def stopped(part: CheckPart, *rest: Any) -> dict[str, Any]:
+        if part.name == "is_killed":
+            raise KeyboardInterrupt
+        return run(part, *rest)
+
+    monkeypatch.setattr(gpu, "run_part", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        main(["device=cpu", f"out={tmp_path}"])
+    assert list(read_json(tmp_path / "gpu.json")) == ["hangs", "crashes"]
+
+
+def test_nothing_that_a_part_started_outlives_it(tmp_path: Path) -> None:
+    """Neither what has a session of its own, as workers of torchrun have."""
+    told = tmp_path / "pid"
+    below = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    above = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {below!r}], start_new_session=True)"
+    process = subprocess.Popen([sys.executable, "-c", above], start_new_session=True)
+    while not (told.is_file() and told.read_text()):
+        time.sleep(0.05)
+    child = psutil.Process(int(told.read_text()))
+    gpu.end(process)
+    child.wait(60)
+    assert process.returncode == -9
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda"])
+def test_a_device_that_is_not_there_is_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "has_cuda", lambda: False)
+    with pytest.raises(
+        BadInput, match=f"device={device}: give auto or cpu .a rehearsal.; there is no CUDA device here"
+    ):
+        main([f"device={device}"])
+
+
+def test_it_runs_from_a_folder_of_packages_by_an_interpreter_that_has_none(tmp_path: Path) -> None:
+    """No environment of the project, no installation: PYTHONPATH alone."""
+    bare = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+    packages = os.pathsep.join([str(Path(psutil.__file__).parents[1]), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.benches.gpu", "parts=nothing"],
-        capture_output=True, text=True, cwd=tmp_path, env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
+        [bare if bare.is_file() else sys.executable, "-S", "-m", "experiments.benches.gpu", "parts=nothing"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": packages},
     )  # fmt: skip
-    assert done.returncode == 2 and done.stderr.startswith("error: parts=nothing is unknown")
+    assert done.returncode == 2 and done.stderr.startswith("error: parts=nothing is unknown"), done.stderr
 
 
 @pytest.mark.parametrize("kind", ["flux_kontext", "qwen_image_edit"])
