@@ -43,7 +43,8 @@ class Team:
         (`agents/steps.py`), and changes nothing.
 
         The results of a sample depend on the sample and its seed alone, not on its batch (as far as the models keep that).
-        `seed` is one for all samples, or one for each of them. Raises `BadInput` for a sample without a picture or with an empty request, before anything is run.
+        `seed` is one for all samples, or one for each of them. Raises `BadInput` for a sample without a picture or with an empty
+        request, before anything is run.
         """
         self._check(samples, batch_size)
         return self._batches(samples, None, seeds_of(seed, len(samples)), batch_size, progress, watch)

@@ -172,7 +172,7 @@ class Conversation:
         return View(
             key=desk.key,
             picture=cards.picture(desk, then if last else None),
-            steps=cards.steps(Told.of(last) if last else None, desk.key),
+            steps=cards.steps(Told.of(session.turns[-1]) if last else None, desk.key),
             turns=cards.turns(desk),
             download=cards.download(desk),
             plan=plan,
