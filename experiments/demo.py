@@ -16,6 +16,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def main(config: DemoConfig) -> None:
+    from common.interrupts import Interrupts
     from common.progress import console
     from experiments.build.device import use_threads
     from experiments.runs.team_loader import TeamLoader
@@ -40,14 +41,16 @@ def main(config: DemoConfig) -> None:
         config.max_memory_mb * MB,
     )
     console.print("loading the models …", markup=False)
+    with Interrupts():
+        team, writer = loader.team, loader.writer
     shop = Workshop(
-        loader.team,
+        team,
         limits,
         rules,
         config.seed,
         loader.allowed,
         prepare=lambda: use_threads(config.engine),
-        writer=loader.writer,
+        writer=writer,
     )
     with own_folder():
         password = config.password or os.environ.get(PASSWORD) or None

@@ -12,6 +12,7 @@ from agents.session import run_turn
 from agents.session_play import intent_of
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError
+from common.interrupts import Interrupts
 from experiments.editing.lines import Lines
 from experiments.editing.plan_editing import PlanEditing
 from experiments.editing.screen import BAD, DIM, HEAD, Screen
@@ -58,6 +59,10 @@ class Dialogue:
     def run(self) -> None:
         """Until /quit or the end of the input. A Ctrl-C at the prompt drops the line, in a turn it gives up the turn; without a
         terminal it ends the session."""
+        with Interrupts(even_if_ignored=self.lines.interactive) as self.interrupts:
+            self._read_on()
+
+    def _read_on(self) -> None:
         while True:
             line: str | None = ""
             try:
@@ -68,6 +73,7 @@ class Dialogue:
             except KeyboardInterrupt:
                 if not self.lines.interactive:
                     raise
+                self.interrupts.caught()
                 # Python ends by SIGINT after an interrupt that went through code run by exec(), although it was caught here; a
                 # later exec() makes it forget that
                 exec("pass")
@@ -117,6 +123,7 @@ class Dialogue:
                 watch=self.screen,
                 plans=None if given is None else [given],
             )
+        self.interrupts.check()
         self._keep(after)
 
     def _keep(self, after: Session) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agents.traces import digest
 from benchmarks.base import EditSample
 from common.errors import BadInput
+from common.interrupts import Interrupts
 from common.pictures import load_picture
 from common.progress import console
 from experiments.build.judges import judge_tools, make_judge_of
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
 def edit(config: EditConfig) -> None:
     """Raises BadInput, MissingFile, RunFailed, SaveFailed."""
     check_judge(config.judge)
-    if config.plan is not None:
-        _plan(config, config.plan)
-    elif is_several(config.image, config.instructions):
-        _several(config)
-    else:
-        _one(config)
+    with Interrupts():
+        if config.plan is not None:
+            _plan(config, config.plan)
+        elif is_several(config.image, config.instructions):
+            _several(config)
+        else:
+            _one(config)
 
 
 def _one(config: EditConfig) -> None:
