@@ -19,7 +19,7 @@ AGAIN_S = 0.3  # after which an interrupt that has not arrived is raised again
 
 
 class Interrupts:
-    """Within the block a SIGINT raises KeyboardInterrupt, and raises it again until somebody calls `caught`, or it leaves the block.
+    """Within the block a SIGINT raises KeyboardInterrupt, and raises it again until `caught` is called or it leaves the block.
     An exception that is on its way, through `finally` and `with`, is not disturbed. `even_if_ignored`: also where the process was
     started with SIGINT ignored, which is for commands at a terminal. Outside the main thread, where Python allows no handlers,
     nothing changes."""
