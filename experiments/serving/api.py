@@ -86,7 +86,9 @@ def create_app(service: Service) -> Wire:
     async def picture(request: Request, name: str) -> Response:
         admit(request, service.keys)
         if (found := service.kept.get(name)) is None:
-            raise ApiError(404, f"there is no such picture any more; {told_of(service.kept)}", code="picture_not_found")
+            raise ApiError(
+                404, f"there is no such picture (any more): {told_of(service.kept)}", code="picture_not_found"
+            )
         file, stays = found
         headers = {"Cache-Control": f"private, max-age={int(stays)}", "X-Content-Type-Options": "nosniff"}
         return Response(file.data, media_type=f"image/{file.kind}", headers=headers)
@@ -163,7 +165,7 @@ def check_ready(batcher: Batcher[Ask, Made]) -> None:
 
 
 def told_of(kept: KeptPictures) -> str:
-    return f"one is kept for {kept.seconds / 60:g} minutes, {kept.most} of them at a time"
+    return f"one is kept for {kept.seconds / 60:g} min, and {kept.most} of them at a time"
 
 
 def busy(message: str) -> ApiError:

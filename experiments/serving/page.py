@@ -80,7 +80,12 @@ class Page:
     def _right(self) -> None:
         self.message = gr.HTML(visible=False, elem_id="message")
         self.request = gr.Textbox(
-            label="What should change?", placeholder="Say it in a sentence", lines=2, max_lines=6, elem_id="request"
+            label="What should change?",
+            placeholder="Say it in a sentence",
+            lines=2,
+            max_lines=6,
+            elem_id="request",
+            interactive=True,
         )
         with gr.Row(elem_classes="tools"):
             self.edit = gr.Button("Edit", variant="primary", min_width=90, elem_id="edit")
@@ -191,6 +196,7 @@ class Page:
                         scale=8,
                         min_width=120,
                         elem_classes="say",
+                        interactive=True,  # Gradio guesses it from who listens, and may draw before it knows
                     )
                     boxes.append(box)
                     for name, sign, change in (

@@ -111,7 +111,7 @@ def test_the_official_client_gets_addresses_of_pictures_which_need_the_key_too(
         with pytest.raises(openai.BadRequestError, match="3 pictures are kept at a time, and 4 are asked for"):
             client.images.edit(**ask, n=4)
         client.images.edit(**ask, n=2)  # the oldest one makes room
-        with pytest.raises(openai.NotFoundError, match="kept for 1 minutes, 3 of them at a time"):
+        with pytest.raises(openai.NotFoundError, match="kept for 1 min, and 3 of them at a time"):
             client.get(got.data[0].url, cast_to=httpx.Response)
         assert client.get(got.data[1].url, cast_to=httpx.Response).status_code == 200
 
