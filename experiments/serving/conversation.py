@@ -31,6 +31,7 @@ class Plan:
     request: str = ""
     again: bool = False
     stamp: str = ""
+    touched: bool = False  # a person has changed it on the page
 
 
 @dataclass(frozen=True)

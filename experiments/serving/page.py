@@ -180,12 +180,15 @@ class Page:
 
     # ----------------------------------------------------------------------------------------------------------- plan
     def _plan_cards(self, plan: Plan) -> None:
-        """The steps of a plan, each of which can be changed, moved and taken out."""
+        """The steps of a plan, each of which can be changed, moved and taken out. Where it is drawn anew, Gradio reuses the parts
+        that stood at the same places, and what is not said of a part stays as it was of the other: so all is said of each."""
         if not plan.steps or self.about.plans is False:
             return
         boxes: list[Any] = []
         moves: list[tuple[Any, Callable[[list[str]], list[str]]]] = []
-        with gr.Accordion("Change this plan" if plan.again else "The plan", open=not plan.again, elem_id="plan-cards"):
+        with gr.Accordion(
+            "Change this plan" if plan.again else "The plan", open=plan.touched or not plan.again, elem_id="plan-cards"
+        ):
             for i, text in enumerate(plan.steps):
                 with gr.Row(elem_classes="step"):
                     box = gr.Textbox(
@@ -196,7 +199,8 @@ class Page:
                         scale=8,
                         min_width=120,
                         elem_classes="say",
-                        interactive=True,  # Gradio guesses it from who listens, and may draw before it knows
+                        interactive=True,
+                        elem_id=f"step-{i}",
                     )
                     boxes.append(box)
                     for name, sign, change in (
@@ -204,15 +208,34 @@ class Page:
                         ("down", "↓", moved(i, 1)),
                         ("out", "✕", taken_out(i)),
                     ):
-                        button = gr.Button(sign, size="sm", min_width=34, scale=0, elem_classes=f"small {name}")
+                        button = gr.Button(
+                            sign,
+                            size="sm",
+                            min_width=34,
+                            scale=0,
+                            elem_classes=f"small {name}",
+                            interactive=True,
+                            elem_id=f"step-{i}-{name}",
+                        )
                         moves.append((button, change))
             with gr.Row(elem_classes="tools"):
-                add = gr.Button("Add a step", size="sm", min_width=100)
+                add = gr.Button(
+                    "Add a step",
+                    size="sm",
+                    min_width=100,
+                    scale=1,
+                    elem_classes="add",
+                    interactive=True,
+                    elem_id="add-step",
+                )
                 go = gr.Button(
                     "Run again with this plan" if plan.again else "Carry out this plan",
                     variant="primary",
                     size="sm",
                     min_width=160,
+                    scale=1,
+                    elem_classes="go",
+                    interactive=True,
                     elem_id="carry-out",
                 )
         for button, change in (*moves, (add, added)):
@@ -231,7 +254,7 @@ def shown(html: str) -> Any:
 
 def changed(plan: Plan, change: Callable[[list[str]], list[str]], *texts: str) -> Plan:
     """The plan with what was typed, and then changed. The stamp makes it a new one even where nothing moved."""
-    return replace(plan, steps=tuple(change(list(texts))), stamp=f"{plan.stamp}'")
+    return replace(plan, steps=tuple(change(list(texts))), stamp=f"{plan.stamp}'", touched=True)
 
 
 def moved(i: int, by: int) -> Callable[[list[str]], list[str]]:
