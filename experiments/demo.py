@@ -6,6 +6,7 @@ The page is for this machine alone unless `host=` says otherwise. Ctrl-C or SIGT
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from conf.schema import DemoConfig
 from experiments.runs.cli import command
@@ -54,7 +55,7 @@ def main(config: DemoConfig) -> None:
     )
     with own_folder():
         password = config.password or os.environ.get(PASSWORD) or None
-        app = make_app(shop, about(loader.used), password, config.scale.image_size)
+        app = make_app(shop, about(replace(config, decomposer=loader.decomposer)), password, config.scale.image_size)
         console.print(f"the page: {address_of(listener)}/ (Ctrl-C stops it)", markup=False, highlight=False)
         if config.host not in LOOPBACK and password is None:
             console.print(

@@ -38,11 +38,6 @@ class TeamLoader:
         """The settings of the decomposer: those of the run that is named, with its trained weights, or the configured ones."""
         return trained(self.config)
 
-    @property
-    def used(self) -> TeamUse:
-        """The configuration with that decomposer."""
-        return replace(self.config, decomposer=self.decomposer)
-
     def check_settings(self) -> None:
         """Raises BadInput for what cannot work on any picture, before any is read."""
         own_pictures.check_settings(self.config, self.command)
@@ -66,7 +61,7 @@ class TeamLoader:
 
         quiet_libraries(self.config.verbose)
         use_threads(self.config.engine)
-        return TeamParts(self.used, Path(before_rl(self.config).checkpoint))
+        return TeamParts(replace(self.config, decomposer=self.decomposer), Path(before_rl(self.config).checkpoint))
 
     @cached_property
     def team(self) -> Team:
