@@ -18,6 +18,7 @@ from common.errors import BadInput, RunFailed
 from editors.base import ChainEditor, Editor, LimitedEditor
 from editors.outcomes import EditsFailed
 
+Seeds = int | Sequence[int]  # one for all samples, or one for each of them
 REFUSED = "refused by the content filter"  # stands in the failure of a call that a service's filter refused
 
 
@@ -68,13 +69,14 @@ class EditingAgent:
         ids: Sequence[str],
         images: Sequence[Image.Image],
         plans: Sequence[Sequence[str]],
-        seed: int = 0,
+        seed: Seeds = 0,
         watch: Watch | None = None,
     ) -> list[EditResult]:
-        """Edit every image by its plan; samples share a batch in each round. Seeds depend on (seed, id, round)."""
+        """Edit every image by its plan; samples share a batch in each round. A call's seed depends on (the sample's seed, id,
+        round)."""
         calls = [
-            tuple(Call(text, call_seed(seed, id_, k)) for k, text in enumerate(self.instructions(plan)))
-            for id_, plan in zip(ids, plans, strict=True)
+            tuple(Call(text, call_seed(own, id_, k)) for k, text in enumerate(self.instructions(plan)))
+            for id_, plan, own in zip(ids, plans, seeds_of(seed, len(ids)), strict=True)
         ]
         cuts = unread(self.editor, calls)
         results = execute(self.editor, images, calls, None if watch is None else telling(watch, ids, calls))
@@ -145,10 +147,19 @@ def _attempt(
     return done, [""] * len(done)
 
 
+def seeds_of(seed: Seeds, n: int) -> list[int]:
+    """The seed of each of `n` samples. Raises BadInput where another number of them is given."""
+    if isinstance(seed, int):
+        return [seed] * n
+    if len(seed) != n:
+        raise BadInput(f"{n} samples need one seed, or one each, and {len(seed)} are given")
+    return list(seed)
+
+
 def call_seed(seed: int, sample_id: str, k: int) -> int:
     """A seed in [0, 2^31) for the k-th call of a sample: the same in any batch, process and Python version."""
     digest = hashlib.sha256(f"{seed}\0{sample_id}\0{k}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
-__all__ = ["REFUSED", "Call", "EditResult", "EditingAgent", "call_seed", "execute", "telling"]
+__all__ = ["REFUSED", "Call", "EditResult", "EditingAgent", "Seeds", "call_seed", "execute", "seeds_of", "telling"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agents.decomposer import DecomposeResult, clean_request
-from agents.editing import Call, EditingAgent, call_seed, execute, unread
+from agents.editing import Call, EditingAgent, Seeds, call_seed, execute, seeds_of, unread
 from agents.loop import MAX_CALLS, LoopState, Turn, read_decision
 from agents.plan import MalformedDecomposition, parse_decomposition
 from agents.sequencer import Sequenced, Sequencer, fallback
@@ -33,18 +33,19 @@ def play_round(
     texts: Sequence[str],
     sequencer: Sequencer,
     editor: Editor,
-    seed: int = 0,
+    seed: Seeds = 0,
     ids: Sequence[str] | None = None,
     raw_request: bool = False,
     watch: Watch | None = None,
 ) -> Round:
-    """Read one answer for each loop and make the calls in one batch. The seed of a call is a function of (seed, id, number of the
-    call), with the samples' own ids unless `ids` are given.
+    """Read one answer for each loop and make the calls in one batch. The seed of a call is a function of (the loop's seed, id,
+    number of the call), with the samples' own ids unless `ids` are given.
 
     `raw_request`: a first answer that is malformed makes the request itself the only call, as teams without a loop do.
     `watch` hears of the answers and of the calls.
     """
     ids = [state.sample.id for state in states] if ids is None else ids
+    seeds = seeds_of(seed, len(states))
     after: list[LoopState | None] = []
     planned: list[tuple[int, Turn, Decomposition]] = []
     calls: list[tuple[int, Turn]] = []
@@ -76,7 +77,7 @@ def play_round(
             turn = calling[i] if ended is None else ended.turns[-1]
             number = len(states[i].turns) + 1
             watch(Decided(id_, number, turn.kind, turn.text, turn.sub_requests, turn.error, turn.base))
-    made = [Call("; ".join(turn.sub_requests), call_seed(seed, ids[i], len(states[i].calls))) for i, turn in calls]
+    made = [Call("; ".join(turn.sub_requests), call_seed(seeds[i], ids[i], len(states[i].calls))) for i, turn in calls]
     results = execute(editor, [states[i].pictures[turn.base or 0] for i, turn in calls], [(call,) for call in made])
     cuts: list[tuple[str, ...]] = [()] * len(states)
     said = unread(editor, [(call,) for call in made])
@@ -109,11 +110,15 @@ class LoopTeam(Team):
         )
 
     def _batch(
-        self, samples: Sequence[EditSample], given: Sequence[Sequenced] | None, seed: int, watch: Watch | None
+        self,
+        samples: Sequence[EditSample],
+        given: Sequence[Sequenced] | None,
+        seeds: Sequence[int],
+        watch: Watch | None,
     ) -> list[Trace]:
         if given is not None:  # nothing is left to decide
             steps = Team(None, self.sequencer, EditingAgent(self.editing.editor, "multi"), self.limit)
-            return steps._batch(samples, given, seed, watch)
+            return steps._batch(samples, given, seeds, watch)
         began = time.perf_counter()
         decomposer, deciding = self.decomposer, 0.0
         assert decomposer is not None
@@ -125,7 +130,13 @@ class LoopTeam(Team):
             texts = decomposer.answer([states[i].now for i in live], [states[i].steps for i in live])
             deciding += time.perf_counter() - start
             played = play_round(
-                [states[i] for i in live], texts, self.sequencer, self.editing.editor, seed, None, True, watch
+                [states[i] for i in live],
+                texts,
+                self.sequencer,
+                self.editing.editor,
+                [seeds[i] for i in live],
+                raw_request=True,
+                watch=watch,
             )
             for i, state, cut in zip(live, played.states, played.cuts, strict=True):
                 states[i], cuts[i] = state, (*cuts[i], *cut)
@@ -133,7 +144,7 @@ class LoopTeam(Team):
         timings = {"decompose": deciding / len(samples), "edit": (whole - deciding) / len(samples)}
         return [
             loop_trace(state, sample, seed, clean_request(sample.request, self.limit)[1], cut, timings)
-            for state, sample, cut in zip(states, samples, cuts, strict=True)
+            for state, sample, cut, seed in zip(states, samples, cuts, seeds, strict=True)
         ]
 
 

@@ -26,6 +26,7 @@ from common.files import write_bytes
 from common.pictures import to_rgb
 
 if TYPE_CHECKING:
+    from agents.editing import Seeds
     from agents.steps import Watch
     from agents.team import Team
     from editors.base import Editor
@@ -200,13 +201,14 @@ def run_turn(
     requests: Sequence[str],
     *,
     intents: Sequence[str | None] | None = None,
-    seed: int = 0,
+    seed: Seeds = 0,
     batch_size: int = 16,
     watch: Watch | None = None,
     plans: Sequence[Sequence[str]] | None = None,
 ) -> list[Session]:
     """One more turn in each session by the team, in batches, in order; `intents[i]` None: the request is decomposed as it is.
-    `plans`: the sub-requests of each turn as a person gave them, carried out without a decomposer. `watch` hears of every step.
+    `plans`: the sub-requests of each turn as a person gave them, carried out without a decomposer. `seed`: of all sessions,
+    or one of each. `watch` hears of every step.
 
     A turn whose edit failed is appended too, with the last picture there was; its trace says why (`undo` takes it back).
     Raises BadInput for an empty request, before anything is run, and what the models raise; the sessions given are unchanged.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from agents.intent import Intent, IntentWriter
 from agents.session import Session, run_turn
+from agents.steps import Intended, Watch
 from agents.team import Team, picture_of
 from benchmarks.base import EditSession
 
@@ -52,4 +53,17 @@ def intents_of(
     return writer.write([replace(session.sample(request), kind=mode) for session, request, mode in rows])
 
 
-__all__ = ["Played", "intents_of", "play_sessions"]
+def intent_of(writer: IntentWriter | None, session: Session, request: str, watch: Watch | None = None) -> str | None:
+    """What a person's next turn means by itself, for `run_turn(intents=[…])`: None where nobody writes it, and in a first turn.
+    `watch` hears of it. Raises BadInput for an empty request."""
+    if writer is None:
+        return None
+    (intent,) = intents_of(writer, [session], [request], ["free"])
+    if not intent.text:
+        return None
+    if watch is not None:
+        watch(Intended(session.sample(request).id, intent.instruction, intent.fallback))
+    return intent.instruction
+
+
+__all__ = ["Played", "intent_of", "intents_of", "play_sessions"]

@@ -2,9 +2,9 @@
 
     for batch in team.run(samples, watch=lambda step: print(step)): ...
 
-The events of one sample come in order: `Decomposed`, `Planned`, then a `Called` after each call of the editor. In a closed loop
-each answer gives a `Decided` and, where a call follows, a `Called`. The samples of a batch advance together:
-their events are mixed. An exception that a watcher raises ends the run: that is how a person gives up.
+The events of one sample come in order: `Intended` where a writer of intents takes part, `Decomposed`, `Planned`, then a `Called`
+after each call of the editor. In a closed loop each answer gives a `Decided` and, where a call follows, a `Called`. The samples of
+a batch advance together: their events are mixed. An exception that a watcher raises ends the run: that is how a person gives up.
 """
 
 from __future__ import annotations
@@ -15,6 +15,16 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from benchmarks.base import Decomposition
+
+
+@dataclass(frozen=True)
+class Intended:
+    """Before a turn of a session: what it means by itself. `fallback`: why that is the request as it was said; "" where a writer
+    of intents wrote it. Not sent for a first turn, of which nobody is asked."""
+
+    sample_id: str
+    instruction: str
+    fallback: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Decided:
     base: int | None = None
 
 
-Step = Decomposed | Planned | Called | Decided
+Step = Intended | Decomposed | Planned | Called | Decided
 Watch = Callable[[Step], None]
 
-__all__ = ["Called", "Decided", "Decomposed", "Planned", "Step", "Watch"]
+__all__ = ["Called", "Decided", "Decomposed", "Intended", "Planned", "Step", "Watch"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from agents.decomposer import Decomposer, DecomposeResult, clean_request
-from agents.editing import EditingAgent
+from agents.editing import EditingAgent, Seeds, seeds_of
 from agents.sequencer import Sequenced, Sequencer
 from agents.steps import Decomposed, Planned, Watch
 from agents.traces import Trace, digest, replay
@@ -34,7 +34,7 @@ class Team:
     def run(
         self,
         samples: Sequence[EditSample],
-        seed: int = 0,
+        seed: Seeds = 0,
         batch_size: int = 16,
         progress: Progress | None = None,
         watch: Watch | None = None,
@@ -42,17 +42,18 @@ class Team:
         """Traces in the samples' order, batch by batch, each batch as soon as it is done. `watch` hears of every step
         (`agents/steps.py`), and changes nothing.
 
-        The results of a sample depend on the sample and `seed` alone, not on its batch (as far as the models keep
-        that). Raises `BadInput` for a sample without a picture or with an empty request, before anything is run.
+        The results of a sample depend on the sample and its seed alone, not on its batch (as far as the models keep that).
+        `seed` is one for all samples, or one for each of them. Raises `BadInput` for a sample without a picture or with an empty
+        request, before anything is run.
         """
         self._check(samples, batch_size)
-        return self._batches(samples, None, seed, batch_size, progress, watch)
+        return self._batches(samples, None, seeds_of(seed, len(samples)), batch_size, progress, watch)
 
     def carry_out(
         self,
         samples: Sequence[EditSample],
         plans: Sequence[Sequence[str]],
-        seed: int = 0,
+        seed: Seeds = 0,
         batch_size: int = 16,
         progress: Progress | None = None,
         watch: Watch | None = None,
@@ -66,7 +67,7 @@ class Team:
         if len(plans) != len(samples):
             raise BadInput(f"{len(samples)} samples need as many plans, and {len(plans)} are given")
         given = [given_plan(plan, sample.id) for plan, sample in zip(plans, samples, strict=True)]
-        return self._batches(samples, given, seed, batch_size, progress, watch)
+        return self._batches(samples, given, seeds_of(seed, len(samples)), batch_size, progress, watch)
 
     def plan(
         self, samples: Sequence[EditSample], watch: Watch | None = None
@@ -99,19 +100,24 @@ class Team:
         self,
         samples: Sequence[EditSample],
         given: Sequence[Sequenced] | None,
-        seed: int,
+        seeds: Sequence[int],
         batch_size: int,
         progress: Progress | None,
         watch: Watch | None,
     ) -> Iterator[list[Trace]]:
         for start in range(0, len(samples), batch_size):
-            batch = samples[start : start + batch_size]
-            yield self._batch(batch, None if given is None else given[start : start + batch_size], seed, watch)
+            part = slice(start, start + batch_size)
+            batch = samples[part]
+            yield self._batch(batch, None if given is None else given[part], seeds[part], watch)
             if progress is not None:
                 progress(start + len(batch), len(samples))
 
     def _batch(
-        self, samples: Sequence[EditSample], given: Sequence[Sequenced] | None, seed: int, watch: Watch | None
+        self,
+        samples: Sequence[EditSample],
+        given: Sequence[Sequenced] | None,
+        seeds: Sequence[int],
+        watch: Watch | None,
     ) -> list[Trace]:
         images = [picture_of(sample) for sample in samples]
         clock = [time.perf_counter()]
@@ -119,11 +125,13 @@ class Team:
         clock.append(time.perf_counter())
         plans = self._sequence(samples, replies, watch, given)
         clock.append(time.perf_counter())
-        edited = self.editing.run([s.id for s in samples], images, [p.sub_requests for p in plans], seed, watch)
+        edited = self.editing.run([s.id for s in samples], images, [p.sub_requests for p in plans], seeds, watch)
         clock.append(time.perf_counter())
         spans = [(b - a) / len(samples) for a, b in zip(clock[:-1], clock[1:], strict=True)]
         traces = []
-        for sample, image, reply, plan, result in zip(samples, images, replies, plans, edited, strict=True):
+        for sample, image, reply, plan, result, seed in zip(
+            samples, images, replies, plans, edited, seeds, strict=True
+        ):
             pictures = (image, *result.pictures)
             cuts = clean_request(sample.request, self.limit)[1]
             traces.append(

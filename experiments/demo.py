@@ -6,16 +6,10 @@ The page is for this machine alone unless `host=` says otherwise. Ctrl-C or SIGT
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from conf.schema import DemoConfig
 from experiments.runs.cli import command
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 FREE_TEXT = ("run", "password")  # keys whose values are taken as they are
 PASSWORD = "IMAGEEDIT_PASSWORD"
@@ -23,16 +17,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def main(config: DemoConfig) -> None:
-    from common.errors import MissingFile
+    from common.interrupts import Interrupts
     from common.progress import console
     from experiments.build.device import use_threads
-    from experiments.preflight.command_limits import check_edit
-    from experiments.preflight.editor import missing_editor, missing_editor_memory
-    from experiments.preflight.machine import missing_of, one_process
-    from experiments.preflight.unlike_sandbox import objections, refuse
-    from experiments.runs.libraries import quiet_libraries
-    from experiments.runs.team import TeamParts
-    from experiments.runs.trained import start_of, trained
+    from experiments.runs.team_loader import TeamLoader
     from experiments.serving.about import about
     from experiments.serving.limits import MB, PictureLimits
     from experiments.serving.web import check_gradio, make_app, own_folder, serve
@@ -41,18 +29,10 @@ def main(config: DemoConfig) -> None:
     check_gradio()
     from experiments.serving.server import address_of, listen
 
-    check_edit(config)
-    settings = trained(config)
-    used = replace(config, decomposer=settings)
-    if lacking := [*missing_of(settings), *missing_editor(config.editor), *missing_editor_memory(config)]:
-        raise MissingFile("; ".join(lacking))
-    one_process(config.engine, "experiments.demo")
+    loader = TeamLoader(config, "experiments.demo")
+    loader.check_settings()
+    loader.check_machine()
     listener = listen(config.host, config.port)  # before the models are loaded, which may take minutes
-    quiet_libraries(config.verbose)
-
-    def unlike(pictures: Sequence[tuple[str, Image.Image]], texts: Sequence[tuple[str, str]]) -> list[str]:
-        return refuse(list(objections(used, pictures, texts, config.unlike)), config.allow_tiny)
-
     limits = PictureLimits(int(config.max_upload_mb * MB), config.max_pixels)
     rules = Rules(
         config.queue,
@@ -62,12 +42,20 @@ def main(config: DemoConfig) -> None:
         config.max_memory_mb * MB,
     )
     console.print("loading the models …", markup=False)
-    # a sequencer that asks a model uses the backbone from before RL, not the trained one
-    team = TeamParts(used, start_of(config)).team(Path(settings.checkpoint))
-    shop = Workshop(team, limits, rules, config.seed, unlike, prepare=lambda: use_threads(config.engine))
+    with Interrupts():
+        team, writer = loader.team, loader.writer
+    shop = Workshop(
+        team,
+        limits,
+        rules,
+        config.seed,
+        loader.allowed,
+        prepare=lambda: use_threads(config.engine),
+        writer=writer,
+    )
     with own_folder():
         password = config.password or os.environ.get(PASSWORD) or None
-        app = make_app(shop, about(used), password, config.scale.image_size)
+        app = make_app(shop, about(replace(config, decomposer=loader.decomposer)), password, config.scale.image_size)
         console.print(f"the page: {address_of(listener)}/ (Ctrl-C stops it)", markup=False, highlight=False)
         if config.host not in LOOPBACK and password is None:
             console.print(

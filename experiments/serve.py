@@ -16,10 +16,9 @@ PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 def main(config: ServeConfig) -> None:
     from common.errors import MissingFile
-    from experiments.preflight.command_limits import check_edit
-    from experiments.preflight.editor import decomposer_bytes, missing_editor
-    from experiments.preflight.machine import ThisMachine, missing_of, one_process
+    from experiments.preflight.own_pictures import check_machine, check_settings
     from experiments.runs.libraries import quiet_libraries
+    from experiments.runs.trained import before_rl
 
     if lacking := [name for name in PACKAGES if find_spec(name) is None]:
         raise MissingFile(f"the server needs the package(s) {', '.join(lacking)}: make extra-apps")
@@ -29,12 +28,8 @@ def main(config: ServeConfig) -> None:
 
     names = chosen_arms(config)
     rules, keys, settings = rules_of(config, names), Keys.from_environment(config.key_env), decomposers(config, names)
-    check_edit(config, config.batch_size)
-    one_process(config.engine, "experiments.serve")
-    beside = sum(decomposer_bytes(one, config.sequencer) for one in settings.values())
-    memory = config.editor.missing_memory(ThisMachine(), beside, config.engine.device)
-    if lacking := [*missing_of(*settings.values()), *missing_editor(config.editor), *memory]:
-        raise MissingFile("; ".join(dict.fromkeys(lacking)))
+    check_settings(config, "experiments.serve", config.batch_size)
+    check_machine(config, list(settings.values()), before_rl(config))
     quiet_libraries(config.verbose)
     serve(config, names, rules, keys)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -30,6 +31,17 @@ def subnormals() -> Iterator[None]:
     """Commands flush subnormal numbers for the whole process; hypothesis refuses to draw floats in one that does."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """Hydra gives a command's process a handler that writes to the standard output of that moment, which of a test is closed at its
+    end; whatever a later test logged would be an error there."""
+    root = logging.getLogger()
+    handlers, level = set(root.handlers), root.level
+    yield
+    root.handlers = [handler for handler in root.handlers if handler in handlers]
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from common.ranges import number
+from conf.parts import part_field
 from conf.schema.use import TeamUse
 
 
@@ -19,6 +21,7 @@ class DemoConfig(TeamUse):
     queue: int = number(16, 0, 24)  # turns that may wait for the one in progress; each of them takes a thread
     max_upload_mb: float = number(20.0, 0, 1000, above=True)  # of one file
     max_pixels: int = number(16_000_000, 1, 200_000_000)  # of one picture
+    intent: Any = part_field()  # writes what a turn means by itself; null: the decomposer reads turns as they were said
     max_turns: int = number(50, 1, 10_000)  # of one session
     max_sessions: int = number(64, 1, 10_000)  # kept in memory; then those unused for longest are closed
     max_memory_mb: int = number(2000, 1, 10_000_000)  # that the pictures of all sessions may take

@@ -27,6 +27,12 @@ class ServeConfig(TeamUse):
     max_pixels: int = number(16_000_000, 1, 200_000_000)  # of one picture, given or asked for
     max_prompt_chars: int = number(32_000, 1, 1_000_000)  # a longer prompt is refused
     max_n: int = number(10, 1, 1000)  # pictures of one request
+    keep_minutes: float = number(60.0, 0, 100_000, above=True)  # that a picture of response_format=url can be fetched
+    keep_pictures: int = number(
+        200, 0, 1_000_000
+    )  # of these, at most so many at a time; 0: response_format=url is refused
+    keep_mb: int = number(500, 1, 1_000_000)  # of memory that they take, at most
+    public_url: str = ""  # how clients reach the server, in these addresses; empty: by the host that a request names
 
 
 __all__ = ["ServeConfig"]

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 from agents.decomposer import clean_request
 from agents.session import run_turn
-from agents.session_play import intents_of
+from agents.session_play import intent_of
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError
+from common.interrupts import Interrupts
 from common.third_party import library_lines
-from experiments.editing.desk import Desk
 from experiments.editing.lines import Lines
 from experiments.editing.plan_editing import PlanEditing
 from experiments.editing.screen import BAD, DIM, HEAD, Screen
 from experiments.editing.store import Store
 from experiments.runs.output_picture import check_folder, output_path, save_edited
+from experiments.runs.team_loader import TeamLoader
 
 if TYPE_CHECKING:
     from agents.session import Session
@@ -41,8 +42,8 @@ make the star red    any request: one turn, which edits the current picture
 class Dialogue:
     """The loop over lines. `image` is the user's own file, which nothing overwrites; None for a scene of the sandbox."""
 
-    def __init__(self, desk: Desk, store: Store, screen: Screen, lines: Lines, image: str | None) -> None:
-        self.desk, self.store, self.screen, self.lines, self.image = desk, store, screen, lines, image
+    def __init__(self, loader: TeamLoader, store: Store, screen: Screen, lines: Lines, image: str | None) -> None:
+        self.loader, self.store, self.screen, self.lines, self.image = loader, store, screen, lines, image
         self.plan_next = False
         self.commands: dict[str, Callable[[str], None]] = {
             "undo": lambda words: self._back(words, "undo"),
@@ -59,6 +60,10 @@ class Dialogue:
     def run(self) -> None:
         """Until /quit or the end of the input. A Ctrl-C at the prompt drops the line, in a turn it gives up the turn; without a
         terminal it ends the session."""
+        with Interrupts(even_if_ignored=self.lines.interactive) as self.interrupts:
+            self._read_on()
+
+    def _read_on(self) -> None:
         while True:
             line: str | None = ""
             try:
@@ -69,6 +74,7 @@ class Dialogue:
             except KeyboardInterrupt:
                 if not self.lines.interactive:
                     raise
+                self.interrupts.caught()
                 # Python ends by SIGINT after an interrupt that went through code run by exec(), although it was caught here; a
                 # later exec() makes it forget that
                 exec("pass")
@@ -93,19 +99,15 @@ class Dialogue:
     # ----------------------------------------------------------------------------------------------------------- turns
     def _turn(self, request: str, plan: bool) -> None:
         clean_request(request, None)
-        for line in self.desk.allowed([], [("the request", request)]):
+        for line in self.loader.allowed([], [("the request", request)]):
             self.screen.line(f"allowed by allow_tiny=true: {line}", DIM)
         with self.screen:
             self.screen.wait("loading the models")
-            team, writer = self.desk.team, self.desk.writer
+            team, writer = self.loader.team, self.loader.writer
             self.screen.begin()
             session = self.store.session
             with library_lines():
-                (written,) = intents_of(writer, [session], [request], ["free"])
-            intent = written.instruction if writer is not None and written.text else None
-            if writer is not None and written.text:
-                why = f" (as it was said: {written.fallback})" if written.fallback else ""
-                self.screen.line(f"intent: {written.instruction}{why}", HEAD)
+                intent = intent_of(writer, session, request, self.screen)
             given: Sequence[str] | None = None
             if plan:
                 with library_lines():
@@ -121,10 +123,11 @@ class Dialogue:
                     [session],
                     [request],
                     intents=[intent],
-                    seed=self.desk.config.seed,
+                    seed=self.loader.config.seed,
                     watch=self.screen,
                     plans=None if given is None else [given],
                 )
+        self.interrupts.check()
         self._keep(after)
 
     def _keep(self, after: Session) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from agents.traces import digest
 from benchmarks.base import EditSample
 from common.errors import BadInput
+from common.interrupts import Interrupts
 from common.pictures import load_picture
 from common.progress import console
 from common.third_party import library_lines
 from experiments.build.judges import judge_tools, make_judge_of
 from experiments.editing.candidates import Candidates, Make, check_judge, from_request, score
-from experiments.editing.desk import Desk
 from experiments.editing.listing import Work, from_table, is_several, one_instruction
 from experiments.editing.one import Written, edit_one
 from experiments.editing.plans import GivenPlan, read_plan
@@ -22,6 +22,7 @@ from experiments.editing.requests import read_instruction
 from experiments.editing.screen import BAD, DIM, HEAD, Screen
 from experiments.editing.several import edit_several
 from experiments.runs.output_picture import EDITS, check_writable, output_path
+from experiments.runs.team_loader import TeamLoader
 
 if TYPE_CHECKING:
     from common.pictures import Picture
@@ -32,29 +33,30 @@ if TYPE_CHECKING:
 def edit(config: EditConfig) -> None:
     """Raises BadInput, MissingFile, RunFailed, SaveFailed."""
     check_judge(config.judge)
-    if config.plan is not None:
-        _plan(config, config.plan)
-    elif is_several(config.image, config.instructions):
-        _several(config)
-    else:
-        _one(config)
+    with Interrupts():
+        if config.plan is not None:
+            _plan(config, config.plan)
+        elif is_several(config.image, config.instructions):
+            _several(config)
+        else:
+            _one(config)
 
 
 def _one(config: EditConfig) -> None:
-    desk = Desk(config, "experiments.edit")
-    desk.check_settings()
+    loader = TeamLoader(config, "experiments.edit")
+    loader.check_settings()
     if config.image is None:
         raise BadInput("missing: image=<picture> (or a folder, or a pattern such as 'scans/*.png')")
     out = output_path(config.out, config.image, config.paths.outputs)
     request = read_instruction(config.instruction, config.instruction_file, config.decomposer.max_request_chars)
     given = load_picture(config.image)
-    for line in desk.allowed([(config.image, given.rgb)], [("instruction", request)]):
+    for line in loader.allowed([(config.image, given.rgb)], [("instruction", request)]):
         say(f"allowed by allow_tiny=true: {line}")
-    desk.check_machine()
+    loader.check_machine()
     check_writable(out)
     with Screen(console, config.execution.name) as screen:
         screen.wait("loading the models")
-        make, judge = from_request(desk.team, sample_of(given, request)), judge_of(config)
+        make, judge = from_request(loader.team, sample_of(given, request)), judge_of(config)
         screen.begin()
         with library_lines():
             written = edit_one(given, make, out, config.seed, config.n, judge, screen, *hooks(screen, config.n))
@@ -65,8 +67,8 @@ def _plan(config: EditConfig, place: str) -> None:
     if config.instruction is not None or config.instruction_file is not None or config.instructions is not None:
         raise BadInput("plan= says already what to do; leave the instruction out, or change sub_requests in the file")
     plan = read_plan(place, "multi" if config.execution.looped else config.execution.name)
-    desk = Desk(config, "experiments.edit", needs_decomposer=False)
-    desk.check_settings()
+    loader = TeamLoader(config, "experiments.edit", needs_decomposer=False)
+    loader.check_settings()
     image = config.image or (None if plan.picture is None else str(plan.picture))
     if image is None:
         raise BadInput(f"plan={place} has no picture 0.png beside it; give image=<picture>")
@@ -74,15 +76,15 @@ def _plan(config: EditConfig, place: str) -> None:
         raise BadInput(f"image={image}: a plan is carried out on one picture")
     out = output_path(config.out, image, config.paths.outputs)
     given = load_picture(image)
-    for line in desk.allowed([(image, given.rgb)], []):
+    for line in loader.allowed([(image, given.rgb)], []):
         say(f"allowed by allow_tiny=true: {line}")
-    desk.check_machine()
+    loader.check_machine()
     check_writable(out)
     seed = config.seed if plan.trace is None else plan.trace.seed
     with Screen(console, plan.execution) as screen:
         screen.wait("loading the models")
-        make: Make = lambda seed, watch: plan.carry_out(given.rgb, desk.plan_team, seed, watch)  # noqa: E731
-        desk.plan_team("single")
+        make: Make = lambda seed, watch: plan.carry_out(given.rgb, loader.plan_team, seed, watch)  # noqa: E731
+        loader.plan_team("single")
         judge = judge_of(config)
         screen.begin()
         with library_lines():
@@ -92,8 +94,8 @@ def _plan(config: EditConfig, place: str) -> None:
 
 def _several(config: EditConfig) -> None:
     limit = config.decomposer.max_request_chars
-    desk = Desk(config, "experiments.edit")
-    desk.check_settings()
+    loader = TeamLoader(config, "experiments.edit")
+    loader.check_settings()
     if config.instructions is not None:
         if config.instruction is not None or config.instruction_file is not None:
             raise BadInput("instructions= has an instruction for every picture; leave the other one out")
@@ -104,14 +106,14 @@ def _several(config: EditConfig) -> None:
         works = one_instruction(config.image, read_instruction(config.instruction, config.instruction_file, limit))
         name = works[0].image.parent.resolve().name
     out = Path(config.out) if config.out else Path(config.paths.outputs) / EDITS / (name or "pictures")
-    desk.check_machine()
+    loader.check_machine()
     judge: list[Judge | None] = []
 
     def one(work: Work, given: Picture, path: Path) -> Written:
-        desk.allowed([(str(work.image), given.rgb)], [(f"the instruction of {work.image.name}", work.instruction)])
+        loader.allowed([(str(work.image), given.rgb)], [(f"the instruction of {work.image.name}", work.instruction)])
         if not judge:
             judge.append(judge_of(config))
-        make = from_request(desk.team, sample_of(given, work.instruction))
+        make = from_request(loader.team, sample_of(given, work.instruction))
         with library_lines():
             return edit_one(given, make, path, config.seed, config.n, judge[0])
 

@@ -9,11 +9,11 @@ from agents.traces import digest
 from common.errors import BadInput
 from common.pictures import Picture, load_picture
 from common.progress import console
-from experiments.editing.desk import Desk
 from experiments.editing.dialogue import Dialogue, begin
 from experiments.editing.lines import Lines
 from experiments.editing.screen import Screen
 from experiments.editing.store import Store, opened
+from experiments.runs.team_loader import TeamLoader
 
 if TYPE_CHECKING:
     from conf.schema import SessionConfig
@@ -23,8 +23,8 @@ SESSIONS = "sessions"  # folder in paths.outputs
 
 def play(config: SessionConfig) -> None:
     """Raises BadInput, MissingFile, BadData, SaveFailed."""
-    desk = Desk(config, "experiments.session")
-    desk.check_settings()
+    loader = TeamLoader(config, "experiments.session")
+    loader.check_settings()
     given = None if config.image is None else load_picture(config.image)
     folder = Path(config.out) if config.out else Path(config.paths.outputs) / SESSIONS / _name(config, given)
     if folder.exists() and not folder.is_dir():
@@ -40,13 +40,13 @@ def play(config: SessionConfig) -> None:
                     "it, or choose another out=<folder>"
                 )
         screen, lines = Screen(console, config.execution.name), Lines()
-        for line in desk.allowed([(name, picture.rgb)], []):
+        for line in loader.allowed([(name, picture.rgb)], []):
             screen.line(f"allowed by allow_tiny=true: {line}")
-        desk.check_machine()
+        loader.check_machine()
         source = Path(config.image) if config.image else None
         store = stored or Store.new(folder, digest(picture.rgb), picture, source)
         begin(screen, store, folder, lines.interactive, resumed=stored is not None)
-        Dialogue(desk, store, screen, lines, config.image).run()
+        Dialogue(loader, store, screen, lines, config.image).run()
 
 
 def _name(config: SessionConfig, given: Picture | None) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from agents.steps import Called, Decided, Decomposed, Planned, Step
+from agents.steps import Called, Decided, Decomposed, Intended, Planned, Step
 from common.progress import clock
 
 DIM, HEAD, BAD = "dim", "bold", "bold red"
@@ -59,6 +59,9 @@ class Screen:
     def __call__(self, step: Step) -> None:
         spent, self.last = time.perf_counter() - self.last, time.perf_counter()
         match step:
+            case Intended():
+                why = f" (as it was said: {step.fallback})" if step.fallback else ""
+                self.line(f"intent ({clock(spent)}): {step.instruction}{why}", HEAD)
             case Decomposed():
                 self._decomposed(step, spent)
                 self.wait("putting the edits in order")

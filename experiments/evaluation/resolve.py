@@ -14,7 +14,8 @@ from conf.schema import EvaluateConfig, RunConfig
 from experiments.evaluation.names import ARMS, WHEN, arm_name
 from experiments.evaluation.shares import Share
 from experiments.evaluation.spec import EvaluationSpec, check
-from experiments.runs.identity import START, TRAINED, load_config
+from experiments.runs.identity import TRAINED, load_config
+from experiments.runs.trained import start_in
 
 NONE = ("", "none", "null")  # how a command line says that there is none
 SWAPPED = ("editor", "execution", "sequencer", "judge", "benchmark", "engine")  # parts of a run that may be replaced
@@ -101,8 +102,7 @@ def _of_run(run: Path, config: EvaluateConfig, words: Sequence[str]) -> tuple[Ru
         used = replace(used, engine=config.engine)  # an evaluation is no training in several processes
     if not chosen_arms(config, True)[0] and not any(w.startswith("benchmark=") for w in words):
         used = replace(used, benchmark=config.benchmark)  # the command's own default
-    start = run / START if (run / START).is_dir() else Path(settings.decomposer.checkpoint)
-    return used, start, run / TRAINED
+    return used, start_in(run, settings.decomposer), run / TRAINED
 
 
 def chosen_arms(config: EvaluateConfig, has_run: bool) -> tuple[tuple[str, ...], bool]:

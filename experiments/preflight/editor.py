@@ -23,7 +23,12 @@ def missing_editor_memory(config: Any, decomposer: bool = True) -> Iterable[str]
 
 def decomposer_bytes(decomposer: Any, sequencer: Any) -> float:
     """The decomposer's weights, twice where the sequencer has its backbone from before RL."""
-    return decomposer.parameters * BYTES.get(decomposer.dtype, 4) * (1 + sequencer.own_backbone)
+    return weights_bytes(decomposer) * (1 + sequencer.own_backbone)
+
+
+def weights_bytes(model: Any) -> float:
+    """Of a language model's part; 0 where it does not say how large it is."""
+    return float(model.parameters * BYTES.get(model.dtype, 4))
 
 
 def missing_cache_room(config: Any) -> Iterable[str]:
@@ -41,4 +46,4 @@ def missing_cache_room(config: Any) -> Iterable[str]:
     return config.editor.missing_room(ThisMachine(), calls)
 
 
-__all__ = ["decomposer_bytes", "missing_cache_room", "missing_editor", "missing_editor_memory"]
+__all__ = ["decomposer_bytes", "missing_cache_room", "missing_editor", "missing_editor_memory", "weights_bytes"]

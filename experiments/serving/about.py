@@ -32,6 +32,7 @@ def about(config: DemoConfig) -> About:
     execution = config.execution.name
     parts = [
         ("decomposer", config.decomposer.name + (f" of {config.run}" if config.run else "")),
+        *([("intents", config.intent.name)] if config.intent is not None else []),
         ("sequencer", config.sequencer.name),
         ("editor", config.editor.name),
         ("execution", f"{execution}: {CALLS.get(execution, execution)}"),

@@ -11,10 +11,12 @@ from typing import Any
 from PIL import Image
 
 from common.alpha import put_back
+from common.errors import BadInput
 from common.pictures import Picture
 from experiments.serving.arms import Made
 from experiments.serving.errors import bad
 from experiments.serving.form import Order
+from experiments.serving.kept import PATH, KeptPictures
 
 MAX_STRETCH = 0.03  # by which the aspect ratio of a size may differ from the picture's
 WITH_ALPHA = ("png", "webp")
@@ -33,12 +35,13 @@ def check_size(order: Order, picture: Picture) -> None:
         )
 
 
-def answer_of(order: Order, given: Picture, made: Sequence[Made]) -> dict[str, Any]:
-    """OpenAI's ImagesResponse; `seed`, `plan` and `notes` are ours."""
+def answer_of(order: Order, given: Picture, made: Sequence[Made], kept: KeptPictures, base_url: str) -> dict[str, Any]:
+    """OpenAI's ImagesResponse; `seed`, `plan`, `notes` and `expires_at` (of a URL, Unix seconds) are ours. `base_url`: what clients
+    reach the server by, ending in "/". Raises ApiError where the pictures are too large to be kept."""
     data, size = [], order.size or given.rgb.size
-    for seed, one in zip(order.seeds, made, strict=True):
-        item: dict[str, Any] = {"b64_json": base64.b64encode(encoded(one.picture, given, order)).decode()}
-        item["seed"] = seed
+    files = [encoded(one.picture, given, order) for one in made]
+    for seed, one, where in zip(order.seeds, made, _delivered(order, files, kept, base_url), strict=True):
+        item: dict[str, Any] = {**where, "seed": seed}
         if one.notes:
             item["notes"] = list(one.notes)
         if order.plan:
@@ -51,6 +54,17 @@ def answer_of(order: Order, given: Picture, made: Sequence[Made]) -> dict[str, A
         "output_format": order.output_format,
         "size": f"{size[0]}x{size[1]}",
     }
+
+
+def _delivered(order: Order, files: Sequence[bytes], kept: KeptPictures, base_url: str) -> list[dict[str, Any]]:
+    if not order.url:
+        return [{"b64_json": base64.b64encode(data).decode()} for data in files]
+    try:
+        names = kept.keep(files, order.output_format)
+    except BadInput as error:
+        raise bad("response_format", str(error)) from None
+    end = int(time.time() + kept.seconds)
+    return [{"url": f"{base_url}{PATH.removeprefix('/')}{name}", "expires_at": end} for name in names]
 
 
 def encoded(edited: Image.Image, given: Picture, order: Order) -> bytes:

@@ -1,4 +1,4 @@
-"""The application: OpenAI's `POST /v1/images/edits` and `GET /v1/models`, and `/health` and `/metrics` beside them."""
+"""The application: OpenAI's `POST /v1/images/edits` and `GET /v1/models`, and beside them health, metrics, kept pictures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from common.errors import BadInput
 from common.pictures import Picture
 from experiments.serving.answers import answer_of, check_size
 from experiments.serving.arms import Ask, Made
 from experiments.serving.batching import Batcher, Closed, Full
-from experiments.serving.errors import ApiError
+from experiments.serving.errors import ApiError, bad
 from experiments.serving.form import Rules
+from experiments.serving.kept import PATH, KeptPictures
 from experiments.serving.keys import Keys
 from experiments.serving.limits import PictureLimits
 from experiments.serving.metrics import Metrics
@@ -45,6 +47,8 @@ class Service:
     max_requests: int = 128
     max_wait_s: float = 300.0
     upload_s: float = 60.0
+    kept: KeptPictures = field(default_factory=lambda: KeptPictures(3600.0, 200, 500_000_000))
+    public_url: str = ""  # by which clients reach the server, ending in "/"; empty: what a request's own head says
     started: int = field(default_factory=lambda: int(time.time()))
 
 
@@ -60,7 +64,8 @@ def create_app(service: Service) -> Wire:
             raise busy(f"{service.max_requests} requests are under way already; try again later")
         upload = await read_form(request, service.rules, service.limits, service.upload_s)
         made = await edited(request, service, upload)
-        body = await asyncio.to_thread(answer_of, upload.order, upload.picture, made)
+        base_url = service.public_url or str(request.base_url)
+        body = await asyncio.to_thread(answer_of, upload.order, upload.picture, made, service.kept, base_url)
         service.metrics.pictures.labels(upload.order.model).inc(len(made))
         ignored = {"x-ignored": ", ".join(upload.order.ignored)} if upload.order.ignored else {}
         return JSONResponse(body, headers=ignored)
@@ -76,6 +81,17 @@ def create_app(service: Service) -> Wire:
         if name not in service.models:
             raise ApiError(404, f"The model '{name[:100]}' does not exist.", param="model", code="model_not_found")
         return model_of(service, name)
+
+    @app.api_route(PATH + "{name}", methods=["GET", "HEAD"])
+    async def picture(request: Request, name: str) -> Response:
+        admit(request, service.keys)
+        if (found := service.kept.get(name)) is None:
+            raise ApiError(
+                404, f"there is no such picture (any more): {told_of(service.kept)}", code="picture_not_found"
+            )
+        file, stays = found
+        headers = {"Cache-Control": f"private, max-age={int(stays)}", "X-Content-Type-Options": "nosniff"}
+        return Response(file.data, media_type=f"image/{file.kind}", headers=headers)
 
     @app.get("/health")
     async def health() -> JSONResponse:
@@ -118,6 +134,11 @@ async def edited(request: Request, service: Service, upload: Upload) -> list[Mad
     """Put the order into the queue and wait. Raises ApiError or ClientDisconnect."""
     order, picture = upload.order, upload.picture
     check_size(order, picture)
+    if order.url:
+        try:
+            service.kept.check(order.n)
+        except BadInput as error:
+            raise bad("response_format", str(error)) from None
     await asyncio.to_thread(service.check, order.model, picture, order.prompt)
     asks: Sequence[Ask] = [Ask(order.model, picture.rgb, order.prompt, seed) for seed in order.seeds]
     try:
@@ -141,6 +162,10 @@ def check_ready(batcher: Batcher[Ask, Made]) -> None:
         raise ApiError(
             503, "the models are still loading; /health says when they are ready", code="loading", retry_s=RETRY_S
         )
+
+
+def told_of(kept: KeptPictures) -> str:
+    return f"one is kept for {kept.seconds / 60:g} min, and {kept.most} of them at a time"
 
 
 def busy(message: str) -> ApiError:

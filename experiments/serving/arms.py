@@ -45,8 +45,6 @@ class Arm(Protocol):
     @property
     def about(self) -> str: ...
 
-    def group(self, ask: Ask) -> Hashable: ...
-
     def make(self, asks: Sequence[Ask]) -> list[Made | ImageEditError]: ...
 
 
@@ -57,9 +55,6 @@ class EditorArm:
 
     editor: Editor
     about: str = "the editor alone: it gets the prompt as it is"
-
-    def group(self, ask: Ask) -> Hashable:
-        return None
 
     def make(self, asks: Sequence[Ask]) -> list[Made | ImageEditError]:
         prompts = [ask.prompt for ask in asks]
@@ -85,12 +80,9 @@ class TeamArm:
     team: Team
     about: str = "the team: the request is decomposed, put in order and carried out"
 
-    def group(self, ask: Ask) -> Hashable:
-        return ask.seed  # a team has one seed for a batch
-
     def make(self, asks: Sequence[Ask]) -> list[Made | ImageEditError]:
         samples = [EditSample(digest(ask.picture), ask.prompt, gold=(), picture=ask.picture) for ask in asks]
-        traces = next(iter(self.team.run(samples, asks[0].seed, len(samples))))
+        traces = next(iter(self.team.run(samples, [ask.seed for ask in asks], len(samples))))
         return [_of_trace(trace) for trace in traces]
 
 
@@ -116,7 +108,7 @@ class Arms:
     by_name: Mapping[str, Arm] = field(default_factory=dict)
 
     def group(self, ask: Ask) -> Hashable:
-        return ask.model, self.by_name[ask.model].group(ask)
+        return ask.model
 
     def make(self, asks: Sequence[Ask]) -> list[Made | ImageEditError]:
         return self.by_name[asks[0].model].make(asks)

@@ -62,6 +62,12 @@ def steps(told: Told | None, key: str) -> str:
     if told is None:
         return ""
     parts = [f'<p class="request">{escape(told.request)}</p>']
+    if told.intent and told.intent != told.request:
+        parts.append(_part("Meant", f"<p>{escape(told.intent)}</p>", "with what was said before"))
+    if told.said_as_it_is:
+        parts.append(
+            f'<p class="aside">The request is taken as it was said: {escape(_sentence(told.said_as_it_is))}</p>'
+        )
     if told.think:
         parts.append(_part("Thinking", f"<p>{escape(told.think)}</p>"))
     if told.error:

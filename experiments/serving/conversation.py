@@ -31,6 +31,7 @@ class Plan:
     request: str = ""
     again: bool = False
     stamp: str = ""
+    touched: bool = False  # a person has changed it on the page
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Conversation:
         return View(
             key=desk.key,
             picture=cards.picture(desk, then if last else None),
-            steps=cards.steps(Told.of(last) if last else None, desk.key),
+            steps=cards.steps(Told.of(session.turns[-1]) if last else None, desk.key),
             turns=cards.turns(desk),
             download=cards.download(desk),
             plan=plan,

@@ -33,6 +33,7 @@ class Draft:
     request: str
     sub_requests: tuple[str, ...]
     source: str
+    intent: str | None = None  # what the request means by itself, where that was written
 
 
 @dataclass

@@ -17,6 +17,7 @@ from common.ranges import SEED
 from experiments.serving.errors import ApiError, bad
 
 FORMATS = ("png", "jpeg", "webp")
+DELIVERIES = ("b64_json", "url")
 IGNORED = ("quality", "background", "input_fidelity", "moderation", "user", "partial_images", "style")
 FIXED = ("num_inference_steps", "guidance_scale", "true_cfg_scale", "negative_prompt", "strength")
 TAKEN = (
@@ -44,7 +45,7 @@ class Rules:
 @dataclass(frozen=True)
 class Order:
     """What a form asks for, besides its picture. `size` is (width, height), None for the picture's own; `compression` in per cent
-    is for jpeg and webp; `ignored` names the fields that were left aside."""
+    is for jpeg and webp; `url`: addresses are given in place of the pictures; `ignored` names the fields that were left aside."""
 
     prompt: str
     model: str
@@ -54,6 +55,7 @@ class Order:
     compression: int = 100
     seed: int = 0
     plan: bool = False
+    url: bool = False
     ignored: tuple[str, ...] = ()
 
     @property
@@ -81,7 +83,7 @@ def read_order(texts: Mapping[str, Sequence[str]], files: Collection[str], rules
     if "image" in texts:
         raise bad("image", "'image' must be a file of the form; send it as multipart/form-data with a file name")
     said = {name: values[0].strip() for name, values in texts.items() if name != "prompt"}
-    _check_delivery(said)
+    how = _delivery(said)
     form = said.get("output_format") or "png"
     if form not in FORMATS:
         raise bad("output_format", f"output_format={form} is unknown; choose {', '.join(FORMATS)}")
@@ -94,18 +96,17 @@ def read_order(texts: Mapping[str, Sequence[str]], files: Collection[str], rules
         compression=_whole(said, "output_compression", 100, 0, 100),
         seed=_whole(said, "seed", rules.seed, 0, SEED),
         plan=_include(texts.get("include", ())),
+        url=how == "url",
         ignored=tuple(name for name in IGNORED if said.get(name)),
     )
 
 
-def _check_delivery(said: Mapping[str, str]) -> None:
-    if (how := said.get("response_format") or "b64_json") != "b64_json":
-        raise bad(
-            "response_format",
-            f"response_format={how} is not served: pictures come in the answer, as b64_json, and are kept nowhere",
-        )
+def _delivery(said: Mapping[str, str]) -> str:
+    if (how := said.get("response_format") or "b64_json") not in DELIVERIES:
+        raise bad("response_format", f"response_format={how[:40]} is unknown; choose {' or '.join(DELIVERIES)}")
     if said.get("stream", "false").lower() not in ("", "false"):
         raise bad("stream", "streaming is not served; leave 'stream' out or false")
+    return how
 
 
 def _prompt(values: Sequence[str], most: int) -> str:

@@ -6,18 +6,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from common.errors import BadInput
 from common.pictures import Picture
-from conf.parts import with_keys
 from conf.schema import ServeConfig
 from experiments.build.device import use_threads
 from experiments.evaluation.names import ARMS
-from experiments.preflight.unlike_sandbox import objections
+from experiments.preflight.own_pictures import unlike
 from experiments.runs.contents import values_with_content
 from experiments.runs.team import TeamParts
-from experiments.runs.trained import start_of, trained
+from experiments.runs.trained import before_rl, trained
 from experiments.serving.arms import Arm, Arms, EditorArm, TeamArm
 from experiments.serving.errors import bad
 from experiments.serving.form import Rules
@@ -46,8 +46,7 @@ def decomposers(config: ServeConfig, names: Sequence[str]) -> dict[str, Any]:
     """The decomposer of each arm that has one. Raises MissingFile for a run without a trained one."""
     found = {}
     if "agents" in names:
-        start = {"checkpoint": str(start_of(config))}
-        found["agents"] = with_keys(trained(config), "decomposer", start) if config.run else config.decomposer
+        found["agents"] = before_rl(config)
     if "agents_rl" in names:
         found["agents_rl"] = trained(config)
     return found
@@ -56,7 +55,7 @@ def decomposers(config: ServeConfig, names: Sequence[str]) -> dict[str, Any]:
 def load_arms(config: ServeConfig, names: Sequence[str]) -> Arms:
     """Load every model that the arms need; the editor is shared. Called in the thread that uses them."""
     use_threads(config.engine)  # torch keeps some of it by thread
-    parts = TeamParts(config, start_of(config))
+    parts = TeamParts(config, Path(before_rl(config).checkpoint))
     loaded: dict[str, Arm] = {}
     for name in names:
         if name == "editor":
@@ -101,16 +100,14 @@ class SandboxOnly:
     """`Service.check`: refuses pictures and texts that are unlike the sandbox, for models that know nothing else."""
 
     def __init__(self, config: ServeConfig, names: Sequence[str]) -> None:
-        settings = decomposers(config, names)
-        self.configs = {name: replace(config, decomposer=settings.get(name, config.decomposer)) for name in names}
-        self.teams = set(settings)
+        self.config, self.decomposers = config, decomposers(config, names)
 
     def __call__(self, model: str, picture: Picture, prompt: str) -> None:
-        config = self.configs[model]
-        if config.allow_tiny:
+        if self.config.allow_tiny:
             return
-        texts = [("prompt", prompt)] if model in self.teams else []
-        for line in objections(config, [("the picture", picture.rgb)], texts, config.unlike):
+        decomposer = self.decomposers.get(model, self.config.decomposer)
+        texts = [("prompt", prompt)] if model in self.decomposers else []
+        for line in unlike(self.config, decomposer, [("the picture", picture.rgb)], texts):
             raise bad(
                 "prompt" if line.startswith("prompt") else "image",
                 f"{line}; the server could allow it by allow_tiny=true",

@@ -6,9 +6,16 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from experiments.serving.kept import PATH as PICTURES
+
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
-PATHS = ("/v1/images/edits", "/v1/models", "/health", "/metrics")
+PATHS = ("/v1/images/edits", "/v1/pictures", "/v1/models", "/health", "/metrics")
+
+
+def plain(path: str) -> str:
+    """Without the name of a kept picture, which is a secret."""
+    return PICTURES.rstrip("/") if path.startswith(PICTURES) else path
 
 
 class Metrics:
@@ -54,7 +61,8 @@ class Metrics:
 
     def ended(self, path: str, status: int, seconds: float) -> None:
         self._active -= 1
-        name = path if path in PATHS else "/v1/models" if path.startswith("/v1/models/") else "other"
+        name = plain(path)
+        name = name if name in PATHS else "/v1/models" if name.startswith("/v1/models/") else "other"
         self.requests.labels(name, str(status)).inc()
         self.seconds.labels(name).observe(seconds)
 
@@ -62,4 +70,4 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "plain"]

@@ -80,7 +80,12 @@ class Page:
     def _right(self) -> None:
         self.message = gr.HTML(visible=False, elem_id="message")
         self.request = gr.Textbox(
-            label="What should change?", placeholder="Say it in a sentence", lines=2, max_lines=6, elem_id="request"
+            label="What should change?",
+            placeholder="Say it in a sentence",
+            lines=2,
+            max_lines=6,
+            elem_id="request",
+            interactive=True,
         )
         with gr.Row(elem_classes="tools"):
             self.edit = gr.Button("Edit", variant="primary", min_width=90, elem_id="edit")
@@ -175,12 +180,15 @@ class Page:
 
     # ----------------------------------------------------------------------------------------------------------- plan
     def _plan_cards(self, plan: Plan) -> None:
-        """The steps of a plan, each of which can be changed, moved and taken out."""
+        """The steps of a plan, each of which can be changed, moved and taken out. Where it is drawn anew, Gradio reuses the parts
+        that stood at the same places, and what is not said of a part stays as it was of the other: so all is said of each."""
         if not plan.steps or self.about.plans is False:
             return
         boxes: list[Any] = []
         moves: list[tuple[Any, Callable[[list[str]], list[str]]]] = []
-        with gr.Accordion("Change this plan" if plan.again else "The plan", open=not plan.again, elem_id="plan-cards"):
+        with gr.Accordion(
+            "Change this plan" if plan.again else "The plan", open=plan.touched or not plan.again, elem_id="plan-cards"
+        ):
             for i, text in enumerate(plan.steps):
                 with gr.Row(elem_classes="step"):
                     box = gr.Textbox(
@@ -191,6 +199,8 @@ class Page:
                         scale=8,
                         min_width=120,
                         elem_classes="say",
+                        interactive=True,
+                        elem_id=f"step-{i}",
                     )
                     boxes.append(box)
                     for name, sign, change in (
@@ -198,15 +208,34 @@ class Page:
                         ("down", "↓", moved(i, 1)),
                         ("out", "✕", taken_out(i)),
                     ):
-                        button = gr.Button(sign, size="sm", min_width=34, scale=0, elem_classes=f"small {name}")
+                        button = gr.Button(
+                            sign,
+                            size="sm",
+                            min_width=34,
+                            scale=0,
+                            elem_classes=f"small {name}",
+                            interactive=True,
+                            elem_id=f"step-{i}-{name}",
+                        )
                         moves.append((button, change))
             with gr.Row(elem_classes="tools"):
-                add = gr.Button("Add a step", size="sm", min_width=100)
+                add = gr.Button(
+                    "Add a step",
+                    size="sm",
+                    min_width=100,
+                    scale=1,
+                    elem_classes="add",
+                    interactive=True,
+                    elem_id="add-step",
+                )
                 go = gr.Button(
                     "Run again with this plan" if plan.again else "Carry out this plan",
                     variant="primary",
                     size="sm",
                     min_width=160,
+                    scale=1,
+                    elem_classes="go",
+                    interactive=True,
                     elem_id="carry-out",
                 )
         for button, change in (*moves, (add, added)):
@@ -225,7 +254,7 @@ def shown(html: str) -> Any:
 
 def changed(plan: Plan, change: Callable[[list[str]], list[str]], *texts: str) -> Plan:
     """The plan with what was typed, and then changed. The stamp makes it a new one even where nothing moved."""
-    return replace(plan, steps=tuple(change(list(texts))), stamp=f"{plan.stamp}'")
+    return replace(plan, steps=tuple(change(list(texts))), stamp=f"{plan.stamp}'", touched=True)
 
 
 def moved(i: int, by: int) -> Callable[[list[str]], list[str]]:

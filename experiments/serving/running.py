@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+from common.errors import BadInput
 from common.progress import say
 from conf.schema import ServeConfig
 from experiments.serving.api import Service, create_app
 from experiments.serving.arms import Arms
 from experiments.serving.batching import Batcher
 from experiments.serving.form import Rules
+from experiments.serving.kept import KeptPictures
 from experiments.serving.keys import Keys
 from experiments.serving.limits import MB, PictureLimits
 from experiments.serving.loading import ABOUT, SandboxOnly, fingerprints, load_arms
@@ -50,6 +53,8 @@ def serve(config: ServeConfig, names: Sequence[str], rules: Rules, keys: Keys) -
         config.max_requests,
         config.max_wait_s,
         config.upload_s,
+        KeptPictures(60 * config.keep_minutes, config.keep_pictures, config.keep_mb * MB),
+        base_of(config.public_url),
     )
     server = server_for(create_app(service), config.stop_s)
     say(
@@ -60,9 +65,17 @@ def serve(config: ServeConfig, names: Sequence[str], rules: Rules, keys: Keys) -
     batcher.start()
     server.run(sockets=[sock])
     batcher.close()
+    service.kept.clear()
     if batcher.failure is not None:
         raise batcher.failure
     say("stopped; every request that was accepted has its answer")
+
+
+def base_of(public_url: str) -> str:
+    """With the "/" at its end. Raises BadInput where it is no address of the web."""
+    if public_url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", public_url):
+        raise BadInput(f"public_url={public_url} is no address; give one such as https://images.example.org")
+    return public_url.rstrip("/") + "/" if public_url else ""
 
 
 def is_loopback(host: str) -> bool:

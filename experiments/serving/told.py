@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agents.steps import Called, Decided, Decomposed, Planned, Step
-from agents.traces import Trace, digest
+from agents.session import SessionTurn
+from agents.steps import Called, Decided, Decomposed, Intended, Planned, Step
+from agents.traces import digest
 from benchmarks.base import Edit
 from experiments.serving.workshop import Waiting
 
@@ -28,6 +29,8 @@ class Told:
 
     request: str = ""
     before: int = 0  # turns of others that come first
+    intent: str = ""  # what the request means by itself, where that was written
+    said_as_it_is: str = ""  # why it is the request itself
     think: str = ""
     edits: tuple[Edit, ...] = ()
     error: str = ""  # why the decomposition cannot be read
@@ -47,6 +50,8 @@ class Told:
             case Waiting(before):
                 self.before = before
                 return
+            case Intended(_, instruction, fallback):
+                self.intent, self.said_as_it_is = instruction, fallback
             case Decomposed(_, _, decomposition, error):
                 self.error = error or ""
                 if decomposition is not None:
@@ -64,11 +69,13 @@ class Told:
         self._began = self.clock()
 
     @classmethod
-    def of(cls, trace: Trace) -> Told:
+    def of(cls, turn: SessionTurn) -> Told:
         """A turn that was carried out."""
-        told = cls(trace.request, error=trace.error or "", source=trace.source, notes=trace.notes, running=False)
+        trace, intent = turn.trace, turn.intent or ""
+        told = cls(turn.request, intent=intent, source=trace.source, notes=trace.notes, running=False)
+        told.error = trace.error or ""
         if trace.turns:
-            told.decisions = [said(turn.kind, turn.sub_requests, turn.error) for turn in trace.turns]
+            told.decisions = [said(one.kind, one.sub_requests, one.error) for one in trace.turns]
         else:
             told.plan = trace.sub_requests
             if (decomposition := trace.decomposition) is not None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from experiments.serving.metrics import Metrics
+from experiments.serving.metrics import Metrics, plain
 from experiments.serving.upload import too_large
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Wire:
             seconds = time.perf_counter() - began
             self.metrics.ended(scope["path"], status, seconds)
             level = logging.INFO if scope["path"].startswith("/v1/") else logging.DEBUG
-            logger.log(level, "%s %s %d %.3f s %s", scope["method"], scope["path"], status, seconds, request_id)
+            logger.log(level, "%s %s %d %.3f s %s", scope["method"], plain(scope["path"]), status, seconds, request_id)
 
 
 class Body:

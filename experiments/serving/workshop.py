@@ -22,7 +22,9 @@ from typing import NoReturn, TypeVar
 from PIL import Image
 
 from agents.decomposer import clean_request
+from agents.intent import IntentWriter
 from agents.session import Session, run_turn
+from agents.session_play import intent_of
 from agents.steps import Called, Step, Watch
 from agents.team import Team
 from agents.traces import digest
@@ -65,7 +67,7 @@ class Rules:
 
 class Workshop:
     """`prepare` is called once in the thread that uses the team. `refuse` gets named pictures and texts before they are used: it
-    raises BadInput, or returns sentences that the person should read."""
+    raises BadInput, or returns sentences that the person should read. `writer`: says what each turn means by itself."""
 
     def __init__(
         self,
@@ -76,9 +78,10 @@ class Workshop:
         refuse: Refuse = lambda pictures, texts: [],
         prepare: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        writer: IntentWriter | None = None,
     ) -> None:
         self.team, self.limits, self.rules, self.seed = team, limits, rules or Rules(), seed
-        self.refuse, self.clock = refuse, clock
+        self.refuse, self.clock, self.writer = refuse, clock, writer
         self._desks: dict[str, Desk] = {}  # the one unused for longest first
         self._lock = threading.RLock()
         self._line: list[Turn] = []  # the turn in progress, and those that wait
@@ -142,16 +145,29 @@ class Workshop:
         desk = self.desk(owner, key)
         self._check(request, plan)
         with self._in_line(desk) as turn:
-            start = desk.session.undo() if again and desk.session.turns else desk.session
+            start, draft = desk.session, desk.draft
+            intent = draft.intent if draft is not None and draft.request == request else None
+            if again and start.turns:
+                intent, start = start.turns[-1].intent, start.undo()
             if len(start.turns) >= self.rules.turns:
                 raise BadInput(f"a session has at most {self.rules.turns} turns; download the picture and open it anew")
             plans = None if plan is None else [tuple(plan)]
-            desk.session = yield from self._steps(
-                turn,
-                lambda watch: run_turn(
-                    self.team, [start], [request], seed=self.seed, batch_size=1, watch=watch, plans=plans
-                )[0],
-            )
+
+            def work(watch: Watch) -> Session:
+                meant = intent_of(self.writer, start, request, watch) if plans is None else intent
+                (after,) = run_turn(
+                    self.team,
+                    [start],
+                    [request],
+                    intents=[meant],
+                    seed=self.seed,
+                    batch_size=1,
+                    watch=watch,
+                    plans=plans,
+                )
+                return after
+
+            desk.session = yield from self._steps(turn, work)
             desk.draft = None
         self._tidy()
 
@@ -160,9 +176,13 @@ class Workshop:
         desk = self.desk(owner, key)
         self._check(request, None)
         with self._in_line(desk) as turn:
-            sample = desk.session.sample(request)
-            ((_, planned),) = yield from self._steps(turn, lambda watch: self.team.plan([sample], watch))
-            desk.draft = Draft(request, planned.sub_requests, planned.source)
+
+            def work(watch: Watch) -> Draft:
+                intent = intent_of(self.writer, desk.session, request, watch)
+                ((_, planned),) = self.team.plan([desk.session.sample(request, intent)], watch)
+                return Draft(request, planned.sub_requests, planned.source, intent)
+
+            desk.draft = yield from self._steps(turn, work)
 
     def stop_all(self) -> None:
         """Ask every turn to end; see `stop`."""

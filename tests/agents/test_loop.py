@@ -260,11 +260,13 @@ def test_a_loop_does_not_depend_on_its_batch() -> None:
     answers = {"a": [EDIT_TEXT, STOP_TEXT], "b": [EDIT_TEXT, AGAIN_TEXT, EDIT_TEXT, STOP_TEXT], "c": ["what?"]}
     samples = [sample(id_) for id_ in answers]
 
-    def traces(batch_size: int) -> list[Trace]:
+    def traces(batch_size: int, seed: int | list[int] = 5) -> list[Trace]:
         team = LoopTeam(Script(answers), RulesSequencer(), EditingAgent(Adder()))  # type: ignore[arg-type]
-        return [trace for batch in team.run(samples, 5, batch_size) for trace in batch]
+        return [trace for batch in team.run(samples, seed, batch_size) for trace in batch]
 
     assert traces(3) == traces(1)
+    seeds = [5, 6, 7]  # the loops end one after another, and each keeps its own
+    assert traces(3, seeds) == [traces(1, seed)[i] for i, seed in enumerate(seeds)]
 
 
 # -------------------------------------------------------------------------------------------------------------- prompt

@@ -161,6 +161,22 @@ def test_results_do_not_depend_on_the_batch():
     assert together != flat(team().run(work, seed=6))
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+def test_samples_with_seeds_of_their_own_share_a_batch(batch_size):
+    work, seeds = samples("a b", "c", "d e f", "g ?"), [5, 6, 5, 0]
+    alone = [trace for one, seed in zip(work, seeds, strict=True) for trace in flat(team().run([one], seed))]
+    assert flat(team().run(work, seeds, batch_size)) == alone
+    plans = [trace.sub_requests for trace in alone]
+    given = [
+        trace
+        for one, plan, seed in zip(work, plans, seeds, strict=True)
+        for trace in flat(team().carry_out([one], [plan], seed))
+    ]
+    assert flat(team().carry_out(work, plans, seeds, batch_size)) == given
+    with pytest.raises(BadInput, match="4 samples need one seed, or one each, and 3 are given"):
+        team().run(work, seeds[:3])
+
+
 def test_results_come_batch_by_batch():
     editor, seen = HashEditor(), []
     runs = team("single", editor).run(samples("a", "b", "c"), batch_size=2, progress=lambda *n: seen.append(n))

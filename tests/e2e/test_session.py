@@ -60,6 +60,9 @@ class Terminal:
     def __init__(self, argv: list[str], folder: Path) -> None:
         self.pid, self.screen = pty.fork()
         if self.pid == 0:
+            signal.signal(
+                signal.SIGINT, signal.SIG_IGN
+            )  # as it is inherited where the tests are a shell's background job
             os.chdir(folder)
             os.execvpe(argv[0], argv, environment())
         self.text, self.at = "", 0

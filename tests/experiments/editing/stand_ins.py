@@ -52,8 +52,8 @@ def terminal(is_terminal: bool = False) -> tuple[Console, io.StringIO]:
     return Console(file=text, force_terminal=is_terminal, width=100, highlight=False), text
 
 
-def desk(own: Team, writer: Any = None) -> Any:
-    """As `experiments.editing.desk.Desk`, with nothing to check."""
+def loader(own: Team, writer: Any = None) -> Any:
+    """As `experiments.runs.team_loader.TeamLoader`, with nothing to check."""
     return SimpleNamespace(
         team=own, writer=writer, config=SimpleNamespace(seed=0), allowed=lambda pictures, texts: [], check_machine=print
     )

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import http.client
 import json
+import logging
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from PIL import Image
 
 from experiments.serving.arms import Arms, Ask, EditorArm, Made
 from experiments.serving.form import Rules
+from experiments.serving.kept import KeptPictures
 from experiments.serving.keys import Keys
 from experiments.serving.limits import PictureLimits
 from tests.experiments.serving.running import (
@@ -83,6 +85,35 @@ def test_the_official_client_edits_lists_and_understands_errors(running: Running
     with pytest.raises(openai.NotFoundError) as unknown:
         client.images.edit(image=("a.png", encoded(given)), prompt="x", model="gpt-image-1")
     assert unknown.value.code == "model_not_found"
+
+
+def test_the_official_client_gets_addresses_of_pictures_which_need_the_key_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    openai, httpx = pytest.importorskip("openai"), pytest.importorskip("httpx")
+    kept, given = KeptPictures(60, 3, 1_000_000), picture(1)
+    with serving(StampEditor(), keys=Keys([KEY]), kept=kept) as server:
+        client = openai.OpenAI(base_url=server.url, api_key=KEY, max_retries=0)
+        ask = {"image": ("a.png", encoded(given)), "prompt": "so", "response_format": "url"}
+        with caplog.at_level(logging.INFO, "experiments.serving.wire"):
+            got = client.images.edit(**ask, n=2, extra_body={"output_format": "webp"})
+            for k, one in enumerate(got.data):
+                assert (
+                    one.b64_json is None and one.url.startswith(f"{server.url}/pictures/") and one.url.endswith(".webp")
+                )
+                reply = client.get(one.url, cast_to=httpx.Response)
+                assert decoded(reply.content).tobytes() == stamped(given, "so", k).tobytes()
+                assert reply.headers["content-type"] == "image/webp" and "private" in reply.headers["cache-control"]
+                assert abs(one.expires_at - time.time() - 60) < PATIENCE_S
+                assert server.get(one.url.removeprefix(server.root))[0] == 401
+        secret = got.data[0].url.rpartition("/")[2]
+        assert "GET /v1/pictures 200" in caplog.text and secret not in caplog.text + server.get("/metrics")[1]
+        with pytest.raises(openai.BadRequestError, match="3 pictures are kept at a time, and 4 are asked for"):
+            client.images.edit(**ask, n=4)
+        client.images.edit(**ask, n=2)  # the oldest one makes room
+        with pytest.raises(openai.NotFoundError, match="kept for 1 min, and 3 of them at a time"):
+            client.get(got.data[0].url, cast_to=httpx.Response)
+        assert client.get(got.data[1].url, cast_to=httpx.Response).status_code == 200
 
 
 # Pictures

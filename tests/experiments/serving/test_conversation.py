@@ -85,9 +85,7 @@ def test_what_was_told_live_is_what_the_trace_tells(execution: str, tmp_path: Pa
         told = Told("remove tree and moon")
         for step in shop.edit(ALICE, key, told.request):
             told.hear(step)
-        last = shop.desk(ALICE, key).last
-        assert last is not None
-        after = Told.of(last)
+        after = Told.of(shop.desk(ALICE, key).session.turns[-1])
         assert (told.think, told.edits, told.plan, told.source) == (after.think, after.edits, after.plan, after.source)
         assert [(c.instruction, c.picture) for c in told.calls] == [(c.instruction, c.picture) for c in after.calls]
 

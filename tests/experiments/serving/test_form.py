@@ -35,6 +35,7 @@ def test_everything_that_can_be_said() -> None:
         stream="false",
     )
     assert got == Order("make it red", "editor", 3, (80, 60), "webp", 70, 2**32 - 1, True)
+    assert order(response_format="url").url and not got.url
     assert got.seeds == [2**32 - 1, 0, 1]  # they stay within what generators take
 
 
@@ -66,7 +67,7 @@ def test_what_means_nothing_here_is_named() -> None:
         ({"size": "0x5"}, "size", 400),
         ({"size": "1024"}, "size", 400),
         ({"size": "101x100"}, "size", 400),
-        ({"response_format": "url"}, "response_format", 400),
+        ({"response_format": "link"}, "response_format", 400),
         ({"output_format": "gif"}, "output_format", 400),
         ({"output_compression": "101"}, "output_compression", 400),
         ({"stream": "true"}, "stream", 400),

@@ -88,18 +88,18 @@ def test_the_team_gives_the_pictures_of_experiments_edit_alone_and_in_a_crowd(
     c = config()
     team = TeamParts(c, Path(c.decomposer.checkpoint)).team(Path(c.decomposer.checkpoint))
 
-    def ask(scene: EditSample) -> dict[str, Any]:
-        fields = {"prompt": scene.request, "include": "plan", "seed": "0"}
+    def ask(scene: EditSample, seed: int) -> list[dict[str, Any]]:
+        fields = {"prompt": scene.request, "include": "plan", "seed": seed, "n": 2}
         status, body, _ = running.post(fields, {"image": encoded(scene.image)})
         assert status == 200, body
-        return body["data"][0]
+        return body["data"]
 
     with ThreadPoolExecutor(len(scenes)) as clients:
-        crowd = list(clients.map(ask, scenes))
-    for scene, one in zip(scenes, crowd, strict=True):
+        crowd = [one for data in clients.map(ask, scenes, range(3)) for one in data]
+    for one, scene in zip(crowd, (scene for scene in scenes for _ in range(2)), strict=True):
         assert scene.image is not None
         sample = EditSample(digest(scene.image), scene.request, gold=(), picture=scene.image)
-        (trace,) = next(iter(team.run([sample], 0, 1)))
+        (trace,) = next(iter(team.run([sample], one["seed"], 1)))
         difference = np.asarray(decoded(base64.b64decode(one["b64_json"])), int) - np.asarray(trace.result, int)
         assert np.abs(difference).max() <= 1
         plan = json.loads(json.dumps(trace.to_dict()))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from agents.steps import Called, Decomposed, Planned
+from agents.intent import Intent
+from agents.steps import Called, Decomposed, Intended, Planned
+from benchmarks.base import EditSample
 from common.errors import BadInput
+from experiments.serving import cards
 from experiments.serving.desk import DOWNLOAD
 from experiments.serving.limits import PictureLimits, TooLarge
+from experiments.serving.told import Told
 from experiments.serving.workshop import Gone, Rules, Stopped, Waiting, Workshop
 from tests.demo_page import ALICE, BOB, Identity, Shift, noise, png, workshop
 
@@ -78,6 +83,38 @@ def test_a_plan_is_made_changed_and_carried_out_and_then_changed_again(shop: Wor
     assert same(result(shop, key), shifted(noise(0), 3))
     list(shop.edit(ALICE, key, "remove tree and moon", ["remove the moon"], again=True))
     assert len(desk.session.turns) == 1 and same(result(shop, key), shifted(noise(0), 1))
+
+
+def test_a_writer_says_what_a_later_turn_means_and_its_plan_keeps_it() -> None:
+    class Writer:
+        def write(self, samples: Sequence[EditSample]) -> list[Intent]:
+            said = {
+                "it": Intent("…</think>remove moon", "remove moon"),
+                "?": Intent("hm", "?", "the reply has no </think>"),
+            }
+            return [said[s.request] if s.history else Intent("", s.request) for s in samples]
+
+    writer: Any = Writer()
+    with workshop(writer=writer) as shop:
+        key = opened(shop)
+        assert not any(isinstance(step, Intended) for step in shop.edit(ALICE, key, "remove tree"))
+        steps = list(shop.edit(ALICE, key, "it"))
+        assert steps[0] == Intended(f"{shop.desk(ALICE, key).session.id}-2", "remove moon")
+        list(shop.edit(ALICE, key, "it", ["remove the star"], again=True))
+        shop.undo(ALICE, key)
+        list(shop.plan(ALICE, key, "it"))
+        desk = shop.desk(ALICE, key)
+        assert desk.draft is not None and desk.draft.sub_requests == ("remove the moon",)
+        list(shop.edit(ALICE, key, "it", desk.draft.sub_requests))
+        list(shop.edit(ALICE, key, "?"))
+        turns = desk.session.turns
+        assert [(turn.request, turn.intent) for turn in turns] == [
+            ("remove tree", None),
+            ("it", "remove moon"),
+            ("?", "?"),
+        ]
+        shown = cards.steps(Told.of(turns[1]), key)
+        assert "Meant" in shown and "remove moon" in shown and "Meant" not in cards.steps(Told.of(turns[2]), key)
 
 
 def test_twenty_turns_that_change_nothing_leave_every_pixel() -> None:

@@ -1,4 +1,4 @@
-"""What a command needs before it edits one's own pictures: the checks of settings, machine and pictures, then the team."""
+"""The team of a command that edits a person's own pictures: checked first, and each part loaded when it is first needed."""
 
 from __future__ import annotations
 
@@ -11,64 +11,51 @@ from typing import TYPE_CHECKING, Any
 from agents.editing import EditingAgent
 from agents.sequencer import RulesSequencer
 from agents.team import Team
-from common.errors import MissingFile
 from common.third_party import library_lines
 from experiments.build.device import device_of, use_threads
-from experiments.preflight.command_limits import check_edit
-from experiments.preflight.editor import missing_editor, missing_editor_memory
-from experiments.preflight.machine import missing_of, one_process
-from experiments.preflight.unlike_sandbox import objections, refuse
-from experiments.runs.identity import WRITER, has_writer_alone
+from experiments.preflight import own_pictures
+from experiments.preflight.unlike_sandbox import refuse
 from experiments.runs.libraries import quiet_libraries
-from experiments.runs.trained import trained
+from experiments.runs.trained import before_rl, trained, writer_in
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from agents.intent import IntentWriter
-    from conf.schema import EditConfig, SessionConfig
+    from conf.schema import TeamUse
     from experiments.runs.team import TeamParts
 
 
 @dataclass
-class Desk:
+class TeamLoader:
     """The parts of a configuration, each loaded when it is first needed. `needs_decomposer`: False where a plan is given. What
     libraries write meanwhile, and within `library_lines` from then on, is in log.txt of paths.outputs."""
 
-    config: EditConfig | SessionConfig
+    config: TeamUse
     command: str
     needs_decomposer: bool = True
 
     @cached_property
     def decomposer(self) -> Any:
         """The settings of the decomposer: those of the run that is named, with its trained weights, or the configured ones."""
-        writes_only = getattr(self.config, "intent", None) is not None and has_writer_alone(self.config.run or "")
-        return self.config.decomposer if writes_only else trained(self.config)
+        return trained(self.config)
 
     def check_settings(self) -> None:
         """Raises BadInput for what cannot work on any picture, before any is read."""
-        check_edit(self.config)
-        one_process(self.config.engine, self.command)
+        own_pictures.check_settings(self.config, self.command)
 
     def allowed(self, pictures: Sequence[tuple[str, Image.Image]], texts: Sequence[tuple[str, str]]) -> list[str]:
         """A sentence for each (name, picture) and (name, text) that is unlike the sandbox where the parts know nothing
         else, and that allow_tiny=true allows. Raises BadInput with the first one otherwise."""
-        c = replace(self.config, decomposer=self.decomposer)
-        found = objections(c, pictures, texts if self.needs_decomposer else [], self.config.unlike)
+        read = texts if self.needs_decomposer else []
+        found = own_pictures.unlike(self.config, self.decomposer, pictures, read)
         return refuse(list(found), self.config.allow_tiny)
 
     def check_machine(self) -> None:
         """Raises MissingFile naming all that this machine lacks: weights, keys, memory."""
-        c = self.config
-        asking = [part for part in (getattr(c, "judge", None), getattr(c, "intent", None)) if part is not None]
-        lacking = [
-            *(missing_of(self.decomposer) if self.needs_decomposer else ()),
-            *missing_editor(c.editor),
-            *missing_of(*asking),
-            *missing_editor_memory(c, decomposer=self.needs_decomposer),
-        ]
-        if lacking:
-            raise MissingFile("; ".join(lacking))
+        own_pictures.check_machine(
+            self.config, [self.decomposer] if self.needs_decomposer else [], before_rl(self.config)
+        )
 
     @cached_property
     def _parts(self) -> TeamParts:
@@ -76,9 +63,7 @@ class Desk:
 
         quiet_libraries(self.config.verbose, self.config.paths.outputs)
         use_threads(self.config.engine)
-        # a sequencer that asks a model uses the configured decomposer's backbone, not the trained one
-        configured = Path(self.config.decomposer.checkpoint)
-        return TeamParts(replace(self.config, decomposer=self.decomposer), configured)
+        return TeamParts(replace(self.config, decomposer=self.decomposer), Path(before_rl(self.config).checkpoint))
 
     @cached_property
     def team(self) -> Team:
@@ -102,11 +87,9 @@ class Desk:
 
         quiet_libraries(self.config.verbose, self.config.paths.outputs)
         use_threads(self.config.engine)
-        own = Path(self.config.run or "") / WRITER
-        checkpoint = own if self.config.run and own.is_dir() else None
         with library_lines():
-            model = intent.load(device_of(self.config.engine), checkpoint)
+            model = intent.load(device_of(self.config.engine), writer_in(self.config.run))
             return intent.writer(make_backend(self.config.rollouts, model))  # type: ignore[no-any-return]
 
 
-__all__ = ["Desk"]
+__all__ = ["TeamLoader"]
