@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from agents.backends.base import Sampling
+from agents.backends.buckets import column_bucket, row_bucket
 from agents.backends.draws import distribution, invert_cdf
-from agents.backends.static_step import StaticStep, column_bucket, row_bucket
+from agents.backends.static_step import StaticStep
 from agents.backends.step_graphs import StepGraphs
 from agents.backends.vlm import VLM, EncodedPrompt
 

@@ -20,19 +20,6 @@ from agents.backends.decoder_layer import decoder_layer
 from agents.backends.kv_cache import KVCache, prefill
 from agents.backends.vlm import VLM, EncodedPrompt
 
-FEWEST = 8  # rows of the smallest bucket but one: below, the weights are all that is read
-COLUMNS = 256  # the cache's length is a multiple of it; kernels want masks of a multiple of 8
-
-
-def row_bucket(rows: int) -> int:
-    """1, 8, 16, 32, 64, ...: the next one that has room for so many rows."""
-    return 1 if rows == 1 else max(FEWEST, 1 << (rows - 1).bit_length())
-
-
-def column_bucket(columns: int) -> int:
-    """The next multiple of COLUMNS."""
-    return -(-columns // COLUMNS) * COLUMNS
-
 
 class StaticStep:
     """`forward` reads `ids`, `column`, `position`, `mask` and the cache, and writes one column of the cache and `logits`. It can be
@@ -117,4 +104,4 @@ class StaticStep:
             state[list(target)] = state[list(source)]
 
 
-__all__ = ["StaticStep", "column_bucket", "row_bucket"]
+__all__ = ["StaticStep"]

@@ -87,13 +87,14 @@ class VLM:
 
     def banned_on(self, device: torch.device) -> Tensor:
         """`banned_ids` [K] on a device, sent there once: a copy from the host for every token would hold a GPU up."""
-        held = self._banned.get(device)
-        if held is None:
-            held = self._banned[device] = torch.tensor(self.banned_ids, dtype=torch.long, device=device)
+        ids, held = self._banned.get(device, ((), None))
+        if held is None or ids is not self.banned_ids:
+            held = torch.tensor(self.banned_ids, dtype=torch.long, device=device)
+            self._banned[device] = self.banned_ids, held
         return held
 
     @cached_property
-    def _banned(self) -> dict[torch.device, Tensor]:
+    def _banned(self) -> dict[torch.device, tuple[tuple[int, ...], Tensor]]:
         return {}
 
     def encode(self, requests: Sequence[ModelRequest]) -> list[EncodedPrompt]:
