@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -111,6 +112,12 @@ def test_a_step_is_warmed_up_on_a_side_stream_captured_once_and_replayed() -> No
     assert total.tolist() == [10, 10] and cuda.said[6:] == ["replay"] and len(runs) == WARM_UPS + 1
     graphs.run("b", work, capture=False)
     assert len(graphs) == 1 and len(runs) == WARM_UPS + 2
+
+
+def test_torch_has_what_the_stand_in_stands_for() -> None:
+    inspect.signature(torch.cuda.graph).bind(None, pool=None, stream=None, capture_error_mode="thread_local")
+    assert all(hasattr(torch.cuda, name) for name in ("graph_pool_handle", "Stream", "current_stream", "stream"))
+    assert hasattr(torch.cuda.CUDAGraph, "replay")
 
 
 @both_families
