@@ -1,6 +1,7 @@
 """The few sizes that buffers and graphs of decoding have: a batch takes the next one that has room for it. Loads no torch."""
 
 FEWEST = 8  # rows of the smallest bucket but one: with fewer, reading the weights takes all the time there is
+KEPT_BYTES = 2.5 * 2**30  # a larger cache is freed after a call, with its graphs, so that an update has its memory
 COLUMNS = 256  # a cache's length is a multiple of it; kernels want masks of a multiple of 8
 
 
@@ -14,4 +15,4 @@ def column_bucket(columns: int) -> int:
     return -(-columns // COLUMNS) * COLUMNS
 
 
-__all__ = ["column_bucket", "row_bucket"]
+__all__ = ["KEPT_BYTES", "column_bucket", "row_bucket"]

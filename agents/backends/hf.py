@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -151,8 +152,14 @@ def decoding_loop(vlm: VLM, graphs: str | bool) -> DecodingLoop:
         return SharedRows(vlm)
     if device == "cuda":
         return StaticRows(vlm, StepGraphs())
-    say(f"rollouts.graphs=true: no CUDA graphs on device {device}, every decoding step is run by Python")
+    _say_no_graphs(device)
     return StaticRows(vlm)
+
+
+@cache
+def _say_no_graphs(device: str) -> None:
+    """Once, however many backends a job makes."""
+    say(f"rollouts.graphs=true: no CUDA graphs on device {device}, every decoding step is run by Python")
 
 
 __all__ = ["HFBackend", "decoding_loop"]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from agents.backends.base import Sampling
-from agents.backends.buckets import column_bucket, row_bucket
+from agents.backends.buckets import KEPT_BYTES, column_bucket, row_bucket
 from agents.backends.draws import distribution, invert_cdf
 from agents.backends.static_step import StaticStep
 from agents.backends.step_graphs import StepGraphs
@@ -24,14 +24,24 @@ GRAPHS_FROM = 16  # tokens: shorter answers are drawn before a graph that they n
 
 
 class StaticRows:
-    """A `DecodingLoop`. Its buffers and graphs stay from call to call, and grow where a batch needs more."""
+    """A `DecodingLoop`. Its buffers and graphs stay from call to call, and grow where a batch needs more; a cache of more than
+    `keep_bytes` is freed after the call with its graphs, whose capture is then a small part of the call's time."""
 
-    def __init__(self, vlm: VLM, graphs: StepGraphs | None = None) -> None:
+    def __init__(self, vlm: VLM, graphs: StepGraphs | None = None, keep_bytes: float = KEPT_BYTES) -> None:
         """`graphs`: what captures and replays; None runs every step by Python."""
-        self.vlm, self.graphs = vlm, graphs
+        self.vlm, self.graphs, self.keep_bytes = vlm, graphs, keep_bytes
         self.step: StaticStep | None = None
 
     def decode(
+        self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling, uniform_PnT: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        try:
+            return self._decode(prompts, n, sampling, uniform_PnT)
+        finally:
+            if self.step is not None and self.step.cache_bytes > self.keep_bytes:
+                self._free()
+
+    def _decode(
         self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling, uniform_PnT: Tensor
     ) -> tuple[Tensor, Tensor]:
         vlm, S, T = self.vlm, len(prompts) * n, sampling.max_new_tokens
@@ -63,15 +73,22 @@ class StaticRows:
         """The buffers, larger ones where those at hand are too small; graphs that read the smaller ones are then dropped."""
         held = self.step
         if held is None or held.rows < rows or held.columns < columns or not held.fits(self.vlm):
-            if held is not None:
-                rows, columns = max(rows, held.rows), max(columns, held.columns)
-            self.step = held = None  # the memory first, then the larger piece
-            if self.graphs is not None:
-                self.graphs.drop()
+            if held is not None:  # with room for the earlier batches too, if that is not much
+                more = max(rows, held.rows), max(columns, held.columns)
+                if held.cache_bytes * more[0] * more[1] <= self.keep_bytes * held.rows * held.columns:
+                    rows, columns = more
+            del held
+            self._free()  # first, so that both never lie there
             self.step = held = StaticStep(self.vlm, rows, columns)
         if self.graphs is not None:
             self.graphs.check(self.vlm)
         return held
+
+    def _free(self) -> None:
+        """Forget the buffers, and the graphs that read them."""
+        self.step = None
+        if self.graphs is not None:
+            self.graphs.drop()
 
     def _forward(self, step: StaticStep, rows: int, columns: int, sampling: Sampling) -> None:
         if self.graphs is None:

@@ -41,6 +41,10 @@ class StaticStep:
         like = torch.empty(0, dtype=dtype, device=device)
         self.cos, self.sin = (x[0] for x in self.text.rotary_emb(like, table))  # [position, D / H]
 
+    @property
+    def cache_bytes(self) -> int:
+        return sum(store.nbytes for store in self.cache.stores)
+
     def fits(self, vlm: VLM) -> bool:
         """Whether the model is still of the type and on the device of these buffers."""
         return (vlm.model.dtype, vlm.model.device) == (self.mask.dtype, self.mask.device)

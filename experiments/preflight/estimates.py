@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from agents.backends.buckets import column_bucket, row_bucket
+from agents.backends.buckets import KEPT_BYTES, column_bucket, row_bucket
 from agents.backends.families import FAMILIES
 from common.errors import BadInput, ImageEditError, MissingFile
 from common.gpus import GIB, GPU, gpu_named
@@ -263,8 +263,9 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
     }
     rows = {}
     for name, held in kept.items():
-        # rollouts and updates take turns, but what CUDA graphs read stays where it is
-        total = held.total + (training + rollouts if graphs else max(training, rollouts)) + RESERVE
+        # rollouts and updates take turns, but a small cache that CUDA graphs read stays where it is
+        stays = graphs and rollouts <= KEPT_BYTES
+        total = held.total + (training + rollouts if stays else max(training, rollouts)) + RESERVE
         rows[name] = {**vars(held), "total": total, "fits": total <= gpu.memory * GIB}
     return {
         "name": config.decomposer.name,

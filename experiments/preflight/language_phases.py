@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agents.backends.buckets import column_bucket, row_bucket
+from agents.backends.buckets import KEPT_BYTES, column_bucket, row_bucket
 from agents.backends.families import FAMILIES
 from common.errors import BadInput
 from common.gpus import GIB
@@ -96,19 +96,19 @@ def kept_in_training(model: Trained, algo: Any, engine: Any, processes: int) -> 
 
 def engine_bytes(model: Trained, rollouts: Any, sequences: int, asked: bool = True) -> dict[str, float]:
     """What answers beside the model itself: vLLM's own weights and cache while it is `asked`, and at other times unless it sleeps;
-    with transformers the keys and values of a batch, which CUDA graphs keep where they are also while nobody asks."""
+    with transformers the keys and values of a batch, which CUDA graphs keep while nobody asks where they are few."""
     if rollouts.name == "vllm":
         there = asked or not rollouts.sleep
         return {
             "vLLM's weights": model.weights if there else 0.0,
             "keys and values": rollouts.cache_gib * GIB if there else 0.0,
         }
-    rows, columns = min(rollouts.batch_size, sequences), model.prompt + model.answer
+    rows, columns, kept = min(rollouts.batch_size, sequences), model.prompt + model.answer, 0.0
     if getattr(rollouts, "graphs", False) is not False:  # a part of one's own may have no such key
         rows, columns = row_bucket(rows), column_bucket(columns)
-    elif not asked:
-        rows = 0
-    return {"keys and values": rows * kv_cache(model.part.config, columns, BYTES[model.dtype])}
+        kept = KEPT_BYTES
+    held = rows * kv_cache(model.part.config, columns, BYTES[model.dtype])
+    return {"keys and values": held if asked or held <= kept else 0.0}
 
 
 __all__ = ["Trained", "engine_bytes", "intent_writer", "kept_in_training", "reward_model", "supervised"]

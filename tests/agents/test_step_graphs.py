@@ -156,6 +156,14 @@ def test_a_capture_that_fails_is_said_once_and_answers_are_the_same(
     assert said.count("no CUDA graph could be captured (operation not permitted)") == 1 and "more" not in said
 
 
+def test_a_large_cache_is_freed_after_the_call_with_its_graphs(tiny_vlm: VLM) -> None:
+    cuda, backend = StandIn(), HFBackend(tiny_vlm)
+    backend.loop = loop = StaticRows(tiny_vlm, StepGraphs(cuda), keep_bytes=0)
+    for calls in (1, 2):
+        backend.generate(requests(1), 1, Sampling(16))
+        assert sum(s.startswith("capture") for s in cuda.said) == calls and loop.step is None
+
+
 def test_short_answers_are_not_worth_a_capture(tiny_vlm: VLM) -> None:
     cuda = StandIn()
     with_graphs(tiny_vlm, cuda).generate(requests(1), 1, Sampling(4))
