@@ -93,6 +93,19 @@ def test_no_step_waits_for_the_host_and_all_are_the_same_work(
         assert token == middle[0] and not set(token) & set(WAITS)
 
 
+@both_families
+def test_between_looks_it_runs_on_a_device_that_has_no_numbers(tiny_vlm: VLM) -> None:
+    """So nothing depends on one, and nothing is computed half here and half on the host."""
+    words = [ModelRequest(text) for text in ("add a hat", "a longer request")]
+    backend = HFBackend(tiny_vlm, graphs=True)
+    prompts, loop = tiny_vlm.encode(words), backend.loop
+    tiny_vlm.model.to("meta")
+    with torch.no_grad(), pytest.raises(NotImplementedError, match="meta"):
+        loop.decode(prompts, 3, Sampling(LOOK_EVERY + 1, top_k=5, top_p=0.9), torch.rand(2, 3, LOOK_EVERY + 1).double())
+    assert isinstance(loop, StaticRows) and loop.step is not None
+    assert loop.step.cache.end == max(map(len, prompts)) + LOOK_EVERY - 1  # as far as the first look
+
+
 def test_the_host_looks_once_in_so_many_tokens(tiny_vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     going = Batch.going
