@@ -92,12 +92,14 @@ def speeds(
     from agents.backends.vllm_shared import owned_engines
 
     with tempfile.TemporaryDirectory() as scratch, owned_engines():
+        vlm.model.config.architectures = [vlm.family.model_class]
         for part in (vlm.model.config, vlm.tokenizer, vlm.image_processor):  # the weights come by a sync
             part.save_pretrained(scratch)
         asked = endless(replace(vlm, path=Path(scratch)))
         tokens = shape.prompt + shape.answer + 128
+        cuda = device == "cuda"
         engine = VLLMBackend(
-            asked, max_sequences=shape.prompts * shape.group, max_tokens=tokens, cache_gib=4, graphs=device == "cuda"
+            asked, shape.prompts * shape.group, max_tokens=tokens, cache_gib=4 if cuda else 0.25, graphs=cuda
         )
         found["vllm"] = tokens_per_s(engine, requests, shape, shape.answer)
     return found
