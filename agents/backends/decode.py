@@ -1,10 +1,10 @@
-"""Sampling in which every distinct prefix is computed once.
+"""Sampling in which every distinct prefix is computed once: the loop of a CPU, where work counts and Python hardly does.
 
 The samples of a prompt share one row of keys and values until their tokens differ; then the row is copied. A row's
 numbers depend on its tokens only, so this changes nothing but the work: 2-3x fewer rows for a policy after its
-supervised start, as many as without sharing in the worst case.
+supervised start, as many as without sharing in the worst case. Which rows are alike is decided by the host, token by token.
 
-Suffixes: P prompts, n samples of each, R rows in use, V vocabulary, D hidden width; H heads, Hkv of keys and values.
+Suffixes: P prompts, n samples of each (S in all), R rows in use, T tokens of an answer, V vocabulary, D hidden width.
 """
 
 from __future__ import annotations
@@ -14,52 +14,53 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
-from transformers import PreTrainedModel
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
 from agents.backends.attention import grouped_sdpa
-from agents.backends.packed import run_row
+from agents.backends.base import Sampling
+from agents.backends.decoder_layer import decoder_layer
+from agents.backends.draws import distribution, invert_cdf
+from agents.backends.kv_cache import KVCache, prefill
 from agents.backends.vlm import VLM, EncodedPrompt
 
 
-class KVCache:
-    """Keys and values [rows, Hkv, capacity, D / H] of every layer; columns up to `end` are filled, prompts right-aligned."""
+class SharedRows:
+    """A `DecodingLoop`; a row of the decoder serves all samples that are still alike."""
 
-    def __init__(self, model: PreTrainedModel, rows: int, capacity: int) -> None:
-        text = model.config.get_text_config()
-        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        shape = (rows, text.num_key_value_heads, capacity, width)
-        like: dict[str, Any] = {"dtype": model.dtype, "device": model.device}
-        self.stores = [torch.empty(2, *shape, **like) for _ in range(text.num_hidden_layers)]  # keys, values
-        self.end = 0
+    def __init__(self, vlm: VLM) -> None:
+        self.vlm = vlm
 
-    def copy(self, source: Sequence[int], target: Sequence[int]) -> None:
-        """Rows `target` become those of `source`; no row may be in both."""
-        if not source:
-            return
-        a, b = (torch.tensor(rows, device=self.stores[0].device) for rows in (source, target))
-        for store in self.stores:
-            store[:, b, :, : self.end] = store[:, a, :, : self.end]
-
-
-class Prefill:
-    """An `AttentionLayout` of whole prompts side by side, each causal; what they leave in `rows` is where decoding starts."""
-
-    def __init__(self, lengths: Sequence[int], rows: KVCache) -> None:
-        self.lengths, self.rows = list(lengths), rows
-        rows.end = max(lengths)
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
-        out = []
-        parts = zip(*(x.split(self.lengths, 2) for x in (query, key, value)), strict=True)
-        for row, (q, k, v) in enumerate(parts):
-            start, end = self.rows.end - k.shape[2], self.rows.end
-            store = self.rows.stores[layer][:, row]
-            store[:, :, :start] = 0  # a mask hides these columns only while they hold finite numbers
-            store[0, :, start:end], store[1, :, start:end] = k[0], v[0]
-            out.append(scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True))
-        return torch.cat(out, 2)
+    def decode(
+        self, prompts: Sequence[EncodedPrompt], n: int, sampling: Sampling, uniform_PnT: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        vlm, P, T = self.vlm, len(prompts), sampling.max_new_tokens
+        decoder = Decoder(vlm, prompts, T, P * n)
+        device = decoder.first_PD.device
+        uniform_PnT = uniform_PnT.to(device)
+        tokens_ST = torch.full((P * n, T), vlm.pad_id, dtype=torch.long)
+        logp_ST = torch.zeros((P * n, T), dtype=torch.float32)
+        live = list(range(P * n))  # samples without an end token yet
+        row_S = [s // n for s in live]  # and the row of each
+        prompt_R = torch.arange(P, device=device)
+        hidden_RD = decoder.first_PD
+        for t in range(T):
+            log_p_RV = distribution(vlm, vlm.model.lm_head(hidden_RD), sampling)
+            row, index = torch.tensor(row_S, device=device), torch.tensor(live)
+            if sampling.temperature == 0:
+                chosen = log_p_RV.argmax(-1)[row]
+            else:  # each row draws for all samples of its prompt; a sample takes its own draw from its own row
+                drawn_Rn = invert_cdf(log_p_RV, uniform_PnT[prompt_R, :, t])
+                chosen = drawn_Rn[row, index.to(device) % n]
+            tokens_ST[index, t] = chosen.cpu()
+            logp_ST[index, t] = log_p_RV[row, chosen].cpu()
+            going = [k for k, token in enumerate(chosen.tolist()) if token != vlm.eos_id]
+            if t + 1 == T or not going:
+                break
+            live = [live[k] for k in going]
+            row_S, ids, source, target = split_rows([row_S[k] for k in going], chosen[going].tolist())
+            decoder.rows.copy(source, target)
+            prompt_R = _moved(prompt_R, source, target, len(ids))
+            hidden_RD = decoder.step(torch.tensor(ids, device=device), prompt_R)
+        return tokens_ST, logp_ST
 
 
 class Decoder:
@@ -71,21 +72,13 @@ class Decoder:
         self.text, self.lengths, self.head_norm = text, [len(p) for p in prompts], vlm.family.head_norm
         longest = max(self.lengths)
         self.rows = KVCache(vlm.model, max_rows, longest + capacity)
-        positions = vlm.prompts.positions(prompts)
-        features = tuple(f for fs in vlm.prompts.features(prompts) for f in fs)
-        hidden_ND = run_row(
-            vlm,
-            torch.cat([p.input_ids for p in prompts]),
-            torch.cat([p.prompt_3T for p in positions], 1),
-            features,
-            Prefill(self.lengths, self.rows),
-        )
-        device = hidden_ND.device
-        self.first_PD = hidden_ND[torch.tensor(self.lengths, device=device).cumsum(0) - 1]
-        self.after_P = torch.tensor([p.after for p in positions], device=device)
-        table = torch.arange(int(self.after_P.max()) + capacity, device=device).expand(3, 1, -1)
-        self.cos, self.sin = (x[0] for x in text.rotary_emb(hidden_ND, table))  # [position, D / H]
-        self.mask_P = self._padding(longest + capacity, hidden_ND)
+        begun = prefill(vlm, prompts, self.rows)
+        self.first_PD = begun.hidden_PD
+        device = self.first_PD.device
+        self.after_P = torch.tensor(begun.after, device=device)
+        table = torch.arange(max(begun.after) + capacity, device=device).expand(3, 1, -1)
+        self.cos, self.sin = (x[0] for x in text.rotary_emb(self.first_PD, table))  # [position, D / H]
+        self.mask_P = self._padding(longest + capacity, self.first_PD)
         self.steps = 0
 
     def _padding(self, width: int, like: Tensor) -> Tensor | None:
@@ -102,27 +95,20 @@ class Decoder:
         cos, sin = self.cos[at][:, None], self.sin[at][:, None]
         self.rows.end += 1
         self.steps += 1
-        mask = None if self.mask_P is None else self.mask_P[prompt_R, :, :, : self.rows.end]
+        end = self.rows.end
+        mask = None if self.mask_P is None else self.mask_P[prompt_R, :, :, :end]
         x = self.text.embed_tokens(ids_R)
         for index, layer in enumerate(self.text.layers):
-            x = self._layer(index, layer, x, cos, sin, mask)
-        return self.text.norm(x)
+            keys, values = self.rows.stores[index][:, : len(x), :, :end].unbind(0)
 
-    def _layer(self, index: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
-        """The families' decoder layer, as in transformers, for one token per row: x [R, D]. An answer has no pictures, so nothing
-        of a vision tower is added."""
-        R, end, attention = len(x), self.rows.end, layer.self_attn
-        h = layer.input_layernorm(x)
-        heads = (R, -1, 1, attention.head_dim)
-        q, k = attention.q_proj(h).view(heads), attention.k_proj(h).view(heads)
-        if self.head_norm:
-            q, k = attention.q_norm(q), attention.k_norm(k)
-        q, k = apply_rotary_pos_emb(q, k, cos, sin)
-        keys, values = self.rows.stores[index][:, :R, :, :end].unbind(0)
-        keys[:, :, end - 1 :], values[:, :, end - 1 :] = k, attention.v_proj(h).view(heads)
-        out, _ = grouped_sdpa(attention, q, keys, values, mask, scaling=attention.scaling)
-        x = x + attention.o_proj(out.view(R, -1))
-        return x + layer.mlp(layer.post_attention_layernorm(x))
+            def attend(
+                attention: Any, q: Tensor, k: Tensor, v: Tensor, keys: Tensor = keys, values: Tensor = values
+            ) -> Tensor:
+                keys[:, :, end - 1 :], values[:, :, end - 1 :] = k, v
+                return grouped_sdpa(attention, q, keys, values, mask, scaling=attention.scaling)[0]
+
+            x = decoder_layer(layer, x, cos, sin, self.head_norm, attend)
+        return self.text.norm(x)
 
 
 def split_rows(row_S: Sequence[int], token_S: Sequence[int]) -> tuple[list[int], list[int], list[int], list[int]]:
@@ -145,4 +131,11 @@ def split_rows(row_S: Sequence[int], token_S: Sequence[int]) -> tuple[list[int],
     return [place[key] for key in zip(row_S, token_S, strict=True)], tokens, [row for row, _ in moved], free
 
 
-__all__ = ["Decoder", "KVCache", "split_rows"]
+def _moved(prompt_R: Tensor, source: Sequence[int], target: Sequence[int], rows: int) -> Tensor:
+    """The prompt of each row after `split_rows`."""
+    moved = torch.cat([prompt_R, prompt_R.new_zeros(max(0, rows - len(prompt_R)))])
+    moved[list(target)] = prompt_R[list(source)]
+    return moved[:rows]
+
+
+__all__ = ["Decoder", "SharedRows", "split_rows"]

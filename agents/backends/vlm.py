@@ -86,6 +86,18 @@ class VLM:
         control = marked | set(self.tokenizer.all_special_ids) | set(range(len(self.tokenizer), vocab))
         return tuple(sorted(control - {self.eos_id}))
 
+    def banned_on(self, device: torch.device) -> Tensor:
+        """`banned_ids` [K] on a device, sent there once: a copy from the host for every token would hold a GPU up."""
+        ids, held = self._banned.get(device, ((), None))
+        if held is None or ids is not self.banned_ids:
+            held = torch.tensor(self.banned_ids, dtype=torch.long, device=device)
+            self._banned[device] = self.banned_ids, held
+        return held
+
+    @cached_property
+    def _banned(self) -> dict[torch.device, tuple[tuple[int, ...], Tensor]]:
+        return {}
+
     def encode(self, requests: Sequence[ModelRequest]) -> list[EncodedPrompt]:
         """Render each request by the chat template and preprocess its images; image marks are widened to the grid's size.
         The same request object gives the same encoded prompt while it lives: rollouts and training encode it once."""

@@ -25,15 +25,18 @@ class RolloutTools:
 
 @dataclass
 class HFRollouts(Part):
-    """Transformers' own generate, in the training process."""
+    """Transformers' models in the training process, with decoding loops of this project."""
 
     name: str = "hf"
     batch_size: int = number(128, 1, 100_000)  # sequences generated together
+    # CUDA graphs. hf: auto is true on a GPU and false on a CPU. vllm: a start 35 to 45 s slower, faster steps; auto: for long runs
+    # (agents/backends/vllm_graphs.py)
+    graphs: Literal["auto", True, False] = incidental("auto")
 
     def build(self, tools: RolloutTools) -> HFBackend:
         from agents.backends.hf import HFBackend
 
-        return HFBackend(tools.vlm, self.batch_size)
+        return HFBackend(tools.vlm, self.batch_size, self.graphs)
 
 
 @dataclass
@@ -48,8 +51,6 @@ class VLLMRollouts(HFRollouts):
     process: Literal["inside", "separate"] = incidental(
         "inside"
     )  # separate: one of its own, started again when it dies
-    # CUDA graphs: a start 35 to 45 s slower, faster steps. auto: for long runs (agents/backends/vllm_graphs.py)
-    graphs: Literal["auto", True, False] = incidental("auto")
     # trained adapters (algo.lora): alone into vLLM's slot, or merged into whole weights at every sync; auto: alone where that works
     adapters: Literal["auto", "merged", "alone"] = incidental("auto")
     # a weight sync in which nothing happens for so long has failed
@@ -90,7 +91,7 @@ class AutoRollouts(VLLMRollouts):
     def resolve(self, device: str) -> HFRollouts:
         if device == "cuda" and has_package("vllm"):
             return VLLMRollouts(**{**vars(self), "name": "vllm"})
-        return HFRollouts("hf", self.batch_size)
+        return HFRollouts("hf", self.batch_size, self.graphs)
 
     def build(self, tools: RolloutTools) -> Backend:  # type: ignore[override]
         return self.resolve(tools.vlm.model.device.type).build(tools)

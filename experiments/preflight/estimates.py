@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from agents.backends.buckets import KEPT_BYTES, column_bucket, row_bucket
 from agents.backends.families import FAMILIES
 from common.errors import BadInput, ImageEditError, MissingFile
 from common.gpus import GIB, GPU, gpu_named
@@ -230,7 +231,12 @@ def step_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
         "shape": vars(shape),
         "limit_s": limit_s(*known, passes),
         "expected_s": expected_s(
-            *known, shared=algo.shared_prefix, vllm=vllm, batch=config.rollouts.batch_size, passes=passes
+            *known,
+            shared=algo.shared_prefix,
+            vllm=vllm,
+            graphs=getattr(config.rollouts, "graphs", False) is not False,
+            batch=config.rollouts.batch_size,
+            passes=passes,
         ),
         "rollouts": "vllm" if vllm else "hf",
     }
@@ -247,7 +253,9 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
         + logits_bytes(part.config, config.decomposer.max_new_tokens)
     )
     sequences = min(config.rollouts.batch_size, algo.prompts_per_step * largest_group(algo))
-    rollouts = sequences * kv_cache(part.config, tokens, element)
+    graphs = config.rollouts.name == "hf" and config.rollouts.graphs is not False
+    rows, columns = (row_bucket(sequences), column_bucket(tokens)) if graphs else (sequences, tokens)
+    rollouts = rows * kv_cache(part.config, columns, element)
     reference = algo.kl_coef > 0
     kept = {"engine=torch": one_device_bytes(parameters, element, reference)}
     kept |= {
@@ -255,7 +263,9 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
     }
     rows = {}
     for name, held in kept.items():
-        total = held.total + max(training, rollouts) + RESERVE  # rollouts and updates take turns
+        # rollouts and updates take turns, but a small cache that CUDA graphs read stays where it is
+        stays = graphs and rollouts <= KEPT_BYTES
+        total = held.total + (training + rollouts if stays else max(training, rollouts)) + RESERVE
         rows[name] = {**vars(held), "total": total, "fits": total <= gpu.memory * GIB}
     return {
         "name": config.decomposer.name,

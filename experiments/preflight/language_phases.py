@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from agents.backends.buckets import KEPT_BYTES, column_bucket, row_bucket
 from agents.backends.families import FAMILIES
 from common.errors import BadInput
 from common.gpus import GIB
@@ -95,15 +96,19 @@ def kept_in_training(model: Trained, algo: Any, engine: Any, processes: int) -> 
 
 def engine_bytes(model: Trained, rollouts: Any, sequences: int, asked: bool = True) -> dict[str, float]:
     """What answers beside the model itself: vLLM's own weights and cache while it is `asked`, and at other times unless it sleeps;
-    with transformers the keys and values of a batch."""
+    with transformers the keys and values of a batch, which CUDA graphs keep while nobody asks where they are few."""
     if rollouts.name == "vllm":
         there = asked or not rollouts.sleep
         return {
             "vLLM's weights": model.weights if there else 0.0,
             "keys and values": rollouts.cache_gib * GIB if there else 0.0,
         }
-    batch = min(rollouts.batch_size, sequences) if asked else 0
-    return {"keys and values": batch * kv_cache(model.part.config, model.prompt + model.answer, BYTES[model.dtype])}
+    rows, columns, kept = min(rollouts.batch_size, sequences), model.prompt + model.answer, 0.0
+    if getattr(rollouts, "graphs", False) is not False:  # a part of one's own may have no such key
+        rows, columns = row_bucket(rows), column_bucket(columns)
+        kept = KEPT_BYTES
+    held = rows * kv_cache(model.part.config, columns, BYTES[model.dtype])
+    return {"keys and values": held if asked or held <= kept else 0.0}
 
 
 __all__ = ["Trained", "engine_bytes", "intent_writer", "kept_in_training", "reward_model", "supervised"]

@@ -2,7 +2,7 @@
 
 Limits are FLOPs over the peak and bytes over the memory's speed. What is expected divides them by shares that were measured once,
 on an H100 with Qwen2.5-VL-3B's shapes, 4 prompts x 8 answers of 1,400 + 200 tokens in bfloat16; other sizes are assumed to reach
-the same. Nothing is known yet of vLLM's decoding, so that its share is assumed.
+the same. Nothing is known yet of vLLM's decoding and of rollouts=hf with CUDA graphs, so that their shares are assumed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from editors.costs import attention, head_widths, kv_cache, language_flops, line
 TRAINING_SHARED, TRAINING_SEPARATE = 0.278 * 791 / 989, 0.423 * 791 / 989
 HF_LAYER_S = 13.6 / (
     200 * 36
-)  # seconds of a layer for one token of all answers with rollouts=hf: Python, whatever the width
+)  # seconds of a layer for one token of all answers with rollouts=hf rollouts.graphs=false: Python, whatever the width
+HF_GRAPHS_DECODING = 0.25  # of the memory's speed, with CUDA graphs: assumed, not measured
+HF_GRAPH_LAYER_S = (
+    40 * 2.5e-6
+)  # a layer takes no less in a graph: about 40 kernels of 2.5 microseconds; assumed, not measured
 VLLM_DECODING = 0.5  # of the memory's speed: assumed, not measured
 ADAM_BYTES = 28  # of a float32 weight: itself, its gradient and two moments are read, three of them written
 
@@ -89,9 +93,10 @@ def limit_s(
 
 def expected_s(
     config: Mapping[str, Any], shape: StepShape, gpu: GPU, element: int, parameters: float,
-    *, shared: bool = True, vllm: bool = False, batch: int = 128, passes: float = 3,
+    *, shared: bool = True, vllm: bool = False, graphs: bool = True, batch: int = 128, passes: float = 3,
 ) -> dict[str, float]:  # fmt: skip
-    """Seconds to expect, by the same parts. `batch`: answers that rollouts=hf decodes together."""
+    """Seconds to expect, by the same parts. `batch`: answers that rollouts=hf decodes together; `graphs`: whether it replays
+    CUDA graphs."""
     limits = limit_s(config, shape, gpu, element, parameters, passes)
     peak = gpu.peak("float32" if element == 4 else "bfloat16")
     share = TRAINING_SHARED if shared else TRAINING_SEPARATE
@@ -99,8 +104,11 @@ def expected_s(
         decoding = limits["decoding"] / VLLM_DECODING
     else:
         rounds = -(-shape.prompts * shape.answers // batch)
-        by_python = rounds * shape.answer * config["text_config"]["num_hidden_layers"] * HF_LAYER_S
-        decoding = max(limits["decoding"], by_python)
+        layers = rounds * shape.answer * config["text_config"]["num_hidden_layers"]
+        if graphs:
+            decoding = max(limits["decoding"] / HF_GRAPHS_DECODING, layers * HF_GRAPH_LAYER_S)
+        else:
+            decoding = max(limits["decoding"], layers * HF_LAYER_S)
     return limits | {
         "update": passes * pass_flops(config, shape, shared) / (peak * share),
         "prompts of rollouts": limits["prompts of rollouts"] / TRAINING_SEPARATE,

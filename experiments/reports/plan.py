@@ -43,7 +43,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         f"(host_gb_s), {size(assumed['reserve'])} for CUDA itself, an instruction of {assumed['instruction_tokens']} tokens. "
         "Attention without a score matrix in memory; kernel launches not counted, which is what a tiny model spends its time on. "
         "A step's shares of the peak were measured once, on an H100 with a 3B model (experiments/preflight/step_time.py); that of "
-        "vLLM's decoding is assumed.\n"
+        "decoding by vLLM and by the CUDA graphs of rollouts=hf is assumed.\n"
         f"{gpu['name']}: {gpu['bf16'] / 1e12:.0f} TFLOP/s bf16, {gpu['fp32'] / 1e12:.0f} fp32, {gpu['bandwidth'] / 1e12:.2f} TB/s, "
         f"{gpu['memory']} GiB ({gpu['source']}).",
         markup=False,

@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 
 from agents.backends.base import Backend, ModelRequest, Sampling, fingerprint, tensor_checksum
-from agents.backends.hf import HFBackend, _invert_cdf
+from agents.backends.draws import invert_cdf
+from agents.backends.hf import HFBackend
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput, RunFailed
 from rl.policies.text import TextBatch, TextPolicy
@@ -126,9 +127,9 @@ def test_truncated_sampling_stays_inside_its_set(tiny_vlm: VLM) -> None:
 
 def test_inverse_cdf_never_draws_probability_zero() -> None:
     log_p = torch.tensor([[-torch.inf, 0.5, -torch.inf, 0.5, -torch.inf]]).log_softmax(-1).repeat(3, 1)
-    drawn = _invert_cdf(log_p, torch.tensor([[0.0], [0.5], [1.0 - 2**-53]], dtype=torch.float64))
+    drawn = invert_cdf(log_p, torch.tensor([[0.0], [0.5], [1.0 - 2**-53]], dtype=torch.float64))
     assert drawn.tolist() == [[1], [3], [3]]
-    assert _invert_cdf(log_p[:1], torch.tensor([[0.6, 0.1]], dtype=torch.float64)).tolist() == [[3, 1]]
+    assert invert_cdf(log_p[:1], torch.tensor([[0.6, 0.1]], dtype=torch.float64)).tolist() == [[3, 1]]
 
 
 def test_sync_to_the_same_module_proves_identity(tiny_vlm: VLM) -> None:

@@ -50,10 +50,21 @@ def test_log_probabilities_are_those_of_the_cpu(tiny_vlm_path: Path) -> None:
 
 def test_greedy_answers_are_those_of_the_cpu(tiny_vlm_path: Path) -> None:
     answers = [
-        HFBackend(load_vlm(tiny_vlm_path, device=device)).generate(REQUESTS, 1, Sampling(12, temperature=0))
+        HFBackend(load_vlm(tiny_vlm_path, device=device)).generate(REQUESTS, 1, Sampling(20, temperature=0))
         for device in ("cpu", DEVICE)
     ]
     assert [[c.token_ids for c in row] for row in answers[0]] == [[c.token_ids for c in row] for row in answers[1]]
+
+
+def test_static_buffers_and_graphs_answer_as_shared_rows_do_also_after_an_update(tiny_vlm_path: Path) -> None:
+    vlm = load_vlm(tiny_vlm_path, device=DEVICE)
+    backends = [HFBackend(vlm, graphs=graphs) for graphs in (True, False)]
+    for _ in range(2):
+        answers = [backend.generate(REQUESTS, 2, Sampling(20, temperature=0)) for backend in backends]
+        assert [c.token_ids for row in answers[0] for c in row] == [c.token_ids for row in answers[1] for c in row]
+        with torch.no_grad():
+            for p in vlm.model.parameters():
+                p.mul_(1.1)
 
 
 def test_an_update_moves_the_weights_that_have_a_gradient(tiny_vlm_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agents.backends.base import ModelRequest
+from agents.backends.base import ModelRequest, Sampling
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput
@@ -17,6 +17,8 @@ from rl.config import OptimizerConfig
 from rl.engine.torch import TorchEngine
 from rl.policies.lora import Lora, is_adapter
 from rl.policies.text import TextBatch, TextPolicy
+from tests.agents.test_static_rows import close
+from tests.agents.test_step_graphs import StandIn, with_graphs
 from tests.rl.runs import CONFIG, outcome, train
 from tests.tiny_models import both_families
 
@@ -96,6 +98,20 @@ def test_a_run_with_adapters_goes_on_like_one_that_was_never_stopped(tiny_vlm_pa
         for row in whole[1]
         if "trained/mismatch/mean" in row
     )
+
+
+def test_replayed_decoding_steps_use_adapters_that_came_later(tiny_vlm_path: Path) -> None:
+    vlm, cuda = load_vlm(tiny_vlm_path), StandIn()
+    graphs, sampling = with_graphs(vlm, cuda), Sampling(17, temperature=0.0)
+    graphs.generate([REQUEST], 2, sampling)
+    LORA.attach(vlm.model, vlm.family, vision=False)
+    for captures in (2, 2):  # by other weights, then by values in place
+        with torch.no_grad():
+            for name, p in vlm.model.named_parameters():
+                if is_adapter(name):
+                    p.add_(0.05 * torch.randn_like(p))
+        assert close(graphs.generate([REQUEST], 2, sampling), HFBackend(vlm).generate([REQUEST], 2, sampling))
+        assert sum(said.startswith("capture") for said in cuda.said) == captures
 
 
 @pytest.mark.parametrize(("rank", "alpha"), [(0, 1), (-1, 1), (4, 0)])

@@ -1,4 +1,4 @@
-"""`make check-gpu`: what this machine's GPU does with the code, in at most eight minutes, one table and outputs/bench/gpu.json.
+"""`make check-gpu`: what this machine's GPU does with the code, in at most nine minutes, one table and outputs/bench/gpu.json.
 
 Each part is a process of its own under its own time limit, so that one that hangs or dies leaves the others their time. Parts that
 cannot run here say why; without a GPU those that need none are run. device=cpu rehearses all of them with small shapes, which shows

@@ -25,14 +25,17 @@ class CheckPart:
         return f"needs {' and '.join(lacks)}" if lacks else ""
 
 
-PARTS = (  # together at most eight minutes
-    CheckPart("devices", "devices, driver, versions", 30, cuda=False),
-    CheckPart("tests", "the unit tests that take a device", 60, cuda=False, packages=("pytest", "hypothesis")),
+PARTS = (  # together at most nine minutes
+    CheckPart("devices", "devices, driver, versions", 15, cuda=False),
+    CheckPart("tests", "the unit tests that take a device", 50, cuda=False, packages=("pytest", "hypothesis")),
     CheckPart("job_hf", "three GRPO steps and all arms, rollouts=hf", 60, cuda=False),
     CheckPart("job_vllm", "the same with rollouts=vllm rollouts.sleep=true", 80, packages=("vllm",)),
     CheckPart("job_zero3", "the same with ZeRO-3 under torchrun and vLLM", 80, packages=("vllm", "deepspeed")),
     CheckPart(
         "parity", "log-probabilities of vLLM against the trainer's, float32 and bfloat16", 60, packages=("vllm",)
+    ),
+    CheckPart(
+        "decode", "tokens per second by hf with and without CUDA graphs and by vLLM, and same draws", 85, cuda=False
     ),
     CheckPart("step_3b", "a GRPO step of Qwen2.5-VL-3B's sizes by phases, beside the physical limit", 60),
     CheckPart("denoiser_kontext", "one forward of FLUX Kontext's denoiser at its published size", 25),

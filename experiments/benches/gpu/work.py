@@ -147,6 +147,28 @@ def step_3b() -> Values:
     }
 
 
+def decode() -> Values:
+    """Same draws, and tokens per second; without a GPU at a tiny size, where the numbers say nothing of one."""
+    from common.gpus import GPUS
+    from editors.published import QWEN2_5_VL_3B
+    from experiments.benches.gpu.decode import AT_3B, AT_TINY, same_draws, speeds
+    from experiments.benches.rl.models import tiny_random
+    from experiments.preflight.step_time import StepShape, limit_s
+
+    folder = Path(assets_folder()) / "tiny" / "decomposer"
+    values: Values = {"same draws": same_draws(folder, device())}
+    if device() == "cpu":
+        tiny = speeds(folder, AT_TINY, "cpu", lambda at, side, dtype, where: tiny_random(at, 64, side), with_vllm=False)
+        return values | {"tokens/s at a tiny size": tiny}
+    values["tokens/s"] = speeds(folder, AT_3B, "cuda")
+    name = torch.cuda.get_device_name().lower()
+    if known := next((gpu for key, gpu in GPUS.items() if key in name), None):
+        shape = StepShape(AT_3B.prompts, AT_3B.group, AT_3B.prompt, AT_3B.answer)
+        floor = limit_s(QWEN2_5_VL_3B.config, shape, known, 2, 3.75e9)["decoding"]
+        values["tokens/s that the memory's speed allows"] = AT_3B.prompts * AT_3B.group * AT_3B.answer / floor
+    return values
+
+
 def _tiny(checkpoint: Path, side: int, dtype: torch.dtype, device: str) -> Any:
     from experiments.benches.rl.models import tiny_random
 
@@ -198,9 +220,10 @@ WORK: dict[str, Callable[[], Values]] = {
         "launcher.processes=1",
     ),
     "parity": parity,
+    "decode": decode,
     "step_3b": step_3b,
     "denoiser_kontext": lambda: denoiser("black-forest-labs/FLUX.1-Kontext-dev"),
     "denoiser_qwen": lambda: denoiser("Qwen/Qwen-Image-Edit"),
 }
 
-__all__ = ["WORK", "denoiser", "devices", "job", "parity", "step_3b", "tests"]
+__all__ = ["WORK", "decode", "denoiser", "devices", "job", "parity", "step_3b", "tests"]

@@ -15,21 +15,23 @@ import psutil
 import pytest
 import torch
 
+from agents.backends.base import Completion
 from common.errors import BadInput, RunFailed
 from common.files import read_json
 from editors.published import PublishedModel
 from experiments.benches.gpu.__main__ import main, plain, selected
+from experiments.benches.gpu.decode import compared
 from experiments.benches.gpu.parts import PARTS, CheckPart
-from experiments.benches.gpu.work import WORK, denoiser, devices
+from experiments.benches.gpu.work import WORK, decode, denoiser, devices
 
 gpu = import_module("experiments.benches.gpu.__main__")
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "assets" / "tiny"
 
 
-def test_every_part_has_its_work_and_together_they_take_eight_minutes() -> None:
+def test_every_part_has_its_work_and_together_they_take_nine_minutes() -> None:
     assert [part.name for part in PARTS] == list(WORK)
-    assert sum(part.limit_s for part in PARTS) <= 8 * 60
+    assert sum(part.limit_s for part in PARTS) <= 9 * 60
     assert selected("parity,devices") == [p for p in PARTS if p.name in ("devices", "parity")]
     with pytest.raises(BadInput, match="parts=speed is unknown; choose from devices"):
         selected("speed")
@@ -140,6 +142,22 @@ def test_the_forward_of_a_denoiser_is_that_of_its_family(kind: str) -> None:
     part = PublishedModel(config["_class_name"], {k: v for k, v in config.items() if not k.startswith("_")})
     found = denoiser(kind, side=64, parts={"transformer": part}, where="cpu")
     assert found["seconds"] > 0 and found["peak GiB"] == 0
+
+
+def test_answers_are_compared_up_to_the_first_token_that_differs() -> None:
+    def answer(ids: str, *logprobs: float) -> list[Completion]:
+        return [Completion(tuple(map(int, ids)), logprobs, "", "length")]
+
+    one = [answer("123", -1.0, -1.0, -1.0), answer("123", -1.0, -1.0, -1.0)]
+    other = [answer("123", -1.0, -1.5, -1.0), answer("143", -1.25, -9.0, -9.0)]
+    assert compared(one, other) == (0.5, 0.5) and compared(one, one) == (1.0, 0.0)
+
+
+@pytest.mark.slow
+def test_decoding_is_measured_at_a_tiny_size() -> None:
+    found = decode()
+    assert found["same draws"]["answers equal"] >= 0.9
+    assert all(found["tokens/s at a tiny size"][name] > 0 for name in ("hf, static buffers", "hf, shared rows"))
 
 
 def test_values_are_read_at_a_glance() -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from agents.backends.decode import SharedRows
 from agents.backends.hf import HFBackend
+from agents.backends.static_rows import StaticRows
 from agents.backends.vllm import VLLMBackend
 from agents.backends.vlm import load_vlm
 from common.errors import BadInput, MissingFile
-from experiments.build.rollouts import AutoRollouts, VLLMRollouts, make_backend
+from experiments.build.rollouts import AutoRollouts, HFRollouts, VLLMRollouts, make_backend
 from experiments.preflight import machine
 from experiments.preflight.machine import missing_of
 from experiments.preflight.run import preflight
@@ -50,6 +52,13 @@ def test_a_backend_is_made_from_the_configuration(tiny_vlm_path: Path) -> None:
     vlm = load_vlm(tiny_vlm_path)
     backend = make_backend(AutoRollouts(batch_size=7), vlm)  # on a CPU
     assert isinstance(backend, HFBackend) and backend.max_sequences == 7
+    assert isinstance(backend.loop, SharedRows)
+    assert isinstance(make_backend(HFRollouts(graphs=True), vlm).loop, StaticRows)  # type: ignore[union-attr]
+    assert AutoRollouts(graphs=False).resolve("cpu").graphs is False
+    chosen = cli.typed(cli.compose("run", ["rollouts=hf", "rollouts.graphs=false"]))
+    assert chosen.rollouts.graphs is False
+    with pytest.raises(BadInput, match="graphs"):
+        cli.typed(cli.compose("run", ["rollouts=hf", "rollouts.graphs=perhaps"]))
     with pytest.raises(BadInput, match="choose inside, separate"):
         cli.typed(cli.compose("run", ["rollouts=vllm", "rollouts.process=elsewhere"]))
     with pytest.raises(BadInput, match="must be"):

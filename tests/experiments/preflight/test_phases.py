@@ -53,6 +53,15 @@ def test_activations_and_caches_by_hand() -> None:
     assert MODEL.activations(3, checkpointing=True) == 3 * (layer + 28 * 1100 * 3584 * 2 + logits)
     hf = SimpleNamespace(name="hf", batch_size=4)
     assert language_phases.engine_bytes(MODEL, hf, 100) == {"keys and values": 4 * 2 * 28 * 512 * 1100 * 2}
+    for rows, bucket, stays in (
+        (12, 16, 1),
+        (60, 64, 0),
+    ):  # rows of 1,280 tokens: 1.1 GiB stays between rollouts, 4.4 do not
+        graphs = SimpleNamespace(name="hf", batch_size=rows, graphs="auto")
+        held = bucket * 2 * 28 * 512 * 1280 * 2
+        for asked in (True, False):
+            found = language_phases.engine_bytes(MODEL, graphs, 100, asked)
+            assert found == {"keys and values": held if asked else stays * held}
     assert language_phases.engine_bytes(MODEL, VLLM, 100)["keys and values"] == 8 * GIB
     assert sum(language_phases.engine_bytes(MODEL, VLLM, 100, asked=False).values()) == 0  # it sleeps
 

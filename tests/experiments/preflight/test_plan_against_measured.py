@@ -48,7 +48,12 @@ def test_the_update_of_a_3b_model_with_and_without_shared_prompts() -> None:
 
 def test_rollouts_by_transformers_and_the_least_that_memory_allows() -> None:
     config = QWEN2_5_VL_3B.config
-    assert expected_s(config, MEASURED_STEP, H100, 2, PARAMETERS)["decoding"] == pytest.approx(13.6, rel=0.25)
+    found = {
+        graphs: expected_s(config, MEASURED_STEP, H100, 2, PARAMETERS, graphs=graphs)["decoding"]
+        for graphs in (False, True)
+    }
+    assert found[False] == pytest.approx(13.6, rel=0.25)
+    assert 5 * found[True] <= 13.6  # assumed: not measured yet
     assert limit_s(config, MEASURED_STEP, H100, 2, PARAMETERS)["decoding"] == pytest.approx(0.45, rel=0.25)
 
 
