@@ -111,7 +111,7 @@ def pack(
     prompts: Sequence[EncodedPrompt],
     positions: Sequence[Positions],
     completions: Sequence[Sequence[Sequence[int]]],
-    length: Callable[[int], int] = lambda tokens: tokens,
+    length: Callable[[int], int] | None = None,
     filler: int = 0,
 ) -> PrefixRow:
     """One row of P prompts, each with its completions, filled up to `length(tokens)` with a token that nothing else sees and that
@@ -142,7 +142,7 @@ def pack(
         sizes += [len(prompt) + tree.stem, *(b - a for a, b in blocks)]
         is_trunk += [True] + [False] * len(blocks)
         end += [first + len(tree.ids)] * len(prompt) + [first + e for e in tree.end]
-    if tail := length(len(end)) - len(end):
+    if tail := 0 if length is None else length(len(end)) - len(end):
         ids.append(torch.full((tail,), filler))
         position_ids.append(torch.zeros(3, tail, dtype=torch.long))
         sizes.append(tail)

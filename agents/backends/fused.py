@@ -15,6 +15,7 @@ from common.progress import say
 
 NORMS = ("Qwen2_5_VLRMSNorm", "Qwen3VLTextRMSNorm")
 MLPS = ("Qwen2MLP", "Qwen3VLTextMLP")
+SILU = ("SiLU", "SiLUActivation")  # torch's, and transformers' own
 MODES = ("auto", "true", "false")
 
 
@@ -31,11 +32,8 @@ def use_fused(model: nn.Module, mode: str = "auto") -> int:
     kernels = liger() if device == "cuda" else None
     if kernels is None:
         if mode == "true":
-            _say_why(
-                "liger-kernel is not installed (pip install liger-kernel)"
-                if device == "cuda"
-                else f"it runs on {device}"
-            )
+            lacks = "liger-kernel is not installed: pip install liger-kernel"
+            _say_why(lacks if device == "cuda" else f"it runs on {device}, and liger-kernel needs CUDA")
         return 0
     return switch(model, *kernels)
 
@@ -61,7 +59,7 @@ def switch(model: nn.Module, norm: Norm, gate: Gate) -> int:
         kind = type(module).__name__
         if kind in NORMS:
             module.forward = MethodType(_normed(norm), module)
-        elif kind in MLPS and isinstance(module.act_fn, nn.SiLU):
+        elif kind in MLPS and type(module.act_fn).__name__ in SILU:
             module.forward = MethodType(_gated(gate), module)
         else:
             continue

@@ -37,16 +37,14 @@ def chosen_form(name: str, device: torch.device) -> str:
 
 def form_indices(form: str, shape: RowShape) -> dict[str, Tensor]:
     """What a form needs on the device: one dictionary of CPU tensors, so that it travels with the row."""
-    if form == "flex":
-        return {"end": torch.tensor(shape.end)}
-    return split_indices(shape) if form == "split" else {}
+    return split_indices(shape) if form == "split" else {"end": torch.tensor(shape.end)}
 
 
-def layout_of(form: str, shape: RowShape, indices: Mapping[str, Tensor], like: Tensor) -> AttentionLayout:
-    """`indices` are those above, moved; masks have the type and device of `like`."""
-    if form == "flex":
-        return OneType(FlexAttention(indices["end"]))
-    return OneType(SplitAttention(shape, indices)) if form == "split" else MaskedAttention(shape, like)
+def layout_of(form: str, shape: RowShape, indices: Mapping[str, Tensor], dtype: torch.dtype) -> AttentionLayout:
+    """`indices` are those above, moved; `dtype` is the model's."""
+    if form == "masks":
+        return MaskedAttention(shape, indices["end"], dtype)
+    return OneType(SplitAttention(shape, indices) if form == "split" else FlexAttention(indices["end"]))
 
 
 class OneType:

@@ -11,9 +11,9 @@ from rl.attention.shape import RowShape
 
 
 class MaskedAttention:
-    """An `AttentionLayout`. Its masks [1, 1, block, trunk + block] are additive and of the type and device of `like`."""
+    """An `AttentionLayout` of a row whose `end_N` is on the device. Its masks [1, 1, block, trunk + block] are additive."""
 
-    def __init__(self, shape: RowShape, like: Tensor) -> None:
+    def __init__(self, shape: RowShape, end_N: Tensor, dtype: torch.dtype) -> None:
         self.sizes = list(shape.sizes)
         self.masks: list[Tensor | None] = []
         at, trunk = 0, 0
@@ -22,8 +22,7 @@ class MaskedAttention:
                 trunk = size
                 self.masks.append(None)
             else:
-                end_n = torch.tensor(shape.end[at : at + size]) - at
-                self.masks.append(_block_mask(end_n, trunk).to(like))
+                self.masks.append(_block_mask(end_N[at : at + size] - at, trunk, dtype))
             at += size
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
@@ -42,12 +41,13 @@ class MaskedAttention:
         return torch.cat(out, 2)
 
 
-def _block_mask(end_n: Tensor, trunk: int) -> Tensor:
+def _block_mask(end_n: Tensor, trunk: int, dtype: torch.dtype) -> Tensor:
     """[1, 1, n, trunk + n] with 0 where a node attends (the trunk, its ancestors, itself) and -inf elsewhere."""
-    at = torch.arange(len(end_n))
+    at = torch.arange(len(end_n), device=end_n.device)
     seen = (at[None] <= at[:, None]) & (at[:, None] < end_n[None])
-    hidden = torch.cat([torch.zeros(len(end_n), trunk, dtype=torch.bool), ~seen], 1)
-    return torch.zeros(hidden.shape).masked_fill(hidden, -torch.inf)[None, None]
+    mask = torch.zeros(len(end_n), trunk + len(end_n), dtype=dtype, device=end_n.device)
+    mask[:, trunk:].masked_fill_(~seen, -torch.inf)
+    return mask[None, None]
 
 
 __all__ = ["MaskedAttention"]

@@ -65,13 +65,15 @@ class TextPolicy(Policy[TextBatch]):
         attention: str = "auto",
         fused: str = "auto",
         keep_mib: int = KEEP_MIB,
+        pad_rows: bool | None = None,
     ) -> None:
         """`temperature` must be that of the rollouts. `frozen_vision` keeps the vision tower as it is, so that each picture
         passes it once. `shared_prefix`: completions of the same prompt object share its pass and each other's beginnings. `lora`:
         adapters are trained instead of the weights, in the vision tower too unless it is frozen. `vision_cache_mib`: main
         memory for the features of pictures that may come again later in the run. `entropy_gradient`: the entropy is part of the
         loss; it is only reported otherwise. `attention`: the form of attention over shared prefixes (rl/attention/forms.py).
-        `fused`: liger-kernel's norms and activations (agents/backends/fused.py)."""
+        `fused`: liger-kernel's norms and activations (agents/backends/fused.py). `pad_rows`: to few
+        lengths, for which kernels are compiled; None: on CUDA."""
         super().__init__()
         if not temperature > 0:
             raise BadInput(
@@ -83,6 +85,7 @@ class TextPolicy(Policy[TextBatch]):
         self.frozen_vision, self.shared_prefix, self.lora = frozen_vision, shared_prefix, lora
         self.entropy_gradient, self.keep_mib = entropy_gradient, keep_mib
         self.form = chosen_form(attention, vlm.model.device)
+        self.pad_rows = vlm.model.device.type == "cuda" if pad_rows is None else pad_rows
         ban = torch.zeros(vlm.model.config.text_config.vocab_size, device=vlm.model.device)
         ban[list(vlm.banned_ids)] = BANNED
         self.register_buffer("ban_V", ban, persistent=False)
@@ -195,7 +198,7 @@ class TextPolicy(Policy[TextBatch]):
     def _shared_states(self, batch: TextBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Hidden states that predict each distinct token, those tokens, which of them each completion token is, and the mask of
         completion tokens: [M, D], [M], [B, T], [B, T]. Nothing here waits for the device."""
-        row = batch.packed_on(self.vlm, self.form)
+        row = batch.packed_on(self.vlm, self.form, self.pad_rows)
         features = tuple(f for fs in self.vlm.prompts.features(batch.order[0]) for f in fs)
         own = row.own
         hidden_ND = run_row(self.vlm, own["ids"], own["positions"], features, row.layout(), own["pictures"])

@@ -65,20 +65,20 @@ class TextBatch:
             self._ready[key] = move(self.values, device)
         return self._ready[key]  # type: ignore[no-any-return]
 
-    def packed_on(self, vlm: VLM, form: str) -> PackedRow:
-        """The batch as one row of trees on the model's device, for one form of attention (rl/attention/forms.py)."""
+    def packed_on(self, vlm: VLM, form: str, padded: bool) -> PackedRow:
+        """The batch as one row of trees on the model's device, for one form of attention (rl/attention/forms.py); `padded` to one
+        of few lengths (rl/attention/shape.py)."""
         model = vlm.model
-        key = (form, model.device, model.dtype)
+        key = (form, padded, model.device, model.dtype)
         if key not in self._ready:
-            self._ready[key] = self._pack(vlm, form)
+            self._ready[key] = self._pack(vlm, form, padded)
         return self._ready[key]  # type: ignore[no-any-return]
 
-    def _pack(self, vlm: VLM, form: str) -> PackedRow:
+    def _pack(self, vlm: VLM, form: str, padded: bool) -> PackedRow:
         device, dtype = vlm.model.device, vlm.model.dtype
         prompts, rows = self.order
         answers = [[self.completions[b] for b in bs] for bs in rows]
-        fill = {"length": bucket, "filler": vlm.eos_id} if device.type == "cuda" else {}
-        row = pack(prompts, vlm.prompts.positions(prompts), answers, **fill)
+        row = pack(prompts, vlm.prompts.positions(prompts), answers, bucket if padded else None, vlm.eos_id)
         paths = dict(zip([b for bs in rows for b in bs], row.paths, strict=True))
         place_BT = torch.nn.utils.rnn.pad_sequence([paths[b] for b in range(len(paths))], batch_first=True)
         own = {
@@ -118,8 +118,7 @@ class PackedRow:
         return self._made()
 
     def _made(self) -> AttentionLayout:
-        like = torch.empty(0, dtype=self.dtype, device=self.own["ids"].device)
-        return layout_of(self.form, self.shape, self.indices, like)
+        return layout_of(self.form, self.shape, self.indices, self.dtype)
 
 
 __all__ = ["PackedRow", "TextBatch"]

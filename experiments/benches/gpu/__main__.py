@@ -23,6 +23,7 @@ from common.plain_command import plain_command, read_options
 from experiments.benches.gpu.parts import PARTS, CheckPart
 
 ROOT = Path(__file__).parents[3]
+SIZES = ("published", "tiny")
 SLOWER = 4  # a machine without a GPU, whose few parts may use the time of the others
 
 
@@ -30,6 +31,7 @@ SLOWER = 4  # a machine without a GPU, whose few parts may use the time of the o
 class Options:
     parts: str = "all"  # names, by comma
     minutes: float = 8.0  # for everything together
+    size: str = "published"  # tiny: attention and step_3b small and on the CPU, to see that they work
     out: str = "outputs/bench"
 
 
@@ -41,20 +43,22 @@ def main(argv: Sequence[str]) -> None:
     chosen = selected(options.parts)
     if not options.minutes > 0:
         raise BadInput(f"minutes={options.minutes:g} must be above 0")
+    if options.size not in SIZES:
+        raise BadInput(f"size={options.size} is unknown; choose from {', '.join(SIZES)}")
     cuda, began = has_cuda(), time.monotonic()
     rows: dict[str, dict[str, Any]] = {}
     if not cuda:
         say("no CUDA device here: parts that need one are named and left out")
     for part in chosen:
         left = options.minutes * 60 - (time.monotonic() - began)
-        if why := part.missing(cuda):
+        if why := part.missing(cuda, options.size):
             rows[part.name] = {"state": "left out", "why": why}
         elif left < 1:
             rows[part.name] = {"state": "left out", "why": f"the {options.minutes:g} minutes are over"}
         else:
             limit = min(left, part.limit_s * (1 if cuda else SLOWER))
             say(f"{part.name}: {part.about} (at most {limit:.0f} s)")
-            rows[part.name] = run_part(part, limit)
+            rows[part.name] = run_part(part, limit, options.size)
     path = write_json(Path(options.out) / "gpu.json", rows)
     show(rows)
     say(f"written to {path}")
@@ -77,7 +81,7 @@ def has_cuda() -> bool:
     return subprocess.run([sys.executable, "-c", asked], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def run_part(part: CheckPart, limit_s: float) -> dict[str, Any]:
+def run_part(part: CheckPart, limit_s: float, size: str = "published") -> dict[str, Any]:
     """What became of it: its values, or the last lines that it said."""
     with tempfile.TemporaryDirectory() as scratch:
         values, log = Path(scratch) / "values.json", Path(scratch) / "log"
@@ -85,7 +89,7 @@ def run_part(part: CheckPart, limit_s: float) -> dict[str, Any]:
         start = time.monotonic()
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "experiments.benches.gpu.one", part.name, str(values)],
+                [sys.executable, "-m", "experiments.benches.gpu.one", part.name, str(values), size],
                 stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, start_new_session=True,
             )  # fmt: skip
             try:

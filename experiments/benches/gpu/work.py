@@ -120,25 +120,45 @@ def parity() -> Values:
     return found
 
 
-def step_3b() -> Values:
-    """Phases of a step by `make bench-rl`'s own measure, beside what the card allows."""
+def step_3b(tiny: bool = False) -> Values:
+    """Phases of a step by `make bench-rl`'s own measure, beside what the card allows, and what each lever is worth. `tiny`: of a
+    model and of prompts that any machine can do, to see that it works."""
     from common.gpus import GPUS
     from editors.published import QWEN2_5_VL_3B
-    from experiments.benches.rl.gpu import ANSWER, GROUP, PROMPT, PROMPTS, measure_gpu
+    from experiments.benches.gpu.levers import levers
+    from experiments.benches.rl.gpu import ANSWER, AT_ONCE, GROUP, PROMPT, PROMPTS, measure_gpu
+    from experiments.benches.rl.models import tiny_random
     from experiments.preflight.step_time import StepShape, limit_s
 
-    _, details = measure_gpu(Path(assets_folder()) / "tiny" / "decomposer", 3, lambda text: None)
-    name = torch.cuda.get_device_name().lower()
+    small: Values = {}
+    if tiny:
+        small = {"build": lambda checkpoint, side, dtype, where: tiny_random(checkpoint, 128, side), "device": "cpu"}
+        small |= {"side": 64, "prompt_tokens": 40, "answer_tokens": 4, "peak_size": 64}
+    _, details = measure_gpu(
+        Path(assets_folder()) / "tiny" / "decomposer",
+        3,
+        lambda text: None,
+        also=lambda vlm, prompts, answers: levers(vlm, prompts, answers, AT_ONCE[True], 3),
+        **small,
+    )
+    name = "" if tiny else torch.cuda.get_device_name().lower()
     known = next((gpu for key, gpu in GPUS.items() if key in name), None)
     shape = StepShape(PROMPTS, GROUP, PROMPT, ANSWER, PROMPT)
     limit = limit_s(QWEN2_5_VL_3B.config, shape, known, 2, 3.75e9) if known else {}
     return {
-        "matmul TFLOP/s": round(details["matmul_peak_tflops"], 1),
+        "matmul TFLOP/s": round(details["matmul_peak_tflops"], 3),
         "MFU": {k: round(v, 3) for k, v in details["mfu"].items()},
         "seconds": {k: round(v, 3) for k, v in details["phases_s"].items()},
+        "training, seconds": details["also"],
         "limit, seconds": {k: round(v, 3) for k, v in limit.items()} or "no data sheet of this card here",
         "memory MiB": details["memory_mib"],
     }
+
+
+def tree_attention(tiny: bool = False) -> Values:
+    from experiments.benches.gpu.attention import PUBLISHED, TINY, attention
+
+    return attention(TINY, "cpu") if tiny else attention(PUBLISHED, device())
 
 
 def denoiser(name: str, side: int = 1024, batch: int = 1, parts: Any = None, where: str = "cuda") -> Values:
@@ -182,9 +202,15 @@ WORK: dict[str, Callable[[], Values]] = {
         "launcher.processes=1",
     ),
     "parity": parity,
+    "attention": tree_attention,
     "step_3b": step_3b,
     "denoiser_kontext": lambda: denoiser("black-forest-labs/FLUX.1-Kontext-dev"),
     "denoiser_qwen": lambda: denoiser("Qwen/Qwen-Image-Edit"),
 }
 
-__all__ = ["WORK", "denoiser", "devices", "job", "parity", "step_3b", "tests"]
+TINY: dict[str, Callable[[], Values]] = {  # instead, with size=tiny
+    "attention": lambda: tree_attention(tiny=True),
+    "step_3b": lambda: step_3b(tiny=True),
+}
+
+__all__ = ["TINY", "WORK", "denoiser", "devices", "job", "parity", "step_3b", "tests", "tree_attention"]

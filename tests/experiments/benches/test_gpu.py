@@ -15,6 +15,7 @@ from common.files import read_json
 from editors.published import PublishedModel
 from experiments.benches.gpu.__main__ import main, plain, run_part, selected
 from experiments.benches.gpu.parts import PARTS, CheckPart
+from experiments.benches.gpu.work import TINY as TINY_WORK
 from experiments.benches.gpu.work import WORK, denoiser, devices
 
 ROOT = Path(__file__).parents[3]
@@ -45,6 +46,17 @@ def test_without_a_gpu_parts_that_need_one_are_named_and_the_others_run(
     assert rows["step_3b"] == rows["denoiser_qwen"] == {"state": "left out", "why": "needs CUDA"}
     said = capfd.readouterr().out
     assert "no CUDA device here" in said and "left out" in said and str(tmp_path / "gpu.json") in said
+
+
+def test_attention_and_the_step_have_a_tiny_size_that_runs_anywhere() -> None:
+    assert {part.name for part in PARTS if part.tiny} == set(TINY_WORK) == {"attention", "step_3b"}
+    assert not CheckPart("a", "", 1, tiny=True).missing(cuda=False, size="tiny")
+    assert CheckPart("a", "", 1, tiny=True).missing(cuda=False) == "needs CUDA"
+    found = TINY_WORK["attention"]()
+    assert found["fastest"] in ("masks", "split") and set(found["ms"]) == {"masks", "split"}
+    assert max(found["largest difference"].values()) < 1e-5 and min(found["MFU"].values()) > 0
+    with pytest.raises(BadInput, match="size=small is unknown; choose from published, tiny"):
+        main(["size=small"])
 
 
 def test_a_part_that_fails_or_hangs_leaves_the_others_their_time() -> None:

@@ -14,8 +14,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from agents.backends.prompts import Positions
 from agents.backends.vlm import EncodedPrompt, load_vlm
 from common.errors import BadInput
-from rl.attention import split
-from rl.attention.flex import FlexAttention
+from rl.attention import flex, split
+from rl.attention.flex import FlexAttention, tree_mask
 from rl.attention.forms import chosen_form, form_indices, layout_of
 from rl.attention.kernels import FlashCPU, FlashCUDA, Lengths, Plain
 from rl.attention.shape import RowShape, bucket
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 DEEP = [[1] * n + [2] * (9 - n) for n in range(1, 9)]  # forks again at every token
 
 
-def row_of(groups: Sequence[Sequence[Sequence[int]]], prompt: int = 5, length=lambda n: n) -> RowShape:
+def row_of(groups: Sequence[Sequence[Sequence[int]]], prompt: int = 5, length=None) -> RowShape:
     ids = torch.arange(3, 3 + prompt)
     positions = Positions(torch.arange(prompt).expand(3, -1), prompt)
     prompts = [EncodedPrompt(ids, None, None) for _ in groups]
@@ -66,14 +66,14 @@ def by_definition(shape: RowShape):
 
 
 def form(name: str, shape: RowShape, dtype: torch.dtype):
-    return layout_of(name, shape, form_indices(name, shape), torch.empty(0, dtype=dtype)).attend
+    return layout_of(name, shape, form_indices(name, shape), dtype).attend
 
 
 @settings(deadline=None, max_examples=40)
 @given(groups, st.sampled_from([(torch.float64, 1e-10), (torch.float32, 1e-4), (torch.bfloat16, 0.1)]), st.booleans())
 def test_masks_and_split_equal_the_definition(answers, precision: tuple[torch.dtype, float], padded: bool) -> None:
     dtype, close = precision
-    shape = row_of(answers, length=lambda n: n + 3 if padded else n)
+    shape = row_of(answers, length=(lambda n: n + 3) if padded else None)
     wanted = outcome(by_definition(shape), len(shape), dtype)
     for name in ("masks", "split"):
         for ours, theirs in zip(outcome(form(name, shape, dtype), len(shape), dtype), wanted, strict=True):
@@ -140,13 +140,27 @@ def test_cudas_kernel_takes_what_it_is_given() -> None:
 def test_a_policys_log_probs_and_gradients_are_those_of_every_form(tiny_vlm_path) -> None:
     found = []
     for name in ("masks", "split"):
-        policy = TextPolicy(load_vlm(tiny_vlm_path), attention=name, gradient_checkpointing=name == "split")
+        other = name == "split"  # padded to 256 or more tokens, too, and every layer run twice over the same row
+        policy = TextPolicy(load_vlm(tiny_vlm_path), attention=name, gradient_checkpointing=other, pad_rows=other)
         out = policy(TextBatch(*batch(policy, list(ANSWERS))))
         loss(out).backward()
         found.append((out.logp_BT.detach(), gradients(policy)))
-    (logp, mine), (other, theirs) = found
-    assert torch.allclose(logp, other, atol=1e-5)
+    (logp, mine), (same, theirs) = found
+    assert torch.allclose(logp, same, atol=1e-5)
     assert max((mine[n] - theirs[n]).abs().max() for n in mine) < 1e-5
+
+
+@torch.no_grad()
+def test_a_block_mask_is_made_once_for_all_passes_over_a_batch(tiny_vlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(flex, "tree_mask", lambda end_N: made.append(len(end_N)) or tree_mask(end_N))
+    policy, reference = TextPolicy(tiny_vlm, pad_rows=True), TextPolicy(tiny_vlm)
+    policy.form = reference.form = "flex"  # on a CPU it may not be configured
+    answers = TextBatch(*batch(policy, [1]))
+    outs = [policy(answers).logp_BT for _ in range(2)]
+    assert len(made) == 1 and made[0] % 128 == 0
+    assert torch.allclose(outs[1], reference(answers).logp_BT, atol=1e-5)
+    assert len(made) == 2  # one for each length of the row: there is no tail in the reference's
 
 
 @pytest.mark.parametrize("name", ["masks", "split"])
