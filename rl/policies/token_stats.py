@@ -51,23 +51,20 @@ class _TokenStats(torch.autograd.Function):
         h_ND, w_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
         need_hidden, need_weight = ctx.needs_input_grad[:2]
         directions = need_hidden and not need_weight and not entropy_gradient
-        logp, entropy, lse, kept = [], [], [], []
+        logp, entropy, kept = [], [], []
         room = keep_bytes if (need_hidden or need_weight) and not directions else 0
         for rows in _chunks(len(ids_N), chunk_tokens):
             logits = product(h_ND[rows], w_VD)
-            log_p = _scaled(logits, ban_V, temperature)
-            norm = log_p.logsumexp(-1, keepdim=True)
-            log_p = log_p.sub_(norm)
+            log_p = _scaled(logits, ban_V, temperature).log_softmax(-1)
             logp.append(log_p.gather(-1, ids_N[rows, None])[:, 0])
             p = log_p.exp()
             if directions:
                 kept.append(w_VD[ids_N[rows]] - product(p.to(dtype), w_VD.t()))
             entropy.append(-p.mul_(log_p).sum(-1))
-            lse.append(norm)
             if (room := room - logits.nbytes) >= 0:
                 kept.append(logits)
-        entropy_N, lse_N1 = torch.cat(entropy), torch.cat(lse)
-        ctx.save_for_backward(hidden_ND, weight_VD, ids_N, ban_V, lse_N1, entropy_N, *kept)
+        entropy_N = torch.cat(entropy)
+        ctx.save_for_backward(hidden_ND, weight_VD, ids_N, ban_V, entropy_N, *kept)
         ctx.rest = (temperature, chunk_tokens, entropy_gradient, dtype, directions)
         if not entropy_gradient:
             ctx.mark_non_differentiable(entropy_N)
@@ -76,7 +73,7 @@ class _TokenStats(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g_N: Tensor, g_entropy_N: Tensor) -> tuple[Tensor | None, ...]:
-        hidden_ND, weight_VD, ids_N, ban_V, lse_N1, entropy_N, *kept = ctx.saved_tensors
+        hidden_ND, weight_VD, ids_N, ban_V, entropy_N, *kept = ctx.saved_tensors
         temperature, chunk_tokens, entropy_gradient, dtype, directions = ctx.rest
         need_hidden, need_weight = ctx.needs_input_grad[:2]
         nothing = (None,) * 7
@@ -88,13 +85,13 @@ class _TokenStats(torch.autograd.Function):
         d_weight: Tensor | None = None
         for k, rows in enumerate(_chunks(len(ids_N), chunk_tokens)):
             logits = kept[k] if k < len(kept) else product(h_ND[rows], w_VD)
-            log_p = _scaled(logits, ban_V, temperature).sub_(lse_N1[rows])
+            z = _scaled(logits, ban_V, temperature)
             g_N1 = g_N[rows, None]
             if entropy_gradient:
-                p = log_p.exp()
-                d_z = p.mul_((log_p.add_(entropy_N[rows, None])).mul_(-g_entropy_N[rows, None]).sub_(g_N1))
+                log_p = z.log_softmax(-1)
+                d_z = log_p.exp().mul_(log_p.add_(entropy_N[rows, None]).mul_(-g_entropy_N[rows, None]).sub_(g_N1))
             else:
-                d_z = log_p.exp_().mul_(-g_N1)
+                d_z = z.softmax(-1).mul_(-g_N1)
             d_z = d_z.scatter_add_(-1, ids_N[rows, None], g_N1.to(d_z.dtype)).div_(temperature).to(dtype)
             if need_hidden:
                 d_hidden_parts.append(product(d_z, w_VD.t()))
