@@ -125,7 +125,8 @@ class Layer:
     def __call__(self) -> list[Tensor]:
         """The output and the three gradients."""
         with self.around():
-            out = self.layout.attend(0, *self.inputs, None)
+            query, key, value = self.inputs
+            out = self.layout.attend(0, query, key, value, None)
             return [out.detach(), *torch.autograd.grad(out, self.inputs, self.weight)]
 
 
