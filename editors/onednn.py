@@ -68,4 +68,11 @@ def _matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-__all__ = ["OneDNNLinear", "mkl_is_slow", "use_onednn"]
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x [n, in], weight [out, in] -> x W^T [n, out] by the faster library, for those who write their own derivatives."""
+    if mkl_is_slow() and x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0:
+        return _matmul(x, weight) if x.is_contiguous() else _matmul(x.contiguous(), weight.contiguous())
+    return nn.functional.linear(x, weight)
+
+
+__all__ = ["OneDNNLinear", "mkl_is_slow", "product", "use_onednn"]

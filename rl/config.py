@@ -88,6 +88,9 @@ class TextPolicyConfig:
     group: ClassVar[str] = ""
     shared_prefix: bool = True  # what completions of a prompt have in common passes once; false: the reference path
     frozen_vision: bool = False  # leave the vision tower as it is
+    # how answers of a prompt attend to what they share: flex, split or masks, all equal (rl/attention/forms.py); auto: by device
+    attention: str = "auto"
+    fused: str = "auto"  # liger-kernel's norms and activations on CUDA: true, false; auto: where it is installed
     # main memory for what a frozen tower saw, so that a picture passes once in a run; 0: in a step
     vision_cache_mib: int = number(0, 0, 2**24)
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -97,6 +100,9 @@ class TextPolicyConfig:
 
     def __post_init__(self) -> None:
         check_fields(self, self.group)
+        self.fused = str(self.fused).lower()  # yaml reads true and false as such
+        one_of(self, "attention", ("auto", "flex", "split", "masks"))
+        one_of(self, "fused", ("auto", "true", "false"))
 
 
 @dataclass
@@ -257,7 +263,7 @@ class GCPOConfig(GRPOConfig):
 
 # What may change between a checkpoint and its resumption; all else defines the training.
 FREE = ("steps", "checkpoint_every", "keep_checkpoints", "micro_batch_size", "micro_batch_tokens", "shared_prefix",
-        "gradient_checkpointing", "kl_log_sequences", "max_missing_steps", "name", "sft")  # fmt: skip
+        "attention", "fused", "gradient_checkpointing", "kl_log_sequences", "max_missing_steps", "name", "sft")  # fmt: skip
 
 
 def one_of(config: Any, name: str, choices: tuple[str, ...]) -> None:

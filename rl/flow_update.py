@@ -127,7 +127,7 @@ class FlowUpdate:
         )
         outputs = policy_loss(inputs, config.loss())
         apart = (logp_BT.detach() - old_BT).expm1().abs().max()
-        return replace(outputs, maxima=outputs.maxima | {"ratio_apart": float(apart)})
+        return replace(outputs, maxima={**outputs.maxima, "ratio_apart": apart})
 
 
 def update_metrics(engine: Engine[FlowBatch], info: StepInfo, outputs: Sequence[LossOutputs]) -> dict[str, float]:

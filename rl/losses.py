@@ -18,13 +18,16 @@ What each setting of `LossConfig` does (conf/algo/*.yaml are the published combi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from rl.config import LossConfig
+
+Number: TypeAlias = float | Tensor
 
 LOG_RATIO_MAX = 20.0  # verl's clamp: exp stays finite in fp32
 
@@ -56,11 +59,24 @@ class LossInputs:
 @dataclass(frozen=True)
 class LossOutputs:
     """`loss` sums to the batch's loss over its micro-batches. `sums` are sums over actions (divide by sums["tokens"]), `maxima`
-    maxima."""
+    maxima: numbers, or scalars that stay on the device until the step is over (`settled`)."""
 
     loss: Tensor
-    sums: dict[str, float] = field(default_factory=dict)
-    maxima: dict[str, float] = field(default_factory=dict)
+    sums: Mapping[str, Number] = field(default_factory=dict)
+    maxima: Mapping[str, Number] = field(default_factory=dict)
+
+
+def settled(outputs: Sequence[LossOutputs]) -> list[LossOutputs]:
+    """The same in plain numbers, by one transfer for all of them; losses go to the CPU."""
+    tensors = [
+        v for o in outputs for v in (o.loss.detach(), *o.sums.values(), *o.maxima.values()) if isinstance(v, Tensor)
+    ]
+    numbers = iter(torch.stack([t.detach().double() for t in tensors]).tolist() if tensors else ())
+
+    def plain(values: Mapping[str, Number]) -> dict[str, Number]:
+        return {name: next(numbers) if isinstance(v, Tensor) else v for name, v in values.items()}
+
+    return [LossOutputs(torch.tensor(next(numbers)), plain(o.sums), plain(o.maxima)) for o in outputs]
 
 
 def batch_normaliser(aggregation: str, lengths: Sequence[int], max_new_tokens: int) -> float:
@@ -138,11 +154,9 @@ def policy_loss(inputs: LossInputs, config: LossConfig) -> LossOutputs:
             loss = loss - config.entropy_coef * aggregate(
                 inputs.entropy_BT, mask, config.aggregation, inputs.normaliser
             )
-    sums = {name: float(torch.where(mask, v.detach(), 0).double().sum()) for name, v in tokens.items()}
-    sums["tokens"] = float(mask.sum())
-    return LossOutputs(
-        loss, sums, {k: float(torch.where(mask, v.detach(), 0).max()) if mask.any() else 0.0 for k, v in maxima.items()}
-    )
+    sums: dict[str, Number] = {name: torch.where(mask, v.detach(), 0).double().sum() for name, v in tokens.items()}
+    sums["tokens"] = mask.sum()
+    return LossOutputs(loss, sums, {k: torch.where(mask, v.detach(), 0).max() for k, v in maxima.items()})
 
 
 def _ratio(logp: Tensor, old: Tensor, mask: Tensor, level: str) -> Tensor:
@@ -174,11 +188,11 @@ def _clipped_term(
 
 def merge_metrics(parts: Sequence[LossOutputs]) -> dict[str, float]:
     """Token means and maxima over micro-batches (and, when the caller gathered them, ranks)."""
-    tokens = max(1.0, sum(p.sums["tokens"] for p in parts))
+    tokens = max(1.0, float(sum(p.sums["tokens"] for p in parts)))
     names = {k for p in parts for k in p.sums if k != "tokens"}
-    merged = {f"{k}/mean": sum(p.sums.get(k, 0.0) for p in parts) / tokens for k in sorted(names)}
+    merged = {f"{k}/mean": float(sum(p.sums.get(k, 0.0) for p in parts)) / tokens for k in sorted(names)}
     peaks = {k for p in parts for k in p.maxima}
-    return merged | {f"{k}/max": max(p.maxima[k] for p in parts if k in p.maxima) for k in sorted(peaks)}
+    return merged | {f"{k}/max": max(float(p.maxima[k]) for p in parts if k in p.maxima) for k in sorted(peaks)}
 
 
 __all__ = [
@@ -190,4 +204,5 @@ __all__ = [
     "kl_estimate",
     "merge_metrics",
     "policy_loss",
+    "settled",
 ]

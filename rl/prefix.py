@@ -2,25 +2,22 @@
 
 Image and prompt are the trunk of the tree. Completions follow it; each of their tokens attends to its own ancestors only, at
 the positions that it would have in a sequence of its own, so the result is that of separate sequences (PrefixGrouper, arXiv
-2506.05433; tree training, arXiv 2511.00413). Rows are packed without padding.
+2506.05433; tree training, arXiv 2511.00413). Rows are packed without padding, but for a tail where kernels want few lengths.
 
 Suffixes: N tokens of the packed row, M distinct completion tokens ("targets") to be predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask
-from torch.nn.functional import scaled_dot_product_attention
 
 from agents.backends.prompts import Positions
 from agents.backends.vlm import EncodedPrompt
-from rl.flex import attend_tree, tree_mask
+from rl.attention.shape import RowShape
 
 BLOCK = (
     64  # branches of together at most this many tokens share one attention call, since every call has a cost of its own
@@ -100,49 +97,25 @@ def _close(tree: Tree, nodes: list[int], keep: int) -> None:
 
 @dataclass(frozen=True)
 class PrefixRow:
-    """A packed row of several trees, and its `AttentionLayout`. Pieces of the row are trunks (prompt and stem, mask None) and the
-    blocks behind each (an additive mask [1, 1, block, trunk + block])."""
+    """A packed row of several trees, on the CPU."""
 
     ids_N: Tensor
     positions_3N: Tensor
     source_M: Tensor  # the place in the row whose hidden state predicts each target
     target_M: Tensor
     paths: list[Tensor]  # the targets of each completion, in the order given
-    sizes: list[int]
-    masks: list[Tensor | None]
-    end_N: Tensor  # the first index after each token's descendants: token i attends to j where j <= i < end[j]
-
-    @cached_property
-    def flex(self) -> BlockMask:
-        return tree_mask(self.end_N)
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
-        """query [1, H, N, D], key and value [1, Hkv, N, D] -> [1, H, N, D]: a prompt is computed once and completions
-        attend to [trunk; own branch], so the work grows linearly with their number. On a GPU one kernel does it (rl/flex.py)."""
-        if query.device.type == "cuda":
-            return attend_tree(query, key, value, scale, self.flex)
-        out, trunk = [], (key, value)
-        pieces = zip(self.masks, *(x.split(self.sizes, 2) for x in (query, key, value)), strict=True)
-        for mask, q, k, v in pieces:
-            if mask is None:
-                trunk = (k, v)
-            else:
-                k, v = torch.cat([trunk[0], k], 2), torch.cat([trunk[1], v], 2)
-            out.append(
-                scaled_dot_product_attention(
-                    q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True
-                )
-            )
-        return torch.cat(out, 2)
+    shape: RowShape
 
 
 def pack(
     prompts: Sequence[EncodedPrompt],
     positions: Sequence[Positions],
     completions: Sequence[Sequence[Sequence[int]]],
-    like: Tensor,
+    length: Callable[[int], int] | None = None,
+    filler: int = 0,
 ) -> PrefixRow:
-    """One row of P prompts, each with its completions; masks have the type and device of `like`.
+    """One row of P prompts, each with its completions, filled up to `length(tokens)` with a token that nothing else sees and that
+    predicts nothing.
 
     Completions of equal length and content may repeat; `paths` come in the order prompt by prompt, completion by completion.
     """
@@ -152,9 +125,8 @@ def pack(
     targets: list[int] = []
     paths: list[Tensor] = []
     sizes: list[int] = []
-    masks: list[Tensor | None] = []
-    ends: list[Tensor] = []
-    start = 0
+    is_trunk: list[bool] = []
+    end: list[int] = []
     for prompt, position, texts in zip(prompts, positions, completions, strict=True):
         tree = grow(texts)
         ids += [prompt.input_ids, torch.tensor(tree.ids, dtype=torch.long)]
@@ -163,35 +135,27 @@ def pack(
             (position.after + torch.tensor(tree.depth, dtype=torch.long)).expand(3, -1),
         ]
         paths += [torch.tensor(path) + len(targets) for path in tree.paths]
-        sources.append(torch.tensor(tree.source) + start + len(prompt))
+        first = len(end) + len(prompt)
+        sources.append(torch.tensor(tree.source) + first)
         targets += tree.target
-        trunk = len(prompt) + tree.stem
-        sizes.append(trunk)
-        masks.append(None)
-        for a, b in tree.blocks():
-            sizes.append(b - a)
-            masks.append(_block_mask(torch.tensor(tree.end[a:b]) - a, trunk).to(like))
-        first, start = start + len(prompt), start + len(prompt) + len(tree.ids)
-        ends += [torch.full((len(prompt),), start), torch.tensor(tree.end, dtype=torch.long) + first]
-    end_N = torch.cat(ends).to(like.device)
+        blocks = tree.blocks()
+        sizes += [len(prompt) + tree.stem, *(b - a for a, b in blocks)]
+        is_trunk += [True] + [False] * len(blocks)
+        end += [first + len(tree.ids)] * len(prompt) + [first + e for e in tree.end]
+    if tail := 0 if length is None else length(len(end)) - len(end):
+        ids.append(torch.full((tail,), filler))
+        position_ids.append(torch.zeros(3, tail, dtype=torch.long))
+        sizes.append(tail)
+        is_trunk.append(True)
+        end += [len(end) + tail] * tail
     return PrefixRow(
         torch.cat(ids),
         torch.cat(position_ids, 1),
         torch.cat(sources),
         torch.tensor(targets),
         paths,
-        sizes,
-        masks,
-        end_N,
+        RowShape(end, sizes, is_trunk),
     )
-
-
-def _block_mask(end_n: Tensor, trunk: int) -> Tensor:
-    """[1, 1, n, trunk + n] with 0 where a node attends (the trunk, its ancestors, itself) and -inf elsewhere."""
-    at = torch.arange(len(end_n))
-    seen = (at[None] <= at[:, None]) & (at[:, None] < end_n[None])
-    hidden = torch.cat([torch.zeros(len(end_n), trunk, dtype=torch.bool), ~seen], 1)
-    return torch.zeros(hidden.shape).masked_fill(hidden, -torch.inf)[None, None]
 
 
 __all__ = ["PrefixRow", "Tree", "grow", "pack"]

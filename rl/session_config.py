@@ -107,6 +107,8 @@ FREE_OF_SIDES = (
     "micro_batch_tokens",
     "rollout_batch_size",
     "shared_prefix",
+    "attention",
+    "fused",
     "gradient_checkpointing",
 )
 

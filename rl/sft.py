@@ -98,8 +98,8 @@ def answer_ids(vlm: VLM, answer: str) -> list[int]:
 def answer_loss(items: Sequence[TokenizedExample], batch: MicroBatch[Any]) -> LossOutputs:
     """Summed cross-entropy over the whole batch's tokens; `right` counts tokens that are the most likely ones."""
     loss = -batch.now.logp_BT.sum()
-    right = 0 if batch.now.greedy_BT is None else int(batch.now.greedy_BT.sum())
-    return LossOutputs(loss / batch.normaliser, {"loss": float(loss.detach()), "right": right})
+    right = 0 if batch.now.greedy_BT is None else batch.now.greedy_BT.sum()
+    return LossOutputs(loss / batch.normaliser, {"loss": loss.detach(), "right": right})
 
 
 def train_sft(

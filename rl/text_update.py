@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from rl.anchors import Anchor
 from rl.clock import Clock
@@ -66,7 +67,7 @@ class TextUpdate:
         info, outputs = update(
             engine,
             trained + (anchors(normaliser) if anchors else []),
-            lambda part: TextBatch([i.prompt for i in part], [i.token_ids for i in part]),
+            self._batch,
             partial(micro_batches, size=config.micro_batch_size, tokens=config.micro_batch_tokens,
                     shared_prefix=config.shared_prefix),
             self._loss,
@@ -80,31 +81,37 @@ class TextUpdate:
         metrics = {k if k.startswith("kl/") else f"trained/{k}": v for k, v in merged.items()}
         return metrics | {"grad_norm": info.grad_norm, "lr": info.lr, "update/skipped": float(info.skipped)}
 
+    def _batch(self, items: Sequence[Item]) -> TextBatch:
+        """With what the loss wants beside log-probabilities, so that one transfer takes everything to the device."""
+        advantage_B = torch.tensor([item.advantage for item in items])
+        reported_BT = pad_sequence([torch.tensor(item.logprobs) for item in items], batch_first=True)
+        values = {"advantage": self._advantages(items, advantage_B), "reported": reported_BT}
+        return TextBatch([i.prompt for i in items], [i.token_ids for i in items], values)
+
     def _loss(self, items: Sequence[Item], batch: MicroBatch[LogProbs]) -> LossOutputs:
-        old, mask = batch.old_logp_BT, batch.now.mask_BT
-        reported = old.new_tensor([x for item in items for x in item.logprobs])
+        old = batch.old_logp_BT
+        values = batch.batch.values_on(old.device)
         return policy_loss(
             LossInputs(
                 batch.now.logp_BT,
                 old,
-                self._advantages(items, mask),
-                mask,
+                values["advantage"],
+                batch.now.mask_BT,
                 batch.normaliser,
-                rollout_logp_BT=torch.zeros_like(old).masked_scatter(mask, reported),
+                rollout_logp_BT=values["reported"],
                 ref_logp_BT=batch.reference.logp_BT if batch.reference else None,
                 entropy_BT=batch.now.entropy_BT,
             ),
             self.config,
         )
 
-    def _advantages(self, items: Sequence[Item], mask_BT: Tensor) -> Tensor:
+    def _advantages(self, items: Sequence[Item], advantage_B: Tensor) -> Tensor:
         """[B, 1], or [B, T] where a thought gets none."""
-        advantage_B1 = torch.tensor([[item.advantage] for item in items], device=mask_BT.device)
         if self.thought is None:
-            return advantage_B1
+            return advantage_B[:, None]
         thought_B = [0 if isinstance(item, Anchor) else self.thought(item.token_ids) for item in items]
-        position_T = torch.arange(mask_BT.shape[1], device=mask_BT.device)
-        return advantage_B1 * (position_T >= torch.tensor(thought_B, device=mask_BT.device)[:, None])
+        position_T = torch.arange(max(len(item.token_ids) for item in items))
+        return advantage_B[:, None] * (position_T >= torch.tensor(thought_B)[:, None])
 
 
 __all__ = ["TextUpdate"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rl.clock import Clock
 from rl.engine.base import Engine, LogProbs, StepInfo
-from rl.losses import LossOutputs
+from rl.losses import LossOutputs, settled
 from rl.policies.base import Policy
 from rl.work import Work, peak_flops
 
@@ -56,6 +56,8 @@ def update(
 
     The first pass's own detached log-probabilities are the old ones: the weights are still those of the rollouts, so no
     forward is spent on them, and the first ratio is exactly 1.
+
+    Nothing of a micro-batch is read back from the device before the last step is on its way: the host runs ahead of it.
     """
     total = sum(engine.all_gather(normaliser))
     micro = split(items)
@@ -84,7 +86,7 @@ def update(
             for _ in range(idle_turns):
                 engine.backward(engine.forward(collate([idle])).logp_BT.sum() * 0.0)
             info = engine.step()
-    return info, outputs
+        return info, settled(outputs)
 
 
 def _work(engine: Engine[B], batch: B) -> Work:

@@ -74,9 +74,14 @@ class TorchEngine(Generic[B]):
         for p in self.trained:
             if p.grad is None:  # no loss depended on it: its gradient is 0, and moments fade, as in every engine
                 p.grad = torch.zeros_like(p)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trained, self.max_grad_norm))
+        total = torch.nn.utils.clip_grad_norm_(self.trained, self.max_grad_norm)
+        if isinstance(self.optimizer, torch.optim.AdamW):
+            # Fused AdamW leaves everything as it is where this is 1, so that nobody waits for the norm before the update.
+            self.optimizer.found_inf = (~total.isfinite()).float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+        norm = float(total)
         finite = norm < float("inf")  # False for NaN too
-        if finite:
+        if finite and not isinstance(self.optimizer, torch.optim.AdamW):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.updates += 1

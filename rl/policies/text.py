@@ -3,36 +3,38 @@
 Two ways to the same numbers: with a shared prefix (`rl/prefix.py`, the default) or every completion with its own copy of
 the prompt, padded, as a textbook would (the reference).
 
-Suffixes: B sequences, T completion tokens, N completion tokens of the batch in one row, D hidden width, V vocabulary.
+Suffixes: B sequences, T completion tokens, M distinct completion tokens of the batch, D hidden width, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from agents.backends.attention import need_packed_rows, use_grouped_attention
 from agents.backends.base import ModelRequest
+from agents.backends.fused import use_fused
 from agents.backends.packed import run_row
 from agents.backends.pictures import PictureFeatures
 from agents.backends.prompts import compute_features, encoder_outputs
 from agents.backends.vlm import VLM, EncodedPrompt, collate
 from common.errors import BadInput
 from editors.onednn import use_onednn
+from rl.attention.forms import chosen_form
 from rl.config import TextPolicyConfig
 from rl.engine.base import LogProbs
 from rl.policies.base import Gather, Named, Policy
 from rl.policies.lora import Lora
-from rl.prefix import pack
+from rl.policies.text_batch import TextBatch
+from rl.policies.token_stats import token_stats
 from rl.work import Work, text_work
 
+KEEP_MIB = 512  # of logits kept for the backward pass of a micro-batch, which saves their second computation
 BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number
 
 
@@ -42,19 +44,11 @@ BLANK = ModelRequest(
 )  # passes the vision tower for a rank that has no picture of its own
 
 
-@dataclass(frozen=True)
-class TextBatch:
-    """B prompts with one completion each (the same prompt object may come several times: its pictures then pass once)."""
-
-    prompts: Sequence[EncodedPrompt]
-    completions: Sequence[Sequence[int]]
-
-
 class TextPolicy(Policy[TextBatch]):
     """A trainable view of a VLM: `forward(TextBatch)` is everything a loss needs.
 
-    Only hidden states at completion positions reach the output layer, `chunk_tokens` at a time and recomputed in the
-    backward pass, so no fp32 tensor of tokens x vocabulary outlives its chunk.
+    Only hidden states at completion positions reach the output layer, `chunk_tokens` at a time; of tokens x vocabulary at most
+    `keep_mib` outlive their chunk (rl/policies/token_stats.py).
     """
 
     def __init__(
@@ -68,12 +62,18 @@ class TextPolicy(Policy[TextBatch]):
         lora: Lora | None = None,
         vision_cache_mib: int = 0,
         entropy_gradient: bool = False,
+        attention: str = "auto",
+        fused: str = "auto",
+        keep_mib: int = KEEP_MIB,
+        pad_rows: bool | None = None,
     ) -> None:
         """`temperature` must be that of the rollouts. `frozen_vision` keeps the vision tower as it is, so that each picture
         passes it once. `shared_prefix`: completions of the same prompt object share its pass and each other's beginnings. `lora`:
         adapters are trained instead of the weights, in the vision tower too unless it is frozen. `vision_cache_mib`: main
         memory for the features of pictures that may come again later in the run. `entropy_gradient`: the entropy is part of the
-        loss; it is only reported otherwise."""
+        loss; it is only reported otherwise. `attention`: the form of attention over shared prefixes (rl/attention/forms.py).
+        `fused`: liger-kernel's norms and activations (agents/backends/fused.py). `pad_rows`: to few
+        lengths, for which kernels are compiled; None: on CUDA."""
         super().__init__()
         if not temperature > 0:
             raise BadInput(
@@ -83,7 +83,9 @@ class TextPolicy(Policy[TextBatch]):
         self._vlm = [vlm]  # in a list: the VLM is no submodule, its model is already one
         self.temperature, self.chunk_tokens = temperature, chunk_tokens
         self.frozen_vision, self.shared_prefix, self.lora = frozen_vision, shared_prefix, lora
-        self.entropy_gradient = entropy_gradient
+        self.entropy_gradient, self.keep_mib = entropy_gradient, keep_mib
+        self.form = chosen_form(attention, vlm.model.device)
+        self.pad_rows = vlm.model.device.type == "cuda" if pad_rows is None else pad_rows
         ban = torch.zeros(vlm.model.config.text_config.vocab_size, device=vlm.model.device)
         ban[list(vlm.banned_ids)] = BANNED
         self.register_buffer("ban_V", ban, persistent=False)
@@ -100,6 +102,7 @@ class TextPolicy(Policy[TextBatch]):
             self.model.train()  # transformers checkpoints in training mode only; these models have no dropout
         use_grouped_attention(vlm.model)
         use_onednn(vlm.model)
+        use_fused(vlm.model, fused)
         if shared_prefix:
             need_packed_rows(vlm.model)
 
@@ -115,6 +118,8 @@ class TextPolicy(Policy[TextBatch]):
             lora=Lora(config.lora.rank, config.lora.alpha) if config.lora.rank else None,
             vision_cache_mib=config.vision_cache_mib,
             entropy_gradient=entropy_gradient,
+            attention=config.attention,
+            fused=config.fused,
         )
 
     @property
@@ -127,19 +132,23 @@ class TextPolicy(Policy[TextBatch]):
 
     def forward(self, batch: TextBatch) -> LogProbs:
         """Raises BadInput for an empty batch or a completion without tokens."""
-        prompts, completions = batch.prompts, batch.completions
-        lengths = [len(c) for c in completions]
-        if not lengths or min(lengths) == 0 or len(lengths) != len(prompts):
-            raise BadInput(
-                f"{len(prompts)} prompts, completions of lengths {lengths}: each prompt needs one of at least 1 token"
-            )
+        batch.check()
         states = self._shared_states if self.shared_prefix else self._separate_states
-        hidden_ND, ids_N, places_N = states(prompts, completions)
-        logp_N, entropy_N = (x.index_select(0, places_N) for x in self._token_stats(hidden_ND, ids_N))
-        mask_BT = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
-        mask_BT = mask_BT.to(logp_N.device)
-        zeros = logp_N.new_zeros(mask_BT.shape)
-        return LogProbs(zeros.masked_scatter(mask_BT, logp_N), mask_BT, zeros.masked_scatter(mask_BT, entropy_N))
+        hidden_MD, ids_M, place_BT, mask_BT = states(batch)
+        stats = token_stats(
+            hidden_MD,
+            self.model.lm_head.weight,
+            ids_M,
+            self.ban_V,
+            self.temperature,
+            self.chunk_tokens,
+            self.keep_mib << 20,
+            self.entropy_gradient,
+        )
+        logp_BT, entropy_BT = (
+            torch.where(mask_BT, x_M.index_select(0, place_BT.flatten()).view(place_BT.shape), 0.0) for x_M in stats
+        )
+        return LogProbs(logp_BT, mask_BT, entropy_BT)
 
     def work(self, batch: TextBatch) -> Work:
         return text_work(self.text_config, batch.prompts, batch.completions, self.shared_prefix)
@@ -186,35 +195,22 @@ class TextPolicy(Policy[TextBatch]):
         features = compute_features(self.vlm, self.encode([BLANK]))[0] if VISION in parts else ()
         return sum((f.sum() for f in features), start=torch.tensor(0.0)) * 0
 
-    def _shared_states(
-        self, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[int]]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden states that predict each distinct token, those tokens, and which of them each completion token is, row
-        after row: [M, D], [M], [N]."""
-        members: dict[int, list[int]] = {}
-        for b, prompt in enumerate(prompts):
-            members.setdefault(id(prompt), []).append(b)
-        order = [b for bs in members.values() for b in bs]
-        distinct = [prompts[bs[0]] for bs in members.values()]
-        device = self.model.device
-        like = torch.empty(0, dtype=self.model.dtype, device=device)
-        answers = [[completions[b] for b in bs] for bs in members.values()]
-        row = pack(distinct, self.vlm.prompts.positions(distinct), answers, like)
-        features = tuple(f for fs in self.vlm.prompts.features(distinct) for f in fs)
-        hidden_ND = run_row(self.vlm, row.ids_N, row.positions_3N, features, row)
-        paths = dict(zip(order, row.paths, strict=True))
-        places_N = torch.cat([paths[b] for b in range(len(prompts))]).to(device)
-        return hidden_ND.index_select(0, row.source_M.to(device)), row.target_M.to(device), places_N
+    def _shared_states(self, batch: TextBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Hidden states that predict each distinct token, those tokens, which of them each completion token is, and the mask of
+        completion tokens: [M, D], [M], [B, T], [B, T]. Nothing here waits for the device."""
+        row = batch.packed_on(self.vlm, self.form, self.pad_rows)
+        features = tuple(f for fs in self.vlm.prompts.features(batch.order[0]) for f in fs)
+        own = row.own
+        hidden_ND = run_row(self.vlm, own["ids"], own["positions"], features, row.layout(), own["pictures"])
+        return hidden_ND.index_select(0, own["source"]), own["target"], own["place"], own["mask"]
 
-    def _separate_states(
-        self, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[int]]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden states that predict each completion token, those tokens, and their own numbers: [N, D], [N], [N]."""
-        body = self.model.model
-        batch = collate(self.vlm, prompts, completions, "right")
-        ids, mask = batch["input_ids"], batch["attention_mask"]
+    def _separate_states(self, batch: TextBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same without sharing, where each completion token is a target of its own. The reference: simple, not fast."""
+        prompts, completions, body = batch.prompts, batch.completions, self.model.model
+        inputs = collate(self.vlm, prompts, completions, "right")
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
         positions, _ = body.get_rope_index(
-            ids, batch["mm_token_type_ids"], batch["image_grid_thw"], attention_mask=mask
+            ids, inputs["mm_token_type_ids"], inputs["image_grid_thw"], attention_mask=mask
         )
         features = tuple(f for fs in self.vlm.prompts.features(prompts) for f in fs)
         pictures = encoder_outputs(self.vlm, features)
@@ -226,44 +222,9 @@ class TextPolicy(Policy[TextBatch]):
         end = start + torch.tensor([len(c) for c in completions], device=device)[:, None]
         column = torch.arange(ids.shape[1], device=device)[None]
         hidden_ND = hidden_BSD[(column >= start - 1) & (column < end - 1)]
-        return hidden_ND, ids[(column >= start) & (column < end)], torch.arange(len(hidden_ND), device=device)
-
-    def _token_stats(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
-        if self.entropy_gradient and torch.is_grad_enabled():
-            pieces = [
-                checkpoint(self._chunk_with_entropy, *chunk, use_reentrant=False, preserve_rng_state=False)
-                for chunk in zip(hidden_ND.split(self.chunk_tokens), ids_N.split(self.chunk_tokens), strict=True)
-            ]
-            return torch.cat([p for p, _ in pieces]), torch.cat([e for _, e in pieces])
-        logp: list[Tensor] = []
-        entropy: dict[int, Tensor] = {}
-        for k, chunk in enumerate(zip(hidden_ND.split(self.chunk_tokens), ids_N.split(self.chunk_tokens), strict=True)):
-            if torch.is_grad_enabled():
-                piece = checkpoint(self._chunk, *chunk, k, entropy, use_reentrant=False, preserve_rng_state=False)
-            else:
-                piece = self._chunk(*chunk, k, entropy)
-            logp.append(piece)
-        return torch.cat(logp), torch.cat([entropy[k] for k in range(len(logp))])
-
-    def _chunk(self, hidden_ND: Tensor, ids_N: Tensor, k: int, entropy: dict[int, Tensor]) -> Tensor:
-        """log p of the tokens under softmax(logits / temperature) over those that may be sampled, in fp32. The entropy goes
-        to `entropy[k]`, the first time: the backward pass, which comes here again, has no use for it."""
-        log_p = self._log_p(hidden_ND)
-        if k not in entropy:
-            with torch.no_grad():
-                entropy[k] = -(log_p.exp() * log_p).sum(-1)
-        return log_p.gather(-1, ids_N[:, None])[:, 0]
-
-    def _chunk_with_entropy(self, hidden_ND: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
-        """The same where the entropy has a gradient, too."""
-        log_p = self._log_p(hidden_ND)
-        return log_p.gather(-1, ids_N[:, None])[:, 0], -(log_p.exp() * log_p).sum(-1)
-
-    def _log_p(self, hidden_ND: Tensor) -> Tensor:
-        logits = self.model.lm_head(hidden_ND).float()
-        if self.temperature != 1:
-            logits = logits / self.temperature
-        return logits.add_(self.ban_V).log_softmax(-1)
+        mask_BT = batch.mask_BT.to(device)
+        place_BT = (mask_BT.flatten().cumsum(0) - 1).clamp(min=0).view_as(mask_BT)
+        return hidden_ND, ids[(column >= start) & (column < end)], place_BT, mask_BT
 
 
 __all__ = ["TextBatch", "TextPolicy"]

@@ -11,6 +11,7 @@ import torch
 from agents.backends.base import Sampling
 from agents.backends.hf import HFBackend
 from agents.backends.vlm import load_vlm
+from rl.attention.forms import FORMS
 from rl.config import OptimizerConfig
 from rl.engine.torch import TorchEngine
 from rl.policies.text import TextBatch, TextPolicy
@@ -37,6 +38,33 @@ def test_trees_of_answers_give_the_log_probabilities_and_gradients_of_separate_s
     assert torch.allclose(ours, theirs, atol=CLOSE) and mine.keys() == wanted.keys()
     largest = max(float(g.abs().max()) for g in wanted.values())
     assert all(torch.allclose(mine[name], g, atol=CLOSE * largest) for name, g in wanted.items())
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="tests/rl/attention has all of a CPU")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_every_form_of_attention_gives_the_same(tiny_vlm_path: Path, dtype: str) -> None:
+    found = []
+    for form in FORMS:
+        policy = TextPolicy(load_vlm(tiny_vlm_path, dtype, DEVICE), attention=form, fused="false")
+        out = policy(batch(policy))
+        out.logp_BT.sum().backward()
+        found.append((out.logp_BT.detach(), policy.model.model.language_model.embed_tokens.weight.grad))
+    close = CLOSE if dtype == "float32" else 0.2
+    for logp, gradient in found[:-1]:
+        assert torch.allclose(logp, found[-1][0], atol=close)
+        assert (gradient - found[-1][1]).abs().max() <= close * found[-1][1].abs().max()
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="liger-kernel needs CUDA")
+def test_fused_kernels_give_what_plain_ones_give(tiny_vlm_path: Path) -> None:
+    pytest.importorskip("liger_kernel")
+    plain, fused = (TextPolicy(load_vlm(tiny_vlm_path, device=DEVICE), fused=mode) for mode in ("false", "true"))
+    outs = [policy(batch(policy)).logp_BT for policy in (plain, fused)]
+    assert torch.allclose(*outs, atol=CLOSE)
+    for out in outs:
+        out.sum().backward()
+    grads = [p.model.model.language_model.embed_tokens.weight.grad for p in (plain, fused)]
+    assert (grads[0] - grads[1]).abs().max() <= CLOSE * grads[0].abs().max()
 
 
 def test_log_probabilities_are_those_of_the_cpu(tiny_vlm_path: Path) -> None:

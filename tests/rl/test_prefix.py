@@ -15,7 +15,6 @@ from agents.backends.vlm import VLM, load_vlm
 from common.errors import BadInput
 from rl.config import OptimizerConfig
 from rl.engine.torch import TorchEngine
-from rl.flex import attend_tree
 from rl.policies.text import TextBatch, TextPolicy
 from rl.prefix import BLOCK, grow, pack
 from tests.tiny_models import both_families
@@ -133,9 +132,9 @@ def test_rows_may_come_in_any_order(tiny_vlm: VLM) -> None:
 
 def test_what_completions_share_enters_the_model_once(tiny_vlm: VLM) -> None:
     prompts = tiny_vlm.encode(REQUESTS)
-    row = pack(prompts, tiny_vlm.prompts.positions(prompts), [ANSWERS[i] for i in range(3)], torch.empty(0))
+    row = pack(prompts, tiny_vlm.prompts.positions(prompts), [ANSWERS[i] for i in range(3)])
     inner = sum(len({tuple(c[:n]) for c in ANSWERS[i] for n in range(1, len(c))}) for i in range(3))
-    assert len(row.ids_N) == sum(map(len, prompts)) + inner == sum(row.sizes) == row.positions_3N.shape[1]
+    assert len(row.ids_N) == sum(map(len, prompts)) + inner == sum(row.shape.sizes) == row.positions_3N.shape[1]
     assert sum(row.ids_N.eq(tiny_vlm.image_token_id)) == 3 * 16 - 8  # (64/16)^2 twice, half of it once
 
 
@@ -198,13 +197,3 @@ def test_attention_that_cannot_follow_is_refused(tiny_vlm: VLM) -> None:
     tiny_vlm.model.config.text_config.layer_types[0] = "sliding_attention"
     with pytest.raises(BadInput, match="sliding"):
         TextPolicy(tiny_vlm)
-
-
-@torch.no_grad()  # flex_attention has no backward pass on a CPU
-def test_one_rule_for_the_whole_row_is_the_same_attention(tiny_vlm: VLM) -> None:
-    """What a GPU computes (rl/flex.py), here without its kernel: several trees in a row."""
-    prompts = tiny_vlm.encode(REQUESTS)
-    row = pack(prompts, tiny_vlm.prompts.positions(prompts), [ANSWERS[k] for k in range(3)], torch.empty(0))
-    n, generator = len(row.ids_N), torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(1, heads, n, 16, generator=generator) for heads in (4, 2, 2))
-    assert torch.allclose(row.attend(0, q, k, v, 0.3), attend_tree(q, k, v, 0.3, row.flex), atol=1e-5)

@@ -74,19 +74,20 @@ def test_frozen_vision_gets_no_gradient_and_the_same_numbers(tiny_vlm_path, tiny
     assert tiny_vlm.model.model.language_model.norm.weight.grad is not None
 
 
-def test_no_tensor_of_tokens_by_vocabulary_outlives_its_chunk(tiny_vlm: VLM) -> None:
-    policy = TextPolicy(tiny_vlm, chunk_tokens=8)
+@pytest.mark.parametrize("keep_mib", [0, 512])
+def test_of_tokens_by_vocabulary_no_more_is_kept_than_was_allowed(tiny_vlm: VLM, keep_mib: int) -> None:
+    policy = TextPolicy(tiny_vlm, chunk_tokens=8, keep_mib=keep_mib)
     prompts = policy.encode(REQUESTS[1:2]) * 8
     V, kept = tiny_vlm.model.config.text_config.vocab_size, []
 
     def note(t: torch.Tensor) -> torch.Tensor:
-        if t.shape[-1:] == (V,) and t.ndim == 2 and t.dtype == torch.float32:
-            kept.append(t.shape)
+        if t.shape[-1:] == (V,) and t.ndim == 2:
+            kept.append(t.shape[0])
         return t
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
         policy(TextBatch(prompts, [[50 + i] * 16 for i in range(8)]))
-    assert not kept
+    assert sum(kept) == (8 * 16 if keep_mib else 0)
 
 
 def test_bad_input(tiny_vlm: VLM) -> None:

@@ -1,4 +1,4 @@
-"""`make check-gpu`: what this machine's GPU does with the code, in at most nine minutes, one table and outputs/bench/gpu.json.
+"""`make check-gpu`: what this machine's GPU does with the code, in at most eight minutes, one table and outputs/bench/gpu.json.
 
 Each part is a process of its own under its own time limit, so that one that hangs or dies leaves the others their time. Parts that
 cannot run here say why; without a GPU those that need none are run. device=cpu rehearses all of them with small shapes, which shows
@@ -30,7 +30,7 @@ SLOWER = 8  # a machine without a GPU, whose parts may use the time of those tha
 
 @dataclass
 class Options:
-    parts: str = "all"  # names, by comma
+    parts: str = "all"  # names, by comma; all: those that fit together; everything: with those that are only run when named
     minutes: float = 8.0  # for everything together
     device: str = "auto"  # cuda where there is one; cpu: a rehearsal with small shapes
     out: str = "outputs/bench"
@@ -76,9 +76,11 @@ def main(argv: Sequence[str]) -> None:
 def selected(parts: str) -> list[CheckPart]:
     """In the order of PARTS. Raises BadInput for a name that is none."""
     names = [part.name for part in PARTS]
-    wanted = names if parts == "all" else parts.split(",")
+    if parts in ("all", "everything"):
+        return [part for part in PARTS if parts == "everything" or not part.extra]
+    wanted = parts.split(",")
     if unknown := [name for name in wanted if name not in names]:
-        raise BadInput(f"parts={unknown[0]} is unknown; choose from {', '.join(names)}")
+        raise BadInput(f"parts={unknown[0]} is unknown; choose from all, everything, {', '.join(names)}")
     return [part for part in PARTS if part.name in wanted]
 
 

@@ -124,27 +124,56 @@ def parity() -> Values:
 
 
 def step_3b() -> Values:
-    """Phases of a step by `make bench-rl`'s own measure, beside what the card allows. A rehearsal has the tiny model's sizes."""
+    """Phases of a step by `make bench-rl`'s own measure, beside what the card allows, and what each lever of the training phase is
+    worth. A rehearsal has the tiny model's sizes."""
     from common.gpus import GPUS
     from editors.published import QWEN2_5_VL_3B
-    from experiments.benches.rl.gpu import ANSWER, GROUP, PROMPT, PROMPTS, measure_gpu
+    from experiments.benches.gpu.levers import levers
+    from experiments.benches.rl.gpu import ANSWER, AT_ONCE, GROUP, PROMPT, PROMPTS, measure_gpu
     from experiments.preflight.step_time import StepShape, limit_s
 
     small: dict[str, Any] = {}
     if rehearsal():
         small = {"device": "cpu", "build": _tiny, "side": 64, "prompt_tokens": 40, "answer_tokens": 8, "peak_size": 256}
-    _, details = measure_gpu(Path(assets_folder()) / "tiny" / "decomposer", 3, lambda text: None, **small)
+    _, details = measure_gpu(
+        Path(assets_folder()) / "tiny" / "decomposer",
+        3,
+        lambda text: None,
+        also=lambda vlm, prompts, answers: levers(vlm, prompts, answers, AT_ONCE[True], 3),
+        **small,
+    )
     name = "" if small else torch.cuda.get_device_name().lower()
     known = next((gpu for key, gpu in GPUS.items() if key in name), None)
     shape = StepShape(PROMPTS, GROUP, PROMPT, ANSWER, PROMPT)
     limit = limit_s(QWEN2_5_VL_3B.config, shape, known, 2, 3.75e9) if known else {}
     return {
-        "matmul TFLOP/s": round(details["matmul_peak_tflops"], 1),
+        "matmul TFLOP/s": round(details["matmul_peak_tflops"], 3),
         "MFU": {k: round(v, 3) for k, v in details["mfu"].items()},
         "seconds": {k: round(v, 3) for k, v in details["phases_s"].items()},
+        "training, seconds": details["also"],
         "limit, seconds": {k: round(v, 3) for k, v in limit.items()} or "no data sheet of this card here",
         "memory MiB": details["memory_mib"],
     }
+
+
+def tree_attention() -> Values:
+    from experiments.benches.gpu.attention import PUBLISHED, TINY, attention
+
+    return attention(TINY, "cpu") if rehearsal() else attention(PUBLISHED, device())
+
+
+def editors(what: str, kind: str) -> Values:
+    """Whole editors (experiments/benches/gpu/editors.py); in a rehearsal the tiny ones."""
+    from editors.parts import parts_of
+    from experiments.benches.editors.sides import FOLDERS
+    from experiments.benches.gpu import editors as whole
+
+    small: Values = {}
+    if rehearsal():
+        models = parts_of(Path(assets_folder()) / "tiny" / FOLDERS[kind])
+        small = {"side": 64, "steps": 2, "count": 2, "where": "cpu", "small": models}
+        small |= {"labels": ("eager",)} if what == "against_loop" else {}
+    return dict(getattr(whole, what)(kind, **small))
 
 
 def decode() -> Values:
@@ -220,10 +249,15 @@ WORK: dict[str, Callable[[], Values]] = {
         "launcher.processes=1",
     ),
     "parity": parity,
+    "attention": tree_attention,
     "decode": decode,
     "step_3b": step_3b,
     "denoiser_kontext": lambda: denoiser("black-forest-labs/FLUX.1-Kontext-dev"),
     "denoiser_qwen": lambda: denoiser("Qwen/Qwen-Image-Edit"),
+    "editors_kontext": lambda: editors("against_loop", "flux_kontext"),
+    "editors_qwen": lambda: editors("against_loop", "qwen"),
+    "approximate_kontext": lambda: editors("approximations", "flux_kontext"),
+    "approximate_qwen": lambda: editors("approximations", "qwen"),
 }
 
-__all__ = ["WORK", "decode", "denoiser", "devices", "job", "parity", "step_3b", "tests"]
+__all__ = ["WORK", "decode", "denoiser", "devices", "editors", "job", "parity", "step_3b", "tests", "tree_attention"]

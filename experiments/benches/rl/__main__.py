@@ -88,7 +88,8 @@ class Bench:
         vlm = load_vlm(roomy_checkpoint(self.checkpoint, shape.side, self.out / "rl" / "train"))
         prompts, key = vlm.encode(requests(samples(shape, shape.prompts))), "train_shared_vs_unshared_g8"
         self.table[key], self.details[key] = compare_training(vlm, prompts, 8, 7, self.options.repeats, say)
-        answers, policy = random_answers(vlm, 16, 100), TextPolicy(vlm, chunk_tokens=64, frozen_vision=True)
+        answers = random_answers(vlm, 16, 100)
+        policy = TextPolicy(vlm, chunk_tokens=64, frozen_vision=True, keep_mib=0)
         text = vlm.model.config.get_text_config()
         with VocabularyRows(text.vocab_size, text.hidden_size) as rows:
             policy(TextBatch([prompts[0]] * len(answers), answers)).logp_BT.sum().backward()

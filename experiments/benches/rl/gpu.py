@@ -4,7 +4,7 @@ memory; the training phase with a shared prefix and without."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from agents.backends.base import ModelRequest, Sampling
 from agents.backends.hf import HFBackend
-from agents.backends.vlm import VLM
+from agents.backends.vlm import VLM, EncodedPrompt
 from benchmarks.base import EditSample
 from benchmarks.sandbox.generate import SandboxBenchmark
 from experiments.benches.rl.flops import Rows, training_flops
@@ -67,8 +67,10 @@ def measure_gpu(
     prompt_tokens: int = PROMPT,
     answer_tokens: int = ANSWER,
     peak_size: int = 8192,
+    also: Callable[[VLM, Sequence[EncodedPrompt], list[list[int]]], dict[str, Any]] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(the measure shared against unshared, everything else). The smaller arguments are for tests of this very code."""
+    """(the measure shared against unshared, everything else). The smaller arguments are for tests of this very code.
+    `also`: more to measure at the end on the same model, prompts and answers (details["also"])."""
     dtype = torch.bfloat16
     top = matmul_peak(device, dtype, peak_size)
     vlm = endless(build(checkpoint, side, dtype, device))
@@ -119,6 +121,8 @@ def measure_gpu(
         "tokens_per_s": {name: drawn / seconds for name, seconds in phases.items()}
         | {"step": drawn / sum(phases.values())},
     }
+    if also is not None:
+        details["also"] = also(vlm, each, answers)
     say(
         f"  {details['device']}: measured matmul peak {top / 1e12:.1f} TFLOP/s; prompts of {details['prompt_tokens']} tokens"
     )

@@ -26,9 +26,15 @@ class Pass:
     """Forward and backward over a batch of groups, `at_once` completions at a time, gradients added up."""
 
     def __init__(
-        self, vlm: VLM, shared: bool, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[int]], at_once: int
+        self,
+        vlm: VLM,
+        shared: bool,
+        prompts: Sequence[EncodedPrompt],
+        answers: Sequence[Sequence[int]],
+        at_once: int,
+        **policy: Any,
     ):
-        self.policy = TextPolicy(vlm, frozen_vision=True, shared_prefix=shared)
+        self.policy = TextPolicy(vlm, frozen_vision=True, shared_prefix=shared, **policy)
         self.prompts, self.answers, self.at_once = prompts, answers, at_once
         generator = torch.Generator().manual_seed(1)
         self.advantage_B = torch.randn(len(answers), generator=generator).to(vlm.model.device)

@@ -22,7 +22,8 @@ from editors.published import PublishedModel
 from experiments.benches.gpu.__main__ import main, plain, selected
 from experiments.benches.gpu.decode import compared
 from experiments.benches.gpu.parts import PARTS, CheckPart
-from experiments.benches.gpu.work import WORK, decode, denoiser, devices
+from experiments.benches.gpu.setting import VARIABLE
+from experiments.benches.gpu.work import WORK, decode, denoiser, devices, tree_attention
 
 gpu = import_module("experiments.benches.gpu.__main__")
 ROOT = Path(__file__).parents[3]
@@ -54,6 +55,20 @@ def test_without_a_gpu_parts_that_need_one_are_named_and_the_others_run(
     assert rows["step_3b"]["why"].startswith("needs CUDA")
     said = capfd.readouterr().out
     assert "no CUDA device here" in said and "left out" in said and str(tmp_path / "gpu.json") in said
+
+
+def test_the_attention_part_has_a_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "cpu")
+    found = tree_attention()
+    assert found["fastest"] in ("masks", "split") and set(found["ms"]) == {"masks", "split"}
+    assert max(found["largest difference"].values()) < 1e-5 and min(found["MFU"].values()) > 0
+
+
+def test_extra_parts_are_run_when_they_are_named() -> None:
+    assert sum(part.limit_s for part in selected("all")) <= 480
+    assert "editors_qwen" not in [part.name for part in selected("all")]
+    assert selected("everything") == list(PARTS)
+    assert [part.name for part in selected("editors_qwen,devices")] == ["devices", "editors_qwen"]
 
 
 BEHAVIOUR = {  # of parts: what their process does

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agents.backends.vlm import VLM, collate, load_vlm
 from common.errors import BadInput, RunFailed
+from experiments.benches.gpu.levers import levers
 from experiments.benches.rl import __main__ as bench
 from experiments.benches.rl import trl_env, trl_step
 from experiments.benches.rl.cost import Curve, log_slope, plot
@@ -194,7 +195,7 @@ def test_logits_alive_at_once_are_a_few_chunks(vlm: VLM) -> None:
     text = vlm.model.config.get_text_config()
     prompt = vlm.encode(requests(samples(SMALL, 1)))[0]
     answers = random_answers(vlm, 4, 16)
-    policy = TextPolicy(vlm, chunk_tokens=8, frozen_vision=True)
+    policy = TextPolicy(vlm, chunk_tokens=8, frozen_vision=True, keep_mib=0)
     with VocabularyRows(text.vocab_size, text.hidden_size) as chunked:
         policy(TextBatch([prompt] * 4, answers)).logp_BT.sum().backward()
     assert chunked.most == 8 and chunked.most_held <= 4 * 8 < 64
@@ -242,7 +243,17 @@ def test_the_gpu_part_runs_at_any_size() -> None:
     def small(checkpoint: Path, side: int, dtype: torch.dtype, device: str) -> VLM:
         return tiny_random(checkpoint, 128, side)
 
-    measure, details = measure_gpu(DECOMPOSER, 1, quiet, "cpu", small, 64, 40, 4, 64)
+    measure, details = measure_gpu(
+        DECOMPOSER, 1, quiet, "cpu", small, 64, 40, 4, 64, lambda *work: levers(*work, at_once=8, repeats=1)
+    )
+    trained = details["also"]
+    assert trained.pop("liger-kernel") == "needs CUDA" and min(trained.values()) > 0
+    assert set(trained) == {
+        "as it is",
+        "attention in two pieces (split)",
+        "logits computed twice",
+        "rows of few lengths",
+    }
     assert set(details["phases_s"]) == {"train", "optimiser", "rollout", "sync"} and measure["ours"] > 0
     assert min(details["prompt_tokens"]) >= 40
     assert details["mfu"]["shared"] > 0 and 0 < details["tokens_per_s"]["step"] < details["tokens_per_s"]["train"]

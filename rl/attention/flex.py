@@ -16,6 +16,17 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from common.progress import say
 
 
+class FlexAttention:
+    """An `AttentionLayout` of a row whose `end_N` is on the device. The block mask is made once, here: every layer and every
+    pass over the same row uses it."""
+
+    def __init__(self, end_N: Tensor) -> None:
+        self.mask = tree_mask(end_N)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+        return attend_tree(query, key, value, scale, self.mask)
+
+
 def tree_mask(end_N: Tensor) -> BlockMask:
     """The mask of a row of N tokens, on the device of `end_N`."""
 
@@ -40,4 +51,4 @@ def _kernel(device: str) -> Callable[..., Any]:
     return torch.compile(flex_attention, dynamic=True)
 
 
-__all__ = ["attend_tree", "tree_mask"]
+__all__ = ["FlexAttention", "attend_tree", "tree_mask"]
