@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from common.errors import ImageEditError, MissingFile
 from common.parts import Machine
 from editors.costs import BYTES
+from editors.quantize import FORMATS, lacks
+from editors.settings import ATTENTION_PACKAGES
 from experiments.preflight.estimates import workload
 
 if TYPE_CHECKING:
@@ -21,8 +23,29 @@ LAYER_BYTES = 2 * GIB  # of the largest layer with room for the next one: what o
 
 def missing_files(config: DiffusionEditor) -> Iterator[str]:
     """Files that are not there or damaged, and settings that contradict the checkpoint."""
+    yield from missing_kernels(config)
     yield from missing_checkpoint(config)
     yield from missing_lora(config)
+
+
+def missing_kernels(config: DiffusionEditor) -> Iterator[str]:
+    """Packages and GPUs that quantised weights and attention kernels need."""
+    from experiments.preflight.machine import has_package
+
+    if config.quantization != "none":
+        package = FORMATS[config.quantization].package
+        if why := lacks(config.quantization, has_package(package), gpu_capability()):
+            yield why
+    package = ATTENTION_PACKAGES.get(config.attention, "")
+    if package and not has_package(package):
+        yield f"the package {package} for editor.attention={config.attention}; editor.attention=auto takes what is there"
+
+
+def gpu_capability() -> tuple[int, int] | None:
+    """Of the first GPU; None without one."""
+    import torch
+
+    return torch.cuda.get_device_capability() if torch.cuda.is_available() else None
 
 
 def missing_checkpoint(config: DiffusionEditor) -> Iterator[str]:
