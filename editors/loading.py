@@ -125,7 +125,7 @@ def load_pipeline(folder_or_id: str | Path, kind: str, options: LoadOptions | No
     pipe.set_progress_bar_config(disable=True)
     if lora is not None:
         _add_lora(pipe, lora, options.lora_scale)
-    _configure(pipe, options)
+    configure(pipe, options)
     return pipe
 
 
@@ -142,7 +142,8 @@ def _reading_parts(folder: Path) -> dict[str, Any]:
     return {"tokenizer": tokenizer, "processor": vision_processor(images, tokenizer)}
 
 
-def _configure(pipe: Any, options: LoadOptions) -> None:
+def configure(pipe: Any, options: LoadOptions) -> None:
+    """Schedule, layouts, kernels and device of a loaded pipeline, in place."""
     from diffusers import FirstBlockCacheConfig, FlowMatchEulerDiscreteScheduler
 
     if options.lightning:
@@ -232,4 +233,4 @@ def _idle(pipe: Any, scale: float) -> str:
     return ""
 
 
-__all__ = ["DTYPES", "LIGHTNING_SCHEDULER", "LoadOptions", "load_pipeline"]
+__all__ = ["DTYPES", "LIGHTNING_SCHEDULER", "LoadOptions", "configure", "load_pipeline"]

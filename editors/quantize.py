@@ -41,6 +41,14 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
+def weight_bytes(size: Any, name: str, kind: str, element: int, quantization: str) -> float:
+    """Of the part `name` of a pipeline of this kind of editor, of an `editors.parts.Size`; `element`: bytes of a weight that is
+    not quantised. Scales of rows are not counted, a thousandth."""
+    if quantization == "none" or name not in PARTS.get(kind, ()):
+        return float(size.parameters * element)
+    return (size.parameters - size.matrices) * element + size.matrices * FORMATS[quantization].bytes_each
+
+
 def lacks(quantization: str, has_package: bool, capability: tuple[int, int] | None) -> str:
     """Why it cannot be used, and what to do; "" where it can. `capability`: of the GPU, None without one."""
     if quantization == "none":
@@ -94,4 +102,4 @@ def _nf4(quantization: str, dtype: Any) -> tuple[Any, Any]:
     return diffusers.BitsAndBytesConfig(**how), transformers.BitsAndBytesConfig(**how)
 
 
-__all__ = ["EXTRA", "FORMATS", "PARTS", "Format", "lacks", "pipeline_config"]
+__all__ = ["EXTRA", "FORMATS", "PARTS", "Format", "lacks", "pipeline_config", "weight_bytes"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from common.errors import ImageEditError, MissingFile
 from common.parts import Machine
 from editors.costs import BYTES
-from editors.quantize import FORMATS, lacks
+from editors.quantize import FORMATS, lacks, weight_bytes
 from editors.settings import ATTENTION_PACKAGES
 from experiments.preflight.estimates import workload
 
@@ -158,7 +158,9 @@ def too_little(
 
 def need(editor: DiffusionEditor, offload: str) -> tuple[float, float]:
     """Bytes of weights and of activations on the device at the worst moment of an edit."""
-    weights, largest = (n * BYTES[editor.dtype] for n in (editor.parameters, editor.largest or editor.parameters))
+    kept, kept_largest = quantized_shares(editor)
+    weights = editor.parameters * BYTES[editor.dtype] * kept
+    largest = (editor.largest * kept_largest or editor.parameters * kept) * BYTES[editor.dtype]
     phases = activations(editor)
     others = max((held for phase, held in phases.items() if phase != "denoising"), default=0.0)
     denoising = phases.get("denoising", 0.0)
@@ -168,6 +170,22 @@ def need(editor: DiffusionEditor, offload: str) -> tuple[float, float]:
         return min(LAYER_BYTES, weights), max(others, denoising)
     # one model at a time: the largest, which is the denoiser, or another one
     return max((largest, denoising), (weights - largest, others), key=sum)
+
+
+def quantized_shares(editor: DiffusionEditor) -> tuple[float, float]:
+    """What quantization leaves of the bytes of all weights, and of the denoiser's."""
+    if editor.quantization == "none":
+        return 1.0, 1.0
+    from editors.parts import count_parameters, parts_of
+
+    try:
+        sizes = {name: count_parameters(part) for name, part in parts_of(editor.checkpoint).items()}
+    except ImageEditError:
+        return 1.0, 1.0  # what is wrong with the checkpoint is said elsewhere
+    element = BYTES[editor.dtype]
+    after = {n: weight_bytes(size, n, editor.kind, element, editor.quantization) for n, size in sizes.items()}
+    before = {name: size.parameters * element for name, size in sizes.items()}
+    return sum(after.values()) / sum(before.values()), after["transformer"] / before["transformer"]
 
 
 def activations(editor: DiffusionEditor) -> dict[str, float]:

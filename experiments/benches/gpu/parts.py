@@ -24,7 +24,8 @@ class CheckPart:
         return f"needs {' and '.join(lacks)}" if lacks else ""
 
 
-PARTS = (  # together at most eight minutes
+MINUTES = 15  # all parts together, at most
+PARTS = (
     CheckPart("devices", "devices, driver, versions", 30, cuda=False),
     CheckPart("tests", "the unit tests that take a device", 60, cuda=False, packages=("pytest", "hypothesis")),
     CheckPart("job_hf", "three GRPO steps and all arms, rollouts=hf", 60, cuda=False),
@@ -36,6 +37,10 @@ PARTS = (  # together at most eight minutes
     CheckPart("step_3b", "a GRPO step of Qwen2.5-VL-3B's sizes by phases, beside the physical limit", 60),
     CheckPart("denoiser_kontext", "one forward of FLUX Kontext's denoiser at its published size", 25),
     CheckPart("denoiser_qwen", "one forward of Qwen-Image's denoiser at its published size", 25),
+    CheckPart("editors_kontext", "FLUX Kontext at its published size against diffusers' loop", 130),
+    CheckPart("editors_qwen", "Qwen-Image-Edit at its published size against diffusers' loop", 160),
+    CheckPart("approximate_kontext", "quantised and cached FLUX Kontext, four blocks of each kind", 60),
+    CheckPart("approximate_qwen", "quantised and cached Qwen-Image-Edit, four blocks", 60),
 )
 
-__all__ = ["PARTS", "CheckPart"]
+__all__ = ["MINUTES", "PARTS", "CheckPart"]

@@ -152,6 +152,12 @@ def denoiser(name: str, side: int = 1024, batch: int = 1, parts: Any = None, whe
     return {"seconds": round(seconds, 4), "TFLOP/s": round(flops / seconds / 1e12, 2), "peak GiB": round(held, 1)}
 
 
+def editors(what: str, kind: str) -> Values:
+    from experiments.benches.gpu import editors as whole
+
+    return dict(getattr(whole, what)(kind))
+
+
 def _timed(run: Callable[[], Any], where: str, repeats: int = 3) -> float:
     import time
 
@@ -185,6 +191,10 @@ WORK: dict[str, Callable[[], Values]] = {
     "step_3b": step_3b,
     "denoiser_kontext": lambda: denoiser("black-forest-labs/FLUX.1-Kontext-dev"),
     "denoiser_qwen": lambda: denoiser("Qwen/Qwen-Image-Edit"),
+    "editors_kontext": lambda: editors("against_loop", "flux_kontext"),
+    "editors_qwen": lambda: editors("against_loop", "qwen"),
+    "approximate_kontext": lambda: editors("approximations", "flux_kontext"),
+    "approximate_qwen": lambda: editors("approximations", "qwen"),
 }
 
 __all__ = ["WORK", "denoiser", "devices", "job", "parity", "step_3b", "tests"]
