@@ -57,11 +57,8 @@ def fault(name: str, device: torch.device, dtype: torch.dtype, width: int) -> st
         return "its kernels are for CUDA"
     from diffusers.models.attention_dispatch import AttentionBackendName, attention_backend, dispatch_attention_fn
 
-    generator = torch.Generator(device).manual_seed(0)
-    q, k, v = (
-        torch.randn(1, TOKENS, HEADS, width, generator=generator, device=device, dtype=torch.float32).to(dtype)
-        for _ in range(3)
-    )
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 1, TOKENS, HEADS, width, generator=generator).to(device, dtype)
     try:
         with attention_backend(AttentionBackendName(ATTENTION[name])):
             out = dispatch_attention_fn(q, k, v)

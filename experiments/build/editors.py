@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from editors.flow import FlowModel
 
 CACHE_THRESHOLD = 0.1  # of the first-block cache, where no other is given
-INEXACT = "an editor that is trained, or whose pictures are rewards, must be exact; take out"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class DiffusionEditor(Part):
         check_speed(self)
 
     @property
-    def approximations(self) -> tuple[str, ...]:
+    def approximations(self) -> tuple[str, ...]:  # type: ignore[override]
         """What makes its pictures approximate, in words for tables."""
         weights = {"none": ()}.get(self.quantization, (f"{self.quantization} weights",))
         cached = (f"first-block cache {self.threshold:g}",) if self.threshold else ()
@@ -157,11 +156,12 @@ class DiffusionEditor(Part):
         from editors.onednn import use_onednn
 
         device = tools.device()
-        speed = speed_of(self, device, tools.edits, trained=tools.reward_path)
         if tools.reward_path and self.approximations:
+            words = ", ".join(self.approximations)
             raise BadInput(
-                f"an editor that is trained, or whose pictures are rewards, must be exact: {self.untrainable()}"
+                f"an editor that is trained, or whose pictures are rewards, must be exact; take out: {words}"
             )
+        speed = speed_of(self, device, tools.edits, trained=tools.reward_path)
         options = LoadOptions(
             dtype=self.dtype,
             device=device,

@@ -35,7 +35,7 @@ def compare(
     rows: dict[str, dict[str, Any]] = {}
     exact: list[Image.Image] = []
     for name, changes in ARMS.items():
-        more = {"cache_threshold": threshold} if "cache" in changes else {}
+        more: dict[str, Any] = {"cache_threshold": threshold} if "cache" in changes else {}
         part = replace(config, **changes, **more)
         if lacking := list(missing_kernels(part)):
             rows[name] = {"why": lacking[0]}

@@ -4,8 +4,9 @@ in a loop, and what approximations save and change."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +29,7 @@ BLOCKS = 4  # of the published ones that the second table has: through the loade
 TOLERANCE = (
     3.0  # mean absolute difference of pictures in levels of 255 that bfloat16 may make of another order of additions
 )
+ARMS = ("eager", "kernels", "compiled")  # what is compiled stays so: it is the last
 LAYERS = {"num_layers", "num_single_layers", "num_hidden_layers", "depth"}
 
 
@@ -41,7 +43,13 @@ def settings(kind: str, side: int, steps: int, dtype: str) -> DiffusionEditor:
 
 
 def against_loop(
-    kind: str, side: int = 1024, steps: int = 2, count: int = 4, where: str = "cuda", small: Any = None
+    kind: str,
+    side: int = 1024,
+    steps: int = 2,
+    count: int = 4,
+    where: str = "cuda",
+    small: Any = None,
+    labels: Sequence[str] = ARMS,
 ) -> Values:
     """Seconds of `count` different pictures and of as many variants of one, here and by the pipeline in a loop, and how far the
     pictures are apart. `small`: models in place of the published ones, for tests."""
@@ -55,14 +63,15 @@ def against_loop(
     works = {"different pictures": different, "variants of one": same}
     loops = {name: timed(lambda w: in_a_loop(config, pipe, w, side), work, where) for name, work in works.items()}
     found: Values = {name: {"loop, s": round(seconds, 3)} for name, (seconds, _) in loops.items()}
-    for label, options in arms(dtype, where).items():
+    for label in labels:
+        options = arms(dtype, where)[label]
         configure(pipe, options)
         editor = FlowEditor(config.model(pipe, Forwards(padded=False)))
         began = time.perf_counter()
         edit(editor, different)
         found[f"{label}: first time, s"] = round(time.perf_counter() - began, 1)
         for name, work in works.items():
-            seconds, made = timed(lambda w, e=editor: edit(e, w), work, where, warm=False)
+            seconds, made = timed(partial(edit, editor), work, where, warm=False)
             apart = approximate.change(loops[name][1], made)["mean_difference"] or 0.0
             found[name] |= {
                 f"{label}, s": round(seconds, 3),
@@ -76,7 +85,7 @@ def against_loop(
 
 
 def arms(dtype: str, where: str) -> dict[str, LoadOptions]:
-    """In the order in which one pipeline can go through them: what is compiled stays so."""
+    """What each of ARMS is."""
     fast = LoadOptions(dtype=dtype, device=where, attention="auto", vae_channels_last=True)
     return {
         "eager": LoadOptions(dtype=dtype, device=where),
@@ -86,8 +95,9 @@ def arms(dtype: str, where: str) -> dict[str, LoadOptions]:
 
 
 def in_a_loop(config: DiffusionEditor, pipe: Any, work: Work, side: int) -> list[Any]:
+    rows = zip(work.images, work.instructions, work.seeds, strict=True)
     with working_size(side):
-        return [naive(config, pipe, *row, side=side) for row in zip(*vars(work).values(), strict=True)]
+        return [naive(config, pipe, image, text, seed, side) for image, text, seed in rows]
 
 
 def edit(editor: FlowEditor, work: Work) -> list[Any]:
@@ -107,7 +117,9 @@ def approximations(
         del pipe
         config = settings(kind, side, steps, dtype)
         config = replace(config, checkpoint=scratch, guidance=config.guidance if embedded else None)
-        rows = approximate.compare(config, TorchEngine(device=where), large(pictures(count), side))
+        rows = approximate.compare(
+            config, TorchEngine(device="cuda" if where == "cuda" else "cpu"), large(pictures(count), side)
+        )
     return {name: row.get("why") or row for name, row in rows.items()}
 
 

@@ -12,8 +12,11 @@ import torch
 
 from common.errors import BadInput
 from common.files import read_json
-from editors.published import PublishedModel
+from editors.parts import count_parameters, parts_of
+from editors.published import PUBLISHED, PublishedModel
+from experiments.benches.editors.sides import FOLDERS
 from experiments.benches.gpu.__main__ import main, plain, run_part, selected
+from experiments.benches.gpu.editors import against_loop, approximations, fewer
 from experiments.benches.gpu.parts import MINUTES, PARTS, CheckPart
 from experiments.benches.gpu.work import WORK, denoiser, devices
 
@@ -69,6 +72,34 @@ def test_the_forward_of_a_denoiser_is_that_of_its_family(kind: str) -> None:
     part = PublishedModel(config["_class_name"], {k: v for k, v in config.items() if not k.startswith("_")})
     found = denoiser(kind, side=64, parts={"transformer": part}, where="cpu")
     assert found["seconds"] > 0 and found["peak GiB"] == 0
+
+
+@pytest.mark.parametrize("kind", ["flux_kontext", pytest.param("qwen", marks=pytest.mark.slow)])
+def test_whole_editors_make_the_pictures_of_the_pipeline(kind: str) -> None:
+    """What the GPU parts do at published sizes, here with tiny models."""
+    tiny = parts_of(TINY / FOLDERS[kind])
+    found = against_loop(kind, side=64, steps=2, count=2, where="cpu", small=tiny, labels=("eager", "kernels"))
+    for work in ("different pictures", "variants of one"):
+        for label in ("eager", "kernels"):
+            assert found[work][f"{label}, same"] and found[work][f"{label}, ratio"] > 0
+
+
+def test_a_slice_of_a_published_editor_keeps_its_widths() -> None:
+    for parts in PUBLISHED.values():
+        for name, part in parts.items():
+            cut = fewer(part)
+            if not part.kind.startswith("Autoencoder"):
+                assert count_parameters(cut).parameters < count_parameters(part).parameters, name
+                assert count_parameters(cut).largest_module == count_parameters(part).largest_module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["flux_kontext", "qwen"])
+def test_approximations_are_compared_with_the_exact_editor(kind: str) -> None:
+    rows = approximations(kind, side=64, steps=2, count=1, where="cpu", small=parts_of(TINY / FOLDERS[kind]))
+    assert set(rows) == {"exact", "int8", "fp8", "nf4", "first-block cache"}
+    assert rows["exact"]["mean_difference"] == 0 and rows["first-block cache"]["seconds"] > 0
+    assert "GPU" in rows["nf4"] or "make extra-quant" in rows["nf4"]
 
 
 def test_values_are_read_at_a_glance() -> None:
