@@ -46,7 +46,7 @@ bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared 
 docs: .venv/.ready-docs ## build the documentation site into site/; any warning is an error
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "documentation: $(CURDIR)/site/index.html (with search: $(PY) -m http.server -b 127.0.0.1 -d site)"
 
-check-gpu: $(READY) ## what this machine's GPU does with the code, in at most nine minutes (args="parts=step_3b,parity")
+check-gpu: $(READY) ## what this machine's GPU does with the code, in at most eight minutes (args="parts=step_3b,parity")
 	@$(PY) -m experiments.benches.gpu $(args)
 
 tiny: $(READY) ## rebuild the tiny checkpoints of assets/tiny from nothing (hours)

@@ -74,6 +74,8 @@ class Part:
 
     # an editor
     has_pipeline = False  # a pipeline of diffusers, whose memory and time can be planned
+    # of its pictures, in words for tables; an editor with any is not trained, and gives no rewards
+    approximations: tuple[str, ...] = ()
     # a judge
     exact = False  # it measures against the gold edits and asks nobody
     verdicts = True  # False: there is no judge, pictures are only made and measured

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from common.errors import BadInput
 from editors.conditioning import TextEmbeddings
 from editors.pipeline import Pair, PipelineModel
-from editors.settings import FlowSettings
+from editors.settings import FlowSettings, Forwards
 
 MOST_TOKENS = 512  # of T5, in the published pipeline too
 LENGTH_STEP = 64  # to which longer texts are padded, so that they can share batches
@@ -32,14 +32,14 @@ class KontextModel(PipelineModel):
 
     family = "FLUX Kontext"
 
-    def __init__(self, pipe: FluxKontextPipeline, settings: FlowSettings) -> None:
+    def __init__(self, pipe: FluxKontextPipeline, settings: FlowSettings, forwards: Forwards | None = None) -> None:
         if not isinstance(pipe, FluxKontextPipeline):
             raise BadInput(f"FLUX Kontext needs a FluxKontextPipeline, not {type(pipe).__name__}")
         if settings.max_sequence_length > MOST_TOKENS:
             raise BadInput(
                 f"max_sequence_length={settings.max_sequence_length}: FLUX Kontext takes at most {MOST_TOKENS} tokens"
             )
-        super().__init__(pipe, settings)
+        super().__init__(pipe, settings, forwards)
 
     @property
     def grids(self) -> tuple[tuple[int, int], ...] | None:

@@ -12,8 +12,11 @@ import torch
 
 from common.errors import BadData, BadInput, ImageEditError, MissingFile
 from common.weights import check_finite
+from editors.attention import use_attention
+from editors.channels_last import use_channels_last
 from editors.checkpoint import check_complete, check_pipeline, find_folder, read_header, weight_files
 from editors.processor import vision_processor
+from editors.quantize import pipeline_config
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,8 @@ class LoadOptions:
     ("balanced") spreads the parts over all GPUs. `lora` is a safetensors file, a folder, or a hub id, `lora_weight_name` the
     file in it; `lightning` gives a Qwen pipeline the schedule of the Lightning LoRAs. `cache_threshold` above 0 turns
     FirstBlockCache on. It is an approximation and decides for a whole batch at once, so that a picture's result depends on its
-    neighbours.
+    neighbours. `attention` is a name of `editors.attention`, "auto" or "" (left alone), and `masks` says that it has to hide
+    padding; `quantization` one of `editors.quantize`.
     """
 
     dtype: str = "float32"
@@ -58,7 +62,11 @@ class LoadOptions:
     lightning: bool = False
     cache_threshold: float = 0.0
     vae_tiling: bool = False
+    vae_channels_last: bool = False
     compile: bool = False
+    attention: str = ""
+    masks: bool = False
+    quantization: str = "none"
     allow_download: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +85,11 @@ class LoadOptions:
             raise BadInput(f"device={self.device}, but torch sees no GPU; use device=cpu")
         if self.cache_threshold < 0:
             raise BadInput(f"cache_threshold={self.cache_threshold} must be 0 (off) or above")
+        if self.compile and self.offload == "sequential":
+            raise BadInput("offload=sequential moves layer by layer, which no compiled block allows; set compile=false")
+        if self.quantization != "none" and (self.lora or self.offload == "sequential"):
+            what = "a lora" if self.lora else "offload=sequential"
+            raise BadInput(f"quantization={self.quantization} and {what} do not go together; choose one")
         if self.lora_weight_name and not self.lora:
             raise BadInput("lora_weight_name names a file in a lora folder; set lora too")
 
@@ -96,6 +109,8 @@ def load_pipeline(folder_or_id: str | Path, kind: str, options: LoadOptions | No
     name = check_pipeline(folder, kind)
     lora = _find_lora(options)
     parts = _reading_parts(folder) if kind == "qwen" else {}
+    if options.quantization != "none":
+        parts["quantization_config"] = pipeline_config(options.quantization, kind, DTYPES[options.dtype])
     try:
         pipe = getattr(diffusers, name).from_pretrained(
             folder, dtype=DTYPES[options.dtype], device_map=options.device_map, local_files_only=True, **parts
@@ -110,7 +125,7 @@ def load_pipeline(folder_or_id: str | Path, kind: str, options: LoadOptions | No
     pipe.set_progress_bar_config(disable=True)
     if lora is not None:
         _add_lora(pipe, lora, options.lora_scale)
-    _configure(pipe, options)
+    configure(pipe, options)
     return pipe
 
 
@@ -127,13 +142,18 @@ def _reading_parts(folder: Path) -> dict[str, Any]:
     return {"tokenizer": tokenizer, "processor": vision_processor(images, tokenizer)}
 
 
-def _configure(pipe: Any, options: LoadOptions) -> None:
+def configure(pipe: Any, options: LoadOptions) -> None:
+    """Schedule, layouts, kernels and device of a loaded pipeline, in place."""
     from diffusers import FirstBlockCacheConfig, FlowMatchEulerDiscreteScheduler
 
     if options.lightning:
         pipe.scheduler = FlowMatchEulerDiscreteScheduler.from_config(LIGHTNING_SCHEDULER)
     if options.vae_tiling:
         pipe.vae.enable_tiling()
+    if options.vae_channels_last:
+        use_channels_last(pipe.vae)
+    if options.attention:
+        use_attention(pipe.transformer, options.attention, options.device, options.masks)
     if options.compile:
         pipe.transformer.compile_repeated_blocks()
     if options.cache_threshold > 0:
@@ -213,4 +233,4 @@ def _idle(pipe: Any, scale: float) -> str:
     return ""
 
 
-__all__ = ["DTYPES", "LIGHTNING_SCHEDULER", "LoadOptions", "load_pipeline"]
+__all__ = ["DTYPES", "LIGHTNING_SCHEDULER", "LoadOptions", "configure", "load_pipeline"]

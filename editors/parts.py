@@ -68,6 +68,9 @@ def _part(path: Path, kind: str | None) -> PublishedModel:
 class Size:
     parameters: int
     largest_module: int  # parameters of the largest single layer, such as the word embeddings
+    matrices: int = (
+        0  # of the parameters, those that quantizers take: weights of linear layers, but for a language model's output
+    )
 
 
 def count_parameters(part: PublishedModel) -> Size:
@@ -94,9 +97,12 @@ def _sides(kind: str, config: str) -> int:
 
 @lru_cache(maxsize=64)
 def _count(kind: str, config: str) -> Size:
+    import torch
+
     model = _on_meta(kind, config)
     own = [sum(p.numel() for p in module.parameters(recurse=False)) for module in model.modules()]
-    return Size(sum(p.numel() for p in model.parameters()), max(own))
+    linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]
+    return Size(sum(p.numel() for p in model.parameters()), max(own), sum(m.weight.numel() for m in linear))
 
 
 def _on_meta(kind: str, config: str) -> Any:

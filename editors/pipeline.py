@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -22,8 +23,9 @@ from torch import Tensor, nn
 from common.errors import BadInput
 from editors.conditioning import Conditioning, TextEmbeddings
 from editors.flow import check_finite
+from editors.forwards import plan_forwards
 from editors.geometry import Fit, fit_to_grid
-from editors.settings import FlowSettings
+from editors.settings import FlowSettings, Forwards
 from editors.steps import Sigma
 
 PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: its activations are larger than the transformer's
@@ -37,9 +39,10 @@ class PipelineModel(ABC):
     """
 
     family = ""
+    takes_masks = False  # whether the transformer hides the padding of a text
 
-    def __init__(self, pipe: Any, settings: FlowSettings) -> None:
-        self.pipe, self.settings = pipe, settings
+    def __init__(self, pipe: Any, settings: FlowSettings, forwards: Forwards | None = None) -> None:
+        self.pipe, self.settings, self.forwards = pipe, settings, forwards or Forwards()
         self.smallest_multiple: int = pipe.vae_scale_factor * 2  # latents are packed two by two
         self.multiple = settings.multiple or self.smallest_multiple
         if self.multiple % self.smallest_multiple:
@@ -202,39 +205,54 @@ class PipelineModel(ABC):
         return sigmas.to(self.device)
 
     def velocity(self, conditioning: Conditioning, latents: Tensor, sigma: Sigma) -> Tensor:
-        """[B, N, C] in float32, classifier-free guidance included where the settings say so (two forwards). Gradients are kept."""
+        """[B, N, C] in float32, classifier-free guidance included where the settings say so. Gradients are kept."""
         time = torch.as_tensor(sigma, dtype=torch.float32, device=self.device).expand(len(latents))
-        conditional = self._forward("cond", conditioning, conditioning.text, latents, time)
-        if conditioning.negative is None:
-            return conditional
-        unconditional = self._forward("uncond", conditioning, conditioning.negative, latents, time)
-        return self._guide(conditional, unconditional)
+        texts = [conditioning.text] + ([] if conditioning.negative is None else [conditioning.negative])
+        conditional, *unconditional = self._branches(conditioning, texts, latents, time)
+        return self._guide(conditional, unconditional[0]) if unconditional else conditional
 
     def _guide(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
         """Classifier-free guidance (arXiv 2207.12598), w = true_cfg."""
         return unconditional + self.settings.true_cfg * (conditional - unconditional)
 
+    def _branches(
+        self, conditioning: Conditioning, texts: Sequence[TextEmbeddings], latents: Tensor, time: Tensor
+    ) -> list[Tensor]:
+        """[B, N, C] for each text: the velocities without guidance, by as many forwards as `self.forwards` says."""
+        how, source = self.forwards, conditioning.source
+        if not how.both_branches and (how.padded or all(text.mask is None for text in texts)):
+            named = zip(("cond", "uncond"), texts, strict=False)
+            return [self._forward(name, conditioning.grid, source, text, latents, time) for name, text in named]
+        if not self.takes_masks:
+            how = replace(how, padded=False)
+        velocities: dict[tuple[int, int], Tensor] = {}
+        for forward in plan_forwards(texts, how):
+            rows = torch.as_tensor([row for _, row in forward.rows], device=latents.device)
+            args = (source[rows], forward.text, latents[rows], time[rows])
+            velocities |= zip(forward.rows, self._forward(forward.name, conditioning.grid, *args), strict=True)
+        return [torch.stack([velocities[b, i] for i in range(len(latents))]) for b in range(len(texts))]
+
     def _forward(
-        self, branch: str, conditioning: Conditioning, text: TextEmbeddings, latents: Tensor, time: Tensor
+        self, name: str, grid: tuple[int, int], source: Tensor, text: TextEmbeddings, latents: Tensor, time: Tensor
     ) -> Tensor:
-        """[B, N, C]: the velocity of the result's tokens. Each branch has its own cache, where caching is on."""
+        """[B, N, C]: the velocity of the result's tokens. Forwards of one name have one cache, where caching is on."""
         dtype = self.pipe.transformer.dtype
-        tokens = torch.cat([latents, conditioning.source], 1).to(dtype)
-        with self._cache(branch):
+        tokens = torch.cat([latents, source], 1).to(dtype)
+        with self._cache(name):
             out = self.pipe.transformer(
                 hidden_states=tokens,
                 timestep=time.to(dtype),
                 guidance=self._guidance(len(latents)),
                 encoder_hidden_states=text.embeds.to(dtype),
                 return_dict=False,
-                **self._arguments(conditioning.grid, len(latents), text),
+                **self._arguments(grid, len(latents), text),
             )[0]
         return out[:, : latents.shape[1]].float()
 
-    def _cache(self, branch: str) -> AbstractContextManager[Any]:
+    def _cache(self, name: str) -> AbstractContextManager[Any]:
         """Entering a context of diffusers' caches walks through all modules, which at small sizes costs more than a block."""
         transformer = self.pipe.transformer
-        return transformer.cache_context(branch) if transformer.is_cache_enabled else nullcontext()
+        return transformer.cache_context(name) if transformer.is_cache_enabled else nullcontext()
 
     def _guidance(self, rows: int) -> Tensor | None:
         if self.settings.guidance is None:

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from common.errors import BadInput
 from editors.conditioning import TextEmbeddings
+from editors.flow_editor import batches
 from editors.frames import single_frame
 from editors.pipeline import Pair, PipelineModel
-from editors.settings import FlowSettings
+from editors.settings import FlowSettings, Forwards
 
 TEXTS_AT_ONCE = 8  # rows through the text encoder, which keeps the hidden states of all its layers
 CONTROL = re.compile(
@@ -37,6 +38,7 @@ class QwenModel(PipelineModel):
     """
 
     family = "Qwen-Image-Edit"
+    takes_masks = True
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class QwenModel(PipelineModel):
         settings: FlowSettings,
         vision_positions: bool = False,
         condition_area: int | None = None,
+        forwards: Forwards | None = None,
     ) -> None:
         if not isinstance(pipe, (QwenImageEditPipeline, QwenImageEditPlusPipeline)):
             raise BadInput(
@@ -51,7 +54,7 @@ class QwenModel(PipelineModel):
             )
         self.plus = isinstance(pipe, QwenImageEditPlusPipeline)
         self.vision_positions, self.condition_area = vision_positions, condition_area
-        super().__init__(pipe, settings)
+        super().__init__(pipe, settings, forwards)
 
     # ------------------------------------------------------------------------------------------------ text
     def encode_text(
@@ -86,11 +89,11 @@ class QwenModel(PipelineModel):
         """
         mark = "Picture 1: <|vision_start|><|image_pad|><|vision_end|>" if self.plus else ""
         prompts = [self.pipe.prompt_template_encode.format(mark + CONTROL.sub("", text)) for text in texts]
-        rows: list[Tensor] = []
-        for i in range(0, len(prompts), TEXTS_AT_ONCE):
+        rows: dict[int, Tensor] = {}
+        for part in self._text_batches(prompts):
             inputs = self.pipe.processor(
-                text=prompts[i : i + TEXTS_AT_ONCE],
-                images=list(pictures[i : i + TEXTS_AT_ONCE]),
+                text=[prompts[i] for i in part],
+                images=[pictures[i] for i in part],
                 padding=True,
                 padding_side="right",  # positions count from the left, so that padding there would shift them
                 return_tensors="pt",
@@ -106,8 +109,16 @@ class QwenModel(PipelineModel):
                 **kinds,
             ).hidden_states[-1]
             mask, start = inputs["attention_mask"].bool(), self.pipe.prompt_template_encode_start_idx
-            rows += [state[keep][start:].float() for state, keep in zip(states, mask, strict=True)]
-        return rows
+            kept = [state[keep][start:].float() for state, keep in zip(states, mask, strict=True)]
+            rows |= zip(part, kept, strict=True)
+        return [rows[i] for i in range(len(prompts))]
+
+    def _text_batches(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Which prompts go through the text encoder together; only those of one length, where nothing is to be padded. Their
+        pictures have one size, so that they differ by their words alone."""
+        if self.forwards.padded:
+            return batches([()] * len(prompts), TEXTS_AT_ONCE)
+        return batches([len(ids) for ids in self.pipe.tokenizer(list(prompts)).input_ids], TEXTS_AT_ONCE)
 
     # ------------------------------------------------------------------------------------------------ pictures
     def encode_pixels(self, pixels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What an edit of a diffusion editor costs and how it is guided; light, so that a command line is checked at once."""
+"""What an edit of a diffusion editor costs, how it is guided and computed; light, so that a command line is checked at once."""
 
 from __future__ import annotations
 
@@ -40,4 +40,32 @@ class FlowSettings:
         return self.true_cfg > 1
 
 
-__all__ = ["FlowSettings"]
+@dataclass(frozen=True)
+class Forwards:
+    """How the rows of a batch are put into forwards of the denoiser (editors/forwards.py). `padded`: texts of different lengths
+    share a forward, padded and masked; False: one forward for each length. `both_branches`: the instruction's and the negative
+    prompt's rows share a forward, instead of one for each."""
+
+    padded: bool = True
+    both_branches: bool = False
+
+
+ATTENTION = {  # editor.attention (editors/attention.py): our names, and diffusers'
+    "native": "native",
+    "cudnn": "_native_cudnn",
+    "flash": "flash",
+    "flash3": "_flash_3",
+    "sage": "sage",
+}
+APPROXIMATE_ATTENTION = ("sage",)  # rounds queries and keys to 8 bits
+MASKED_ATTENTION = ("native", "cudnn")  # those that can hide the padding of texts
+ATTENTION_PACKAGES = {"flash": "flash_attn", "flash3": "flash_attn_interface", "sage": "sageattention"}
+
+__all__ = [
+    "APPROXIMATE_ATTENTION",
+    "ATTENTION",
+    "ATTENTION_PACKAGES",
+    "MASKED_ATTENTION",
+    "FlowSettings",
+    "Forwards",
+]

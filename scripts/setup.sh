@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 TORCH=2.13.0
 UV_VERSION=0.13.8
-EXTRAS=(vllm deepspeed slurm apps docs)
+EXTRAS=(vllm deepspeed slurm apps docs quant)
 what=${1:-core}
 
 say() { printf 'set-up: %s\n' "$*"; }
@@ -100,6 +100,6 @@ lock() {
 make_venv
 case $what in
   lock) lock ;;
-  core | vllm | deepspeed | slurm | apps | docs) install "$what" ;;
+  core | vllm | deepspeed | slurm | apps | docs | quant) install "$what" ;;
   *) die "unknown extra '$what'; choose one of: ${EXTRAS[*]}" ;;
 esac

@@ -7,24 +7,30 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from common.errors import BadInput
 from common.parts import CHECKPOINT, Content, Machine, Part, incidental
 from common.ranges import number
 from conf.parts import build
-from editors.settings import FlowSettings
+from editors.settings import APPROXIMATE_ATTENTION, FlowSettings, Forwards
 from experiments.build.device import device_of
+from experiments.build.editor_speed import check_speed, speed_of
 from experiments.preflight import diffusion, services
 
 if TYPE_CHECKING:
     from editors.base import Editor
     from editors.flow import FlowModel
 
+CACHE_THRESHOLD = 0.1  # of the first-block cache, where no other is given
+
 
 @dataclass(frozen=True)
 class EditorTools:
-    """`reward_path`: a score of its pictures trains something, so that what would mislead a judge is refused."""
+    """`reward_path`: a score of its pictures trains something, so that what would mislead a judge is refused. `edits`: how many
+    will be asked for, 0 where that is not known."""
 
     device: Callable[[], str]
     reward_path: bool = False
+    edits: int = 0
 
 
 @dataclass
@@ -67,10 +73,18 @@ class DiffusionEditor(Part):
     lora: str | None = incidental(None)  # file, folder or Hub id; its bytes define the run
     lora_weight_name: str | None = None  # the file in it
     lora_scale: float = number(1.0, -100, 100)
-    # above 0: FirstBlockCache, an approximation; never in one arm of a comparison alone
-    cache_threshold: float = number(0.0, 0, 10)
+    # approximations, marked in every table (docs/editors.md): weights in fewer bits, and steps that skip most blocks
+    quantization: Literal["none", "int8", "fp8", "nf4"] = "none"
+    cache: Literal["none", "first_block"] = "none"
+    # relative change of the first block's output below which the others are skipped; null: 0.1
+    cache_threshold: float | None = number(None, 0, 10, above=True)
     vae_tiling: bool = False  # less memory, seams; refused where a reward looks at the picture
-    compile: bool = False
+    # how fast, and no picture beyond rounding; what `auto` stands for: docs/editors.md
+    attention: Literal["auto", "native", "cudnn", "flash", "flash3", "sage"] = "auto"  # sage is an approximation
+    compile: Literal["auto", True, False] = incidental("auto")  # the repeated blocks of the denoiser
+    cfg_batch: Literal["auto", True, False] = incidental("auto")  # both branches of true_cfg in one forward
+    pad_texts: Literal["auto", True, False] = incidental("auto")  # texts of different lengths share forwards, masked
+    vae_channels_last: Literal["auto", True, False] = incidental("auto")
     allow_download: bool = incidental(False)
     sandbox_only: bool = incidental(False)  # trained on the sandbox alone: other pictures are refused (allow_tiny=true)
 
@@ -79,9 +93,23 @@ class DiffusionEditor(Part):
     has_pipeline = True
     lightning: ClassVar[bool] = False
     condition_area: ClassVar[int | None] = None
+    masks_texts: ClassVar[bool] = False  # texts of different lengths can share a forward
 
     def __post_init__(self) -> None:
         self.flow_settings()
+        check_speed(self)
+
+    @property
+    def approximations(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What makes its pictures approximate, in words for tables."""
+        weights = {"none": ()}.get(self.quantization, (f"{self.quantization} weights",))
+        cached = (f"first-block cache {self.threshold:g}",) if self.threshold else ()
+        return (*weights, *cached, *(("sage attention",) if self.attention in APPROXIMATE_ATTENTION else ()))
+
+    @property
+    def threshold(self) -> float:
+        """Of the first-block cache; 0: no cache."""
+        return 0.0 if self.cache == "none" else self.cache_threshold or CACHE_THRESHOLD
 
     def flow_settings(self) -> FlowSettings:
         """Raises BadInput for settings that contradict each other."""
@@ -108,11 +136,11 @@ class DiffusionEditor(Part):
             yield Content(self.lora, (self.lora_weight_name or "*.safetensors",), fetched=self.allow_download)
 
     def settings(self) -> Mapping[str, Any]:
-        return {
-            key: getattr(self, key) for key in ("checkpoint", "steps", "true_cfg", "guidance", "area", "dtype", "lora")
-        }
+        keys = ("checkpoint", "steps", "true_cfg", "guidance", "area", "dtype", "lora")
+        approximate = {"approximate": list(self.approximations)} if self.approximations else {}
+        return {key: getattr(self, key) for key in keys} | approximate
 
-    def model(self, pipe: Any) -> FlowModel:
+    def model(self, pipe: Any, forwards: Forwards | None = None) -> FlowModel:
         """The flow model over a loaded pipeline."""
         raise NotImplementedError
 
@@ -127,29 +155,40 @@ class DiffusionEditor(Part):
         from editors.loading import LoadOptions, load_pipeline
         from editors.onednn import use_onednn
 
+        device = tools.device()
+        if tools.reward_path and self.approximations:
+            words = ", ".join(self.approximations)
+            raise BadInput(
+                f"an editor that is trained, or whose pictures are rewards, must be exact; take out: {words}"
+            )
+        speed = speed_of(self, device, tools.edits, trained=tools.reward_path)
         options = LoadOptions(
             dtype=self.dtype,
-            device=tools.device(),
+            device=device,
             offload=self.offload,
             device_map=self.device_map,
             lora=self.lora,
             lora_weight_name=self.lora_weight_name,
             lora_scale=self.lora_scale,
             lightning=self.lightning,
-            cache_threshold=self.cache_threshold,
+            cache_threshold=self.threshold,
             vae_tiling=self.vae_tiling,
-            compile=self.compile,
+            vae_channels_last=speed.channels_last,
+            compile=speed.compile,
+            attention=speed.attention,
+            masks=speed.forwards.padded and self.masks_texts,
+            quantization=self.quantization,
             allow_download=self.allow_download,
         )
         pipe = load_pipeline(self.checkpoint, self.kind, options)
-        if not self.compile:  # a compiler chooses its own kernels
+        if not speed.compile and self.quantization == "none":  # a compiler and quantised weights have their own kernels
             for component in pipe.components.values():
                 if isinstance(component, torch.nn.Module):
                     use_onednn(component)
                     use_fast_gelu(component)
-            if options.device == "cpu" and self.cache_threshold == 0:
+            if options.device == "cpu" and not self.threshold:
                 self.lean(pipe)
-        return FlowEditor(self.model(pipe), reward_path=tools.reward_path)
+        return FlowEditor(self.model(pipe, speed.forwards), reward_path=tools.reward_path)
 
 
 @dataclass
@@ -162,11 +201,12 @@ class QwenEditor(DiffusionEditor):
     lightning: bool = False  # type: ignore[misc]  # the schedule of the Lightning LoRAs; with them, 4 or 8 steps and true_cfg=1
 
     kind = "qwen"
+    masks_texts = True
 
-    def model(self, pipe: Any) -> FlowModel:
+    def model(self, pipe: Any, forwards: Forwards | None = None) -> FlowModel:
         from editors.qwen import QwenModel
 
-        return QwenModel(pipe, self.flow_settings(), self.vision_positions, self.condition_area)
+        return QwenModel(pipe, self.flow_settings(), self.vision_positions, self.condition_area, forwards)
 
 
 @dataclass
@@ -180,10 +220,10 @@ class KontextEditor(DiffusionEditor):
 
         use_cpu_blocks(pipe.transformer)
 
-    def model(self, pipe: Any) -> FlowModel:
+    def model(self, pipe: Any, forwards: Forwards | None = None) -> FlowModel:
         from editors.flux_kontext import KontextModel
 
-        return KontextModel(pipe, self.flow_settings())
+        return KontextModel(pipe, self.flow_settings(), forwards)
 
 
 @dataclass
@@ -303,9 +343,9 @@ class ServedEditor(Part):
         return ServedEditor(replace(settings, cache=Path(self.cache)) if self.cache else settings)
 
 
-def make_editor(part: Any, engine: Any = None, reward_path: bool = False) -> Editor:
-    """`engine` says on which device; `reward_path`: a score of its pictures trains something."""
-    return build(part, EditorTools(lambda: device_of(engine or Part()), reward_path))
+def make_editor(part: Any, engine: Any = None, reward_path: bool = False, edits: int = 0) -> Editor:
+    """`engine` says on which device; the rest as in EditorTools."""
+    return build(part, EditorTools(lambda: device_of(engine or Part()), reward_path, edits))
 
 
 __all__ = [

@@ -82,7 +82,8 @@ class Evaluator:
     def team_parts(self) -> TeamParts:
         from experiments.runs.team import TeamParts  # loads torch, which judging alone has no use for
 
-        return self.parts or TeamParts(self.spec.used, self.spec.start)
+        edits = len(self.arms) * sum(self.edited_lengths)  # or more, where the team edits in several calls
+        return self.parts or TeamParts(self.spec.used, self.spec.start, edits)
 
     @property
     def rubric(self) -> str:

@@ -20,6 +20,8 @@ def arm_settings(used: RunConfig) -> dict[str, dict[str, Any]]:
     values = identity(used)
     if digests := [digest_of(c, download=True) for c in contents_of(used.editor)]:
         values["editor"]["content"] = digests
+    if used.editor.approximations:
+        values["editor"]["approximate"] = list(used.editor.approximations)
     engine = {k: v for k, v in values["engine"].items() if k in ("name", "threads")}
     editor = {"editor": values["editor"], "engine": engine, "seed": used.scale.test_seed}
     values["decomposer"] = besides_weights(used, values["decomposer"])

@@ -104,6 +104,12 @@ class Section:
         units = [c["units"] for c in self.claims.values() if "units" in c]
         return tuple(i for i in self.listing.items if not units or i.key[0] < min(units))
 
+    def approximate(self, arm: str) -> tuple[str, ...]:
+        """What makes an arm's pictures approximate; a derived arm is made of others with its label."""
+        label = arm.rpartition("/")[0]
+        of = [arm] if arm in self.claims else [a for a in self.claims if a.rpartition("/")[0] == label]
+        return tuple(dict.fromkeys(w for a in of for w in self.claims[a].get("editor", {}).get("approximate", ())))
+
     @property
     def scored_arms(self) -> tuple[str, ...]:
         """The arms of the tables: with the derived ones."""

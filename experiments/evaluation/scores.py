@@ -66,7 +66,9 @@ def table(sections: Sequence[Section], judges: Mapping[str, Any]) -> dict[str, A
                 cells.append(Cell.empty().as_dict() | {"absent": True})
                 continue
             cells.append(entry["overall"] | ({"too_many_invalid": True} if entry["too_many_invalid"] else {}))
-        rows.append({"arm": arm, "name": arm_name(arm), "cells": cells, "average": row_mean(cells)})
+        inexact = dict.fromkeys(word for s in sections for word in s.approximate(arm))
+        name = arm_name(arm) + (f" (approximate: {', '.join(inexact)})" if inexact else "")
+        rows.append({"arm": arm, "name": name, "cells": cells, "average": row_mean(cells)})
     return {"columns": columns, "rows": rows}
 
 

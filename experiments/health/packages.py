@@ -15,6 +15,7 @@ EXTRAS = {
     "slurm": "sweeps on a cluster, and search",
     "apps": "the demo, the server, and further trackers",
     "docs": "the documentation site (make docs)",
+    "quant": "editors with quantised weights (editor.quantization)",
 }
 
 
@@ -22,8 +23,8 @@ def packages_of(file: str) -> dict[str, str]:
     """{package: version it is pinned to, or ""} of a file in requirements/."""
     lines = (REQUIREMENTS / file).read_text(encoding="utf-8").splitlines()
     words = [line.partition("#")[0].strip() for line in lines]
-    pairs = (re.split(r"\s*==\s*", word, maxsplit=1) for word in words if word)
-    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
+    found = [re.match(r"([\w.-]+)\s*(?:==\s*(\S+))?", word) for word in words]
+    return {line[1]: line[2] or "" for line in found if line}
 
 
 def core() -> list[Finding]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from common.errors import ImageEditError, MissingFile
 from common.parts import Machine
 from editors.costs import BYTES
+from editors.quantize import FORMATS, lacks, weight_bytes
+from editors.settings import ATTENTION_PACKAGES
 from experiments.preflight.estimates import workload
 
 if TYPE_CHECKING:
@@ -21,8 +23,29 @@ LAYER_BYTES = 2 * GIB  # of the largest layer with room for the next one: what o
 
 def missing_files(config: DiffusionEditor) -> Iterator[str]:
     """Files that are not there or damaged, and settings that contradict the checkpoint."""
+    yield from missing_kernels(config)
     yield from missing_checkpoint(config)
     yield from missing_lora(config)
+
+
+def missing_kernels(config: DiffusionEditor) -> Iterator[str]:
+    """Packages and GPUs that quantised weights and attention kernels need."""
+    from experiments.preflight.machine import has_package
+
+    if config.quantization != "none":
+        package = FORMATS[config.quantization].package
+        if why := lacks(config.quantization, has_package(package), gpu_capability()):
+            yield why
+    package = ATTENTION_PACKAGES.get(config.attention, "")
+    if package and not has_package(package):
+        yield f"the package {package} for editor.attention={config.attention}; editor.attention=auto takes what is there"
+
+
+def gpu_capability() -> tuple[int, int] | None:
+    """Of the first GPU; None without one."""
+    import torch
+
+    return torch.cuda.get_device_capability() if torch.cuda.is_available() else None
 
 
 def missing_checkpoint(config: DiffusionEditor) -> Iterator[str]:
@@ -135,7 +158,9 @@ def too_little(
 
 def need(editor: DiffusionEditor, offload: str) -> tuple[float, float]:
     """Bytes of weights and of activations on the device at the worst moment of an edit."""
-    weights, largest = (n * BYTES[editor.dtype] for n in (editor.parameters, editor.largest or editor.parameters))
+    kept, kept_largest = quantized_shares(editor)
+    weights = editor.parameters * BYTES[editor.dtype] * kept
+    largest = (editor.largest * kept_largest or editor.parameters * kept) * BYTES[editor.dtype]
     phases = activations(editor)
     others = max((held for phase, held in phases.items() if phase != "denoising"), default=0.0)
     denoising = phases.get("denoising", 0.0)
@@ -145,6 +170,22 @@ def need(editor: DiffusionEditor, offload: str) -> tuple[float, float]:
         return min(LAYER_BYTES, weights), max(others, denoising)
     # one model at a time: the largest, which is the denoiser, or another one
     return max((largest, denoising), (weights - largest, others), key=sum)
+
+
+def quantized_shares(editor: DiffusionEditor) -> tuple[float, float]:
+    """What quantization leaves of the bytes of all weights, and of the denoiser's."""
+    if editor.quantization == "none":
+        return 1.0, 1.0
+    from editors.parts import count_parameters, parts_of
+
+    try:
+        sizes = {name: count_parameters(part) for name, part in parts_of(editor.checkpoint).items()}
+    except ImageEditError:
+        return 1.0, 1.0  # what is wrong with the checkpoint is said elsewhere
+    element = BYTES[editor.dtype]
+    after = {n: weight_bytes(size, n, editor.kind, element, editor.quantization) for n, size in sizes.items()}
+    before = {name: size.parameters * element for name, size in sizes.items()}
+    return sum(after.values()) / sum(before.values()), after["transformer"] / before["transformer"]
 
 
 def activations(editor: DiffusionEditor) -> dict[str, float]:

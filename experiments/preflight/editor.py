@@ -31,19 +31,23 @@ def weights_bytes(model: Any) -> float:
     return float(model.parameters * BYTES.get(model.dtype, 4))
 
 
-def missing_cache_room(config: Any) -> Iterable[str]:
-    """Disk for what a run's three arms ask of an editor that keeps its replies."""
+def expected_edits(config: Any) -> int:
+    """Calls of the editor in a run's three arms, at most."""
     beside = config.benchmark.complex_split()
     parts = [
         (config.benchmark, config.scale.test_samples),
         *([(beside, config.scale.complex_edited)] if beside else []),
     ]
     execution = config.execution
-    calls = 3 * sum(
+    return 3 * sum(
         samples * {"multi": benchmark.max_edits, "loop": execution.max_calls}.get(execution.name, 1)
         for benchmark, samples in parts
     )
-    return config.editor.missing_room(ThisMachine(), calls)
 
 
-__all__ = ["decomposer_bytes", "missing_cache_room", "missing_editor", "missing_editor_memory", "weights_bytes"]
+def missing_cache_room(config: Any) -> Iterable[str]:
+    """Disk for what a run's three arms ask of an editor that keeps its replies."""
+    return config.editor.missing_room(ThisMachine(), expected_edits(config))
+
+
+__all__ = ["decomposer_bytes", "expected_edits", "missing_cache_room", "missing_editor", "missing_editor_memory", "weights_bytes"]

@@ -22,6 +22,7 @@ from editors.costs import (
 from editors.estimate import Workload, activation_bytes, edit_flops, forward_flops, shapes, texts
 from editors.parts import Size, count_parameters, parts_of, pipeline_class
 from editors.published import PublishedModel
+from editors.quantize import weight_bytes
 from experiments.preflight.limits import largest_group
 from experiments.preflight.phases import RESERVE, as_rows, models_of, phases_of
 from experiments.preflight.step_time import StepShape, expected_s, limit_s
@@ -115,6 +116,7 @@ def editor_plan(config: PlanConfig, gpu: GPU, decomposer: bool = True) -> dict[s
         "licence": editor.licence,
         "pipeline": work.pipeline,
         "dtype": editor.dtype,
+        "quantization": editor.quantization,
         "steps": work.steps,
         "branches": len(s.text),
         "batch_size": work.batch_size,
@@ -122,7 +124,11 @@ def editor_plan(config: PlanConfig, gpu: GPU, decomposer: bool = True) -> dict[s
         "tokens": {"result": s.result, "reference": s.reference, "text": list(s.text)},
         "prompt_tokens": {name: list(tokens) for name, tokens in s.prompts.items()},
         "components": {
-            name: {"class": parts[name].kind, "parameters": size.parameters, "bytes": size.parameters * element}
+            name: {
+                "class": parts[name].kind,
+                "parameters": size.parameters,
+                "bytes": weight_bytes(size, name, editor.kind, element, editor.quantization),
+            }
             for name, size in sizes.items()
         },
         "kv_cache": sum(
@@ -157,7 +163,7 @@ def residence(
 
     "model" keeps one model at a time there and moves it in and out, "sequential" brings every layer in for every forward.
     """
-    weights = {name: size.parameters * element for name, size in sizes.items()}
+    weights = {name: plan["components"][name]["bytes"] for name in sizes}
     peaks = {}
     for phase, activation in plan["activations"].items():
         running = phase_parts(phase, sizes)

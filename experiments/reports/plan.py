@@ -64,7 +64,10 @@ def print_decomposer(plan: Mapping[str, Any]) -> None:
 
 
 def components(editor: Mapping[str, Any]) -> Table:
-    table = _table(f"Memory of the weights, {editor['dtype']}", "component", "class", "parameters", "bytes")
+    types = editor["dtype"] + (
+        "" if editor["quantization"] == "none" else f" and {editor['quantization']} (approximate)"
+    )
+    table = _table(f"Memory of the weights, {types}", "component", "class", "parameters", "bytes")
     for name, part in editor["components"].items():
         table.add_row(name, part["class"], count(part["parameters"]), size(part["bytes"]))
     parameters, whole = (sum(part[key] for part in editor["components"].values()) for key in ("parameters", "bytes"))

@@ -23,6 +23,7 @@ def check_training(config: RunConfig) -> None:
     from experiments.build.judges import check_judge_of_run
     from experiments.build.loops import check_loop
 
+    check_exact_editor(config)
     check_judge_of_run(config.judge)
     check_loop(config)
     check_benchmark(config.benchmark)
@@ -30,4 +31,18 @@ def check_training(config: RunConfig) -> None:
     check_engine(config.engine, config.launcher, config.algo, config.decomposer.dtype)
 
 
-__all__ = ["check_name", "check_training"]
+def check_exact_editor(config: RunConfig) -> None:
+    """An editor whose pictures are approximate is not trained, and nothing is trained by its pictures. Raises BadInput."""
+    if not config.editor.approximations:
+        return
+    trained = hasattr(config.algo, "sampling_steps") or hasattr(config.algo, "sessions_per_step")
+    if not trained and not config.reward.pictures and not config.execution.looped:
+        return
+    why = f"algo={config.algo.name} trains it" if trained else "its pictures are rewards"
+    raise BadInput(
+        f"editor={config.editor.name} is approximate ({', '.join(config.editor.approximations)}) and {why}; train with "
+        "editor.quantization=none editor.cache=none editor.attention=auto, and evaluate with them afterwards"
+    )
+
+
+__all__ = ["check_exact_editor", "check_name", "check_training"]

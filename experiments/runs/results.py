@@ -43,6 +43,7 @@ class Evaluation:
     pass_at: int = 0
     complex: Evaluation | None = None
     what: str = "test samples"  # what was evaluated, in words
+    approximate: tuple[str, ...] = ()  # what makes the arms' pictures approximate
 
     @property
     def splits(self) -> list[tuple[str, Evaluation]]:
@@ -73,6 +74,7 @@ class Evaluation:
             drawn_rows(section),
             section.pass_at,
             what=what,
+            approximate=config.editor.approximations,
         )
 
     def decomposition(self) -> dict[str, Any]:

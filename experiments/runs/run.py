@@ -65,9 +65,10 @@ class Run:
     @cached_property
     def parts(self) -> TeamParts:
         """The parts of a team, loaded once for all arms."""
+        from experiments.preflight.editor import expected_edits
         from experiments.runs.team import TeamParts
 
-        return TeamParts(self.config, self.start)
+        return TeamParts(self.config, self.start, expected_edits(self.config))
 
     @cached_property
     def identity(self) -> dict[str, Any]:

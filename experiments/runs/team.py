@@ -36,15 +36,16 @@ class TeamConfig(Protocol):
 @dataclass
 class TeamParts:
     """The parts of a team, each loaded when it is first needed. `start` is the decomposer before RL, whose backbone a
-    sequencer that asks a model uses too."""
+    sequencer that asks a model uses too. `edits`: how many will be asked for, 0 where that is not known."""
 
     config: TeamConfig
     start: Path
+    edits: int = 0
 
     @cached_property
     def editor(self) -> Editor:
         """Loaded once for all arms: a published one takes minutes."""
-        return make_editor(self.config.editor, self.config.engine)
+        return make_editor(self.config.editor, self.config.engine, edits=self.edits)
 
     def backend(self, checkpoint: Path) -> Backend:
         c = self.config

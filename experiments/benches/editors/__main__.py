@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from common.errors import RunFailed
+from common.errors import BadInput, RunFailed
 from common.files import write_json
 from common.places import assets_folder
 from common.plain_command import plain_command, read_options
+from experiments.benches.editors import approximate
 from experiments.benches.editors.sides import FOLDERS, SIDE, Side, Work, checkpoint, pictures, sides
 from experiments.benches.machine import measured_on
 from experiments.build.device import use_threads
@@ -31,7 +32,7 @@ from experiments.reports.screen import show_table
 from experiments.runs.libraries import quiet_libraries
 
 BATCH, LEVELS = 8, 2  # LEVELS: of 255, by which rounding may part two ways to the same picture
-OUT = Path("outputs/bench/editors.json")
+OUT, APPROXIMATE = Path("outputs/bench/editors.json"), Path("outputs/bench/editors_approximate.json")
 
 
 EDITORS = {"qwen": QwenEditor, "flux_kontext": KontextEditor}
@@ -43,11 +44,15 @@ class Options:
     repeats: int = 5
     steps: int = 8
     true_cfg: float = 1.0
+    table: str = "speed"  # approximate: what quantised weights and a first-block cache save and change
+    cache_threshold: float = 0.1  # of the first-block cache
     assets: str = f"{assets_folder()}/tiny"
 
 
 def main(argv: Sequence[str]) -> None:
     options = read_options(Options, argv, "experiments.benches.editors")
+    if options.table not in ("speed", "approximate"):
+        raise BadInput(f"table={options.table} is unknown; choose speed or approximate")
     engine = TorchEngine(device="cpu", threads=options.threads)
     use_threads(engine)
     quiet_libraries(False)
@@ -65,10 +70,17 @@ def main(argv: Sequence[str]) -> None:
                 batch_size=BATCH,
                 max_sequence_length=64,
             )
+            if options.table == "approximate":
+                table[kind] = approximate.compare(config, engine, different, options.cache_threshold)
+                continue
             name = "" if kind == "qwen" else f"_{kind}"
             ours, peer = sides(config, engine)
             table[f"edit_batch8_vs_naive{name}"] = compare(ours, peer, different, options.repeats)
             table[f"edit_group8_vs_naive{name}"] = compare(ours, peer, same, options.repeats)
+    if options.table == "approximate":
+        write_json(APPROXIMATE, table)
+        show_approximate(table, f"{SIDE} x {SIDE}, {options.steps} steps, true_cfg {options.true_cfg}")
+        return
     write_json(OUT, table)
     show(table, f"{SIDE} x {SIDE}, {options.steps} steps, {options.threads} threads, true_cfg {options.true_cfg}")
 
@@ -108,6 +120,23 @@ def show(table: dict[str, dict[str, Any]], how: str) -> None:
         shown.add_row(kind.strip("_") or "qwen", names[work], f"{row['ours']}", f"{row['peer']}", f"{row['ratio']}")
     show_table(shown)
     print(f"written to {OUT}")
+
+
+def show_approximate(table: dict[str, dict[str, Any]], how: str) -> None:
+    shown = Table(title=f"Approximations of editors: {how}; {measured_on()}")
+    columns = ("editor", "arm", "weights, MB", "denoiser, MB", "blocks computed", "mean difference of 255", "PSNR, dB")
+    for column in columns:
+        shown.add_column(column, justify="left" if column in ("editor", "arm") else "right")
+    for kind, rows in table.items():
+        for arm, row in rows.items():
+            if "why" in row:
+                print(f"{kind}, {arm}: left out, it needs {row['why']}")
+                continue
+            psnr = "–" if row["psnr_db"] is None else f"{row['psnr_db']}"
+            values = [row["weights_mb"], row["denoiser_mb"], row["block_calls"], row["mean_difference"]]
+            shown.add_row(kind, arm if arm == "exact" else f"{arm} (approximate)", *map(str, values), psnr)
+    show_table(shown)
+    print(f"written to {APPROXIMATE}")
 
 
 if __name__ == "__main__":

@@ -69,17 +69,22 @@ def checkpoint(kind: str, assets: Path, scratch: Path) -> Path:
     return scratch / kind
 
 
-def naive(config: DiffusionEditor, pipe: Any, image: Image.Image, instruction: str, seed: int) -> Image.Image:
+def naive(
+    config: DiffusionEditor, pipe: Any, image: Image.Image, instruction: str, seed: int, side: int = SIDE
+) -> Image.Image:
     """One call of the pipeline, as its documentation shows it."""
-    own = {"max_area": SIDE * SIDE, "_auto_resize": False} if config.kind == "flux_kontext" else {}
+    own: dict[str, Any] = {}
+    if config.kind == "flux_kontext":
+        own = {"max_area": side * side, "_auto_resize": False}
+        own |= {"guidance_scale": config.guidance} if config.guidance is not None else {}
     return pipe(
         image=image,
         prompt=instruction,
         negative_prompt=config.negative_prompt if config.true_cfg > 1 else None,
         true_cfg_scale=config.true_cfg,
         num_inference_steps=config.steps,
-        width=SIDE,
-        height=SIDE,
+        width=side,
+        height=side,
         generator=torch.Generator().manual_seed(seed),
         max_sequence_length=config.max_sequence_length,
         **own,
@@ -87,10 +92,10 @@ def naive(config: DiffusionEditor, pipe: Any, image: Image.Image, instruction: s
 
 
 @contextmanager
-def working_size() -> Iterator[None]:
+def working_size(side: int = SIDE) -> Iterator[None]:
     """The Qwen pipeline always works at one megapixel; here at the size of the pictures, so that both do the same work."""
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit as module
 
     own = module.calculate_dimensions
-    with patch.object(module, "calculate_dimensions", lambda _, ratio: own(SIDE * SIDE, ratio)):
+    with patch.object(module, "calculate_dimensions", lambda _, ratio: own(side * side, ratio)):
         yield

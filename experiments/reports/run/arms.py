@@ -66,6 +66,9 @@ def split_section(run: FinishedRun, evaluation: Evaluation) -> list[str]:
         f'<p class="muted">The same {len(arms[names[0]])} {evaluation.what} of '
         f"benchmark={escape(config.benchmark.name)} in every arm; "
         f"scores from 0 to 10 by judge={escape(config.judge.name)}{'' if some else '; no verdict was invalid'}.</p>",
+        f"<p><b>Approximate pictures:</b> {escape(', '.join(evaluation.approximate))}.</p>"
+        if evaluation.approximate
+        else "",
         table(["arm", *(a.replace("_", " ") for a in scored), *(["invalid"] if some else [])], rows),
         starred(c for cells in means.values() for c in cells),
         f'<p class="muted">{escape(note[0].upper() + note[1:])}.</p>' if note else "",

@@ -59,7 +59,8 @@ def arms_table(evaluation: Evaluation) -> Table | None:
         padding=(0, 1),
         collapse_padding=True,
         pad_edge=False,
-        title=f"Arms on {len(evaluation.arms[names[0]])} {evaluation.what}: 0–10, mean and 95 % interval",
+        title=f"Arms on {len(evaluation.arms[names[0]])} {evaluation.what}: 0–10, mean and 95 % interval"
+        + (f"\napproximate: {', '.join(evaluation.approximate)}" if evaluation.approximate else ""),
     )
     table.add_column("arm", no_wrap=True)
     for name in scored:
