@@ -23,11 +23,16 @@ def main(config: RunConfig) -> float | None:
     """Returns what a sweep optimises, where this run has it. A job of a sweep that fails is noted in the sweep's folder."""
     from common.progress import console
     from experiments.runs.failures import forget_failure, note_failure
+    from experiments.runs.nodes import assist, leading, node
     from experiments.runs.pruning import Pruned
 
+    if config.launcher.name == "slurm" and config.launcher.nodes > 1 and node():
+        assist(config)
+        return None
     forget_failure(config)  # of an earlier try
     try:
-        value = run_job(config)
+        with leading(config):
+            value = run_job(config)
     except Pruned as early:
         console.print(early, markup=False, soft_wrap=True)
         return None

@@ -34,7 +34,7 @@ def reward_data() -> Reasons:
     reasons = NAMES | SESSIONS | TEAM | sizes | EDITORS | MODELS | {"rollouts": "no model of ours answers"}
     return reasons | {
         f"rrm.{key}": "of models that come after their data"
-        for key in ("name", "dtype", "max_pixels", "scoring", "sft", "gcpo")
+        for key in ("name", "dtype", "layers", "max_pixels", "scoring", "sft", "gcpo")
     }
 
 
