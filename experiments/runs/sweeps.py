@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
+
 from common.errors import BadInput
 from common.files import move_contents_aside, waiting, write_text
 from common.progress import console
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from experiments.runs.run import Run
 
 LISTING = "runs.txt"  # of a sweep's folder: the folders of its finished runs, absolute
+SEARCHED = "optimization_results.yaml"  # of a search's folder, by Hydra's Optuna sweeper
 
 
 def objective(run: Run, values: Mapping[str, Any]) -> float | None:
@@ -69,4 +72,14 @@ def print_sweep(outputs: str | Path, sweep: str) -> None:
         )
 
 
-__all__ = ["LISTING", "clear", "note_sweep", "objective", "print_sweep", "sweep_folder"]
+def print_best(path: Path) -> None:
+    """The settings that a search ends with, as words for a run; nothing where the sweep was none."""
+    if not path.is_file():
+        return
+    found = OmegaConf.to_container(OmegaConf.load(path))
+    if isinstance(found, dict) and "best_params" in found:
+        words = " ".join(f"{key}={value}" for key, value in found["best_params"].items())
+        console.print(f"best: {found['best_value']:.4g} with {words}", markup=False, soft_wrap=True)
+
+
+__all__ = ["LISTING", "SEARCHED", "clear", "note_sweep", "objective", "print_best", "print_sweep", "sweep_folder"]

@@ -1,5 +1,4 @@
-"""Stages of Edit-R1 and Edit-R2 that a run takes from another one: what they find out is what a run that shares nothing does, and
-a kill while they are made or taken leaves nothing half."""
+"""Stages of Edit-R1 and Edit-R2 that a run takes from another one: what they find out is what a run that shares nothing does."""
 
 from __future__ import annotations
 
@@ -10,12 +9,15 @@ import pytest
 
 from common.files import read_json
 from common.jsonl import read_jsonl
-from tests.e2e.processes import command
+from experiments.run import main
+from experiments.runs.cli import compose, typed
+from experiments.runs.identity import run_folder
+from tests.e2e.processes import ASSETS
 from tests.e2e.test_edit_r1 import SMALL as EDIT_R1
 from tests.e2e.test_edit_r2 import SMALL as EDIT_R2
 from tests.saved_editors import save_kontext
 
-TIMES = ("time/", "memory/", "seconds", "turns_per_s", "tokens_per_s", "pictures_per_s", "per_s")
+TIMES = ("time/", "memory/", "perf/", "per_s", "seconds")
 OF_THE_RUN = (
     "config.yaml",
     "results.json",
@@ -27,66 +29,63 @@ OF_THE_RUN = (
 )
 
 
-def found_out(outputs: Path, key: str) -> dict[str, Any]:
-    """Every file of the run whose configuration has this line, without what tells its times."""
-    (run,) = (p.parent for p in outputs.glob("*/config.yaml") if key in p.read_text())
+def run(words: list[str]) -> Path:
+    """The command in this process; returns the run's folder."""
+    config = typed(compose("run", [*words, f"paths.assets={ASSETS}", "engine.threads=1"]))
+    main(config)
+    return run_folder(config)
+
+
+def found_out(folder: Path) -> dict[str, Any]:
+    """Everything that the run left, without what tells its times."""
     values: dict[str, Any] = {}
-    for path in sorted(p for p in run.rglob("*") if p.is_file() and not p.is_symlink()):
-        name = str(path.relative_to(run))
-        if (
-            name in OF_THE_RUN
-            or name.startswith((".", "checkpoints"))
-            or "/checkpoints" in name
-            or name.endswith(".log")
-        ):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()):
+        name = str(path.relative_to(folder))
+        if name in OF_THE_RUN or name.startswith(".") or "checkpoints" in name or path.suffix == ".txt":
             continue
         values[name] = path.read_bytes()
         if path.suffix == ".jsonl":
             values[name] = [
                 {k: v for k, v in row.items() if not any(t in k for t in TIMES)} for row in read_jsonl(path)
             ]
-    results = read_json(run / "results.json")
+    results = read_json(folder / "results.json")
     results.pop("time_s")
     return values | {"results": results}
 
 
-def compared(words: list[str], second: list[str], key: str, folder: Path) -> tuple[str, Path]:
-    """The job `words`, then the one with `second` besides, sharing; and the latter alone. Returns what the sharing one printed,
-    and its outputs."""
-    together, apart = folder / "together", folder / "apart"
-    together.mkdir(), apart.mkdir()
-    assert command("experiments.run", words, together, kill_at=30).code == -9  # nothing half is offered to others
-    for more in ([], second):
-        ended = command("experiments.run", [*words, *more], together)
-        assert ended.code == 0, ended.text
-    alone = command("experiments.run", [*words, *second, "share=false"], apart)
-    assert alone.code == 0 and "taken from" not in alone.text, alone.text
-    one, other = found_out(together / "outputs", key), found_out(apart / "outputs", key)
-    assert one.keys() == other.keys()
+def compared(words: list[str], second: list[str], tmp_path: Path) -> Path:
+    """The job `words` and then the one with `second` besides, which takes what it can; the same without sharing. Returns the
+    folder of the run that took."""
+    run([*words, f"paths.outputs={tmp_path / 'together'}"])
+    taken = run([*words, *second, f"paths.outputs={tmp_path / 'together'}"])
+    alone = run([*words, *second, f"paths.outputs={tmp_path / 'apart'}", "share=false"])
+    one, other = found_out(taken), found_out(alone)
+    assert one.keys() == other.keys() and not (alone / "shared.json").exists()
     assert [name for name in one if one[name] != other[name]] == []
-    return ended.text, together / "outputs"
+    return taken
 
 
 @pytest.mark.slow
 def test_edit_r1(tiny_vlm_path: Path, tmp_path: Path) -> None:
     words = [*EDIT_R1, "reward=rrm", f"rrm.base={tiny_vlm_path}"]
     words.append(f"editor.checkpoint={save_kontext(tmp_path / 'kontext')}")
-    text, outputs = compared(words, ["scale.test_samples=3"], "test_samples: 3\n", tmp_path)
-    for phase in ("rrm_data", "rrm-holistic", "rrm-sft", "gcpo", "rrm_accuracy", "editor_rl"):
-        assert f"{phase}: taken from" in text, text
-    (taken,) = (p.parent for p in outputs.glob("*/config.yaml") if "test_samples: 3\n" in p.read_text())
+    another = [w for w in words if not w.startswith("scale.test_samples")]
+    taken = compared(another, ["scale.test_samples=3"], tmp_path)
+    phases = {"rrm_data", "rrm-holistic", "rrm-sft", "gcpo", "rrm_accuracy", "editor_rl"}
+    assert set(read_json(taken / "shared.json")) == phases
     assert (taken / "editor" / "vae").is_symlink() and (taken / "editor" / "vae" / "config.json").is_file()
 
 
 @pytest.mark.slow
 def test_edit_r2(tiny_vlm_path: Path, tmp_path: Path) -> None:
-    """Another seed has the arms without training in common; another number of held-out sessions all trainings."""
+    """Another number of held-out sessions has all trainings in common; another seed the arms without training."""
     words = [*EDIT_R2, f"intent.checkpoint={tiny_vlm_path}"]
     words.append(f"editor.checkpoint={save_kontext(tmp_path / 'kontext')}")
-    text, outputs = compared(words, ["sessions.held_out=2"], "held_out: 2\n", tmp_path)
-    for phase in ("session_rl_text", "session_rl_flow", "session_rl_no_filter", "session_rl"):
-        assert f"  {phase}: taken from" in text, text
-    other = command("experiments.run", [*words, "seed=4", "stages=[session_scores]"], outputs.parent)
-    assert other.code == 0, other.text
-    for arm in ("raw", "intent_no_rl"):
-        assert f"session-scores-{arm}: taken from" in other.text, other.text
+    words = [w for w in words if not w.startswith(("sessions.held_out", "seed="))]
+    taken = compared([*words, "seed=3"], ["sessions.held_out=2"], tmp_path)
+    trainings = {"session_rl_text", "session_rl_flow", "session_rl_no_filter", "session_rl"}
+    assert set(read_json(taken / "shared.json")) == trainings
+    more = ["seed=4", "sessions.held_out=2", "stages=[session_scores]", f"paths.outputs={tmp_path / 'together'}"]
+    assert set(read_json(run([*words, *more]) / "shared.json")) == {
+        f"session-scores-{a}" for a in ("raw", "intent_no_rl")
+    }
