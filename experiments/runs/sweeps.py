@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from common.errors import BadInput
 from common.files import move_contents_aside, waiting, write_text
 from common.progress import console
 from conf.schema import RunConfig
+from experiments.catalogue.state import FINISHED, state_of
 
 if TYPE_CHECKING:
     from experiments.runs.run import Run
@@ -64,8 +66,11 @@ def print_sweep(outputs: str | Path, sweep: str) -> None:
     """Where a sweep that has ended lies, and how to see it."""
     folder = sweep_folder(outputs, sweep)
     listing = folder / LISTING
-    runs = len(listing.read_text().splitlines()) if listing.is_file() else 0
-    console.print(f"sweep: [bold]{folder}[/], {runs} finished run{'' if runs == 1 else 's'}", soft_wrap=True)
+    listed = map(Path, listing.read_text().splitlines()) if listing.is_file() else ()
+    states = Counter(state_of(run).word for run in listed)
+    runs = states.pop(FINISHED, 0)
+    others = "".join(f", {number} {state}" for state, number in sorted(states.items()))
+    console.print(f"sweep: [bold]{folder}[/], {runs} finished run{'' if runs == 1 else 's'}{others}", soft_wrap=True)
     if runs:
         console.print(
             f"their tables and plots: python -m experiments.report {shlex.quote(str(folder))}", soft_wrap=True
