@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import BadInput
-from common.files import write_json
 from common.filenames import check_name
+from common.files import write_json
 from experiments.runs import cli
 from experiments.runs.sweeps import note_sweep
 
