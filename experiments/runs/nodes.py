@@ -11,11 +11,10 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from common.files import read_json, write_json
 from common.progress import console
@@ -25,6 +24,7 @@ from experiments.runs.launch import environment, torchrun
 from experiments.runs.sweeps import sweep_folder
 
 ENDED, POLL_S = "ended", 0.5
+T = TypeVar("T")
 
 
 def meeting_place(config: RunConfig) -> Path:
@@ -37,15 +37,18 @@ def node() -> int:
     return int(os.environ.get("SLURM_NODEID", "0"))
 
 
-@contextmanager
-def leading(config: RunConfig) -> Iterator[None]:
-    """Node 0's work. The other nodes leave when it ends, however it does; SLURM ends them where node 0 was killed
-    (SLURM_KILL_BAD_EXIT in conf/hydra/launcher/slurm.yaml)."""
+def on_this_node(config: RunConfig, work: Callable[[RunConfig], T]) -> T | None:
+    """What `work(config)` returns, on the node that does the run; None on the others of a SLURM job, when it has ended. They leave
+    however it ends; where node 0 was killed, SLURM ends them (SLURM_KILL_BAD_EXIT in conf/hydra/launcher/slurm.yaml)."""
+    if getattr(config.launcher, "by_hand", True) or config.launcher.nodes == 1:
+        return work(config)
+    if node() > 0:
+        assist(config)
+        return None
     try:
-        yield
+        return work(config)
     finally:
-        if config.launcher.nodes > 1 and not config.launcher.by_hand:
-            write_json(meeting_place(config) / ENDED, {})
+        write_json(meeting_place(config) / ENDED, {})
 
 
 def called(job: TrainingJob) -> TrainingJob:
@@ -99,4 +102,4 @@ def _meeting_at(config: RunConfig, meet: str) -> RunConfig:
     return replace(config, launcher=replace(config.launcher, rendezvous=meet))
 
 
-__all__ = ["assist", "called", "leading", "meeting_place", "node"]
+__all__ = ["assist", "called", "meeting_place", "node", "on_this_node"]
