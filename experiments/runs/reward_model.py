@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -98,14 +99,12 @@ class ColdStarts(Stage):
                 train() if phase is None else take_or_make(run, phase, train)
 
     def shared(self, run: Run, name: str) -> SharedPhase | None:
-        """One of the models, as a phase that runs have in common."""
-        phase = phase_of(self, run.stages, run.config, run.identity)
-        if phase is None:
-            return None
-        files = edit_r1.files_of(run.config, SUPERVISED[name])
-        own = {**phase.identity, "model": name, "defined by": files} if name != "sft" else phase.identity
-        journal = f"rrm-{name}.jsonl"
-        return SharedPhase(f"rrm-{name}", own, (journal, f"{FOLDER}/{name}"), journal)
+        """One of the models, as a phase that runs have in common; that of the reward model is the stage's own."""
+        phase, journal = phase_of(self, run.stages, run.config, run.identity), f"rrm-{name}.jsonl"
+        if phase is None or name == "sft":
+            return phase and replace(phase, steps=journal)
+        own = {**phase.identity, "model": name, "defined by": edit_r1.files_of(run.config, SUPERVISED[name])}
+        return SharedPhase(f"{self.name}-{name}", own, (journal, f"{FOLDER}/{name}"), journal)
 
     def _train(self, run: Run, name: str) -> None:
         c = run.config.rrm

@@ -71,7 +71,7 @@ def test_edit_r1(tiny_vlm_path: Path, tmp_path: Path) -> None:
     words.append(f"editor.checkpoint={save_kontext(tmp_path / 'kontext')}")
     another = [w for w in words if not w.startswith("scale.test_samples")]
     taken = compared(another, ["scale.test_samples=3"], tmp_path)
-    phases = {"rrm_data", "rrm-holistic", "rrm-sft", "gcpo", "rrm_accuracy", "editor_rl"}
+    phases = {"rrm_data", "rrm_sft-holistic", "rrm_sft", "gcpo", "rrm_accuracy", "editor_rl"}
     assert set(read_json(taken / "shared.json")) == phases
     assert (taken / "editor" / "vae").is_symlink() and (taken / "editor" / "vae" / "config.json").is_file()
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conf.parts import config_values
 from conf.schema import MAIN_JOB, RunConfig
+from experiments.build.reward_models import SUPERVISED
 from experiments.runs.cli import compose, typed
 from experiments.runs.identity import identity
+from experiments.runs.reward_model import ColdStarts
+from experiments.runs.run import Run
 from experiments.runs.stages import load_stages
 from experiments.sharing import edit_r1, edit_r2, indifferent
 from experiments.sharing.phase import SharedPhase, without
@@ -148,6 +152,10 @@ def test_one_reward_model_serves_all_that_needs_the_same() -> None:
         assert phase(name, other) == phase(name, usual) is not None, name
     for name in ("rrm_accuracy", "editor_rl"):
         assert phase(name, other) != phase(name, usual), name
+    run = Run(usual, Path("outputs/made-up"), stages=load_stages(usual.job))
+    models = {name: ColdStarts().shared(run, name) for name in SUPERVISED}
+    assert models["sft"] == phase("rrm_sft", usual)  # what a sweep waits for is what a run offers
+    assert len({model.key for model in models.values() if model is not None}) == 4
     values, exact = identity(usual), identity(other)
     for key in ("rrm.data.samples", "seed", "rrm.sft.lr", "engine._target_"):
         assert phase("gcpo", usual, changed(values, key)) != phase("gcpo", usual, values), key
