@@ -53,12 +53,12 @@ def found_out(folder: Path) -> dict[str, Any]:
     return values | {"results": results}
 
 
-def compared(words: list[str], second: list[str], tmp_path: Path) -> Path:
-    """The job `words` and then the one with `second` besides, which takes what it can; the same without sharing. Returns the
+def compared(words: list[str], first: str, second: str, tmp_path: Path) -> Path:
+    """The job with the word `first`, then the one with `second`, which takes what it can; the latter without sharing. Returns the
     folder of the run that took."""
-    run([*words, f"paths.outputs={tmp_path / 'together'}"])
-    taken = run([*words, *second, f"paths.outputs={tmp_path / 'together'}"])
-    alone = run([*words, *second, f"paths.outputs={tmp_path / 'apart'}", "share=false"])
+    run([*words, first, f"paths.outputs={tmp_path / 'together'}"])
+    taken = run([*words, second, f"paths.outputs={tmp_path / 'together'}"])
+    alone = run([*words, second, f"paths.outputs={tmp_path / 'apart'}", "share=false"])
     one, other = found_out(taken), found_out(alone)
     assert one.keys() == other.keys() and not (alone / "shared.json").exists()
     assert [name for name in one if one[name] != other[name]] == []
@@ -70,7 +70,7 @@ def test_edit_r1(tiny_vlm_path: Path, tmp_path: Path) -> None:
     words = [*EDIT_R1, "reward=rrm", f"rrm.base={tiny_vlm_path}"]
     words.append(f"editor.checkpoint={save_kontext(tmp_path / 'kontext')}")
     another = [w for w in words if not w.startswith("scale.test_samples")]
-    taken = compared(another, ["scale.test_samples=3"], tmp_path)
+    taken = compared(another, "scale.test_samples=2", "scale.test_samples=3", tmp_path)
     phases = {"rrm_data", "rrm_sft-holistic", "rrm_sft", "gcpo", "rrm_accuracy", "editor_rl"}
     assert set(read_json(taken / "shared.json")) == phases
     assert (taken / "editor" / "vae").is_symlink() and (taken / "editor" / "vae" / "config.json").is_file()
@@ -78,13 +78,13 @@ def test_edit_r1(tiny_vlm_path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_edit_r2(tiny_vlm_path: Path, tmp_path: Path) -> None:
-    """Another number of held-out sessions has all trainings in common; another seed the arms without training."""
-    words = [*EDIT_R2, f"intent.checkpoint={tiny_vlm_path}"]
+    """Another number of held-out sessions has the training in common; another seed the arms without training."""
+    dropped = ("experiment=", "sessions.", "algo.steps=", "seed=")
+    words = [*(w for w in EDIT_R2 if not w.startswith(dropped)), f"intent.checkpoint={tiny_vlm_path}"]
+    words += ["experiment=edit_r2_main", "sessions.turns=[2]", "algo.steps=1"]
     words.append(f"editor.checkpoint={save_kontext(tmp_path / 'kontext')}")
-    words = [w for w in words if not w.startswith(("sessions.held_out", "seed="))]
-    taken = compared([*words, "seed=3"], ["sessions.held_out=2"], tmp_path)
-    trainings = {"session_rl_text", "session_rl_flow", "session_rl_no_filter", "session_rl"}
-    assert set(read_json(taken / "shared.json")) == trainings
+    taken = compared([*words, "seed=3"], "sessions.held_out=1", "sessions.held_out=2", tmp_path)
+    assert set(read_json(taken / "shared.json")) == {"session_rl"}
     more = ["seed=4", "sessions.held_out=2", "stages=[session_scores]", f"paths.outputs={tmp_path / 'together'}"]
     assert set(read_json(run([*words, *more]) / "shared.json")) == {
         f"session-scores-{a}" for a in ("raw", "intent_no_rl")

@@ -14,7 +14,7 @@ import pytest
 from common.files import read_json, write_text
 from common.jsonl import read_jsonl
 from tests.e2e.slurm_cluster import cluster, lacking
-from tests.e2e.test_sweep import LIMIT_S, ROOT, STAGES
+from tests.e2e.test_sweep import LIMIT_S, ROOT, STAGES, wait_for
 from tests.e2e.test_torchrun import sharded
 
 pytest.importorskip("submitit", reason="needs `make extra-slurm`")
@@ -82,4 +82,5 @@ def test_a_run_trains_on_two_nodes(env: dict[str, str], tmp_path: Path, tiny_vlm
     assert (folder / "workers-1.log").is_file() and len(
         list(tmp_path.glob("outputs/sweeps/*/nodes/*/training-1.json"))
     ) == 1
-    assert not subprocess.run(["squeue", "-h"], env=env, capture_output=True, text=True, check=True).stdout.strip()
+    squeue = ["squeue", "-h"]  # node 1 leaves by itself
+    wait_for(lambda: not subprocess.run(squeue, env=env, capture_output=True, text=True, check=True).stdout.strip())
