@@ -77,9 +77,12 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 @contextmanager
-def locked(folder: Path, name: str = LOCK, instead: str = "change seed or name") -> Iterator[None]:
+def locked(
+    folder: Path, name: str = LOCK, instead: str = "change seed or name", on_full_disk: bool = False
+) -> Iterator[None]:
     """Hold `folder/<name>` while in the block, the process's id in it; `BadInput` where another process does, which ends in
-    what can be done `instead`. Freed even by kill -9 (the id then stays)."""
+    what can be done `instead`. Freed even by kill -9 (the id then stays). `on_full_disk`: go on where there is no room for the
+    id, for who frees space; else SaveFailed."""
     path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,8 +99,11 @@ def locked(folder: Path, name: str = LOCK, instead: str = "change seed or name")
             who = handle.read().strip() or "unknown"
             raise BadInput(f"{folder} is in use by another process (id {who}); wait for it, or {instead}") from e
         handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+        try:
+            os.write(handle.fileno(), str(os.getpid()).encode())
+        except OSError as e:
+            if not on_full_disk:
+                raise SaveFailed(f"could not write to {folder}: {e.strerror or e}; free space and go on") from e
         yield
         handle.truncate(0)
     finally:

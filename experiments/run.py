@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 def main(config: RunConfig) -> float | None:
     """Returns what a sweep optimises, where this run has it. A job of a sweep that fails is noted in the sweep's folder."""
     from common.progress import console
-    from experiments.runs.failures import forget_failure, note_failure
+    from experiments.runs.failures import note_failure
+    from experiments.runs.nodes import on_this_node
     from experiments.runs.pruning import Pruned
 
-    forget_failure(config)  # of an earlier try
     try:
-        value = run_job(config)
+        return on_this_node(config, run_job)
     except Pruned as early:
         console.print(early, markup=False, soft_wrap=True)
         return None
     except Exception as error:
         note_failure(config, error)
         raise
-    return value
 
 
 def run_job(config: RunConfig) -> float | None:
@@ -47,13 +46,14 @@ def run_job(config: RunConfig) -> float | None:
     from experiments.reports.run.terminal import print_results
     from experiments.runs.checks import check_name, check_training
     from experiments.runs.contents import known_by_name
-    from experiments.runs.failures import job_name
+    from experiments.runs.failures import forget_failure, job_name
     from experiments.runs.identity import config_text, identity, run_folder
     from experiments.runs.run import Run
     from experiments.runs.status import kept, note_score
     from experiments.runs.sweeps import clear, note_sweep, objective
 
     began = time.monotonic()
+    forget_failure(config)  # of an earlier try
     check_limits(config)
     check_name(config)
     stages, chosen = the_stages(config)

@@ -10,7 +10,7 @@ from typing import Any
 
 from agents.backends.lora import AdapterShape
 from agents.backends.vlm import VLM
-from common.errors import MissingFile
+from common.errors import BadInput, MissingFile
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:
             f"vLLM reads a model's configuration from its folder, and there is no config.json in {vlm.path}"
         )
     model = vlm.model
+    _check_layers(vlm)
     own = {id(p): name for name, p in model.named_parameters()}
     every = dict(model.named_parameters(remove_duplicate=False))
     text = model.config.get_text_config()
@@ -75,6 +76,16 @@ def settings_of(vlm: VLM, **limits: Any) -> EngineSettings:
         {name: own[id(p)] for name, p in every.items() if own[id(p)] != name},
         vlm.banned_ids, vlm.eos_id, vlm.image_token_id, text.vocab_size, **limits,
     )  # fmt: skip
+
+
+def _check_layers(vlm: VLM) -> None:
+    said = json.loads((vlm.path / "config.json").read_text(encoding="utf-8"))
+    said = said.get("text_config", said).get("num_hidden_layers")
+    if said not in (None, there := vlm.model.config.get_text_config().num_hidden_layers):
+        raise BadInput(
+            f"vLLM reads a model's configuration from its folder: {vlm.path} has {said} layers and the model {there}. Take "
+            "rollouts=hf, or a supervised start (algo.sft.steps), after which the model has a folder of its own"
+        )
 
 
 __all__ = ["EngineSettings", "settings_of"]

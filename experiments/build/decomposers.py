@@ -41,9 +41,13 @@ class VLMDecomposer(Part):
     max_request_chars: int = number(1000, 1, MANY)  # a longer request is cut, with a note
     # a larger picture is made smaller before the decomposer sees it (the editor gets it as it is); null: the checkpoint's own limit
     max_pixels: int | None = number(None, 784, 2**40)
+    # of the language model; null: as many as the checkpoint has (agents/backends/depth.py)
+    layers: int | None = number(None, 2, 1000)
     parameters: float = number(0.0, 0, 1e13, defines=False)  # how many, for the memory check; 0: not checked
     thought: Literal["places", "brief"] = "places"  # what supervised answers reason (experiments/tiny/thoughts.py)
     recipe: Literal["", "direct", "grammar"] = incidental("")  # of a tiny one: how experiments.pretrain makes it
+    # what the supervised start before RL shows: training samples of the benchmark, or the examples of the recipe
+    examples: Literal["benchmark", "recipe"] = "benchmark"
     sandbox_only: bool = incidental(False)  # trained on the sandbox alone: other texts are refused (allow_tiny=true)
 
     def missing(self, machine: Machine) -> Iterator[str]:
@@ -63,9 +67,11 @@ class VLMDecomposer(Part):
 
     def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
         """The model, from its own checkpoint or from another folder of the same kind."""
+        from agents.backends.depth import with_layers
         from agents.backends.vlm import load_vlm
 
         vlm = load_vlm(checkpoint or self.checkpoint, self.dtype, device)
+        vlm = vlm if self.layers is None else with_layers(vlm, self.layers)
         return vlm if self.max_pixels is None else vlm.bounded(self.max_pixels)
 
     def to_request(self) -> Callable[[EditSample], ModelRequest]:

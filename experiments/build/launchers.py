@@ -17,15 +17,19 @@ class LocalLauncher(Part):
 
     name: str = "local"
     processes: int = number(1, 1, 4096, defines=False)  # on this machine
-    # machines that train together, with a shared folder; the others are started by hand
+    # machines that train together, with a shared folder: SLURM starts all of them, else the others are started by hand
     nodes: int = number(1, 1, 4096, defines=False)
     rendezvous: str = incidental("")  # host:port of this machine, where the others find it
     # starts by itself after a process was lost, from the last checkpoint
     restarts: int = number(0, 0, 1000, defines=False)
 
     several = False
+    by_hand = True  # the other machines
 
     def __post_init__(self) -> None:
+        self._check_nodes()
+
+    def _check_nodes(self) -> None:
         host, _, port = self.rendezvous.rpartition(":")
         if (self.nodes > 1) != bool(host and port.isdigit()):
             raise BadInput(
@@ -74,10 +78,21 @@ class TorchrunLauncher(LocalLauncher):
 
 @dataclass
 class SlurmLauncher(TorchrunLauncher):
-    """torchrun in the jobs of a cluster, one job for every run of a sweep."""
+    """torchrun in the jobs of a cluster, one job for every run of a sweep, on one or several nodes."""
 
     name: str = "slurm"
-    processes: int = number(8, 1, 4096, defines=False)
+    processes: int = number(8, 1, 4096, defines=False)  # on each node
+
+    by_hand = False
+
+    def _check_nodes(self) -> None:
+        if self.nodes > 1 and self.restarts:
+            raise BadInput("several nodes need launcher.restarts=0: a job that is queued again goes on instead")
+
+    def launch(self, job: TrainingJob) -> None:
+        from experiments.runs.nodes import called
+
+        super().launch(called(job) if self.nodes > 1 else job)
 
 
 __all__ = ["LocalLauncher", "SlurmLauncher", "TorchrunLauncher"]

@@ -76,6 +76,8 @@ class RewardModel(Part):
     source: str = incidental("")  # how to get the base, said when it is missing
     prompt: str = "rrm"  # a file of judges/prompts, without .txt
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    # of the language model; null: as many as the base has (agents/backends/depth.py)
+    layers: int | None = number(None, 2, 1000)
     max_new_tokens: int = number(2048, 1, 1_000_000)  # of one trace
     # the score of an edit: the one that the trace says, or the one that the model expects at that place (the mean under its
     # probabilities of the digits). GCPO learns from the scores that traces say
@@ -119,9 +121,11 @@ class RewardModel(Part):
 
     def load(self, device: str, checkpoint: str | Path | None = None) -> VLM:
         """The model, from its start or from another folder of the same kind."""
+        from agents.backends.depth import with_layers
         from agents.backends.vlm import load_vlm
 
         vlm = load_vlm(checkpoint or self.start, self.dtype, device)
+        vlm = vlm if self.layers is None else with_layers(vlm, self.layers)
         return vlm if self.max_pixels is None else vlm.bounded(self.max_pixels)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -104,13 +105,16 @@ def client_named(config: RunConfig, name: str) -> Client:
 def choice(config: RunConfig, group: str, name: str) -> Any:
     """<group>=<name> at the run's scale and in its folders; the run's own where it has this name. Raises BadInput for a name that
     is none."""
+    own = getattr(config, group)
+    return own if name == own.name else _composed(group, name, config.scale.name, *vars(config.paths).items())
+
+
+@cache
+def _composed(group: str, name: str, scale: str, *folders: tuple[str, str]) -> Any:
     from experiments.runs.composing import compose, typed
 
-    own = getattr(config, group)
-    if name == own.name:
-        return own
-    folders = [f"paths.{key}={quoted(value)}" for key, value in vars(config.paths).items()]
-    return getattr(typed(compose("run", [f"{group}={name}", f"scale={config.scale.name}", *folders])), group)
+    words = [f"paths.{key}={quoted(value)}" for key, value in folders]
+    return getattr(typed(compose("run", [f"{group}={name}", f"scale={scale}", *words])), group)
 
 
 def quoted(text: str) -> str:

@@ -74,7 +74,7 @@ def remove(planned: Plan) -> list[str]:
     skipped = []
     for entry, several in planned.removed:
         try:
-            with locked(entry.folder):
+            with locked(entry.folder, on_full_disk=True):
                 if is_running(entry.folder, own=False):
                     raise BadInput("an evaluation or a training process works there")
                 for item in several:

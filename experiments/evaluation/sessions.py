@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from common.cells import Cell
+from common.jsonl import read_jsonl
 from common.statistics import Difference, holm_adjusted, mean, paired
 from experiments.evaluation.session_scores import measures
 from judges.base import Verdict
 from judges.sessions.base import GA, SESSION_SCORES
 
-FILE = "session-scores.jsonl"  # of a run
+SCORES = "session-scores"  # folder of a run: <arm>.jsonl
+OLDER = "session-scores.jsonl"  # all arms in one file, of an older version
 RAW, INTENT, FULL = "raw", "intent_no_rl", "edit_r2"
 TITLES = {
     RAW: "the editor on the user's words",
@@ -22,6 +25,17 @@ TITLES = {
     FULL: "both (Edit-R2)",
 }
 Row = Mapping[str, Any]
+
+
+def scores_file(folder: Path, arm: str) -> Path:
+    """The rows of one arm, in the folder of a run."""
+    return folder / SCORES / f"{arm}.jsonl"
+
+
+def session_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all arms of the run in `folder`."""
+    files = sorted((folder / SCORES).glob("*.jsonl")) or [folder / OLDER]
+    return [row for path in files if path.is_file() for row in read_jsonl(path)]
 
 
 def lengths(rows: Sequence[Row]) -> list[int]:
@@ -99,16 +113,18 @@ def _of_length(rows: Sequence[Row], length: int) -> dict[str, Any]:
 
 
 __all__ = [
-    "FILE",
     "FULL",
     "INTENT",
     "RAW",
+    "SCORES",
     "TITLES",
     "arms",
     "cell",
     "gains",
     "lengths",
+    "scores_file",
     "session_results",
+    "session_rows",
     "values",
     "verdicts",
 ]

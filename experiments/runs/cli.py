@@ -105,10 +105,16 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         sys.exit(130)
     if args.multirun and first is not None and "sweep" in first:
         from experiments.runs.failures import failures_in
-        from experiments.runs.sweeps import print_sweep, sweep_folder  # their libraries are a job's
+        from experiments.runs.sweeps import (
+            SEARCHED,
+            print_best,
+            print_sweep,
+            sweep_folder,
+        )  # their libraries are a job's
 
         sweep = first.sweep or sweep_id(name, argv)
         print_sweep(first.paths.outputs, sweep)
+        print_best(sweep_folder(first.paths.outputs, sweep_id(name, argv)) / SEARCHED)
         failures += [f"{job.own}: {job.error}" for job in plugin.ProcessLauncher.failed]
         # jobs of a cluster, or of another launcher's processes, say it in the sweep's folder alone
         failures = failures or failures_in(sweep_folder(first.paths.outputs, sweep))

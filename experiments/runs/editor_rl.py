@@ -15,14 +15,14 @@ from common.files import read_json, write_json
 from common.jsonl import Journal, read_jsonl
 from common.parts import Machine
 from common.progress import bar
-from conf.parts import build, with_keys
+from conf.parts import build, construct, with_keys
 from conf.schema import RunConfig
 from editors.saving import save_with_transformer
 from experiments.build.benchmarks import held_out_samples, train_samples
 from experiments.build.editors import make_editor
 from experiments.build.engines import make_engine
 from experiments.build.judges import make_judge
-from experiments.build.picture_rewards import by_reward_model, missing_reward, picture_reward
+from experiments.build.picture_rewards import PictureRewardPart, by_reward_model, missing_reward, picture_reward
 from experiments.build.scorers import trace_scorer
 from experiments.evaluation.edit_scores import CARD, FILE, HELD_OUT, WHEN, editor_change
 from experiments.preflight import editor_phases as editor_memory
@@ -33,6 +33,7 @@ from experiments.runs.launch import Log, Show
 from experiments.runs.reward_model import GCPO_MODEL, model_folder
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage
+from experiments.sharing import edit_r1
 from experiments.tiny.teacher import requests
 from judges.base import Judge, judge_all
 from judges.reasoning.scorer import TraceScorer
@@ -86,6 +87,19 @@ class EditorRL(TrainingStage):
     uses = frozenset({"editor"})
     metrics = ("reward/mean", "watch/score/mean", "trained/ratio_last", "grad_norm")
     panels = ("experiments.reports.run.editor_training.PANEL",)
+    leaves = ("metrics.jsonl", "samples.jsonl", FOLDER)
+    builds_on = ("rrm_data", "rrm_sft", "gcpo")
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r1.editor_rl(values)
+
+    def parents(self, config: RunConfig) -> Sequence[str]:
+        """None with a reward of ours that asks no reward model."""
+        part = construct(config.reward)
+        return () if isinstance(part, PictureRewardPart) and not part.weights.rrm else self.builds_on
+
+    def defined_by(self, config: RunConfig) -> Mapping[str, Any]:
+        return edit_r1.files_of(config) if self.parents(config) else {}
 
     def done(self, run: Run) -> bool:
         return (run.folder / FOLDER).is_dir()

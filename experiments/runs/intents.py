@@ -23,6 +23,7 @@ from experiments.runs.identity import WRITER
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, shown
 from experiments.runs.training import save_whole
+from experiments.sharing import edit_r2
 from rl.sft import SFTExample, train_sft
 
 STRIDE = 2  # samples for each example: two of three turns are later ones
@@ -34,6 +35,10 @@ class IntentSFT(Stage):
     name = "intent_sft"
     uses = frozenset()
     metrics = ("sft/loss",)
+    leaves = ("intent.jsonl", WRITER)
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r2.intent_sft()
 
     def done(self, run: Run) -> bool:
         return (run.folder / WRITER).is_dir()
@@ -84,6 +89,11 @@ class IntentScores(Stage):
     name = "intent_scores"
     uses = frozenset()
     metrics = ("intent",)
+    leaves = (FILE,)
+    builds_on = ("intent_sft",)
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r2.intent_scores()
 
     def done(self, run: Run) -> bool:
         return (run.folder / FILE).is_file()

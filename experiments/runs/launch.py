@@ -48,7 +48,8 @@ def launch(job: TrainingJob) -> None:
     with locked(folder, FIRST):  # refused while workers of a launcher that was killed are still there
         (folder / ENDED).unlink(missing_ok=True)
     write_text(folder / RESOLVED, config_text(config))
-    tell_others(config, folder, stage)
+    if config.launcher.by_hand:
+        tell_others(config, folder, stage)
     rows = new_rows(folder / job.journal)
     seen = max((row["step"] for row in next(rows)), default=0)
     with (folder / LOG).open("a", encoding="utf-8") as out, StopSignal() as stop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from experiments.preflight.editor_phases import editing
 from experiments.preflight.phases import Phase
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage
+from experiments.sharing import edit_r1
 from experiments.tiny.teacher import edited, faulty, requests
 from experiments.training_data.candidates import CandidateFolder, Maker
 from experiments.training_data.cold_start import summary, write_cold_start
@@ -34,6 +35,13 @@ class RewardData(Stage):
 
     name = "rrm_data"
     uses = frozenset()
+    leaves = (DATA,)
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r1.reward_data()
+
+    def defined_by(self, config: RunConfig) -> Mapping[str, Any]:
+        return edit_r1.sources_of(config)
 
     def done(self, run: Run) -> bool:
         return (run.folder / CARD).is_file()
@@ -49,7 +57,7 @@ class RewardData(Stage):
             run.enter(TITLES[part])
             with run.timed("data"):
                 self.folder(run, part, makers).make(TITLES[part], count)
-        card: dict[str, Any] = {"counts": counts, "makers": list(makers), "judge": run.config.judge.name}
+        card: dict[str, Any] = {"counts": counts, "makers": list(makers)}
         if COLD_START in counts:
             run.enter("reasoning traces")
             teacher = make_teacher(run.config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -27,6 +28,10 @@ from experiments.runs.reward_data import COLD_START, HELD_OUT, PAIRS, RewardData
 from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage, shown
 from experiments.runs.training import save_whole
+from experiments.sharing import edit_r1
+from experiments.sharing.doing import take_or_make
+from experiments.sharing.phase import SharedPhase
+from experiments.sharing.stage_phases import phase_of
 from experiments.tiny.simulated import Annotators
 from experiments.tiny.teacher import labelled_pairs
 from experiments.training_data.cold_start import ColdStart, batches
@@ -58,10 +63,20 @@ def missing_model(config: RunConfig, machine: Machine) -> Iterator[str]:
 
 
 class ColdStarts(Stage):
-    """Supervised training on the chosen traces: of the reward model, and of those that it is compared with."""
+    """Supervised training on the chosen traces: of the reward model, and of those that it is compared with. Each of these models
+    is shared with other runs by itself; what other stages build on is the reward model."""
 
     name = "rrm_sft"
     uses = frozenset()
+    leaves = ("rrm-sft.jsonl", f"{FOLDER}/sft")
+    builds_on = ("rrm_data",)
+    own_sharing = True
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r1.cold_start()
+
+    def defined_by(self, config: RunConfig) -> Mapping[str, Any]:
+        return edit_r1.files_of(config)
 
     def done(self, run: Run) -> bool:
         return bool(run.config.rrm.checkpoint) or all(model_folder(run, name).is_dir() for name in self.names(run))
@@ -80,7 +95,16 @@ class ColdStarts(Stage):
         for name in self.names(run):
             if not model_folder(run, name).is_dir():
                 run.enter(f"cold start, {name.replace('_', ' ')}")
-                self._train(run, name)
+                train, phase = partial(self._train, run, name), self.shared(run, name)
+                train() if phase is None else take_or_make(run, phase, train)
+
+    def shared(self, run: Run, name: str) -> SharedPhase | None:
+        """One of the models, as a phase that runs have in common; that of the reward model is the stage's own."""
+        phase, journal = phase_of(self, run.stages, run.config, run.identity), f"rrm-{name}.jsonl"
+        if phase is None or name == "sft":
+            return phase and replace(phase, steps=journal)
+        own = {**phase.identity, "model": name, "defined by": edit_r1.files_of(run.config, SUPERVISED[name])}
+        return SharedPhase(f"{self.name}-{name}", own, (journal, f"{FOLDER}/{name}"), journal)
 
     def _train(self, run: Run, name: str) -> None:
         c = run.config.rrm
@@ -108,6 +132,14 @@ class GCPO(TrainingStage):
     uses = frozenset()
     metrics = ("reward/mean", "reward/score/mean", "groups/no_spread")
     journal: ClassVar[str] = "gcpo.jsonl"
+    leaves = ("gcpo.jsonl", "gcpo-rows.jsonl", f"{FOLDER}/{GCPO_MODEL}")
+    builds_on = ("rrm_data", "rrm_sft")
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r1.gcpo()
+
+    def defined_by(self, config: RunConfig) -> Mapping[str, Any]:
+        return edit_r1.files_of(config)
 
     def done(self, run: Run) -> bool:
         return bool(run.config.rrm.checkpoint) or model_folder(run, GCPO_MODEL).is_dir()
@@ -182,6 +214,8 @@ class PairAccuracy(Stage):
     name = "rrm_accuracy"
     uses = frozenset()
     metrics = ("rrm.pair_accuracy",)
+    leaves = (SCORES,)
+    builds_on = ("rrm_data", "rrm_sft", "gcpo")
     panels = ("experiments.reports.run.reward_model.CARDS", "experiments.reports.run.reward_model.PANEL")
 
     def phases(self, config: RunConfig) -> Iterator[Phase]:
@@ -189,6 +223,12 @@ class PairAccuracy(Stage):
             model = memory.reward_model(config)
             asked = memory.engine_bytes(model, config.rollouts.resolve("cuda"), 2 * config.scale.chunk)
             yield Phase(self.name, "held-out pairs", {"reward model": model.weights} | asked)
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r1.pair_accuracy()
+
+    def defined_by(self, config: RunConfig) -> Mapping[str, Any]:
+        return edit_r1.files_of(config)
 
     def models(self, run: Run) -> dict[str, tuple[Path, Form]]:
         if run.config.rrm.checkpoint:

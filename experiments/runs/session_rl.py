@@ -27,11 +27,17 @@ from experiments.runs.launch import Log, Show
 from experiments.runs.run import Run
 from experiments.runs.stages import TrainingStage
 from experiments.runs.training import save_whole
+from experiments.sharing import edit_r2
 from judges.sessions.sandbox import SandboxSessionJudge
 from rl.parts import SessionTools, SessionTraining
 
 FOLDER, WRITER, EDITOR = "sessions", "intent", "editor"
 TRAIN = ("train", 301)  # split and seed of the sessions
+
+
+def leaves_of(arm: str) -> tuple[str, ...]:
+    """What other runs take of an arm; those that train one model alone have one of the folders."""
+    return tuple(f"{FOLDER}/{arm}/{name}" for name in ("metrics.jsonl", "samples.jsonl", WRITER, EDITOR))
 
 
 def arm_folder(run: Run, arm: str) -> Path:
@@ -95,6 +101,10 @@ class EditR2(TrainingStage):
     metrics = ("reward/mean", "reward/ga/mean", "turns/corrupted", "corrupted/edit")
     panels: ClassVar[tuple[str, ...]] = ("experiments.reports.run.sessions.TRAINING",)
     journal: ClassVar[str] = f"{FOLDER}/{FULL}/metrics.jsonl"
+    leaves = leaves_of(FULL)
+
+    def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return edit_r2.session_rl()
 
     def algo(self, config: RunConfig) -> Any:
         """The algorithm of this arm."""
@@ -164,6 +174,8 @@ class TextOnly(EditR2):
     name = "session_rl_text"
     panels = ()
     journal = f"{FOLDER}/text_only/metrics.jsonl"
+    leaves = leaves_of(arm)
+    indifferent = EditR2.indifferent
 
     def algo(self, config: RunConfig) -> Any:
         return replace(config.algo, flow=replace(config.algo.flow, weight=0.0))
@@ -176,6 +188,8 @@ class FlowOnly(EditR2):
     name = "session_rl_flow"
     panels = ()
     journal = f"{FOLDER}/flow_only/metrics.jsonl"
+    leaves = leaves_of(arm)
+    indifferent = EditR2.indifferent
 
     def algo(self, config: RunConfig) -> Any:
         return replace(config.algo, text=replace(config.algo.text, weight=0.0))
@@ -188,6 +202,8 @@ class NoFilter(EditR2):
     name = "session_rl_no_filter"
     panels = ()
     journal = f"{FOLDER}/no_filter/metrics.jsonl"
+    leaves = leaves_of(arm)
+    indifferent = EditR2.indifferent
 
     def algo(self, config: RunConfig) -> Any:
         return replace(config.algo, filter="none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,23 @@ from agents.session_play import Played, play_sessions
 from agents.team import Team
 from benchmarks.base import EditSession
 from benchmarks.sandbox.generate import make_session
-from common.jsonl import Journal, read_jsonl
-from common.parts import Machine
+from common.contents import digest
+from common.jsonl import Journal
+from common.parts import CHECKPOINT, Machine
 from common.progress import bar
 from conf.parts import with_keys
 from conf.schema import RunConfig
 from experiments.build.device import device_of
 from experiments.build.editors import make_editor
 from experiments.build.rollouts import make_backend
-from experiments.evaluation.sessions import FILE, FULL, INTENT, RAW, session_results
+from experiments.evaluation.sessions import FULL, INTENT, RAW, scores_file, session_results, session_rows
 from experiments.runs.run import Run
 from experiments.runs.session_rl import ARMS, EDITOR, WRITER, arm_folder, missing_for_sessions, session_mix
 from experiments.runs.stages import Stage
+from experiments.sharing import edit_r2
+from experiments.sharing.doing import take_or_make
+from experiments.sharing.phase import SharedPhase, without
+from experiments.sharing.stage_phases import besides
 from judges.sessions.base import PlayedSession
 from judges.sessions.sandbox import SandboxSessionJudge
 
@@ -44,6 +50,7 @@ class SessionScores(Stage):
 
     name = "session_scores"
     uses = frozenset({"editor"})
+    own_sharing = True
     metrics = ("sessions.ga_last_turn",)
     panels = ("experiments.reports.run.sessions.CARDS", "experiments.reports.run.sessions.PANEL")
 
@@ -64,36 +71,39 @@ class SessionScores(Stage):
                 )
         return found
 
-    def _begun(self, run: Run, arm: str, length: int) -> int:
-        """How many sessions of this length the arm has scores of."""
-        return len({r["i"] for r in score_rows(run.folder) if r["arm"] == arm and r["length"] == length})
-
     def done(self, run: Run) -> bool:
-        sessions = run.config.sessions
         arms = [RAW, INTENT, *(stage.arm for stage in ARMS if stage().done(run))]
-        return all(self._begun(run, arm, n) >= sessions.held_out for arm in arms for n in sessions.turns)
+        rows = session_rows(run.folder)
+        return all(
+            _begun(rows, arm, n) >= run.config.sessions.held_out for arm in arms for n in run.config.sessions.turns
+        )
 
     def run(self, run: Run) -> None:
-        c, journal = run.config, Journal(run.folder / FILE)
-        journal.cut_after(0)
-        n = c.sessions.held_out
+        sessions = run.config.sessions
         for arm, (writer, editor) in self.arms(run).items():
-            begun = {length: self._begun(run, arm, length) for length in c.sessions.turns}
-            if all(count >= n for count in begun.values()):
-                continue
-            run.enter(f"held-out sessions, {arm.replace('_', ' ')}")
-            player = _Player(run, arm, writer, editor)
-            with run.timed("evaluate"), bar(run.phase, n * len(begun), sum(begun.values())) as b:
-                for length, first in begun.items():
-                    for start in range(first, n, c.scale.chunk):
-                        numbers = range(start, min(start + c.scale.chunk, n))
-                        journal.append(player.rows(length, numbers))
-                        b.update(sum(begun.values()))
-                        begun[length] = numbers.stop
-                b.update(sum(begun.values()))
+            rows = session_rows(run.folder)
+            if any(_begun(rows, arm, n) < sessions.held_out for n in sessions.turns):
+                run.enter(f"held-out sessions, {arm.replace('_', ' ')}")
+                take_or_make(run, arm_phase(run, arm, writer, editor), partial(self._play, run, arm, writer, editor))
+
+    def _play(self, run: Run, arm: str, writer: Path | None, editor: Path | None) -> None:
+        """What is missing of one arm's sessions."""
+        c, journal, n = run.config, Journal(scores_file(run.folder, arm)), run.config.sessions.held_out
+        journal.cut_after(0)
+        rows = session_rows(run.folder)
+        begun = {length: _begun(rows, arm, length) for length in c.sessions.turns}
+        player = _Player(run, arm, writer, editor)
+        with run.timed("evaluate"), bar(run.phase, n * len(begun), sum(begun.values())) as b:
+            for length, first in begun.items():
+                for start in range(first, n, c.scale.chunk):
+                    numbers = range(start, min(start + c.scale.chunk, n))
+                    journal.append(player.rows(length, numbers))
+                    b.update(sum(begun.values()))
+                    begun[length] = numbers.stop
+            b.update(sum(begun.values()))
 
     def results(self, run: Run) -> Mapping[str, Any]:
-        rows = score_rows(run.folder)
+        rows = session_rows(run.folder)
         return {"sessions": session_results(rows)} if rows else {}
 
     def show(self, run: Run, results: Mapping[str, Any]) -> None:
@@ -142,16 +152,32 @@ class _Player:
         return rows
 
     def _keep(self, length: int, i: int, played: Played) -> None:
-        folder = self.run.folder / PICTURES
-        folder.mkdir(exist_ok=True)
+        folder = self.run.folder / PICTURES / self.arm
+        folder.mkdir(parents=True, exist_ok=True)
         pictures: list[Image.Image] = [played.session.source, *(t.picture for t in played.session.turns)]
         for k, picture in enumerate(pictures):
-            picture.save(folder / f"{length}-{i:03d}-{self.arm}-{k}.png")
+            picture.save(folder / f"{length}-{i:03d}-{k}.png")
 
 
-def score_rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / FILE
-    return read_jsonl(path) if path.is_file() else []
+def _begun(rows: Sequence[Mapping[str, Any]], arm: str, length: int) -> int:
+    """How many sessions of this length the arm has scores of."""
+    return len({r["i"] for r in rows if r["arm"] == arm and r["length"] == length})
 
 
-__all__ = ["HELD_OUT", "PICTURES", "SessionScores", "held_out_session", "score_rows"]
+def arm_phase(run: Run, arm: str, writer: Path | None, editor: Path | None) -> SharedPhase:
+    """One arm's pictures and rows, defined by what its models hold: the arms without training are those of every seed."""
+    files = {name: None if folder is None else digest(folder, CHECKPOINT) for name, folder in
+             (("writer", writer), ("editor", editor))}  # fmt: skip
+    identity = {
+        "stage": "session_scores",
+        "arm": arm,
+        "models": files,
+        "strips": run.config.scale.strips,
+        "values": without(run.identity, edit_r2.session_scores()),
+        **besides(run.config),
+    }
+    rows = str(scores_file(run.folder, arm).relative_to(run.folder))
+    return SharedPhase(f"session-scores-{arm}", identity, (f"{PICTURES}/{arm}", rows))
+
+
+__all__ = ["HELD_OUT", "PICTURES", "SessionScores", "arm_phase", "held_out_session"]

@@ -39,7 +39,7 @@ class Stage(ABC):
 
     # what other runs may take of it: files and folders in the run's folder, the one that says that it is done last
     leaves: ClassVar[tuple[str, ...]] = ()
-    builds_on: ClassVar[tuple[str, ...]] = ()  # names of the stages whose results it reads, where it shares its own
+    builds_on: ClassVar[tuple[str, ...]] = ()  # names of the stages whose results it may read, where it shares its own
     own_sharing: ClassVar[bool] = False  # it shares parts of its result by itself, while it runs
 
     @abstractmethod
@@ -63,6 +63,15 @@ class Stage(ABC):
         """The dotted keys of a run's identity `values` that cannot change what it leaves, each with the reason: runs that differ
         in these alone have the result in common. None, the default: no other run takes it. A subclass declares its own."""
         return None
+
+    def parents(self, config: RunConfig) -> Sequence[str]:
+        """Which of `builds_on` it reads with this configuration."""
+        return self.builds_on
+
+    def defined_by(self, config: RunConfig) -> Mapping[str, Any]:
+        """What defines its result besides what is left of the identity: digests of single files, say, where `indifferent` leaves
+        those of a whole group out."""
+        return {}
 
     def results(self, run: Run) -> Mapping[str, Any]:
         """Sections of its own for results.json."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
 
 from common.errors import BadInput
 from common.files import move_contents_aside, waiting, write_text
 from common.progress import console
 from conf.schema import RunConfig
+from experiments.catalogue.state import FINISHED, state_of
 
 if TYPE_CHECKING:
     from experiments.runs.run import Run
 
 LISTING = "runs.txt"  # of a sweep's folder: the folders of its finished runs, absolute
+SEARCHED = "optimization_results.yaml"  # of a search's folder, by Hydra's Optuna sweeper
 
 
 def objective(run: Run, values: Mapping[str, Any]) -> float | None:
@@ -61,12 +66,25 @@ def print_sweep(outputs: str | Path, sweep: str) -> None:
     """Where a sweep that has ended lies, and how to see it."""
     folder = sweep_folder(outputs, sweep)
     listing = folder / LISTING
-    runs = len(listing.read_text().splitlines()) if listing.is_file() else 0
-    console.print(f"sweep: [bold]{folder}[/], {runs} finished run{'' if runs == 1 else 's'}", soft_wrap=True)
+    listed = map(Path, listing.read_text().splitlines()) if listing.is_file() else ()
+    states = Counter(state_of(run).word for run in listed)
+    runs = states.pop(FINISHED, 0)
+    others = "".join(f", {number} {state}" for state, number in sorted(states.items()))
+    console.print(f"sweep: [bold]{folder}[/], {runs} finished run{'' if runs == 1 else 's'}{others}", soft_wrap=True)
     if runs:
         console.print(
             f"their tables and plots: python -m experiments.report {shlex.quote(str(folder))}", soft_wrap=True
         )
 
 
-__all__ = ["LISTING", "clear", "note_sweep", "objective", "print_sweep", "sweep_folder"]
+def print_best(path: Path) -> None:
+    """The settings that a search ends with, as words for a run; nothing where the sweep was none."""
+    if not path.is_file():
+        return
+    found = OmegaConf.to_container(OmegaConf.load(path))
+    if isinstance(found, dict) and "best_params" in found:
+        words = " ".join(f"{key}={value}" for key, value in found["best_params"].items())
+        console.print(f"best: {found['best_value']:.4g} with {words}", markup=False, soft_wrap=True)
+
+
+__all__ = ["LISTING", "SEARCHED", "clear", "note_sweep", "objective", "print_best", "print_sweep", "sweep_folder"]

@@ -29,7 +29,7 @@ from experiments.runs.run import Run
 from experiments.runs.stages import Stage, TrainingStage, shown
 from experiments.sharing import indifferent
 from experiments.tiny.coldstart import sft_example
-from experiments.tiny.starts import start_examples
+from experiments.tiny.starts import recipe_examples, start_examples
 from experiments.training_data.closed_loop import LoopMoments, loop_examples
 from rl.parts import TextTools
 from rl.sft import SFTExample, train_sft
@@ -112,11 +112,15 @@ class GRPO(TrainingStage):
 
 
 def supervised_examples(config: RunConfig) -> Callable[[int], list[SFTExample]]:
-    """The batches of the supervised stage: the training samples' own decompositions, or moments of closed loops."""
+    """The batches of the supervised stage: the training samples' own decompositions, moments of closed loops, or the recipe of
+    a tiny decomposer."""
     c, size = config, config.algo.sft.batch_size
     template = load_prompt(c.decomposer.prompt)
     if c.execution.looped:
         return loop_examples(LoopMoments.of(c.scale.image_size, c.benchmark.max_edits, c.seed), template, size)
+    if getattr(c.decomposer, "examples", "") == "recipe":
+        batch = recipe_examples(c.decomposer, c.seed)
+        return lambda step: list(batch(step, size))
     samples = train_samples(c.benchmark, c.scale.image_size, c.seed)
     return lambda step: [sft_example(template, samples(step * size + j), c.decomposer.thought) for j in range(size)]
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def do_stage(run: Run, stage: Stage, values: Mapping[str, Any]) -> None:
-    """Do what is left of a stage of the run whose identity is `values`, or take it from another run."""
-    phase = phase_of(stage, run.stages, run.config, values)
+    """Do what is left of a stage of the run whose identity is `values`, or take it from another run. A stage with sharing of its
+    own sees to that itself."""
+    phase = None if stage.own_sharing else phase_of(stage, run.stages, run.config, values)
     if phase is None:
         stage.run(run)
     else:
@@ -46,8 +47,10 @@ def take_or_make(
         if origin is not None:
             store.take(phase, origin, run.folder)
             console.print(f"  {phase.name}: taken from {origin.folder} (share=false does it anew)", markup=False)
-            for row in read_jsonl(run.folder / phase.steps) if phase.steps else ():
-                run.tracker.log(row)
+            if phase.steps and (run.folder / phase.steps).is_file():
+                log = run.log_of(phase.steps)
+                for row in read_jsonl(run.folder / phase.steps):
+                    log(row)
             times = origin.times
         else:
             forget_note(run.folder, phase)

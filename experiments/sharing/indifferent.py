@@ -46,6 +46,11 @@ TRAINING: Reasons = {
     "reward": "the same",
     "rrm": "a reward model is part of a reward",
 }
+TEAM: Reasons = {
+    "decomposer": "requests are not decomposed",
+    "sequencer": "there is nothing to order",
+    "execution": "no plan is carried out",
+}
 JUDGING: Reasons = {"judge": "verdicts are given on pictures that are there"}
 
 

@@ -25,13 +25,14 @@ def phase_of(stage: Stage, stages: Sequence[Stage], config: RunConfig, values: M
     before = stages[: [s.name for s in stages].index(stage.name)]
     if not all(_declares(s) or s.own_sharing for s in before):
         return None
-    found = {s.name: phase_of(s, stages, config, values) for s in before if s.name in stage.builds_on}
+    found = {s.name: phase_of(s, stages, config, values) for s in before if s.name in stage.parents(config)}
     if None in found.values():
         return None
     identity = {
         "stage": path_of(stage),
         "values": without(values, reasons),
         "builds on": {name: phase.identity for name, phase in found.items() if phase is not None},
+        "defined by": dict(stage.defined_by(config)),
         **besides(config),
     }
     return SharedPhase(stage.name, identity, stage.leaves, getattr(stage, "journal", ""))

@@ -142,11 +142,13 @@ def _bring_leaf(origin: Origin, leaf: str, folder: Path) -> None:
 
 
 def _bring(source: Path, target: Path) -> None:
-    """The file appears under its name whole, or not at all."""
+    """The file appears under its name whole, or not at all. A link (to a part of an editor that training left alone) stays one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = draft_of(target)
     draft.unlink(missing_ok=True)
-    if source.suffix == ".jsonl":  # a journal may be appended to
+    if source.is_symlink():
+        draft.symlink_to(source.resolve())
+    elif source.suffix == ".jsonl":  # a journal may be appended to
         shutil.copy2(source, draft)
     else:
         try:
@@ -164,9 +166,14 @@ def _listed(folder: Path, leaves: Any) -> list[str]:
     names = []
     for leaf in leaves:
         place = folder / leaf
-        found = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
-        names += [str(p.relative_to(folder)) for p in found if p.is_file() and not p.name.endswith(".part")]
+        found = sorted(p for p in place.rglob("*") if _single(p)) if place.is_dir() else [place]
+        names += [str(p.relative_to(folder)) for p in found if _single(p) and not p.name.endswith(".part")]
     return names
+
+
+def _single(path: Path) -> bool:
+    """A file, or a link to whatever is there."""
+    return path.is_file() or (path.is_symlink() and path.exists())
 
 
 def _mark(path: Path) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from common.errors import BadInput, RunFailed
+from common.errors import BadInput
 from experiments.runs.composing import hydra_of
 
 if TYPE_CHECKING:
@@ -91,12 +91,11 @@ def with_sweep(words: Sequence[str], sweep: str) -> list[str]:
 
 
 def returned(job: Job, grid: bool) -> JobReturn:
-    """A grid goes through to its end: what failed is reported once, there. A search is told of it."""
+    """A grid goes through to its end: what failed is reported once, there. A search is told of it by a value that is no number, for
+    which Optuna fails the trial; an error would be printed by Hydra once more."""
     done = JobReturn(overrides=list(job.words), task_name="run", status=JobStatus.COMPLETED)
-    done.return_value = job.score
-    if not grid and job.state in ("failed", "pruned"):
-        done.status = JobStatus.FAILED
-        done.return_value = RunFailed(f"{job.own}: {job.error or job.state}")
+    told = not grid and job.state in ("failed", "pruned")
+    done.return_value = f"{job.own}: {job.error or job.state}" if told else job.score
     return done
 
 

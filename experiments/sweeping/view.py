@@ -31,10 +31,10 @@ class View:
         if self.live is not None:
             self.live.update(table(self.jobs, self.console.height))
             if job is not None and job.state == FAILED:
-                self.console.print(line(job, len(self.jobs)), markup=False, style="red", soft_wrap=True)
+                self.console.print(line(job, self.jobs[-1].number), markup=False, style="red", soft_wrap=True)
             return
         if job is not None:
-            self.console.print(line(job, len(self.jobs)), markup=False, soft_wrap=True)
+            self.console.print(line(job, self.jobs[-1].number), markup=False, soft_wrap=True)
         elif time.monotonic() - self.said > LINE_S:
             self.said = time.monotonic()
             for other in self.jobs:
@@ -54,7 +54,7 @@ def shown(jobs: Sequence[Job], console: Console) -> Iterator[View]:
 
 
 def line(job: Job, jobs: int) -> str:
-    """One job's change, with what a reader wants to know of it."""
+    """One job's change, with what a reader wants to know of it. `jobs`: how many there are; of a search, so far."""
     head = f"[{job.number}/{jobs}] {job.own}: {job.state}"
     if job.state == RUNNING:
         return f"{head}; what it says is in {job.log}"

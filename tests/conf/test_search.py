@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from common.errors import RunFailed
 from experiments.runs import cli
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs `make extra-slurm`")
@@ -64,5 +63,5 @@ def test_a_pruned_job_is_told_to_a_search_and_is_no_failure_of_a_grid() -> None:
     assert returned(job, grid=False).return_value == 2.5
     job.end("pruned")
     assert returned(job, grid=True).return_value == 2.5
-    with pytest.raises(RunFailed, match="seed=1: pruned"):
-        _ = returned(job, grid=False).return_value
+    with pytest.raises(ValueError, match="seed=1: pruned"):
+        float(returned(job, grid=False).return_value)

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from common.files import read_json, write_text
+from common.jsonl import read_jsonl
 from tests.e2e.slurm_cluster import cluster, lacking
-from tests.e2e.test_sweep import LIMIT_S, ROOT, STAGES
+from tests.e2e.test_sweep import LIMIT_S, ROOT, STAGES, wait_for
+from tests.e2e.test_torchrun import sharded
 
 pytest.importorskip("submitit", reason="needs `make extra-slurm`")
 pytestmark = [
@@ -21,35 +23,6 @@ pytestmark = [
     pytest.mark.skipif(bool(lacking()), reason=f"SLURM is not installed here: no {', '.join(lacking())}"),
     pytest.mark.skipif(os.geteuid() != 0, reason="SLURM's daemons are started as root"),
 ]
-
-# Started on both nodes by submitit: torchrun meets its other half, and every rank adds its number.
-MEETING = """
-    import sys
-    import torch
-    import torch.distributed as dist
-
-    dist.init_process_group("gloo")
-    total = torch.tensor([dist.get_rank() + 1.0])
-    dist.all_reduce(total)
-    if dist.get_rank() == 0:
-        open(sys.argv[1], "w").write(f"{dist.get_world_size()} ranks, sum {total.item():.0f}")
-    dist.destroy_process_group()
-"""
-START = """
-    import os, socket, subprocess, sys
-    import submitit
-
-    def node(script, port, out):
-        where = submitit.JobEnvironment()
-        torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={where.num_nodes}", "--nproc-per-node=1"]
-        torchrun += [f"--node-rank={where.node}", "--master-addr=127.0.0.1", f"--master-port={port}", script, out]
-        return subprocess.run(torchrun, check=True).returncode
-
-    script, out, port, logs = sys.argv[1:]
-    executor = submitit.AutoExecutor(folder=logs, cluster="slurm")
-    executor.update_parameters(nodes=2, tasks_per_node=1, cpus_per_task=1, timeout_min=15)
-    print(executor.submit(node, script, port, out).results())
-"""
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +68,19 @@ def test_a_sweep_is_sent_job_by_job_and_comes_back_with_its_runs(env: dict[str, 
     assert all(read_json(p.parent / "status.json")["state"] == "finished" for p in runs)
 
 
-def test_torchrun_meets_across_two_nodes(env: dict[str, str], tmp_path: Path) -> None:
-    write_text(tmp_path / "meeting.py", textwrap.dedent(MEETING))
-    write_text(tmp_path / "start.py", textwrap.dedent(START))
-    from tests.e2e.slurm_cluster import free_ports
-
-    (port,) = free_ports(1)
-    out = tmp_path / "sum.txt"
-    run(["start.py", str(tmp_path / "meeting.py"), str(out), str(port), str(tmp_path / "logs")], tmp_path, env)
-    assert out.read_text() == "2 ranks, sum 3"
+def test_a_run_trains_on_two_nodes(env: dict[str, str], tmp_path: Path, tiny_vlm_path: Path) -> None:
+    """One worker on each node: the launcher tells both where they meet, and the run ends with the other node gone, too."""
+    pytest.importorskip("deepspeed", reason="needs `make extra-deepspeed`, the engine of launcher=slurm")
+    words = sharded(
+        tiny_vlm_path, "launcher=slurm", "launcher.processes=1", "launcher.nodes=2", "stages=[grpo]", "algo.steps=2"
+    )
+    words += ["hydra.launcher.gpus_per_node=null", "hydra.launcher.cpus_per_task=1", "hydra.launcher.partition=test"]
+    run(["-m", "experiments.run", "-m", *words, "paths.outputs=outputs"], tmp_path, env)
+    (folder,) = (p.parent for p in tmp_path.glob("outputs/main-*/config.yaml"))
+    assert [row["step"] for row in read_jsonl(folder / "metrics.jsonl")] == [1, 2]
+    assert (folder / "decomposer" / "model.safetensors").is_file()
+    assert (folder / "workers-1.log").is_file() and len(
+        list(tmp_path.glob("outputs/sweeps/*/nodes/*/training-1.json"))
+    ) == 1
+    squeue = ["squeue", "-h"]  # node 1 leaves by itself
+    wait_for(lambda: not subprocess.run(squeue, env=env, capture_output=True, text=True, check=True).stdout.strip())

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from common.cells import Cell, remarks
 from common.jsonl import read_jsonl
-from experiments.evaluation.sessions import FILE, FULL, TITLES, arms, cell, gains, lengths
+from experiments.evaluation.sessions import FULL, TITLES, arms, cell, gains, lengths, session_rows
 from experiments.reports.html import card, interval, starred, table
 from experiments.reports.panels import FinishedRun, Panel
 from experiments.reports.plots import Chart, curves
@@ -66,13 +66,8 @@ CHARTS = (
 )
 
 
-def rows_of(run: FinishedRun) -> list[dict[str, Any]]:
-    path = run.folder / FILE
-    return read_jsonl(path) if path.is_file() else []
-
-
 def cards(run: FinishedRun) -> list[str]:
-    rows = rows_of(run)
+    rows = session_rows(run.folder)
     if not rows or FULL not in arms(rows):
         return []
     length = lengths(rows)[0]
@@ -81,7 +76,7 @@ def cards(run: FinishedRun) -> list[str]:
 
 
 def section(run: FinishedRun) -> list[str]:
-    rows = rows_of(run)
+    rows = session_rows(run.folder)
     out: list[str] = []
     for length in lengths(rows):
         out += _table_of(rows, length)
@@ -114,14 +109,14 @@ def _table_of(rows: Sequence[Mapping[str, Any]], length: int) -> list[str]:
 def strips(run: FinishedRun, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The pictures of the first sessions, one line for each arm."""
     out = []
-    folder = run.folder / PICTURES
     for length in lengths(rows):
         for i in range(min(run.config.scale.strips, 6)):
             own = {(r["arm"], r["turn"]): r for r in rows if r["length"] == length and r["i"] == i}
             for arm in arms(rows):
-                if (arm, 1) not in own or not (folder / f"{length}-{i:03d}-{arm}-0.png").is_file():
+                folder = run.folder / PICTURES / arm
+                if (arm, 1) not in own or not (folder / f"{length}-{i:03d}-0.png").is_file():
                     continue
-                pictures = [picture(folder / f"{length}-{i:03d}-{arm}-0.png", "given", "", "", "")]
+                pictures = [picture(folder / f"{length}-{i:03d}-0.png", "given", "", "", "")]
                 for turn in range(1, length + 1):
                     row = own[arm, turn]
                     done = "done" if row["scores"].get(IF) else "not done"
@@ -130,9 +125,7 @@ def strips(run: FinishedRun, rows: Sequence[Mapping[str, Any]]) -> list[str]:
                         if row["instruction"] != row["request"]
                         else row["request"]
                     )
-                    pictures.append(
-                        picture(folder / f"{length}-{i:03d}-{arm}-{turn}.png", f"{turn}. {said}", done, "", "")
-                    )
+                    pictures.append(picture(folder / f"{length}-{i:03d}-{turn}.png", f"{turn}. {said}", done, "", ""))
                 title = f"<b>{escape(TITLES.get(arm, arm))}</b> · {escape(own[arm, 1]['id'])}"
                 out.append(
                     f'<div class="strip"><div class="kind">{title}</div>'

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from common.errors import BadInput, MissingFile
 from experiments.catalogue.find import run_folders
+from experiments.catalogue.state import state_of
 from experiments.runs.failures import failures_in
 
 
@@ -26,7 +27,7 @@ def find_runs(arguments: Sequence[str]) -> Found:
         raise BadInput("name run folders, or a sweep's folder: python -m experiments.report outputs/<run> …")
     runs = run_folders(arguments)
     finished = [r for r in runs if (r / "results.json").is_file()]
-    absent = [f"{r}: not finished; its command again goes on with it" for r in runs if r not in finished]
+    absent = [f"{r}: {how_it_ended(r)}" for r in runs if r not in finished]
     absent += [line for argument in arguments for line in failures_in(Path(argument))]
     if not finished:
         reasons = "".join(f"\n  {line}" for line in absent)
@@ -34,3 +35,9 @@ def find_runs(arguments: Sequence[str]) -> Found:
     first = Path(arguments[0])
     single = len(arguments) == 1 and not (first / "config.yaml").is_file()
     return Found(finished, first if single else finished[0].parent, absent)
+
+
+def how_it_ended(run: Path) -> str:
+    if state_of(run).word == "pruned":
+        return "pruned, as others of its sweep were better"
+    return "not finished; its command again goes on with it"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
-from common.errors import BadInput
+from common.errors import BadInput, SaveFailed
 from common.files import locked
 from experiments import gc
 from tests.experiments.catalogue.folders import add_checkpoints, add_run, make_older
@@ -167,3 +168,17 @@ def test_nothing_to_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
     add_run(tmp_path / "o" / "a", overall=1.0)
     gc.main([str(tmp_path / "o"), "keep=none"])
     assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no room for the few bytes that a lock writes; who does not free space is told."""
+    run = trained(tmp_path / "o" / "main-a")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("common.files.os.write", full)
+    gc.main([str(tmp_path / "o"), "keep=none", "apply=true"])
+    assert not [name for name in files(run) if name.startswith("checkpoints")]
+    with pytest.raises(SaveFailed, match="No space left"), locked(run):
+        pass

@@ -45,6 +45,7 @@ def test_its_head_says_the_command_and_the_command_is_right(preset: Preset, tmp_
     assert ("-m" in words) == bool(preset.grid) or "," in preset.command or searched
     assert cli.check("run", words) is not None
     assert preset.expect.endswith(".") and preset.costs.endswith(".")
+    assert re.search("measured|estimated|computed|not timed", preset.costs), "how is the cost known?"
 
 
 @pytest.mark.parametrize("preset", ALL, ids=lambda p: p.name)

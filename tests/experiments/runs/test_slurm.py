@@ -13,7 +13,7 @@ from experiments.runs.cli import command
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="needs `make extra-slurm`")
 
 
-def test_a_job_has_one_node_and_a_gpu_per_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_job_has_its_nodes_and_a_gpu_per_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import submitit
 
     sent: list[tuple[Any, tuple]] = []
@@ -23,14 +23,14 @@ def test_a_job_has_one_node_and_a_gpu_per_process(monkeypatch: pytest.MonkeyPatc
     srun.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     words = ["-m", "launcher=slurm", "hydra.launcher.partition=long", f"paths.outputs={tmp_path}"]
-    words += ["engine=deepspeed", "engine.stage=3", "launcher.processes=4", "seed=1,2"]
+    words += ["engine=deepspeed", "engine.stage=3", "launcher.processes=4", "launcher.nodes=2", "seed=1,2"]
     monkeypatch.setattr("sys.argv", ["experiments.run", *words])
 
     command("run", lambda config: pytest.fail("nothing runs here"))
 
     ((executor, (_, overrides, *_)),) = sent
     text = executor._executor._make_submission_file_text("run it", "id")
-    for line in ("nodes=1", "ntasks-per-node=1", "gpus-per-node=4", "partition=long", "time=1440"):
+    for line in ("nodes=2", "ntasks-per-node=1", "gpus-per-node=4", "partition=long", "time=1440"):
         assert f"#SBATCH --{line}\n" in text, text
     assert executor._executor.max_num_timeout == 20
     jobs = [set(job) for job in overrides]

@@ -11,6 +11,7 @@ import pytest
 
 from common.errors import BadInput
 from common.filenames import check_name
+from common.files import write_json
 from experiments.runs import cli
 from experiments.runs.sweeps import note_sweep
 
@@ -30,16 +31,21 @@ def test_the_end_of_a_sweep_says_where_it_is_and_how_to_see_it(
     def main(config) -> None:  # type: ignore[no-untyped-def]
         if config.seed == 2:
             raise BadInput("this one cannot")
+        state = "pruned" if config.seed == 4 else "finished"
+        write_json(tmp_path / f"main-{config.seed}" / "status.json", {"state": state})
         note_sweep(config, tmp_path / f"main-{config.seed}")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["run", "-m", "seed=1,2,3", f"paths.outputs={tmp_path}", "hydra/launcher=basic"])
+    monkeypatch.setattr(sys, "argv", ["run", "-m", "seed=1,2,3,4", f"paths.outputs={tmp_path}", "hydra/launcher=basic"])
     with pytest.raises(SystemExit) as end:
         cli.command("run", main)
     assert end.value.code == 2
     said = " ".join(capsys.readouterr().out.split())
     folder = tmp_path / "sweeps" / cli.sweep_id("run", sys.argv[1:])
-    assert f"sweep: {folder}, 2 finished runs their tables and plots: python -m experiments.report {folder}" in said
+    assert (
+        f"sweep: {folder}, 2 finished runs, 1 pruned their tables and plots: python -m experiments.report {folder}"
+        in said
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conf.parts import config_values
 from conf.schema import MAIN_JOB, RunConfig
+from experiments.build.reward_models import SUPERVISED
 from experiments.runs.cli import compose, typed
 from experiments.runs.identity import identity
+from experiments.runs.reward_model import ColdStarts
+from experiments.runs.run import Run
 from experiments.runs.stages import load_stages
-from experiments.sharing import indifferent
+from experiments.sharing import edit_r1, edit_r2, indifferent
 from experiments.sharing.phase import SharedPhase, without
 from experiments.sharing.stage_phases import phase_of
 
@@ -108,6 +112,64 @@ IN_NO_IDENTITY = {
 }
 
 
+OTHER_STAGES = [
+    ("rrm_data", ("experiment=edit_r1",)),
+    ("rrm_sft", ("experiment=edit_r1",)),
+    ("gcpo", ("experiment=edit_r1",)),
+    ("rrm_accuracy", ("experiment=edit_r1",)),
+    ("editor_rl", ("experiment=edit_r1",)),
+    ("editor_rl", ("experiment=edit_r1", "reward=judge")),
+    ("editor_rl", ("experiment=edit_r1", "reward=rrm_judge")),
+    ("session_rl", ("experiment=edit_r2",)),
+    ("session_rl_text", ("experiment=edit_r2",)),
+    ("intent_sft", ("experiment=mice_intents",)),
+    ("intent_scores", ("experiment=mice_intents",)),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), OTHER_STAGES)
+def test_every_key_counts_for_a_stage_of_the_other_papers_or_is_declared(name: str, words: tuple[str, ...]) -> None:
+    """A stage's own keys; those of the stages that it builds on count with these."""
+    c = config(*words)
+    values, stages = identity(c), load_stages(c.job)
+    (stage,) = [s for s in stages if s.name == name]
+    reasons, whole = stage.indifferent(values), phase(name, c, values)
+    assert reasons is not None and whole is not None and all(reasons.values())
+    for key in leaves(values):
+        if not key.startswith(("reward._target_", "reward.weights")):  # they decide which keys are declared
+            same = without(changed(values, key), reasons) == without(values, reasons)
+            assert same == declared(key, reasons), key
+    parents = [p for s in stages if s.name in stage.parents(c) and (p := phase(s.name, c, values))]
+    assert whole.identity["builds on"] == {p.name: p.identity for p in parents}
+
+
+def test_one_reward_model_serves_all_that_needs_the_same() -> None:
+    """A cold start does not depend on what is compared with it, nor on what is trained by it, nor how."""
+    usual = config("experiment=edit_r1")
+    words = ("reward=judge", "judge=gpt4o", "algo.lr=1e-5", "scale.test_samples=7", "rrm.compared=[]")
+    other = config("experiment=edit_r1", *words)
+    for name in ("rrm_data", "rrm_sft", "gcpo"):
+        assert phase(name, other) == phase(name, usual) is not None, name
+    for name in ("rrm_accuracy", "editor_rl"):
+        assert phase(name, other) != phase(name, usual), name
+    run = Run(usual, Path("outputs/made-up"), stages=load_stages(usual.job))
+    models = {name: ColdStarts().shared(run, name) for name in SUPERVISED}
+    assert models["sft"] == phase("rrm_sft", usual)  # what a sweep waits for is what a run offers
+    assert len({model.key for model in models.values() if model is not None}) == 4
+    values, exact = identity(usual), identity(other)
+    for key in ("rrm.data.samples", "seed", "rrm.sft.lr", "engine._target_"):
+        assert phase("gcpo", usual, changed(values, key)) != phase("gcpo", usual, values), key
+    assert phase("editor_rl", other, changed(exact, "rrm.sft.lr")) == phase("editor_rl", other, exact)
+    assert phase("editor_rl", usual, changed(values, "rrm.sft.lr")) != phase("editor_rl", usual, values)
+
+
+def test_one_training_on_sessions_serves_tables_and_evaluations() -> None:
+    usual = config("experiment=edit_r2")
+    assert phase("session_rl", config("experiment=edit_r2_main", "sessions.held_out=3")) == phase("session_rl", usual)
+    arms = [phase(name, usual) for name in ("session_rl", "session_rl_text", "session_rl_flow", "session_rl_no_filter")]
+    assert len({arm.key for arm in arms if arm is not None}) == 4
+
+
 def test_keys_that_are_in_no_identity_are_listed_here_with_the_reason() -> None:
     """So that every key is in one of the three: the identity, a declared reason, or this list. A new key that is in none fails
     here, and somebody has to think about it."""
@@ -193,7 +255,13 @@ def test_a_stage_that_declares_nothing_shares_nothing_and_ends_sharing_behind_it
 def test_the_declared_keys_exist_or_belong_to_parts() -> None:
     """A key that was renamed would silently be declared no more, which is safe; its old name must go all the same."""
     values = identity(config("rrm=tiny", "intent=tiny")) | {"job": []}
-    for reasons in (*EVALUATION.values(), indifferent.supervised(values), indifferent.grpo(values)):
+    first = identity(config("experiment=edit_r1", "intent=tiny"))
+    second = identity(config("experiment=edit_r2", "rrm=tiny"))
+    others = [(edit_r1.reward_data(), first), (edit_r1.cold_start(), first), (edit_r1.gcpo(), first)]
+    others += [(edit_r1.editor_rl(first), first), (edit_r1.pair_accuracy(), first)]
+    others += [(reasons(), second) for reasons in (edit_r2.session_rl, edit_r2.session_scores, edit_r2.intent_sft)]
+    ours = [(r, values) for r in (*EVALUATION.values(), indifferent.supervised(values), indifferent.grpo(values))]
+    for reasons, values in (*ours, *others):
         for key in reasons:
             node: Any = values
             for part in key.split("."):
