@@ -1,7 +1,7 @@
 """`python -m experiments.evaluate run=<folder or none> benchmark=… judge=… arms=… out=<folder>`.
 
 Evaluates a run's decomposer (before and after RL), its arms, or pictures that were edited elsewhere, on any benchmark and by any
-judge, with another editor, execution or sequencer where one is given and everything else as the run had it. Writes
+judge. An editor, execution or sequencer that is given replaces the run's; everything else is as the run had it. Writes
 `<out>/results.json`, tables and `report.html`; the same command again goes on.
 """
 
