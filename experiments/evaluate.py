@@ -23,8 +23,9 @@ FREE_TEXT = ("run", "out", "arms", "label", "pictures", "benchmark.path")  # key
 
 
 def main(config: EvaluateConfig) -> None:
-    from experiments.evaluation.resolve import given_words, resolve
+    from experiments.evaluation.resolve import resolve
     from experiments.preflight.command_limits import check_evaluation
+    from experiments.runs.given import given_words
     from experiments.runs.identity import has_writer_alone
 
     began = time.monotonic()
