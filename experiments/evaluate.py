@@ -1,7 +1,7 @@
 """`python -m experiments.evaluate run=<folder or none> benchmark=… judge=… arms=… out=<folder>`.
 
 Evaluates a run's decomposer (before and after RL), its arms, or pictures that were edited elsewhere, on any benchmark and by any
-judge, with another editor, execution or sequencer where one is given and everything else as the run had it. Writes
+judge. An editor, execution or sequencer that is given replaces the run's; everything else is as the run had it. Writes
 `<out>/results.json`, tables and `report.html`; the same command again goes on.
 """
 
@@ -23,8 +23,9 @@ FREE_TEXT = ("run", "out", "arms", "label", "pictures", "benchmark.path")  # key
 
 
 def main(config: EvaluateConfig) -> None:
-    from experiments.evaluation.resolve import given_words, resolve
+    from experiments.evaluation.resolve import resolve
     from experiments.preflight.command_limits import check_evaluation
+    from experiments.runs.given import given_words
     from experiments.runs.identity import has_writer_alone
 
     began = time.monotonic()

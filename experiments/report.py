@@ -1,4 +1,4 @@
-"""report.html of one run, and tables and plots of several.
+"""The report of one run anew, and tables and plots of several.
 
 python -m experiments.report outputs/<run>               write its report.html anew, print its tables
 python -m experiments.report outputs/<run> outputs/…     one table and one page over several runs

@@ -26,7 +26,8 @@ def _runs_of(folder: Path, aside: bool) -> list[Path]:
     if (folder / LISTING).is_file():
         return [Path(line) for line in (folder / LISTING).read_text(encoding="utf-8").splitlines() if line]
     if not folder.is_dir():
-        raise MissingFile(f"there is no folder {folder}; runs lie in outputs/<name>-<hash>")
+        first = ", and python -m experiments.run makes the first one" if folder == Path("outputs") else ""
+        raise MissingFile(f"there is no folder {folder}; runs lie in outputs/<name>-<hash>{first}")
     inside = sorted(p.parent for p in folder.glob(f"*/{CONFIG}"))
     return [run for run in inside if aside or ASIDE not in run.name]
 

@@ -156,15 +156,8 @@ def composed(words: Sequence[str]) -> RunConfig:
     return typed(compose("run", list(words)))
 
 
-def given_words() -> list[str]:
-    """The command line as Hydra read it; empty outside of a command."""
-    from hydra.core.hydra_config import HydraConfig
-
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-
-
 def _group(word: str) -> str:
     return word.partition("=")[0].lstrip("+~").partition(".")[0].partition("/")[0]
 
 
-__all__ = ["chosen_arms", "composed", "given_words", "resolve", "swapped"]
+__all__ = ["chosen_arms", "composed", "resolve", "swapped"]

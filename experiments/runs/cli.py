@@ -40,6 +40,7 @@ from experiments.runs.command_line import (
     parse_options,
 )
 from experiments.runs.composing import CONF, by_class, compose, groups_of, typed
+from experiments.runs.given import given_words, is_plain, single_run
 from experiments.runs.help import help_text
 from experiments.sweeping import launcher as plugin
 from experiments.sweeping.process import PARENT
@@ -71,13 +72,13 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     failures: list[str] = []
 
     def task(cfg: DictConfig) -> Any:
-        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             return main(with_marks(typed(cfg, sweep_id(name, argv) if sweep else None)))
         except ImageEditError as error:
             if not sweep:
                 _die(str(error))
-            job = " ".join(HydraConfig.get().overrides.task)
+            job = " ".join(given_words())
             failures.append(f"{job}: {error}")
             print(f"error: {error}", file=sys.stderr)  # the other jobs of the sweep go on; the last line names this one
             return None
@@ -97,7 +98,11 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
             sys.argv[1:] += plugin.words_for(name, unswept(args.overrides), of_launcher)
         elif of_launcher:
             raise BadInput("sweep.max_parallel is of a sweep: add -m")
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
+        if first is not None and is_plain(args):
+            with single_run(args.overrides):
+                task(first)
+        else:
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(task)()
     except ImageEditError as error:
         _die(str(error))
     except KeyboardInterrupt as stop:

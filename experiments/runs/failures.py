@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-
 from common.files import read_json, write_json
 from conf.schema import RunConfig
+from experiments.runs.given import given_words
 from experiments.runs.status import said
 
 FAILED = "failed"  # folder in that of the sweep: a file for each failed job
@@ -16,8 +15,7 @@ FAILED = "failed"  # folder in that of the sweep: a file for each failed job
 
 def job_name(config: RunConfig) -> str:
     """What tells a job from the others of its sweep: its own words on the command line."""
-    words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    return " ".join(w for w in words if not w.startswith("sweep=")) or f"{config.name}, seed {config.seed}"
+    return " ".join(w for w in given_words() if not w.startswith("sweep=")) or f"{config.name}, seed {config.seed}"
 
 
 def note_failure(config: RunConfig, error: BaseException) -> None:

@@ -36,17 +36,22 @@ class Schedule:
     running: dict[int, Process] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Until no job is left. Raises KeyboardInterrupt where it was stopped, after all processes have ended."""
+        """Until no job is left. Raises KeyboardInterrupt where it was stopped, after all processes have ended; a second signal,
+        however soon after the first, ends those at once that have not saved yet."""
+        patience = PATIENCE_S
         try:
             with StopSignal() as stop:
                 while not stop.requested and any(not job.over for job in self.jobs):
                     self.step()
                     time.sleep(POLL_S)
                 self.step_ended()
-            if stop.requested:
-                raise KeyboardInterrupt
+        except KeyboardInterrupt:  # StopSignal's, of a second signal
+            patience = 0.0
+            raise
         finally:
-            self.stop_all()
+            self.stop_all(patience)
+        if stop.requested:
+            raise KeyboardInterrupt
 
     def step(self) -> None:
         self.step_ended()
@@ -87,11 +92,11 @@ class Schedule:
                 return True
         return False
 
-    def stop_all(self) -> None:
-        """Ask every process to save and stop, and end those that do not."""
+    def stop_all(self, patience_s: float) -> None:
+        """Ask every process to save and stop, and end those that do not within so many seconds."""
         for process in self.running.values():
             ask_to_stop(process)
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + patience_s
         try:
             while self.running and time.monotonic() < until:
                 self.step_ended()

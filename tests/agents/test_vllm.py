@@ -1,5 +1,6 @@
 """vLLM agrees with the reference engine and with the trainer, holds exactly what was sent, and comes back when it is killed."""
 
+import importlib.util
 import logging
 import os
 import signal
@@ -27,7 +28,10 @@ from tests.agents.test_hf_backend import picture, requests
 from tests.rl.runs import CONFIG, train
 from tests.tiny_models import build_tiny_vlm
 
-pytest.importorskip("vllm", reason="vLLM is not installed (make extra-vllm)")
+if (
+    importlib.util.find_spec("vllm") is None
+):  # importing it takes four seconds, which only the process that needs it spends
+    pytest.skip("vLLM is not installed (make extra-vllm)", allow_module_level=True)
 
 from agents.backends.vllm import VLLMBackend  # noqa: E402
 from agents.backends.vllm_engine import VLLMEngine  # noqa: E402

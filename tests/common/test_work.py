@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.work import run_tasks
+from common.work import _Pool, run_tasks
 
 
 class BudgetGone(Exception):
@@ -108,16 +108,15 @@ def test_results_are_independent_of_the_order_in_which_tasks_end() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_keeps_what_is_under_way_and_starts_nothing_new(number: int) -> None:
-    started, gate = [], threading.Event()
+def test_a_signal_keeps_what_is_under_way_and_starts_nothing_new(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, pools, start = [], [], _Pool.start
+    monkeypatch.setattr(_Pool, "start", lambda pool: pools.append(pool) or start(pool))
 
     def work(k: int) -> int:
         started.append(k)
         if len(started) == 2:
             os.kill(os.getpid(), number)
-            gate.set()
-        gate.wait(5)
-        time.sleep(0.15)  # the signal is seen while these are under way
+        pools[0].stop.wait(60)  # the signal is seen while these are under way
         return k
 
     keeper = Keeper()
@@ -183,7 +182,7 @@ def test_an_error_of_the_writer_stops_the_threads() -> None:
 
     with pytest.raises(OSError, match="disk full"):
         run_tasks(range(10_000), work, keep, threads=3)
-    wait_until = time.monotonic() + 5
+    wait_until = time.monotonic() + 60
     while threading.active_count() > before and time.monotonic() < wait_until:
         time.sleep(0.01)
-    assert threading.active_count() == before and len(done) < 1000
+    assert threading.active_count() <= before and len(done) < 1000

@@ -1,12 +1,13 @@
 """Commands in real processes that can be killed at an exact moment.
 
-A fork server imports the heavy modules once; each command is a fork of it, so a process starts in a moment. A command is
-counted at every write that matters (appending rows, flushing a file, renaming it); it can be killed by SIGKILL, or
+A fork server does once what every command does first (`warm.py`); each command is a fork of it, so a process starts in a moment.
+A command is counted at every write that matters (appending rows, flushing a file, renaming it); it can be killed by SIGKILL, or
 interrupted by SIGINT, at the n-th of these, in the middle of an append too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -17,20 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MODULES = [
-    "torch",
-    "transformers",
-    "experiments.runs.training",
-    "experiments.runs.evaluating",
-    "experiments.report",
-    "editors.sandbox",
-    "editors.loading",
-    "editors.qwen",
-    "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit",
-    "judges.sandbox",
-]
-LIMIT_S = 240
-ASSETS = Path(__file__).parents[2] / "assets"  # commands run in folders of their own
+WARM = "tests.e2e.warm"
+LIMIT_S = 900  # of a command that hangs; a busy machine takes minutes for some
+ROOT = Path(__file__).parents[2]
+ASSETS = ROOT / "assets"  # commands run in folders of their own
 
 
 @dataclass(frozen=True)
@@ -50,12 +41,13 @@ def command(
 ) -> Ended:
     """`python -m <module> <arguments>` in `folder`. `full_at`: from that write on the disk is full."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(MODULES)
+    context.set_forkserver_preload([WARM])
     log, count = folder / "output.log", context.Value("i", 0)
     child = context.Process(
         target=_child, args=(module, arguments, str(folder), str(log), count, kill_at, interrupt_at, full_at)
     )
-    child.start()
+    with contextlib.chdir(ROOT):  # where the fork server, if this starts it, looks for its modules
+        child.start()
     child.join(LIMIT_S)
     if child.is_alive():
         child.kill()
@@ -78,6 +70,7 @@ def _child(
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    assert WARM in sys.modules, "the fork server could not import it"
     os.chdir(folder)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.pop("IMAGEEDIT_DATA", None)  # a command sees the data it is given and no other

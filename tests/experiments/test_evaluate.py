@@ -37,6 +37,7 @@ def run(tiny_vlm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "scale.test_samples=3",
                 "scale.chunk=2",
                 "scale.strips=1",
+                "editor.steps=1",
                 "engine.threads=1",
             ],
         )

@@ -182,7 +182,10 @@ def test_trouble_that_passes_is_outlasted(name):
     with ChatServer(script={"a question": [*TROUBLE[name], cs.answer()]}) as server:
         reply = ask(client(server, waits=waits, timeout_s=0.5 if name == "too slow" else 5.0))
     n = len(TROUBLE[name])
-    assert reply.text is not None and reply.usage.calls == len(server.calls) == n + 1 and len(waits) == n
+    assert reply.text is not None and reply.usage.calls == len(server.calls) == len(waits) + 1
+    assert len(waits) == n or (
+        name == "too slow" and len(waits) > n
+    )  # on a busy machine the answer may be too slow as well
     assert all(0.5 * 2**k <= w <= max(3, 2**k) for k, w in enumerate(waits))  # jittered, doubling
     if name == "429":
         assert waits[1] == 3  # what Retry-After says, where the grown wait (1 to 2 s) is shorter

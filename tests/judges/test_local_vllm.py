@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-pytest.importorskip("vllm", reason="vLLM is not installed (make extra-vllm)")
+if find_spec("vllm") is None:
+    pytest.skip("vLLM is not installed (make extra-vllm)", allow_module_level=True)
 
 from agents.backends.hf import HFBackend  # noqa: E402
 from agents.backends.vllm import VLLMBackend  # noqa: E402

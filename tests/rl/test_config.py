@@ -14,7 +14,7 @@ from tests.rl.runs import VARIANTS, settings_of
 
 def test_it_is_light() -> None:
     code = "import sys, rl.config, rl.parts, rl.schedule; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize("cls", [GRPOConfig, SFTConfig])

@@ -231,7 +231,7 @@ def evaluated(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         words += ["metrics._target_=own_parts.metrics.Part", "judge=gpt4o", "judge.keys=[]", "engine.device=cpu"]
         words += ["judge.rubric._target_=own_parts.rubric.Part", "judge.rubric.strict=false"]
         words += [f"judge.base_url={service.url}", f"paths.outputs={folder}", f"paths.assets={ASSETS}"]
-        patch.setattr("experiments.evaluation.resolve.given_words", lambda: cli.by_class(words))
+        patch.setattr("experiments.runs.given.given_words", lambda: cli.by_class(words))
         main(cli.typed(cli.compose("evaluate", words)))
     return folder / "out"
 

@@ -46,15 +46,13 @@ def contents(out: Path) -> dict[str, object]:
 
 
 def test_any_number_of_shards_ends_in_the_same_evaluation(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    one, three, mixed = (tmp_path / n for n in ("one", "three", "mixed"))
+    one, mixed = tmp_path / "one", tmp_path / "mixed"
     command(*BASE, f"out={one}")
+    command(*BASE, f"out={mixed}", "shard=1", "shards=2")  # another number of them than of those that go on
     for i in range(3):
-        command(*BASE, f"out={three}", f"shard={i}", "shards=3")
-        assert read_json(three / "results.json")["partial"] == (i < 2)  # the last one to end sees everything
-    command(*BASE, f"out={mixed}", "shard=1", "shards=2")
-    for i in range(3):
-        command(*BASE, f"out={mixed}", f"shard={i}", "shards=3")
-    assert contents(one) == contents(three) == contents(mixed)
+        assert read_json(mixed / "results.json")["partial"]
+        command(*BASE, f"out={mixed}", f"shard={i}", "shards=3")  # the last one to end sees everything
+    assert contents(one) == contents(mixed) and not read_json(mixed / "results.json")["partial"]
     (row, _) = read_json(one / "results.json")["table"]["rows"]
     assert row["arm"] == "editor" and row["cells"][0]["n"] == 5 and row["average"] == row["cells"][0]["value"]
     assert {"report.html", "table.csv", "table.md", "table.tex"} <= {p.name for p in one.iterdir()}

@@ -16,10 +16,11 @@ from common.errors import RunFailed
 from common.files import read_json
 from conf.schema import EvaluateConfig
 from experiments.evaluation import shards
-from experiments.evaluation.resolve import chosen_arms, given_words, resolve
+from experiments.evaluation.resolve import chosen_arms, resolve
 from experiments.evaluation.rows import read_rows
 from experiments.evaluation.spec_file import read_spec, write_spec
 from experiments.runs import cli
+from experiments.runs.given import given_words
 
 ROOT = Path(__file__).parents[3]
 WORDS = (

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from common.files import read_json
+from common.http import JsonClient
 from experiments import evaluate
 from experiments.evaluation.ledger import budget_left
 from experiments.evaluation.rows import read_rows
@@ -53,6 +54,9 @@ def photos(tmp_path: Path) -> Path:
 def command(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    monkeypatch.setattr(
+        JsonClient, "wait_s", lambda *_: 0.01
+    )  # how long it really waits is tests/common/test_http.py's
 
     def call(server: cs.ChatServer, *words: str) -> None:
         own = [f"benchmark.path={photos}", f"out={tmp_path / 'out'}", f"paths.outputs={tmp_path / 'outputs'}"]

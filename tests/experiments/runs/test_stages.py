@@ -174,6 +174,6 @@ def test_the_command_returns_the_objective_to_hydra(monkeypatch: pytest.MonkeyPa
         return decorate
 
     monkeypatch.setattr(cli.hydra, "main", watching)
-    monkeypatch.setattr(sys, "argv", ["run", f"paths.outputs={tmp_path}"])
+    monkeypatch.setattr(sys, "argv", ["run", f"paths.outputs={tmp_path}", "hydra.verbose=false"])
     cli.command("run", lambda config: 2.5)
     assert seen == [2.5]

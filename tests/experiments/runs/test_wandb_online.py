@@ -251,7 +251,7 @@ def test_the_other_command_that_is_named_uploads_the_record(server: WandBServer,
     words = said[0].partition("(or ")[2].rstrip(")").split()
     assert words[:2] == ["wandb", "sync"]
     subprocess.run(
-        [sys.executable, "-m", *words], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+        [sys.executable, "-m", *words], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=600
     )
     assert list(server.runs["0a1b2c3d"].steps()) == list(range(1, 9))
 

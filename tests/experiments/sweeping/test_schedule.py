@@ -158,18 +158,26 @@ def test_ctrl_c_lets_every_process_save_and_starts_no_more(tmp_path: Path) -> No
     assert all("saved" in j.log.read_text() for j in jobs[:2]) and not jobs[2].log.exists()
 
 
-def test_a_second_ctrl_c_ends_those_that_do_not_stop(tmp_path: Path) -> None:
+STUBBORN = """
+import signal, time
+signal.signal(2, lambda *_: print("asked", flush=True))
+print("ready", flush=True)
+while True: time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["at once", "while it waits"])
+def test_a_second_ctrl_c_ends_those_that_do_not_stop(tmp_path: Path, together: bool) -> None:
     one = job(tmp_path, 1)
-    stubborn = "import signal, time; signal.signal(2, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
-    plan = schedule(tmp_path, [one], [stubborn])
+    waiting = [b"ready"] if together else [b"ready", b"asked"]  # for what the process says before a signal comes
 
-    def interrupt() -> None:
-        wait_for(lambda: one.log.is_file() and b"ready" in one.log.read_bytes())
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1)
-        os.kill(os.getpid(), signal.SIGINT)
+    def tell(_: Job | None) -> None:
+        if waiting and one.log.is_file() and waiting[0] in one.log.read_bytes():
+            waiting.pop(0)
+            for _again in range(1 + together):
+                signal.raise_signal(signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
+    plan = schedule(tmp_path, [one], [STUBBORN], tell=tell)
     with pytest.raises(KeyboardInterrupt):
         plan.run()
     assert not plan.running and one.over
