@@ -11,7 +11,7 @@ from PIL import Image
 
 from common.filenames import folder_name
 from common.jsonl import read_jsonl
-from common.pictures import load_image
+from common.pictures import fitted, load_image
 from experiments.evaluation.edit_scores import FILE as EDITOR_SCORES
 from experiments.evaluation.names import ARMS
 from experiments.runs.results import Evaluation
@@ -33,7 +33,7 @@ class TrackedSample:
     def strip(self) -> Image.Image:
         """The given picture and all results side by side."""
         paths = [self.given, *(path for path, _ in self.results.values() if path is not None)]
-        pictures = [small(path) for path in paths]
+        pictures = [fitted(load_image(path), SIDE) for path in paths]
         whole = Image.new("RGB", (sum(p.width for p in pictures), max(p.height for p in pictures)), "white")
         x = 0
         for picture in pictures:
@@ -44,12 +44,6 @@ class TrackedSample:
     def caption(self) -> str:
         scores = [f"{arm} {score:.2f}" for arm, (_, score) in self.results.items() if score is not None]
         return " · ".join([self.request, *scores])
-
-
-def small(path: Path) -> Image.Image:
-    picture = load_image(path).copy()
-    picture.thumbnail((SIDE, SIDE))
-    return picture
 
 
 def tracked_samples(folder: Path) -> list[TrackedSample]:
@@ -98,4 +92,4 @@ def _of_editor(folder: Path) -> Iterator[TrackedSample]:
         yield TrackedSample(first["id"], first["request"], given, results)
 
 
-__all__ = ["MOST", "TrackedSample", "arms_of", "small", "tracked_samples"]
+__all__ = ["MOST", "TrackedSample", "arms_of", "tracked_samples"]
