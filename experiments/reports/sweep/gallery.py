@@ -10,7 +10,7 @@ from typing import Any
 from common.filenames import folder_name
 from experiments.evaluation.strips import TARGET
 from experiments.reports.html import thumbnail
-from experiments.reports.sweep.comparisons import label
+from experiments.reports.sweep.comparisons import label, telling
 from experiments.reports.sweep.runs import Run
 from experiments.reports.sweep.summary import Sweep
 
@@ -53,9 +53,10 @@ def _strip(sweep: Sweep, shown: Mapping[tuple[str, ...], Run], sample: str) -> s
     first = next(iter(shown.values()))
     row = _row(first, sample)
     place = first.folder / "traces" / ARM / folder_name(sample)
+    told = telling(list(shown))
     pictures = [_picture(place / "0.png", "given", "", "", "")]
     for key, run in shown.items():
-        pictures.append(_variant(run, label(sweep.keys, key), sample))
+        pictures.append(_variant(run, label([sweep.keys[k] for k in told], [key[k] for k in told]), sample))
     if (place / TARGET).is_file():
         pictures.append(_picture(place / TARGET, "exact answer", "", "", ""))
     return (
