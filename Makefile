@@ -50,7 +50,7 @@ bench-rl: $(READY) ## GRPO steps against TRL's trainer, shared against unshared 
 	@$(PY) -m experiments.benches.rl $(args)
 
 docs: .venv/.ready-docs ## build the documentation site into site/; any warning is an error
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet && echo "documentation: $(CURDIR)/site/index.html (with search: $(PY) -m http.server -b 127.0.0.1 -d site)"
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict && echo "documentation: $(CURDIR)/site/index.html (with search: $(PY) -m http.server -b 127.0.0.1 -d site)"
 
 check-gpu: $(READY) ## what this machine's GPU does with the code, in at most eight minutes (args="parts=step_3b,parity")
 	@$(PY) -m experiments.benches.gpu $(args)

@@ -20,7 +20,7 @@ class BenchmarkOptions:
     path: str | None = incidental(None)  # folder or file with the data; null: the Hub, or its cache
     hub: str = ""  # Hub id
     revision: str | None = None  # commit of the Hub data set
-    split: str = ""
+    split: str = ""  # of the data set; empty: the benchmark's own
     config: str = ""  # configuration of the Hub data set, where it has several
     samples: int | None = number(None, 1, MANY)  # units taken from the whole, by the seed; null: all
     seed: int = seed_number()

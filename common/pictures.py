@@ -102,6 +102,15 @@ def load_image(path: str | Path) -> Image.Image:
     return load_picture(path).rgb
 
 
+def fitted(picture: Image.Image, side: int) -> Image.Image:
+    """The picture itself where no side has more than `side` pixels, else a smaller copy of the same shape."""
+    if max(picture.size) <= side:
+        return picture
+    smaller = picture.copy()
+    smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return smaller
+
+
 def open_plain(data: bytes) -> Image.Image | None:
     """A PNG of 8-bit RGB that holds nothing to be converted, such as those this project writes, decoded when it is first used
     (OSError where its pixels are damaged); None for any other file, also one that is no picture."""
@@ -299,6 +308,7 @@ __all__ = [
     "NOTES",
     "BadPicture",
     "Picture",
+    "fitted",
     "load_image",
     "load_picture",
     "notes_of",

@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from common.errors import BadInput, ImageEditError
+from common.pipes import print_whole
 from common.version import version_line
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ def plain_command(
 ) -> None:
     """Call `main(argv)`. `about` is what --help prints, and what a command that needs names prints without any."""
     if (not argv and names_needed) or {"-h", "--help"} & set(argv):
-        print((about or "").strip())
+        print_whole((about or "").strip())
         sys.exit(0 if argv else 2)
     if "--version" in argv:
         print(version_line())

@@ -39,10 +39,8 @@ def _own(owner: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            last = (
-                node.end_lineno or node.lineno
-            )  # a field may take several lines; its comment then stands behind the last
-            beside = comments.get(node.lineno) or comments.get(last)
+            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)  # a field may take several
+            beside = next((comments[n] for n in lines if n in comments), "")
             above: list[str] = []
             number = node.lineno - 1
             while number in alone:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from common.dotted import nearest
+from common.pipes import print_whole
 from common.version import version_line
 
 HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ def listing() -> str:
 def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help", "--version"):
-        print(version_line() if name == "--version" else listing())
+        print_whole(version_line() if name == "--version" else listing())
     elif name not in commands():
         print(
             f"error: there is no command '{name}'{nearest(name, list(commands()), all_of_them=True)}", file=sys.stderr

@@ -1,4 +1,4 @@
-"""`python -m experiments.agreement data=… path=… judge=… out=<folder>`: how well a judge agrees with people.
+"""`python -m experiments.agreement data=… path=… judge=… out=<folder>`: measure how well a judge agrees with people.
 
 Scores every edit of a set of preference data (or takes the scores that a CSV carries: scores=csv) and writes
 agreement.json, agreement.md and agreement.html: accuracy by the set's own rule, tie-aware accuracy, rank correlations,

@@ -1,4 +1,5 @@
-"""`python -m experiments.dashboard sweep=outputs/sweeps/<sweep>`: a workspace and a report on Weights & Biases that compare runs.
+"""`python -m experiments.dashboard sweep=outputs/sweeps/<sweep>`: compare runs in a workspace and a report on
+Weights & Biases.
 
 Instead of a sweep: runs=outputs/<run>,outputs/<run>. The runs must be in one W&B project (tracker=wandb, or experiments.sync).
 Learning curves are grouped by what the runs differ in; then come final results, rollout health, time and memory, and samples.

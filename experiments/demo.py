@@ -1,4 +1,4 @@
-"""`python -m experiments.demo`: the team in a browser, with its steps as they come and a plan that can be changed.
+"""`python -m experiments.demo`: edit pictures in a browser, with each step shown as it comes and a plan that you can change.
 
 The page is for this machine alone unless `host=` says otherwise. Ctrl-C or SIGTERM ends it.
 """

@@ -1,4 +1,4 @@
-"""What differs between runs: the keys of their configurations, and their scores with paired intervals.
+"""Show what differs between runs: the keys of their configurations, and their scores with paired intervals.
 
 python -m experiments.diff outputs/<run> outputs/<run>          B against A
 python -m experiments.diff outputs/<run> outputs/<run> …        each against the first

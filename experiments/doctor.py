@@ -1,4 +1,4 @@
-"""`python -m experiments.doctor`: what this machine has and can do: hardware, packages, models, data, keys, scales, commands.
+"""`python -m experiments.doctor`: check what this machine has and can do: hardware, packages, models, data and keys.
 
 Nothing is sent anywhere, and of keys only the names are told. format=json prints the same for programs. Exit code 2 where a first
 run would not work.

@@ -1,4 +1,4 @@
-"""`python -m experiments.edit image=photo.jpg instruction="…" out=edited.png`: the team on one's own pictures.
+"""`python -m experiments.edit image=photo.jpg instruction="…" out=edited.png`: edit your own pictures with the team.
 
 Shows the decomposition and the plan before the editing starts, and writes the picture, a sheet and a trace, of one picture or of
 a folder. A trace's plan can be changed and carried out again (plan=<trace.json>). docs/own_pictures.md says more.

@@ -1,8 +1,8 @@
-"""`python -m experiments.evaluate run=<folder or none> benchmark=… judge=… arms=… out=<folder>`.
+"""`python -m experiments.evaluate run=<folder or none> benchmark=… judge=… arms=… out=<folder>`: score a run, an
+editor or finished pictures on any benchmark, by any judge.
 
-Evaluates a run's decomposer (before and after RL), its arms, or pictures that were edited elsewhere, on any benchmark and by any
-judge. An editor, execution or sequencer that is given replaces the run's; everything else is as the run had it. Writes
-`<out>/results.json`, tables and `report.html`; the same command again goes on.
+A run's decomposer (before and after RL) and its arms are evaluated as the run had them, or with another editor, execution or
+sequencer where one is given. Writes `<out>/results.json`, tables and `report.html`; the same command again goes on.
 """
 
 from __future__ import annotations

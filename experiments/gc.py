@@ -1,4 +1,4 @@
-"""Free disk: remove checkpoints, leftovers and, where asked, trained models and caches of runs by rule.
+"""Free disk: remove old checkpoints, leftovers and, where asked, trained models and caches.
 
 python -m experiments.gc                                    what would go in outputs/, and how much disk that frees
 python -m experiments.gc outputs keep=none older_than=7d    of finished runs older than a week no checkpoint stays

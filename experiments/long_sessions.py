@@ -1,4 +1,4 @@
-"""`python -m experiments.long_sessions`: how a picture decays over many turns, re-anchored or not, and under requests for nothing.
+"""`python -m experiments.long_sessions`: measure how a picture decays over many turns.
 
 Plain instructions on held-out scenes, each on the result of the one before it. Writes decay.json, decay.png and, for each editor,
 turns_<editor>.png into `out`.

@@ -1,4 +1,4 @@
-"""The runs in a folder: how each stands, its phase and progress, key scores, age and size.
+"""List runs: how each stands, its phase and progress, key scores, age and size.
 
 python -m experiments.ls                                       runs in outputs/
 python -m experiments.ls outputs outputs/sweeps/<sweep>        runs in several folders, or of a sweep

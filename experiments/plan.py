@@ -1,6 +1,8 @@
-"""`python -m experiments.plan scale=paper editor=qwen`: what an edit needs in memory, compute and time, and what training the
-decomposer needs in memory; with `experiment=` also the phases of that job. Computed from the models' configurations: no weights,
-no network, no GPU.
+"""`python -m experiments.plan scale=paper editor=qwen`: work out what editing and training need in
+memory, compute and time.
+
+With `experiment=` the phases of that job are listed, too. Everything is computed from the models' configurations: no weights, no
+network, no GPU.
 """
 
 from __future__ import annotations

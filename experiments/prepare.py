@@ -1,4 +1,5 @@
-"""`python -m experiments.prepare out=<folder> sources=[psr,mice,…] avoid=[…]`: the decomposer's training set.
+"""`python -m experiments.prepare out=<folder> sources=[psr,mice,…] avoid=[…]`: prepare a training
+set for the decomposer.
 
 Requests are gathered, those too near to evaluation items removed, the rest labelled (by the data, or by a model), and
 `records.jsonl` written with a `manifest.json` that says where everything came from and what was left out and why. What it

@@ -1,6 +1,8 @@
-"""`python -m experiments.pretrain`: the tiny decomposer from nothing; with `editor=qwen` or `editor=flux_kontext`, that tiny
-editor; with `rrm=tiny`, the reward model's start; with `intent=tiny`, that of the intent writer. The recipes are in
-experiments/tiny; what is kept under assets/tiny/ is their result."""
+"""`python -m experiments.pretrain`: train a tiny model from nothing.
+
+Without further words it is the decomposer; with `editor=qwen` or `editor=flux_kontext` that editor, with `rrm=tiny` the start of
+the reward model, and with `intent=tiny` that of the intent writer. The recipes are in experiments/tiny, and assets/tiny/ holds
+their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`python -m experiments.publish run=outputs/<run> to=<folder>`: a trained model as a folder of the Hugging Face Hub.
+"""`python -m experiments.publish run=outputs/<run> to=<folder>`: make a model folder of what a run trained, or
+upload it to the Hugging Face Hub.
 
 to=hub:<owner>/<name> uploads it (HF_TOKEN, or `hf auth login`), which is private; visibility=public shows it to everyone.
 Other keys: part=<decomposer, rrm, intent or editor, or a folder below the run> where a run trained several; base=<owner>/<name> and

@@ -1,4 +1,4 @@
-"""The report of one run anew, and tables and plots of several.
+"""Write tables, plots and a page of one run, or of several side by side.
 
 python -m experiments.report outputs/<run>               write its report.html anew, print its tables
 python -m experiments.report outputs/<run> outputs/…     one table and one page over several runs

@@ -1,4 +1,4 @@
-"""`python -m experiments.serve`: the team behind OpenAI's interface for editing pictures, for any client that knows it.
+"""`python -m experiments.serve`: serve the team through OpenAI's interface for editing pictures.
 
 It listens at once, loads its models, and edits together what waits. SIGTERM or Ctrl-C ends it when what was accepted is answered.
 """

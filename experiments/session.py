@@ -1,4 +1,4 @@
-"""`python -m experiments.session`: several turns on one's own picture in the terminal, with undo and branches.
+"""`python -m experiments.session`: edit your own picture in several turns in the terminal, with undo and branches.
 
 One request per line; /help lists the commands. Every turn is saved at once to out=<folder>, and the same command goes on from
 there. Lines may come from a pipe as well. docs/own_pictures.md says more.

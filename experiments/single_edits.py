@@ -1,4 +1,4 @@
-"""`python -m experiments.single_edits`: what editors do with explicit single edits, per action, and a picture of them.
+"""`python -m experiments.single_edits`: measure what editors do with explicit single edits, by action.
 
 The instructions are what a user would call plain ("remove the red star"), on held-out scenes: what the editor itself can do,
 with no team before it. Settings are each editor's own at its scale. Writes scores.json, scores.md and edits.png into `out`.

@@ -1,4 +1,5 @@
-"""`python -m experiments.sync run=outputs/<run>`: a run's steps, results, samples and report to Weights & Biases.
+"""`python -m experiments.sync run=outputs/<run>`: upload a run's steps, results, samples and report to
+Weights & Biases.
 
 Everything comes from the run's own files, whatever tracker it had, and however often it was stopped. Other keys: project=<name>,
 entity=<team>, group=<name>.

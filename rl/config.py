@@ -248,7 +248,9 @@ class GCPOConfig(GRPOConfig):
     prompts_per_step: int = number(8, 1, 1_000_000)  # pairs
     clip_high: float = number(0.2, 0, 1e6)
     aggregation: str = "sequence"
-    advantage_scale: str = "none"
+    advantage_scale: str = (
+        "none"  # divide centred advantages by nothing, as the paper's formula | group, batch: by a standard deviation
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

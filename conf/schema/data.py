@@ -25,7 +25,7 @@ class AgreementConfig:
     path: str | None = None  # folder or file with the data; null: the Hub
     hub: str = ""  # Hub id in place of the set's own
     revision: str | None = None  # commit of the Hub data set
-    split: str = ""
+    split: str = ""  # of the set, where it has several; empty: its own default
     subset: str = ""  # configuration of the Hub data set
     scores: str = "judge"  # judge: score every edit | csv: the columns score_a and score_b
     rubric: str = "paper"  # where judge.rubric names none; pairwise: shown both edits, in both orders
@@ -33,7 +33,7 @@ class AgreementConfig:
     seed: int = seed_number()  # of the sample, of the halves for epsilon, of intervals
     own: str = ""  # name (or part of it) of the model that judges, marked in the self-preference table
     budget: float | None = number(None, 0, 1e9)  # dollars for the calls of this start; null: no limit
-    verbose: bool = False
+    verbose: bool = False  # show what libraries print
     judge: Any = part_field()
     engine: Any = part_field()
     paths: PathsConfig = field(default_factory=PathsConfig)
@@ -46,7 +46,7 @@ class SourceConfig:
     path: str | None = None  # folder or file; null: the Hub, or its cache
     hub: str = ""  # Hub id
     revision: str | None = None  # commit of the Hub data set
-    split: str = ""
+    split: str = ""  # of the set, where it has several; empty: its own default
     config: str = ""  # configuration of the Hub data set, where it has several
     samples: int | None = number(None, 1, MANY)  # so many of the whole, by the seed; null: all
     seed: int = seed_number()
@@ -67,7 +67,7 @@ class PrepareConfig:
     # dollars for the set's labels, over all starts; what is there by then is kept
     budget: float | None = number(None, 0, 1e9)
     dry_run: bool = False  # only say what it would cost
-    verbose: bool = False
+    verbose: bool = False  # show what libraries print
     psr: SourceConfig = field(default_factory=SourceConfig)  # PSR's training requests
     requests: SourceConfig = field(default_factory=SourceConfig)  # any CSV, JSONL, folder or Hub data set of requests
     mice: SourceConfig = field(default_factory=SourceConfig)  # MICE-Bench's training sessions, which carry labels

@@ -130,7 +130,7 @@ class PretrainConfig:
     out: str = ""  # empty: its place under ${paths.assets}/tiny
     work: str = ""  # checkpoints and logs; the same command goes on from here. Empty: ${paths.outputs}/pretrain-<name>
     seed: int = seed_number()
-    verbose: bool = False
+    verbose: bool = False  # show what libraries print
     vision: VisionWarmupConfig = field(default_factory=VisionWarmupConfig)
     direct: DirectStartConfig = field(default_factory=DirectStartConfig)
     start: ColdStartConfig = field(default_factory=ColdStartConfig)

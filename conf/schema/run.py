@@ -39,7 +39,7 @@ class JobConfig:
 
     name: str = name_field("main", defines=False)  # first part of the output folder's name
     seed: int = seed_number()
-    verbose: bool = incidental(False)
+    verbose: bool = incidental(False)  # show what libraries print, in place of keeping it in log.txt
     allow_tiny: bool = incidental(False)  # train models that know the sandbox alone on what is unlike it
     unlike: UnlikeSandbox = incidental(UnlikeSandbox)
     experiment: str = MISSING
@@ -47,7 +47,7 @@ class JobConfig:
     job: list[str] = field(default_factory=lambda: list(MAIN_JOB))  # class paths of the stages, in order
     # of the stage experiments.runs.published.PublishedBenchmarks: choices of benchmark= and judge= of experiments.evaluate
     table_benchmarks: list[str] = incidental(list)
-    table_judges: list[str] = incidental(list)
+    table_judges: list[str] = incidental(list)  # the judges of these benchmarks
     # names of the stages that are run; null: all of them. What is done is not done again
     stages: list[str] | None = incidental(None)
     prune: PruneConfig = incidental(PruneConfig)

@@ -137,8 +137,8 @@ class UnlikeSandbox:
 
 @dataclass
 class PathsConfig:
-    outputs: str = "outputs"
-    assets: str = "assets"
+    outputs: str = "outputs"  # the folder of runs and of everything else that is made
+    assets: str = "assets"  # the folder of model checkpoints
 
 
 __all__ = ["ExecutionConfig", "Needs", "PathsConfig", "ScaleConfig", "SessionsConfig", "UnlikeSandbox"]

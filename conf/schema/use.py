@@ -44,7 +44,7 @@ class EvaluateConfig:
     budget: float | None = number(None, 0, 1e9)
     retry: bool = False  # do again what failed: edits without a picture, invalid verdicts (asked anew)
     gallery: int = number(4, 0, 1000)  # best, worst and most disputed items on the page, so many of each
-    verbose: bool = False
+    verbose: bool = False  # show what libraries print
     benchmark: Any = part_field()  # with arms=all the run's own, if none is given
     engine: Any = part_field()  # likewise
     metrics: Any = part_field()
@@ -70,7 +70,7 @@ class TeamUse:
     seed: int = seed_number()
     allow_tiny: bool = False  # edit what is unlike the sandbox with models that know nothing else
     unlike: UnlikeSandbox = field(default_factory=UnlikeSandbox)
-    verbose: bool = False
+    verbose: bool = False  # show what libraries print
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     decomposer: Any = part_field()
     sequencer: Any = part_field()

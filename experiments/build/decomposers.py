@@ -35,7 +35,7 @@ class VLMDecomposer(Part):
     checkpoint: str = incidental()  # folder with config.json, *.safetensors, tokenizer, image processor
     prompt: str = incidental("decompose")  # a file of agents/prompts without .txt, or a path; its text defines the run
     source: str = incidental("")  # how to get the checkpoint, said when it is missing
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of the weights
     max_new_tokens: int = number(96, 1, 1_000_000)  # of one decomposition
     temperature: float = number(0.0, 0, 100)  # when evaluating; 0 is greedy
     max_request_chars: int = number(1000, 1, MANY)  # a longer request is cut, with a note

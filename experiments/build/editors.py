@@ -67,7 +67,7 @@ class DiffusionEditor(Part):
     max_sequence_length: int = number(
         512, 1, 100_000
     )  # tokens to which FLUX pads an instruction; a longer one gets more
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of the weights
     offload: Literal["none", "model", "sequential"] = "none"  # what waits in main memory while it is not needed
     device_map: str | None = None  # balanced: spread over all GPUs
     lora: str | None = incidental(None)  # file, folder or Hub id; its bytes define the run
@@ -85,7 +85,7 @@ class DiffusionEditor(Part):
     cfg_batch: Literal["auto", True, False] = incidental("auto")  # both branches of true_cfg in one forward
     pad_texts: Literal["auto", True, False] = incidental("auto")  # texts of different lengths share forwards, masked
     vae_channels_last: Literal["auto", True, False] = incidental("auto")
-    allow_download: bool = incidental(False)
+    allow_download: bool = incidental(False)  # fetch the checkpoint from the Hub where it is not in the cache
     sandbox_only: bool = incidental(False)  # trained on the sandbox alone: other pictures are refused (allow_tiny=true)
 
     kind: ClassVar[str] = ""  # of editors.checkpoint.CLASSES
@@ -231,7 +231,7 @@ class ApiOptions:
     """How an editor behind a paid HTTP interface is asked (editors/api.py)."""
 
     model: str = ""  # the service's own name
-    base_url: str = ""
+    base_url: str = ""  # address of the service
     key_env: str = incidental("")  # the environment variable that holds the key
     key_help: str = incidental("see its provider")  # how to get one
     timeout_s: float = number(180.0, 0, 1e6, above=True, defines=False)  # of one whole exchange
@@ -253,7 +253,7 @@ class ServiceEditor(Part):
 
     name: str
     api: ApiOptions = field(default_factory=ApiOptions)
-    licence: str = incidental("")
+    licence: str = incidental("")  # terms of the service, for reports
 
     def missing(self, machine: Machine) -> Iterable[str]:
         return services.missing_key(self, machine)
@@ -304,7 +304,7 @@ class ServedEditor(Part):
     num_inference_steps: int | None = number(None, 1, 1000)
     guidance_scale: float | None = number(None, 0, 100)
     true_cfg_scale: float | None = number(None, 1, 100)
-    negative_prompt: str | None = None
+    negative_prompt: str | None = None  # what guidance leads away from
     fields: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
     timeout_s: float = number(600.0, 0, 1e6, above=True, defines=False)  # of one whole exchange
     tries: int = number(5, 1, 1000, defines=False)  # per edit, the first included

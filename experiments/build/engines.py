@@ -34,7 +34,7 @@ class TorchEngine(Part):
     """Plain torch on one device."""
 
     name: str = "torch"
-    device: Literal["auto", "cpu", "cuda"] = incidental("auto")
+    device: Literal["auto", "cpu", "cuda"] = incidental("auto")  # auto: the GPU where there is one
     threads: int = number(1, 1, 1024)  # of torch in each process, fixed: another number gives other last bits
     # products of matrices in the update; weights, sums and moments are always float32. auto: bfloat16 where the processor
     # multiplies it in hardware (AMX), which is faster, else float32

@@ -107,7 +107,7 @@ class ChatJudge(AskingJudge):
 
     keys: list[str] = incidental(list)  # environment variables it cannot work without; the first one is sent
     key_help: str = incidental("see its provider")  # how to get one
-    base_url: str = incidental("")
+    base_url: str = incidental("")  # address of the service, such as https://host/v1
     structured: bool = True  # send the JSON schema where the service offers structured output
     extra: dict[str, Any] = field(default_factory=dict)  # further fields of the request, as the service names them
     requests_per_minute: float = number(0.0, 0, 1e9, defines=False)  # 0: no limit of our own
@@ -157,7 +157,7 @@ class ChatJudge(AskingJudge):
 class LocalJudge(AskingJudge):
     """A vision-language model on this machine; it is loaded when something is not in the cache."""
 
-    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"  # of the weights
     adapter: str = ""  # folder or Hub id of a LoRA, merged into the model when it is loaded
     protocol: str = incidental("")  # the rubric that the model was made for, asked by where judge.rubric names none
     # how a score comes about, where the rubric has several ways. logits: the expected value of its first token

@@ -23,8 +23,8 @@ class MetricSet(Part):
     names: list[str] = incidental(list)  # e.g. l1, l1@source, clip_dir; drift is added to any of them
     clip: str = "openai/clip-vit-base-patch32"  # folder or Hub id, likewise dino
     dino: str = "facebook/dino-vits16"  # facebook/dinov2-small: DINOv2
-    lpips: Literal["alex", "vgg", "squeeze"] = "alex"
-    device: Literal["auto", "cpu", "cuda"] = incidental("auto")
+    lpips: Literal["alex", "vgg", "squeeze"] = "alex"  # the network that LPIPS compares features of
+    device: Literal["auto", "cpu", "cuda"] = incidental("auto")  # auto: the GPU where there is one
 
     def __post_init__(self) -> None:
         from judges.metrics.names import parse

@@ -45,12 +45,12 @@ class RewardDataConfig:
     held_out: int = number(300, 1, MANY)  # requests of the test split, whose pairs are ordered by the exact scores
     # choices of judge=: who writes the evaluation points, the traces (in turns), and who verifies; empty: the sandbox's programs
     points_by: str = ""
-    traces_by: list[str] = field(default_factory=list)
-    verified_by: str = ""
+    traces_by: list[str] = field(default_factory=list)  # choices of judge=, in turns; empty: the sandbox's program
+    verified_by: str = ""  # a choice of judge=; empty: the sandbox's program
     # a set of experiments.agreement (tiger, editscore, csv, …) whose pairs people ordered; empty: the sandbox's annotators.
     # The last `held_out` of its comparisons, in an order by seed, are never trained on
     preferences: str = ""
-    preferences_path: str = incidental("")
+    preferences_path: str = incidental("")  # the folder or file of that set
 
     def __post_init__(self) -> None:
         check_fields(self, "rrm.data.")
@@ -75,7 +75,7 @@ class RewardModel(Part):
     checkpoint: str = incidental("")  # of a reward model that exists: it is used as it is, and its training is left out
     source: str = incidental("")  # how to get the base, said when it is missing
     prompt: str = "rrm"  # a file of judges/prompts, without .txt
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # of the weights
     # of the language model; null: as many as the base has (agents/backends/depth.py)
     layers: int | None = number(None, 2, 1000)
     max_new_tokens: int = number(2048, 1, 1_000_000)  # of one trace

@@ -34,7 +34,7 @@ class SightPart(Part):
     """A model of transformers in a folder, or by its Hub id in the local Hub cache; nothing is fetched."""
 
     name: str
-    model: str = ""
+    model: str = ""  # its folder, or its id in the Hub's cache
     batch_size: int = number(8, 1, 10_000, defines=False)  # pictures in one forward
 
     model_type: ClassVar[str]  # of its config.json

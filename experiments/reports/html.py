@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from common.cells import Cell, remarks
+from common.pictures import fitted, load_image
 from experiments.reports.glossary import meaning
 
 CSS = Path(__file__).with_name("report.css")
@@ -71,6 +73,17 @@ def image(path: Path, alt: str) -> str:
     return inline(path.read_bytes(), "png", alt)
 
 
+def thumbnail(path: Path, alt: str, side: int) -> str:
+    """A PNG file inside the page: as it is where no side has more than `side` pixels, else shrunk to that and as JPEG, so that a
+    page of many photographs stays small."""
+    picture = load_image(path)
+    if (smaller := fitted(picture, side)) is picture:
+        return inline(path.read_bytes(), "png", alt)
+    buffer = io.BytesIO()
+    smaller.save(buffer, "JPEG", quality=88)
+    return inline(buffer.getvalue(), "jpeg", alt, "photo")
+
+
 def inline(data: bytes, kind: str, alt: str, name: str = "") -> str:
     """A picture's bytes as an <img>; `name`: a class of its style."""
     style = f' class="{name}"' if name else ""
@@ -93,4 +106,16 @@ def starred(cells: Iterable[Cell]) -> str:
     return f'<p class="muted">{escape("; ".join(lines))}.</p>' if lines else ""
 
 
-__all__ = ["boxed", "card", "explained", "image", "inline", "interval", "page", "starred", "table", "without_empty"]
+__all__ = [
+    "boxed",
+    "card",
+    "explained",
+    "image",
+    "inline",
+    "interval",
+    "page",
+    "starred",
+    "table",
+    "thumbnail",
+    "without_empty",
+]

@@ -27,6 +27,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from common.dotted import nearest
 from common.errors import BadInput, ImageEditError, MissingFile
+from common.pipes import print_whole
 from common.signals import stop_with
 from conf.options import TARGET, class_at, keys_of, options_of
 from conf.parts import NoSuchKey, part_groups, said
@@ -89,10 +90,9 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
         first = check(name, sys.argv[1:])
         args = parse_options(name, sys.argv[1:])
         if args.help:
-            return print(help_of(name, args.overrides))
+            return print_whole(help_of(name, args.overrides))
         if args.cfg == "job" and first is not None and not args.package:
-            print(OmegaConf.to_yaml(without_secrets(first), resolve=bool(args.resolve)), end="")
-            return
+            return print_whole(OmegaConf.to_yaml(without_secrets(first), resolve=bool(args.resolve)).rstrip("\n"))
         if args.multirun and first is not None:
             plugin.register()
             sys.argv[1:] += plugin.words_for(name, unswept(args.overrides), of_launcher)

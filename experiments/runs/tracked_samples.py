@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from common.filenames import folder_name
 from common.jsonl import read_jsonl
-from common.pictures import load_image
+from common.pictures import fitted, load_image
 from experiments.evaluation.edit_scores import FILE as EDITOR_SCORES
-from experiments.evaluation.names import ARMS
+from experiments.evaluation.names import ARMS, arm_name
 from experiments.runs.results import Evaluation
 
 MOST = 24  # samples of a table
@@ -23,7 +24,8 @@ SIDE = 256  # pixels along the longer side of a picture in a strip
 
 @dataclass(frozen=True)
 class TrackedSample:
-    """`results`: by arm, or before and after RL of an editor, the picture (None: it was not kept) and its overall score."""
+    """`results`: by the name of the arm, or before and after RL of an editor, the picture (None: it was not kept) and its overall
+    score, rounded as tables show it."""
 
     id: str
     request: str
@@ -33,7 +35,7 @@ class TrackedSample:
     def strip(self) -> Image.Image:
         """The given picture and all results side by side."""
         paths = [self.given, *(path for path, _ in self.results.values() if path is not None)]
-        pictures = [small(path) for path in paths]
+        pictures = [fitted(load_image(path), SIDE) for path in paths]
         whole = Image.new("RGB", (sum(p.width for p in pictures), max(p.height for p in pictures)), "white")
         x = 0
         for picture in pictures:
@@ -44,12 +46,6 @@ class TrackedSample:
     def caption(self) -> str:
         scores = [f"{arm} {score:.2f}" for arm, (_, score) in self.results.items() if score is not None]
         return " · ".join([self.request, *scores])
-
-
-def small(path: Path) -> Image.Image:
-    picture = load_image(path).copy()
-    picture.thumbnail((SIDE, SIDE))
-    return picture
 
 
 def tracked_samples(folder: Path) -> list[TrackedSample]:
@@ -76,8 +72,13 @@ def _of_arms(folder: Path) -> Iterator[TrackedSample]:
         results = {}
         for arm in arms:
             last = max((traces / arm / name).glob("[0-9]*.png"), key=lambda p: int(p.stem), default=None)
-            results[arm] = (last, by_arm[arm].get(row["i"], {}).get("scores", {}).get("overall"))
+            results[arm_name(arm)] = (last, overall(by_arm[arm].get(row["i"], {})))
         yield TrackedSample(row["id"], row["request"], given, results)
+
+
+def overall(row: Mapping[str, Any]) -> float | None:
+    score = row.get("scores", {}).get("overall")
+    return None if score is None else round(score, 2)
 
 
 def _of_editor(folder: Path) -> Iterator[TrackedSample]:
@@ -93,9 +94,9 @@ def _of_editor(folder: Path) -> Iterator[TrackedSample]:
         results = {}
         for when, row in own.items():
             picture = place / f"{i:03d}-{when}.png"
-            results[f"editor {when} RL"] = (picture if picture.is_file() else None, row["scores"].get("overall"))
+            results[f"editor {when} RL"] = (picture if picture.is_file() else None, overall(row))
         first = next(iter(own.values()))
         yield TrackedSample(first["id"], first["request"], given, results)
 
 
-__all__ = ["MOST", "TrackedSample", "arms_of", "small", "tracked_samples"]
+__all__ = ["MOST", "TrackedSample", "arms_of", "tracked_samples"]

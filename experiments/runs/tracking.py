@@ -63,8 +63,8 @@ class WandBTracker(Part):
     """One W&B run per job: its id is the run's hash, so that a resumed job goes on in the same run; a sweep is a group."""
 
     name: str = "wandb"
-    project: str = name_field("imageedit-r1", longest=128)
-    entity: str | None = name_field(None, longest=128)
+    project: str = name_field("imageedit-r1", longest=128)  # on W&B
+    entity: str | None = name_field(None, longest=128)  # user or team on W&B; null: the key's own
     mode: Literal["auto", "online", "offline"] = "auto"  # auto: online with a key, else offline; WANDB_MODE wins
     group: str | None = name_field(None, longest=128)  # null: the sweep's id
     # models up to this size are uploaded whole, of larger ones the names and sizes of their files
@@ -114,7 +114,7 @@ class TrackioTracker(Part):
     """A local Trackio project, whose page `trackio show` opens; no account, no key. TRACKIO_DIR says where it lies."""
 
     name: str = "trackio"
-    project: str = name_field("imageedit-r1", longest=128)
+    project: str = name_field("imageedit-r1", longest=128)  # in Trackio
     group: str | None = name_field(None, longest=128)  # null: the sweep's id
 
     def missing(self, machine: Machine) -> Iterator[str]:
@@ -140,7 +140,7 @@ class ManyTrackers(Part):
     """Several at once, each with its own keys: tracker=many tracker.parts=[wandb,trackio] tracker.wandb.project=mine."""
 
     name: str = "many"
-    parts: list[str] = field(default_factory=lambda: ["wandb", "tensorboard"])
+    parts: list[str] = field(default_factory=lambda: ["wandb", "tensorboard"])  # of wandb, tensorboard, trackio
     wandb: Any = part_field()
     tensorboard: Any = part_field()
     trackio: Any = part_field()

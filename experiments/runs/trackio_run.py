@@ -71,7 +71,7 @@ class Trackio:
         if not samples:
             return {}
         arms = arms_of(samples)
-        columns = ["id", "request", "pictures", *(f"{arm} overall" for arm in arms)]
+        columns = ["id", "request", " · ".join(["given", *arms]), *(f"overall of {arm}" for arm in arms)]
         data = [
             [s.id, s.request, trackio.Image(s.strip()), *(s.results.get(arm, (None, None))[1] for arm in arms)]
             for s in samples

@@ -36,11 +36,18 @@ def summary_of(folder: Path) -> dict[str, float]:
     return out
 
 
+CHOSEN = ("seed", "editor_settings")  # numbers of results.json that were chosen and not measured
+
+
 def headline(folder: Path, values: Mapping[str, Any]) -> dict[str, float]:
     """The final numbers for pages that show each of them on its own: those of `summary_of` without their intervals, and of a run's
-    flat results those that are not by kind, benchmark or test."""
+    flat results those that were measured and are not by kind, benchmark or test."""
     own = {k: v for k, v in summary_of(folder).items() if k.rpartition("/")[2] not in ("low", "high")}
-    given = {k: v for k, v in values.items() if isinstance(v, int | float) and k.count("/") <= 2}
+    given = {
+        k: v
+        for k, v in values.items()
+        if isinstance(v, int | float) and k.count("/") <= 2 and k.partition("/")[0] not in CHOSEN
+    }
     return {f"summary/{k}": float(v) for k, v in (given | own).items()}
 
 
@@ -50,7 +57,7 @@ def samples_table(folder: Path) -> Any:
 
     samples = tracked_samples(folder)
     arms = arms_of(samples)
-    columns = ["id", "request", "given", *(f"{arm} {what}" for arm in arms for what in ("picture", "overall"))]
+    columns = ["id", "request", "given", *(f"{what} of {arm}" for arm in arms for what in ("picture", "overall"))]
     data = [
         [s.id, s.request, wandb.Image(str(s.given))]
         + [

@@ -65,6 +65,10 @@ def page(group: str) -> str:
             lines.append(f"## Options of {sets}\n\n{_docstring(cls)}Class: `{path_of(cls)}`.\n\n{table(options)}")
         else:
             plain.append(f"{sets} (`{path_of(cls)}`)")
+    for key, cls in parts_within(group).items():
+        lines.append(
+            f"## Options of `{key}`\n\n{_docstring(cls)}Class: `{path_of(cls)}`.\n\n{table(list(options_in(cls, f'{key}.')))}"
+        )
     if plain:
         lines.append(f"## Choices without options\n\n{', '.join(plain)}.")
     if not classes(group) and (shared := schema_class(group)):
@@ -95,6 +99,20 @@ def classes(group: str) -> dict[type, list[str]]:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
         if isinstance(said, dict) and TARGET in said:
             found.setdefault(class_at(said[TARGET], group), []).append(name)
+    return found
+
+
+def parts_within(group: str) -> dict[str, type]:
+    """{dotted key: class} of parts that a choice's file holds itself, such as tracker.wandb of tracker=many; parts that are chosen
+    from a group of their own are on that group's page."""
+    found: dict[str, type] = {}
+    for path in choices(group).values():
+        text = path.read_text(encoding="utf-8")
+        said = {} if text.startswith("# @package _global_") else yaml.safe_load(text) or {}
+        for key, value in said.items():
+            place = f"{dotted(group)}.{key}"
+            if isinstance(value, dict) and TARGET in value and place not in NESTED:
+                found[place] = class_at(value[TARGET], place)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 import sys
 import tomllib
@@ -94,7 +95,8 @@ def test_the_version_is_that_of_the_project(
 def test_the_list_of_commands_has_all_of_them_with_a_sentence_each(capsys: pytest.CaptureFixture[str]) -> None:
     known = commands.commands()
     assert set(ROOTS) | {"report"} <= set(known)
-    assert all(about[0].isupper() and about.endswith(".") and len(about) > 10 for about in known.values()), known
+    for name, about in known.items():  # "Do this.", short enough for a line of a terminal
+        assert re.fullmatch(r"[A-Z][a-z]+ .{10,105}\.", about), (name, about)
     listed = commands.listing()
     assert all(f"\n  {name} " in listed for name in known)
     for name in known:  # flat files of experiments/ are commands

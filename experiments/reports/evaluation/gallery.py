@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from experiments.evaluation.gallery import BEST, DISPUTED, WORST, groups
 from experiments.evaluation.layout import Key
 from experiments.evaluation.listing import Listed
 from experiments.evaluation.load import OVERALL, Column, Section
 from experiments.evaluation.names import arm_name
-from experiments.evaluation.pictures import open_picture
 from experiments.evaluation.verdict_files import words_of
-from experiments.reports.html import inline
+from experiments.reports.html import thumbnail
 
 WHAT = {
     BEST: "Best: the highest mean over judges and arms.",
@@ -26,7 +22,7 @@ WHAT = {
     DISPUTED: "Most disputed: where judges lie furthest apart on one picture; with one judge, where arms do.",
     "shown": "Items evenly spaced over the benchmark; nobody chose them.",
 }
-SMALL, THUMBNAIL = 256, 448  # pixels of the longest side: up to which a picture is shown as it is, and shrunk to
+THUMBNAIL = 448  # pixels of the longest side of a picture; larger ones are shrunk
 LONGEST_REPLY = 1500  # characters of a judge's words
 
 
@@ -148,23 +144,11 @@ def picture(section: Section, path: Path, name: str, score: str, below: str, alt
     """`score` and `below` are HTML; `alt` says what the picture shows."""
     link = path.relative_to(section.layout.out).as_posix()
     shown = (
-        f'<a href="{escape(link)}">{thumbnail(path, alt)}</a>'
+        f'<a href="{escape(link)}">{thumbnail(path, alt, THUMBNAIL)}</a>'
         if path.is_file()
         else '<div class="none">no picture</div>'
     )
     return f'<div class="pic">{shown}<div class="name">{escape(name)} {score}</div>{below}</div>'
 
 
-def thumbnail(path: Path, alt: str) -> str:
-    """Inside the page: small pictures as they are, photographs shrunk and as JPEG."""
-    picture = open_picture(path)
-    if max(picture.size) <= SMALL:
-        return inline(path.read_bytes(), "png", alt)
-    shrunk = picture.copy()
-    shrunk.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    shrunk.save(buffer, "JPEG", quality=88)
-    return inline(buffer.getvalue(), "jpeg", alt, "photo")
-
-
-__all__ = ["gallery", "in_words", "thumbnail"]
+__all__ = ["gallery", "in_words"]

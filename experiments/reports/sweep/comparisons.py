@@ -71,6 +71,19 @@ def label(keys: Sequence[str], chosen: Sequence[str]) -> str:
     return ", ".join(f"{k} {v}" for k, v in zip(keys, chosen, strict=True)) or "as configured"
 
 
+def telling(configurations: Sequence[tuple[str, ...]]) -> list[int]:
+    """Places of keys that are enough to tell the configurations apart; a key that says nothing new beside those before it is left
+    out. It keeps names in figures short where runs of several sweeps differ in many keys at once."""
+    kept: list[int] = []
+    for place in range(len(configurations[0]) if configurations else 0):
+        more = [*kept, place]
+        if len({tuple(c[k] for k in more) for c in configurations}) > len(
+            {tuple(c[k] for k in kept) for c in configurations}
+        ):
+            kept = more
+    return kept
+
+
 def rank(key: str, value: str) -> tuple[int, float, str]:
     """Known baselines first, numbers by size, words by the alphabet: the direction never depends on the order of runs."""
     baselines = BASELINE_FIRST.get(key, ())
@@ -200,4 +213,5 @@ __all__ = [
     "test_samples",
     "unfit",
     "within",
+    "telling",
 ]

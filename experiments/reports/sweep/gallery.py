@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from common.filenames import folder_name
-from common.pictures import load_image
 from experiments.evaluation.strips import TARGET
-from experiments.reports.html import inline
-from experiments.reports.sweep.comparisons import label
+from experiments.reports.html import thumbnail
+from experiments.reports.sweep.comparisons import label, telling
 from experiments.reports.sweep.runs import Run
 from experiments.reports.sweep.summary import Sweep
 
@@ -55,9 +53,10 @@ def _strip(sweep: Sweep, shown: Mapping[tuple[str, ...], Run], sample: str) -> s
     first = next(iter(shown.values()))
     row = _row(first, sample)
     place = first.folder / "traces" / ARM / folder_name(sample)
+    told = telling(list(shown))
     pictures = [_picture(place / "0.png", "given", "", "", "")]
     for key, run in shown.items():
-        pictures.append(_variant(run, label(sweep.keys, key), sample))
+        pictures.append(_variant(run, label([sweep.keys[k] for k in told], [key[k] for k in told]), sample))
     if (place / TARGET).is_file():
         pictures.append(_picture(place / TARGET, "exact answer", "", "", ""))
     return (
@@ -82,21 +81,11 @@ def _row(run: Run, sample: str) -> Mapping[str, Any]:
 
 
 def _picture(path: Path, name: str, score: str, plan: str, tone: str) -> str:
+    shown = thumbnail(path, f"{name}: {plan}" if plan else name, SIDE)
     return (
-        f'<div class="pic">{small(path, f"{name}: {plan}" if plan else name)}<div class="name">{escape(name)} '
+        f'<div class="pic">{shown}<div class="name">{escape(name)} '
         f'<span class="score">{escape(score)}</span></div><div class="plan {tone}">{escape(plan)}</div></div>'
     )
 
 
-def small(path: Path, alt: str) -> str:
-    """The picture inside the page, at most SIDE pixels wide and high."""
-    picture = load_image(path).copy()
-    if max(picture.size) <= SIDE:
-        return inline(path.read_bytes(), "png", alt)
-    picture.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return inline(buffer.getvalue(), "jpeg", alt, "photo")
-
-
-__all__ = ["gallery_section", "kept", "small"]
+__all__ = ["gallery_section", "kept"]

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from common.jsonl import read_jsonl
 from experiments.reports.looks import COLOURS, GREYS
 from experiments.reports.plots import STYLE, Range, fit, svg
-from experiments.reports.sweep.comparisons import label
+from experiments.reports.sweep.comparisons import label, telling
 from experiments.reports.sweep.summary import Sweep
 
 JOURNALS = {"metrics.jsonl": "", "gcpo.jsonl": "GCPO: ", "sessions/edit_r2/metrics.jsonl": "Edit-R2: "}
@@ -58,10 +58,13 @@ def curves(sweep: Sweep, journal: str, metric: str) -> list[Curve]:
     """One of each configuration whose runs logged the metric. Configurations whose seeds logged the same numbers (they differ in
     what is done after the training) are one curve."""
     alike: dict[str, tuple[list[str], list[dict[int, float]]]] = {}
+    told = telling(list(sweep.groups))
     for key, members in sweep.groups.items():
         seeds = [logged(run.folder / journal, metric) for run in sorted(members, key=lambda r: r.seed)]
         if any(seeds):
-            alike.setdefault(str(seeds), ([], seeds))[0].append(label(sweep.keys, key))
+            alike.setdefault(str(seeds), ([], seeds))[0].append(
+                label([sweep.keys[k] for k in told], [key[k] for k in told])
+            )
     return [curve(_named(names), seeds) for names, seeds in alike.values()]
 
 

@@ -7,6 +7,7 @@ from html import escape
 
 from experiments.reports.html import interval, page, starred, table
 from experiments.reports.plots import whiskers
+from experiments.reports.sweep.comparisons import telling
 from experiments.reports.sweep.effects import COVERS as MAIN_EFFECTS
 from experiments.reports.sweep.effects import LEGEND, Effect
 from experiments.reports.sweep.forest import forests
@@ -145,10 +146,14 @@ def absent(sweep: Sweep) -> list[str]:
 def mean_plots(sweep: Sweep) -> list[str]:
     """The means of each configuration with their intervals, one figure for each unit."""
     figures = []
+    shown = telling(list(sweep.groups))
     for unit in sweep.shown.units:
         measures = [m for m in sweep.measures if m.unit == unit]
         points = [
-            ("\n".join(key) or "all", [(m.name, sweep.means[key][m.name], m.colour) for m in measures])
+            (
+                "\n".join(key[k] for k in shown) or "all",
+                [(m.name, sweep.means[key][m.name], m.colour) for m in measures],
+            )
             for key in sweep.groups
         ]
         if measures:

@@ -128,10 +128,11 @@ def test_a_finished_run_has_its_scores_and_samples_with_pictures(
     pytest.importorskip(name)
     folder = with_pictures(finished_run, 3)
     tracker = make_tracker(part(f"tracker={name}"), folder, VALUES)
-    tracker.summary({"seed": 3, "arms.editor": 5.5})
+    tracker.summary({"seed": 3, "editor_settings/steps": 8, "arms.editor": 5.5})
     end(tracker, 0)
     events = READERS[name](folder)
     assert [v for _, v in events["summary/arms.editor"]] == [5.5] and "summary/overall/agents_rl" in events
+    assert not {"summary/seed", "summary/editor_settings/steps"} & set(events)  # chosen, not measured
     if name == "tensorboard":
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -146,7 +147,7 @@ def test_a_finished_run_has_its_scores_and_samples_with_pictures(
 
         tables = [v for line in SQLiteStorage.get_logs("imageedit-r1", folder.name) for v in line.values()
                   if isinstance(v, Mapping) and v.get("_type") == "trackio.table"]  # fmt: skip
-        assert len(tables) == 1
+        assert len(tables) == 1 and "overall of team after RL" in tables[0]["_value"][0]
         assert len(list((trackio_folder / "media").rglob("*.png"))) == len(tracked_samples(folder)) >= 3
 
 

@@ -302,7 +302,7 @@ def test_a_finished_run_tells_its_results_samples_and_report(tmp_path: Path) -> 
     assert summary["overall/agents_rl/low"] <= summary["overall/agents_rl"] <= summary["overall/agents_rl/high"]
     assert {"mean_f1/before", "mean_f1/after", "difference/mean_f1", "difference/agents_rl-editor"} <= set(summary)
     table = samples_table(folder)
-    assert len(table.data) == MOST and table.columns[:4] == ["id", "request", "given", "editor picture"]
+    assert len(table.data) == MOST and table.columns[:4] == ["id", "request", "given", "picture of editor alone"]
     tracker = WandB(WandBTracker(), TrackerTools(folder, VALUES), "offline", [].append)
     tracker.summary({"seed": 0})
     tracker.finish(0)

@@ -34,8 +34,7 @@ def test_every_key_of_every_command_is_on_a_page(name: str) -> None:
     text = cli.help_of(name, [])
     block = text.partition("Keys, with their values under these choices:\n")[2].partition("\nExamples:")[0]
     keys = {line.split("=")[0].strip() for line in block.splitlines() if "=" in line and line.startswith("  ")}
-    known = "".join(generated().values()) + commands.page()
-    hidden = {k for k in keys if f"`{k}`" not in known and not k.startswith("paths.")}
+    hidden = {k for k in keys if f"`{k}`" not in every_key() and not k.startswith("paths.")}
     assert len(keys) > 5 and not hidden
 
 
@@ -47,6 +46,14 @@ def test_every_choice_has_a_page_and_a_description() -> None:
             assert row and len(row[1]) > 10, (group, choice)
         for choice in cli.groups_of(groups.groups()[group][0]).get(group, ()):
             assert f"={choice}`" in text
+
+
+def test_every_option_says_what_it_is() -> None:
+    """Also those of parts within a choice's own file. Of a class that is no dataclass, its docstring does."""
+    options = re.findall(r"^ *\| `([\w.]+)` \| .* \| (?:`.*`|\*required\*) \| (.*) \|$", every_key(), re.MULTILINE)
+    silent = {key for key, meaning in options if not meaning.strip()}
+    assert silent == {"judge.rubric.both_orders", "judge.rubric.scoring"}
+    assert {"tracker.wandb.project", "judge.vlm.base_url", "algo.lr"} <= {key for key, _ in options}
 
 
 @dataclass
@@ -140,10 +147,17 @@ def test_commands_in_the_pages_exist_and_their_keys_are_known() -> None:
             key, equals, value = word.partition("=")
             if equals and key in choices and re.fullmatch(r"[\w,]+", value):
                 assert set(value.split(",")) <= set(choices[key]), f"{page}: {line}"
+            elif equals and re.fullmatch(r"[a-z][\w.]*", key):
+                assert key in choices or f"`{key}`" in every_key(), f"{page}: {line}: there is no key {key}"
+
+
+@cache
+def every_key() -> str:
+    return "".join(generated().values()) + commands.page()
 
 
 def lines_of_commands() -> Iterator[tuple[str, str]]:
-    for page in sorted([*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md"]):
+    for page in sorted([*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "README.md"]):
         for line in re.findall(r"python -m experiments\.(?!benches\.)(\w+[^`\n]*)", page.read_text(encoding="utf-8")):
             yield page.name, line
 

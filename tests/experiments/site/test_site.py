@@ -21,7 +21,7 @@ from experiments.site import groups, hooks
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built as `make docs` does, any warning an error."""
     out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(out)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(out)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     )

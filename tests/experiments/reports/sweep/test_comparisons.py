@@ -11,7 +11,7 @@ import pytest
 
 from common.statistics import mean, mean_difference
 from experiments.reports.sweep import comparisons, forest
-from experiments.reports.sweep.comparisons import Comparison, Replicates, unfit
+from experiments.reports.sweep.comparisons import Comparison, Replicates, telling, unfit
 from experiments.reports.sweep.comparisons import test_samples as samples_of  # not a test
 from experiments.reports.sweep.differences import difference, over_both, over_samples
 from experiments.reports.sweep.measures import CHOICE, RAW_EDITOR, RL
@@ -225,3 +225,14 @@ def test_a_plot_per_scale_with_the_raw_editor_apart() -> None:
     plots = forests(result)
     assert len(plots) == 3 and all(p.startswith("<svg") and "as &lt;configured&gt;" in p for p in plots)
     assert forests([]) == [] == forests(within("x", [(0, run()), (0, run())]))
+
+
+def test_names_in_figures_have_the_keys_that_tell_configurations_apart() -> None:
+    assert telling([("main", "12", "f1"), ("main", "12", "f1_goal"), ("rl_matters", "200", "f1")]) == [0, 2]
+    assert telling([("a", "x")]) == telling([()]) == telling([]) == []
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        drawn = [tuple(map(str, row)) for row in np.unique(random.integers(0, 3, (4, 5)), axis=0)]
+        kept = telling(drawn)
+        assert len({tuple(c[k] for k in kept) for c in drawn}) == len(drawn)
+        assert all(len({tuple(c[k] for k in kept[:n]) for c in drawn}) > n for n in range(1, len(kept) + 1))

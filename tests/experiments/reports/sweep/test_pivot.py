@@ -12,10 +12,11 @@ from PIL import Image
 
 from common.errors import BadInput
 from common.files import read_json
+from experiments.reports.html import thumbnail
 from experiments.reports.sweep.effects import main_effects
 from experiments.reports.sweep.files import markdown, runs_csv
 from experiments.reports.sweep.find import find_runs
-from experiments.reports.sweep.gallery import SIDE, gallery_section, small
+from experiments.reports.sweep.gallery import SIDE, gallery_section
 from experiments.reports.sweep.latex import escaped, latex, tabular
 from experiments.reports.sweep.learning import curve, curves, learning_section
 from experiments.reports.sweep.matched import matched_difference, pairs
@@ -188,7 +189,7 @@ def test_the_gallery_shows_the_same_samples_in_every_configuration(sweep: Sweep)
 
 def test_a_large_picture_is_made_small(tmp_path: Path) -> None:
     Image.new("RGB", (1024, 512), (200, 30, 30)).save(tmp_path / "a.png")
-    html = small(tmp_path / "a.png", "a red one")
+    html = thumbnail(tmp_path / "a.png", "a red one", SIDE)
     assert "image/jpeg" in html and len(html) < 20_000 and SIDE < 1024
 
 
