@@ -50,4 +50,11 @@ def missing_cache_room(config: Any) -> Iterable[str]:
     return config.editor.missing_room(ThisMachine(), expected_edits(config))
 
 
-__all__ = ["decomposer_bytes", "expected_edits", "missing_cache_room", "missing_editor", "missing_editor_memory", "weights_bytes"]
+__all__ = [
+    "decomposer_bytes",
+    "expected_edits",
+    "missing_cache_room",
+    "missing_editor",
+    "missing_editor_memory",
+    "weights_bytes",
+]

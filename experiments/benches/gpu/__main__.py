@@ -30,7 +30,9 @@ SLOWER = 8  # a machine without a GPU, whose parts may use the time of those tha
 
 @dataclass
 class Options:
-    parts: str = "all"  # names, by comma; all: those that fit together; everything: with those that are only run when named
+    parts: str = (
+        "all"  # names, by comma; all: those that fit together; everything: with those that are only run when named
+    )
     minutes: float = 8.0  # for everything together
     device: str = "auto"  # cuda where there is one; cpu: a rehearsal with small shapes
     out: str = "outputs/bench"

@@ -1,4 +1,4 @@
-"""`python -m experiments.benches.gpu.one <part> <file> <size>`: one part of `make check-gpu`, in a process that it starts."""
+"""`python -m experiments.benches.gpu.one <part> <file>`: one part of `make check-gpu`, in a process that it starts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 
 
-def main(name: str, path: Path, size: str) -> int:
+def main(name: str, path: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from common.errors import ImageEditError
     from common.files import write_json
-    from experiments.benches.gpu.work import TINY, WORK
+    from experiments.benches.gpu.work import WORK
 
     try:
-        work = TINY.get(name, WORK[name]) if size == "tiny" else WORK[name]
-        write_json(path, work())
+        write_json(path, WORK[name]())
     except ImageEditError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -23,4 +22,4 @@ def main(name: str, path: Path, size: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))

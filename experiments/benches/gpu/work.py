@@ -219,12 +219,6 @@ def denoiser(name: str, side: int = 1024, batch: int = 1, parts: Any = None, whe
     return {"seconds": round(seconds, 4), "TFLOP/s": round(flops / seconds / 1e12, 2), "peak GiB": round(held, 1)}
 
 
-def editors(what: str, kind: str) -> Values:
-    from experiments.benches.gpu import editors as whole
-
-    return dict(getattr(whole, what)(kind))
-
-
 def _timed(run: Callable[[], Any], where: str, repeats: int = 3) -> float:
     import time
 
