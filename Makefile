@@ -12,9 +12,9 @@ run: $(READY) ## the main job at tiny scale: train by GRPO, compare the three ar
 
 setup: $(READY) ## make .venv with everything a run needs, and the command `imageedit` (.venv/bin/imageedit)
 
-# beside the tests, as one core would be idle for that minute; what it says comes last
+# beside the tests, as one core would be idle for that minute; mistakes that it finds come last
 WITH_TYPES = said=$$(mktemp); $(PY) -m mypy >$$said 2>&1 & \
-	$(1); tests=$$?; wait $$!; types=$$?; cat $$said; rm -f $$said; [ $$tests$$types = 00 ]
+	$(1); tests=$$?; wait $$!; types=$$?; [ $$types = 0 ] || cat $$said; rm -f $$said; [ $$tests$$types = 00 ]
 
 test: $(READY) style ## lint, every test but the slow ones, and types
 	@$(call WITH_TYPES,$(PY) -m pytest -q $(PARALLEL) -m "not slow" $(args))
