@@ -75,7 +75,9 @@ class DiffusionEditor(Part):
     lora_scale: float = number(1.0, -100, 100)
     # approximations, marked in every table (docs/editors.md): weights in fewer bits, and steps that skip most blocks
     quantization: Literal["none", "int8", "fp8", "nf4"] = "none"
-    cache: Literal["none", "first_block"] = "none"
+    cache: Literal["none", "first_block"] = (
+        "none"  # first_block: steps in which the first block changes little skip the others
+    )
     # relative change of the first block's output below which the others are skipped; null: 0.1
     cache_threshold: float | None = number(None, 0, 10, above=True)
     vae_tiling: bool = False  # less memory, seams; refused where a reward looks at the picture
@@ -84,7 +86,7 @@ class DiffusionEditor(Part):
     compile: Literal["auto", True, False] = incidental("auto")  # the repeated blocks of the denoiser
     cfg_batch: Literal["auto", True, False] = incidental("auto")  # both branches of true_cfg in one forward
     pad_texts: Literal["auto", True, False] = incidental("auto")  # texts of different lengths share forwards, masked
-    vae_channels_last: Literal["auto", True, False] = incidental("auto")
+    vae_channels_last: Literal["auto", True, False] = incidental("auto")  # layout of the autoencoder in memory
     allow_download: bool = incidental(False)  # fetch the checkpoint from the Hub where it is not in the cache
     sandbox_only: bool = incidental(False)  # trained on the sandbox alone: other pictures are refused (allow_tiny=true)
 

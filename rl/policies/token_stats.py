@@ -63,6 +63,7 @@ class _TokenStats(torch.autograd.Function):
             entropy.append(-p.mul_(log_p).sum(-1))
             if (room := room - logits.nbytes) >= 0:
                 kept.append(logits)
+            del logits, log_p, p  # before the next chunk's are there
         entropy_N = torch.cat(entropy)
         ctx.save_for_backward(hidden_ND, weight_VD, ids_N, ban_V, entropy_N, *kept)
         ctx.rest = (temperature, chunk_tokens, entropy_gradient, dtype, directions)
@@ -90,6 +91,7 @@ class _TokenStats(torch.autograd.Function):
             if entropy_gradient:
                 log_p = z.log_softmax(-1)
                 d_z = log_p.exp().mul_(log_p.add_(entropy_N[rows, None]).mul_(-g_entropy_N[rows, None]).sub_(g_N1))
+                del log_p
             else:
                 d_z = z.softmax(-1).mul_(-g_N1)
             d_z = d_z.scatter_add_(-1, ids_N[rows, None], g_N1.to(d_z.dtype)).div_(temperature).to(dtype)
@@ -97,6 +99,7 @@ class _TokenStats(torch.autograd.Function):
                 d_hidden_parts.append(product(d_z, w_VD.t()))
             if need_weight:
                 d_weight = _added(d_weight, product(d_z.t(), h_ND[rows].t()))
+            del logits, z, d_z
         d_hidden = torch.cat(d_hidden_parts).to(hidden_ND.dtype) if need_hidden else None
         return d_hidden, None if d_weight is None else d_weight.to(weight_VD.dtype), *nothing
 

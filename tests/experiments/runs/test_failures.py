@@ -13,6 +13,7 @@ from experiments import run
 from experiments.reports.sweep.find import find_runs
 from experiments.reports.sweep.report import report_sweep
 from experiments.runs.failures import failures_in
+from experiments.runs.pruning import Pruned
 from tests.made_up_runs import configured, make_run
 
 
@@ -27,10 +28,13 @@ def test_a_sweeps_report_names_the_jobs_that_failed(
     sweep = tmp_path / "sweeps" / "run-1"
     config = in_sweep(tmp_path, 7)
 
-    def broken(config: RunConfig) -> None:
-        raise BadInput("the reward\ncould not be computed")
+    def ends(error: Exception) -> None:
+        def stages(config: RunConfig) -> None:
+            raise error
 
-    monkeypatch.setattr(run, "run_job", broken)
+        monkeypatch.setattr(run, "the_stages", stages)
+
+    ends(BadInput("the reward\ncould not be computed"))
     with pytest.raises(BadInput):
         run.main(config)
     assert failures_in(sweep) == ["main, seed 7: failed: the reward could not be computed"]
@@ -43,8 +47,8 @@ def test_a_sweeps_report_names_the_jobs_that_failed(
     assert "main, seed 7: failed: the reward could not be computed" in page and "1 of the sweep’s runs" in page
     assert "main, seed 7: failed" in (sweep / "sweep.md").read_text(encoding="utf-8")
     assert "in no table: main, seed 7: failed" in capsys.readouterr().out
-    monkeypatch.setattr(run, "run_job", lambda config: 1.0)
-    assert run.main(config) == 1.0 and failures_in(sweep) == []  # it succeeded in the end
+    ends(Pruned("others do better"))
+    assert run.main(config) is None and failures_in(sweep) == []  # tried again, and no failure this time
 
 
 def test_a_run_of_no_sweep_leaves_no_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,7 @@ def test_a_stage_that_raises_ends_the_record_as_failed(tmp_path: Path, monkeypat
 
     class Failing:
         name = "failing"
+        own_sharing = False
 
         def __init__(self, error: BaseException | None) -> None:
             self.error = error

@@ -94,14 +94,15 @@ def test_every_key_counts_for_an_evaluation_or_is_declared(name: str) -> None:
 
 # Of the default configuration: keys that are in no run's identity, by the reason for which they cannot matter.
 IN_NO_IDENTITY = {
-    "how a run is named, watched and shown": """name sweep verbose objective tracker._target_ tracker.name scale.strips""",
+    "how a run is named, watched and shown": """name change sweep verbose objective tracker._target_ tracker.name scale.strips""",
     "which part of it runs, and how": """stages force share table_benchmarks table_judges execution.baseline""",
     "where files lie; their content counts": """paths.assets paths.outputs decomposer.checkpoint decomposer.prompt
         editor.checkpoint editor.lora""",
     "in the identity where it is not the usual list": "job",
     "how often a state is saved": """algo.checkpoint_every algo.keep_checkpoints algo.sft.checkpoint_every
         algo.sft.keep_checkpoints""",
-    "memory against time": "algo.sft.gradient_checkpointing",
+    "memory against time": """algo.sft.gradient_checkpointing editor.cfg_batch editor.compile editor.pad_texts
+        editor.vae_channels_last rollouts.graphs""",
     "when a run gives up": """algo.max_missing_steps judge.max_invalid_share prune.metric prune.start prune.every
         prune.runs""",
     "checks before the start": """allow_tiny unlike.picture unlike.words decomposer.parameters decomposer.sandbox_only
