@@ -13,7 +13,12 @@ from common.errors import MissingFile
 
 logger = logging.getLogger(__name__)
 
-TESTED = {"0.26": "on an H100, with torch 2.11", "0.32": "on CPUs, with torch 2.13: the tests of this repository"}
+TESTED = {  # release -> where it ran; what each one passed is in docs/gpu.md
+    "0.26": "on an H100, with torch 2.11",
+    "0.29": "on CPUs, with torch 2.13",
+    "0.30": "on CPUs, with torch 2.13",
+    "0.32": "on CPUs, with torch 2.13: the tests of this repository",
+}
 ENGINE = (  # methods of an engine
     "from_engine_args", "add_request", "has_unfinished_requests", "step", "collective_rpc", "reset_mm_cache",
     "reset_encoder_cache", "reset_prefix_cache", "sleep", "wake_up",
@@ -29,7 +34,7 @@ HELD = ("engine_core", "model_executor", "vllm_config")  # by an engine that was
 SLOT_ENGINE = ("add_lora", "remove_lora")  # the same for a slot of adapters
 SLOT_ARGUMENTS = ("enable_lora", "max_loras", "max_lora_rank", "enable_tower_connector_lora")
 SLOT_NAMES = {"vllm.lora.request": ("LoRARequest",)}
-SLOTS_SINCE = (0, 32)  # the first release whose slots were tried here
+SLOTS_SINCE = (0, 29)  # the first release whose slots were tried here; 0.31 and those after 0.32 were not
 SAMPLING = (
     "n", "temperature", "top_p", "top_k", "seed", "max_tokens", "stop_token_ids", "logprobs", "detokenize", "output_kind",
 )  # fmt: skip

@@ -69,7 +69,8 @@ def test_only_a_backend_with_a_slot_of_that_shape_is_sent_adapters_alone(tiny_vl
     [
         ((0, 32), "cpu", "float32", 8, ""),
         ((0, 33), "cpu", "bfloat16", 512, ""),
-        ((0, 31), "cpu", "float32", 8, "from vLLM 0.32 on, and this is 0.31"),
+        ((0, 29), "cpu", "float32", 8, ""),
+        ((0, 28), "cpu", "float32", 8, "from vLLM 0.29 on, and this is 0.28"),
         (None, "cpu", "float32", 8, "this one cannot be told"),
         ((0, 32), "cpu", "float32", 513, "largest slot has rank 512, and algo.lora.rank is 513"),
         ((0, 32), "cuda", "float32", 8, "16 bits, and decomposer.dtype is float32"),
