@@ -40,6 +40,18 @@ def test_the_password_is_never_printed(
     assert isinstance(config, DemoConfig) and config.password == "Zebra" and "Zebra" not in repr(config)
 
 
+def test_an_interrupted_command_says_that_it_can_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(config: DemoConfig) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "main", interrupted)
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch)
+    assert end.value.code == 130 and "the same command goes on from here" in capsys.readouterr().err
+
+
 def test_without_the_extra_it_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
