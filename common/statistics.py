@@ -83,7 +83,8 @@ def accuracy(
         return replace(cell, low=low, high=high, note="")
     if cell.value in (0.0, 1.0):
         low, high = proportion_interval(units if cell.value else 0, units)
-        return replace(cell, low=low, high=high, note=f"all {units} clusters agree: exact interval")
+        agreeing = "there is a single cluster" if units == 1 else f"all {units} clusters agree"
+        return replace(cell, low=low, high=high, note=f"{agreeing}: exact interval")
     return cell
 
 

@@ -49,14 +49,14 @@ def join_repeats(rows: Sequence[PreferenceRow]) -> tuple[list[PreferenceGroup], 
     """The rows' groups in their order, repetitions in one cluster, and notes that name repetitions and contradictions."""
     contents = Contents(p for row in rows for p in (row.source, *row.candidates) if p is not None)
     members: dict[Hashable, list[int]] = defaultdict(list)
-    labels, odd = [], []
+    labels, alike, odd = [], [], []
     for i, row in enumerate(rows):
         comparison, turned, alone = _comparison(row, contents)
         members[comparison].append(i)
         human, votes = row.group.comparisons[0].human, row.group.comparisons[0].votes
         labels.append(SWAPPED.get(human, human) if turned else human)
         if alone and human not in TIES:
-            odd.append(f"row {row.group.id} prefers one of two equal pictures")
+            alike.append(row.group.id)
         if 2 * votes.count(most := majority(votes)) > len(votes) and _contradict([human, most]):
             odd.append(f"row {row.group.id} has the label {human}, but most of its raters say {most}")
     repeated = [where for where in members.values() if len(where) > 1]
@@ -72,6 +72,9 @@ def join_repeats(rows: Sequence[PreferenceRow]) -> tuple[list[PreferenceGroup], 
         if _contradict([labels[i] for i in where]):
             said = ", ".join(f"{ids[i]}: {rows[i].group.comparisons[0].human}" for i in where[:NAMED])
             notes.append(f"contradictory labels of the same comparison ({said}{_more(len(where))}); all of them count")
+    if alike:
+        rows_prefer = f"row {alike[0]} prefers" if len(alike) == 1 else f"{len(alike)} rows ({_listed(alike)}) prefer"
+        notes.append(f"{rows_prefer} one of two equal pictures")
     return groups, tuple([*notes, *odd, *_scores(rows, contents)])
 
 

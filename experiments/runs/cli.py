@@ -106,7 +106,7 @@ def command(name: str, main: Callable[[Any], Any], free_text: Sequence[str] = ()
     except ImageEditError as error:
         _die(str(error))
     except KeyboardInterrupt as stop:
-        print(f"\n{stop or 'stopped; the same command goes on from here'}", file=sys.stderr)
+        print(f"\n{str(stop) or 'stopped; the same command goes on from here'}", file=sys.stderr)
         sys.exit(130)
     if args.multirun and first is not None and "sweep" in first:
         from experiments.runs.failures import failures_in

@@ -79,6 +79,8 @@ def load_config(run: str | Path, name: str = "config.yaml") -> RunConfig:
         assert isinstance(merged, DictConfig)
         config = to_object(merged)
     except (OmegaConfBaseException, YAMLError, ValueError, OSError) as e:
-        raise BadData(f"{path} does not fit this version ({' '.join(str(e).split())}); run it again") from e
+        raise BadData(
+            f"{path} does not fit this version ({' '.join(str(e).split())}); its command with force=true runs it again"
+        ) from e
     assert isinstance(config, RunConfig)
     return config

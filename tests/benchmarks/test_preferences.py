@@ -562,6 +562,10 @@ def test_contradictory_labels_are_named(tmp_path: Path, labels: Sequence[str], c
     assert [n for n in notes if n.startswith(said)] == list(notes[1:]) and (len(notes) == 2) == contradict
     one = BASE | {"candidate_b": "x.png", "human": "b"}
     assert load("csv", path=str(write_csv(tmp_path, [one]))).notes == ("row 1 prefers one of two equal pictures",)
+    several = [one | {"id": f"r{i}", "instruction": f"do {i}"} for i in range(6)]
+    assert load("csv", path=str(write_csv(tmp_path, several))).notes == (
+        "6 rows (r0, r1, r2, r3 and 2 more) prefer one of two equal pictures",
+    )
     raters = BASE | {"human": "a", "rater_1": "b", "rater_2": "b", "rater_3": "a"}
     assert load("csv", path=str(write_csv(tmp_path, [raters]))).notes == (
         "row 1 has the label a, but most of its raters say b",

@@ -20,6 +20,7 @@ from experiments import demo
 from experiments.runs import cli
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 600.0  # only ever reached by a broken test
 SECRET = "Zebra, with=odd {signs}"
 
 
@@ -37,6 +38,18 @@ def test_the_password_is_never_printed(
     assert "password: '***'" in printed.out and "Zebra" not in printed.out + printed.err
     config = cli.typed(cli.compose("demo", ["password=Zebra"]))
     assert isinstance(config, DemoConfig) and config.password == "Zebra" and "Zebra" not in repr(config)
+
+
+def test_an_interrupted_command_says_that_it_can_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(config: DemoConfig) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "main", interrupted)
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch)
+    assert end.value.code == 130 and "the same command goes on from here" in capsys.readouterr().err
 
 
 def test_without_the_extra_it_says_how_to_get_it(
@@ -82,9 +95,9 @@ def test_it_ends_cleanly_on_a_signal_and_leaves_nothing(number: signal.Signals, 
             break
     url = lines[-1].split()[2]
     with pytest.raises(OSError, match="401"):
-        urlopen(url, timeout=60)
+        urlopen(url, timeout=PATIENCE_S)
     process.send_signal(number)
-    rest = process.communicate(timeout=60)[0]
+    rest = process.communicate(timeout=PATIENCE_S)[0]
     said = "".join(lines) + rest
     assert process.returncode == 0 and "Traceback" not in said and "Zebra" not in said, said
     assert not list(tmp_path.glob("imageedit-demo-*")) and tempfile.gettempdir() != str(tmp_path)

@@ -6,18 +6,20 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio")
+if find_spec("gradio") is None:  # importing it takes seconds, which only the tests that show the page should pay
+    pytest.skip("needs gradio (`make extra-apps`)", allow_module_level=True)
 import httpx  # noqa: E402
 
 from experiments.serving.desk import DOWNLOAD  # noqa: E402
 from experiments.serving.gate import COOKIE, browser_of, is_open, knows  # noqa: E402
 from experiments.serving.workshop import Workshop  # noqa: E402
-from tests.demo_page import ALICE, BOB, noise, png, served, workshop  # noqa: E402
+from tests.demo_page import ALICE, BOB, PATIENCE_S, noise, png, served, workshop  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def url(shop: Workshop) -> Iterator[str]:
 
 def client(url: str, owner: str | None = None, **more: str) -> httpx.Client:
     cookies = {} if owner is None else {COOKIE: owner}
-    return httpx.Client(base_url=url, cookies=cookies, headers=more, timeout=60)
+    return httpx.Client(base_url=url, cookies=cookies, headers=more, timeout=PATIENCE_S)
 
 
 def test_a_browser_gets_a_name_once_that_no_script_reads(url: str) -> None:
@@ -66,7 +68,9 @@ def test_a_browser_gets_a_name_once_that_no_script_reads(url: str) -> None:
 def test_no_file_of_the_server_can_be_read(url: str, route: str, file: Path) -> None:
     import http.client
 
-    connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=60)  # it changes no path
+    connection = http.client.HTTPConnection(
+        url.removeprefix("http://").rstrip("/"), timeout=PATIENCE_S
+    )  # it changes no path
     connection.request("GET", f"/{route.format(file)}")
     answer = connection.getresponse()
     assert answer.status in (400, 403, 404, 405), answer.status

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio")
+if find_spec("gradio") is None:  # importing it takes seconds, which only the tests that show the page should pay
+    pytest.skip("needs gradio (`make extra-apps`)", allow_module_level=True)
 pytest.importorskip("websockets")
 
 from experiments.serving.workshop import Workshop  # noqa: E402

@@ -21,7 +21,7 @@ from experiments.serving.desk import DOWNLOAD
 from experiments.serving.limits import PictureLimits, TooLarge
 from experiments.serving.told import Told
 from experiments.serving.workshop import Gone, Rules, Stopped, Waiting, Workshop
-from tests.demo_page import ALICE, BOB, Identity, Shift, noise, png, workshop
+from tests.demo_page import ALICE, BOB, PATIENCE_S, Identity, Shift, noise, png, workshop
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_turns_wait_in_a_line_of_limited_length() -> None:
         keys = [opened(shop, seed=n) for n in range(3)]
         first = shop.edit(ALICE, keys[0], "remove tree")
         next(first)
-        assert editor.began.wait(60)
+        assert editor.began.wait(PATIENCE_S)
         second = shop.edit(ALICE, keys[1], "remove tree")
         assert next(second) == Waiting(1)
         with pytest.raises(BadInput, match="1 turns are waiting already"):
@@ -193,7 +193,7 @@ def test_a_turn_that_is_stopped_leaves_the_picture() -> None:
         editor.go.clear()
         steps = shop.edit(ALICE, key, "remove tree and moon and star")
         next(steps)
-        assert editor.began.wait(60)
+        assert editor.began.wait(PATIENCE_S)
         shop.stop(BOB, key)  # not hers
         shop.stop(ALICE, key)
         editor.go.set()
@@ -210,7 +210,7 @@ def test_whoever_goes_away_costs_no_more_calls() -> None:
         editor.go.clear()
         left, waits = shop.edit(ALICE, key, "remove tree and moon"), shop.edit(ALICE, other, "remove star")
         next(left), next(waits)
-        assert editor.began.wait(60)
+        assert editor.began.wait(PATIENCE_S)
         waits.close()  # while it waits
         left.close()  # while it is carried out
         editor.go.set()
@@ -225,7 +225,7 @@ def test_closing_ends_what_is_in_progress_and_what_waits() -> None:
         editor.go.clear()
         first, second = shop.edit(ALICE, key, "remove tree and moon"), shop.edit(ALICE, other, "remove star")
         next(first), next(second)
-        assert editor.began.wait(60)
+        assert editor.began.wait(PATIENCE_S)
         closing = threading.Thread(target=shop.close)
         closing.start()
         editor.go.set()
