@@ -1,6 +1,6 @@
 # `make run` and `make test` work on a fresh machine; everything else is a shorthand.
 .DEFAULT_GOAL := help
-.PHONY: docs run setup test test-all lint style format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl check-gpu lock help clean extra-vllm extra-deepspeed extra-slurm extra-apps extra-docs
+.PHONY: docs run setup test test-all lint style format tiny bench bench-editors bench-evaluate bench-flow bench-sessions bench-rl check-gpu lock help clean extra-vllm extra-deepspeed extra-slurm extra-apps extra-docs extra-quant extra-fused
 PY := .venv/bin/python
 READY := .venv/.ready-core
 # one worker per core; a file's tests stay together, so that what they share is made once; the longest files first (conftest.py)
@@ -68,6 +68,8 @@ extra-deepspeed: .venv/.ready-deepspeed ## add the DeepSpeed engine
 extra-slurm: .venv/.ready-slurm ## add cluster launchers and search for sweeps
 extra-apps: .venv/.ready-apps ## add the demo in a browser, the server, and further trackers
 extra-docs: .venv/.ready-docs ## add what builds the documentation site
+extra-quant: .venv/.ready-quant ## add editors with quantised weights
+extra-fused: .venv/.ready-fused ## add fused kernels for training on CUDA
 
 lock: ## rebuild the locks from requirements/*.in (UPGRADE=1 for newer versions)
 	@bash scripts/setup.sh lock

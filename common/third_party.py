@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from common.errors import SaveFailed
 from common.progress import console
 
 NAME = "log.txt"  # in a run's folder
@@ -78,13 +79,14 @@ def where_to_look() -> str:
 
 @contextmanager
 def library_lines() -> Iterator[None]:
-    """Redirect the process's output, in all of its threads, for the time of the block. May be nested."""
+    """Redirect the process's output, in all of its threads, for the time of the block. May be nested. Raises SaveFailed where
+    the file cannot be written."""
     with _log.lock:
         redirected = _log.path is not None
         if redirected:
-            _log.within += 1
-            if _log.within == 1:
+            if _log.within == 0:
                 _redirect(_log.path)  # type: ignore[arg-type]
+            _log.within += 1
     try:
         yield
     finally:
@@ -97,8 +99,14 @@ def library_lines() -> Iterator[None]:
 
 def _redirect(path: Path) -> None:
     if _log.stream is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _log.stream = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _log.stream = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+        except OSError as error:
+            raise SaveFailed(
+                f"cannot write {path}, where lines of libraries go: {error.strerror}; choose another folder, or leave them on the "
+                "terminal where the command has verbose=true"
+            ) from error
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     out, err = os.dup(1), os.dup(2)

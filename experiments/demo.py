@@ -19,6 +19,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def main(config: DemoConfig) -> None:
     from common.interrupts import Interrupts
     from common.progress import console
+    from common.third_party import library_lines
     from experiments.build.device import use_threads
     from experiments.runs.team_loader import TeamLoader
     from experiments.serving.about import about
@@ -53,7 +54,7 @@ def main(config: DemoConfig) -> None:
         prepare=lambda: use_threads(config.engine),
         writer=writer,
     )
-    with own_folder():
+    with own_folder(), library_lines():
         password = config.password or os.environ.get(PASSWORD) or None
         app = make_app(shop, about(replace(config, decomposer=loader.decomposer)), password, config.scale.image_size)
         console.print(f"the page: {address_of(listener)}/ (Ctrl-C stops it)", markup=False, highlight=False)

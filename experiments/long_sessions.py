@@ -37,20 +37,19 @@ def main(argv: Sequence[str]) -> None:
     from experiments.evaluation.long_sessions import WAYS, decay, identity, long_sessions, play
     from experiments.reports.long_sessions import Decayed, as_dict, draw, print_table, strip
     from experiments.runs.cli import compose, typed
-    from experiments.runs.libraries import quiet_libraries
+    from experiments.runs.libraries import libraries_in_log
 
-    quiet_libraries(False)
     sessions, out = long_sessions(options.sessions, options.turns), Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
     results = {}
-    for name in names:
-        config = typed(compose("run", [f"editor={name}"]))
-        use_threads(config.engine)
-        editor = make_editor(config.editor, config.engine)
-        shown = play(editor, sessions, name)
-        by_turn = {way: decay(sessions, shown[way]) for way in WAYS}
-        results[name] = Decayed(by_turn, identity(editor, sessions, options.passes))
-        strip(sessions[:3], shown).save(out / f"turns_{name}.png")
+    with libraries_in_log(out):
+        for name in names:
+            config = typed(compose("run", [f"editor={name}"]))
+            use_threads(config.engine)
+            editor = make_editor(config.editor, config.engine)
+            shown = play(editor, sessions, name)
+            by_turn = {way: decay(sessions, shown[way]) for way in WAYS}
+            results[name] = Decayed(by_turn, identity(editor, sessions, options.passes))
+            strip(sessions[:3], shown).save(out / f"turns_{name}.png")
     print_table(results)
     draw(results, out / "decay.png")
     numbers = {name: as_dict(decayed) for name, decayed in results.items()}

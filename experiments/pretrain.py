@@ -11,14 +11,19 @@ from experiments.build.device import device_of, use_threads
 from experiments.preflight.command_limits import check_pretraining
 from experiments.preflight.machine import one_process
 from experiments.runs.cli import command
-from experiments.runs.libraries import quiet_libraries
+from experiments.runs.libraries import libraries_in_log
 
 
 def main(config: PretrainConfig) -> None:
     one_process(config.engine, "experiments.pretrain")
     check_pretraining(config)
     use_threads(config.engine)
-    quiet_libraries(config.verbose)
+    with libraries_in_log(config.work_folder, config.verbose):
+        train(config)
+
+
+def train(config: PretrainConfig) -> None:
+    """The recipe of the part that is named."""
     if config.editor is not None:
         from experiments.tiny.editor import pretrain_editor  # the recipes' libraries take seconds to import
 

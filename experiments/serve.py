@@ -17,7 +17,7 @@ PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 def main(config: ServeConfig) -> None:
     from common.errors import MissingFile
     from experiments.preflight.own_pictures import check_machine, check_settings
-    from experiments.runs.libraries import quiet_libraries
+    from experiments.runs.libraries import libraries_in_log
     from experiments.runs.trained import before_rl
 
     if lacking := [name for name in PACKAGES if find_spec(name) is None]:
@@ -30,8 +30,8 @@ def main(config: ServeConfig) -> None:
     rules, keys, settings = rules_of(config, names), Keys.from_environment(config.key_env), decomposers(config, names)
     check_settings(config, "experiments.serve", config.batch_size)
     check_machine(config, list(settings.values()), before_rl(config))
-    quiet_libraries(config.verbose)
-    serve(config, names, rules, keys)
+    with libraries_in_log(config.paths.outputs, config.verbose):
+        serve(config, names, rules, keys)
 
 
 if __name__ == "__main__":

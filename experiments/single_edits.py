@@ -31,16 +31,16 @@ def main(argv: Sequence[str]) -> None:
     from experiments.evaluation.single_edits import by_action, edit, held_out, judge, means_of
     from experiments.reports.single_edits import markdown, print_table, sheet
     from experiments.runs.cli import compose, typed
-    from experiments.runs.libraries import quiet_libraries
+    from experiments.runs.libraries import libraries_in_log
 
-    quiet_libraries(False)
     samples, out = held_out(options.samples), Path(options.out)
     pictures, scores = {}, {}
-    for name in options.editors.split(","):
-        config = typed(compose("run", [f"editor={name}"]))
-        use_threads(config.engine)
-        pictures[name] = edit(config, samples, name)
-        scores[name] = judge(samples, pictures[name])
+    with libraries_in_log(out):
+        for name in options.editors.split(","):
+            config = typed(compose("run", [f"editor={name}"]))
+            use_threads(config.engine)
+            pictures[name] = edit(config, samples, name)
+            scores[name] = judge(samples, pictures[name])
     table = by_action(samples, scores)
     print_table(table, list(scores))
     write_json(out / "scores.json", {"n": len(samples), "editors": means_of(table)})

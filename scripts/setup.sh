@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv and installs exact versions; run by `make`, which skips it while its stamp is newer than the locks.
-#   scripts/setup.sh            core and dev        scripts/setup.sh vllm      plus an extra (vllm deepspeed slurm apps docs)
+#   scripts/setup.sh            core and dev        scripts/setup.sh vllm      plus an extra (vllm deepspeed slurm apps docs quant fused)
 #   scripts/setup.sh lock       rebuild the locks from requirements/*.in (UPGRADE=1 takes newer versions)
 # A machine without a GPU gets the CPU build of torch by a --no-deps lock, so no GPU package can slip in; a CUDA machine
 # gets the CUDA build that fits its driver, with dependencies resolved under the same pins.
@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 TORCH=2.13.0
 UV_VERSION=0.13.8
-EXTRAS=(vllm deepspeed slurm apps docs quant)
+EXTRAS=(vllm deepspeed slurm apps docs quant fused)
 what=${1:-core}
 
 say() { printf 'set-up: %s\n' "$*"; }
@@ -100,6 +100,6 @@ lock() {
 make_venv
 case $what in
   lock) lock ;;
-  core | vllm | deepspeed | slurm | apps | docs | quant) install "$what" ;;
+  core | vllm | deepspeed | slurm | apps | docs | quant | fused) install "$what" ;;
   *) die "unknown extra '$what'; choose one of: ${EXTRAS[*]}" ;;
 esac

@@ -32,7 +32,7 @@ def use_fused(model: nn.Module, mode: str = "auto") -> int:
     kernels = liger() if device == "cuda" else None
     if kernels is None:
         if mode == "true":
-            lacks = "liger-kernel is not installed: pip install liger-kernel"
+            lacks = "liger-kernel is not installed: make extra-fused"
             _say_why(lacks if device == "cuda" else f"it runs on {device}, and liger-kernel needs CUDA")
         return 0
     return switch(model, *kernels)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.backends.adapter_ranks import RANKS, slot_rank
 from agents.backends.base import SyncReport, fingerprint
 from agents.backends.deadline import Progress
 from agents.backends.lora import AdapterShape, Pair, copied, named_matrices, write_adapters
@@ -24,8 +25,6 @@ from agents.backends.vllm_weights import ParameterSlice, settled
 from agents.backends.vlm import VLM
 from common.errors import RunFailed
 from common.third_party import library_lines
-
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of slots, in every release that is accepted
 
 
 def why_merged(vlm: VLM, shape: AdapterShape) -> str:
@@ -40,11 +39,6 @@ def why_merged(vlm: VLM, shape: AdapterShape) -> str:
     if vlm.model.device.type == "cuda" and vlm.model.dtype == torch.float32:
         return "vLLM's kernels for adapters on CUDA have 16 bits, and decomposer.dtype is float32"
     return ""
-
-
-def slot_rank(rank: int) -> int | None:
-    """The smallest slot that an adapter fits in; None where there is none."""
-    return next((size for size in RANKS if rank <= size), None)
 
 
 def slot_arguments(shape: AdapterShape | None) -> dict[str, Any]:

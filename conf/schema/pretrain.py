@@ -143,6 +143,14 @@ class PretrainConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
     @property
+    def work_folder(self) -> str:
+        """`work`, or its place under paths.outputs."""
+        name = self.decomposer.name if self.decomposer else ""
+        for part, ending in ((self.intent, "_intent"), (self.rrm, "_rrm"), (self.editor, "")):
+            name = part.name + ending if part is not None else name
+        return self.work or f"{self.paths.outputs}/pretrain-{name}"
+
+    @property
     def supervised(self) -> tuple[str, StartConfig]:
         """The numbers of the decomposer's supervised start, and the key where they are."""
         direct = getattr(self.decomposer, "recipe", "") == "direct"

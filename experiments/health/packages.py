@@ -16,6 +16,7 @@ EXTRAS = {
     "apps": "the demo, the server, and further trackers",
     "docs": "the documentation site (make docs)",
     "quant": "editors with quantised weights (editor.quantization)",
+    "fused": "fused kernels for training on CUDA (algo.fused)",
 }
 
 

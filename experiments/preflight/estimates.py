@@ -14,7 +14,6 @@ from conf.schema import PlanConfig
 from editors.costs import (
     BYTES,
     kv_cache,
-    logits_bytes,
     one_device_bytes,
     training_activations,
     zero_bytes,
@@ -23,7 +22,9 @@ from editors.estimate import Workload, activation_bytes, edit_flops, forward_flo
 from editors.parts import Size, count_parameters, parts_of, pipeline_class
 from editors.published import PublishedModel
 from editors.quantize import weight_bytes
+from experiments.preflight.adapter_slot import slot_of
 from experiments.preflight.limits import largest_group
+from experiments.preflight.output_layer import is_frozen, output_layer_bytes
 from experiments.preflight.phases import RESERVE, as_rows, models_of, phases_of
 from experiments.preflight.step_time import StepShape, expected_s, limit_s
 
@@ -254,14 +255,15 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
     picture = picture_tokens(part, config)
     tokens = picture + config.request_tokens + config.decomposer.max_new_tokens
     parameters = count_parameters(part).parameters
-    training = algo.micro_batch_size * (
-        training_activations(part.config, tokens, element, algo.gradient_checkpointing)
-        + logits_bytes(part.config, config.decomposer.max_new_tokens)
-    )
+    answers = algo.micro_batch_size * config.decomposer.max_new_tokens
+    logits = output_layer_bytes(part.config, answers, element, is_frozen(algo))
+    training = algo.micro_batch_size * training_activations(part.config, tokens, element, algo.gradient_checkpointing)
+    training += sum(logits.values())
     sequences = min(config.rollouts.batch_size, algo.prompts_per_step * largest_group(algo))
     graphs = config.rollouts.name == "hf" and config.rollouts.graphs is not False
     rows, columns = (row_bucket(sequences), column_bucket(tokens)) if graphs else (sequences, tokens)
     rollouts = rows * kv_cache(part.config, columns, element)
+    slot = slot_of(part.config, algo, config.rollouts, element)
     reference = algo.kl_coef > 0
     kept = {"engine=torch": one_device_bytes(parameters, element, reference)}
     kept |= {
@@ -271,7 +273,8 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
     for name, held in kept.items():
         # rollouts and updates take turns, but a small cache that CUDA graphs read stays where it is
         stays = graphs and rollouts <= KEPT_BYTES
-        total = held.total + (training + rollouts if stays else max(training, rollouts)) + RESERVE
+        taken = training + rollouts if stays else max(training, rollouts)
+        total = held.total + taken + slot + RESERVE
         rows[name] = {**vars(held), "total": total, "fits": total <= gpu.memory * GIB}
     return {
         "name": config.decomposer.name,
@@ -282,7 +285,9 @@ def decomposer_plan(config: PlanConfig, gpu: GPU) -> dict[str, Any]:
         "weights": parameters * element,
         "tokens": {"picture": picture, "request": config.request_tokens, "answer": config.decomposer.max_new_tokens},
         "activations": training,
+        "output_layer": logits,
         "kv_cache": rollouts,
+        "adapter_slot": slot,
         "sequences": sequences,
         "training": rows,
     }

@@ -9,10 +9,12 @@ from agents.backends.buckets import KEPT_BYTES, column_bucket, row_bucket
 from agents.backends.families import FAMILIES
 from common.errors import BadInput
 from common.gpus import GIB
-from editors.costs import BYTES, kv_cache, logits_bytes, one_device_bytes, training_activations, zero_bytes
+from editors.costs import BYTES, kv_cache, one_device_bytes, training_activations, zero_bytes
 from editors.parts import count_parameters
 from editors.published import PublishedModel
+from experiments.preflight.adapter_slot import slot_of
 from experiments.preflight.estimates import known_parts
+from experiments.preflight.output_layer import is_frozen, output_layer_bytes
 
 # of instruction and evaluation points, or of a session's requests: assumed, ten sentences of up to 30 tokens and the prompt's words
 POINTS_TOKENS = 500
@@ -35,11 +37,16 @@ class Trained:
     def weights(self) -> float:
         return float(self.parameters * BYTES[self.dtype])
 
-    def activations(self, sequences: int, checkpointing: bool) -> float:
-        """Bytes of the forward and backward of so many sequences, each with its own prompt."""
+    def activations(self, sequences: int, checkpointing: bool, frozen_layer: bool = False) -> float:
+        """Bytes of the forward and backward of so many sequences, each with its own prompt. `frozen_layer`: that of the outputs."""
         element = BYTES[self.dtype]
         kept = training_activations(self.part.config, self.prompt + self.answer, element, checkpointing)
-        return sequences * (kept + logits_bytes(self.part.config, self.answer))
+        logits = output_layer_bytes(self.part.config, sequences * self.answer, element, frozen_layer)
+        return sequences * kept + sum(logits.values())
+
+    def update(self, algo: Any) -> float:
+        """`activations` of a micro-batch of this algorithm."""
+        return self.activations(algo.micro_batch_size, algo.gradient_checkpointing, is_frozen(algo))
 
 
 def reward_model(config: Any) -> Trained:
@@ -94,13 +101,19 @@ def kept_in_training(model: Trained, algo: Any, engine: Any, processes: int) -> 
     }
 
 
-def engine_bytes(model: Trained, rollouts: Any, sequences: int, asked: bool = True) -> dict[str, float]:
-    """What answers beside the model itself: vLLM's own weights and cache while it is `asked`, and at other times unless it sleeps;
-    with transformers the keys and values of a batch, which CUDA graphs keep while nobody asks where they are few."""
+def engine_bytes(
+    model: Trained, rollouts: Any, sequences: int, asked: bool = True, algo: Any = None
+) -> dict[str, float]:
+    """What answers beside the model itself: vLLM's own weights and cache while it is `asked`, and at other times unless it sleeps,
+    with a slot for the adapters of `algo`, where it trains some; with transformers the keys and values of a batch, which CUDA
+    graphs keep while nobody asks where they are few."""
     if rollouts.name == "vllm":
         there = asked or not rollouts.sleep
         return {
             "vLLM's weights": model.weights if there else 0.0,
+            "vLLM's adapters": slot_of(model.part.config, algo, rollouts, BYTES[model.dtype])
+            if there and algo
+            else 0.0,
             "keys and values": rollouts.cache_gib * GIB if there else 0.0,
         }
     rows, columns, kept = min(rollouts.batch_size, sequences), model.prompt + model.answer, 0.0

@@ -57,10 +57,27 @@ def print_decomposer(plan: Mapping[str, Any]) -> None:
         f"{decomposer['name']}: {count(decomposer['parameters'])} parameters, {size(decomposer['weights'])}; sequences of "
         f"{lengths['picture']} + {lengths['request']} + {lengths['answer']} tokens (picture, request, answer), "
         f"{decomposer['sequences']} at once in rollouts. engine=torch keeps all in {decomposer['dtype']}; ZeRO: 16-bit weights and "
-        "gradients, fp32 weights and moments in the optimizer\n",
+        "gradients, fp32 weights and moments in the optimizer",
         markup=False,
     )
+    for line in notes(decomposer, plan["gpu"]):
+        console.print(line, markup=False)
+    console.print()
     show_table(training(plan))
+
+
+def notes(decomposer: Mapping[str, Any], gpu: Mapping[str, Any]) -> list[str]:
+    """What a table of the training does not say by itself."""
+    kept = decomposer["output_layer"]["kept"]
+    lines = [f"activations hold {size(kept)} that the output layer keeps for the backward pass"] if kept else []
+    if slot := decomposer["adapter_slot"]:
+        lines.append(f"all holds {size(slot)} of vLLM's slot for adapters, too (rollouts.adapters=merged needs none)")
+    if decomposer["dtype"] == "float32":
+        lines.append(
+            f"float32: TF32 is off in training and in vLLM, so that products run at {gpu['fp32'] / 1e12:.0f} TFLOP/s at most "
+            f"(bfloat16: {gpu['bf16'] / 1e12:.0f})"
+        )
+    return lines
 
 
 def components(editor: Mapping[str, Any]) -> Table:
@@ -173,6 +190,7 @@ __all__ = [
     "components",
     "compute_table",
     "count",
+    "notes",
     "offload_table",
     "phases",
     "print_plan",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from common.third_party import log_libraries
+from common.third_party import library_lines, log_libraries
 
 
 def quiet_libraries(verbose: bool, folder: str | Path | None = None) -> None:
@@ -27,4 +29,13 @@ def quiet_libraries(verbose: bool, folder: str | Path | None = None) -> None:
         logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-__all__ = ["quiet_libraries"]
+@contextmanager
+def libraries_in_log(folder: str | Path, verbose: bool = False) -> Iterator[None]:
+    """For a whole command: within it the terminal shows our lines alone, and those of libraries are in `folder`/log.txt.
+    `verbose` leaves them on the terminal. Raises SaveFailed where that file cannot be written."""
+    quiet_libraries(verbose, folder)
+    with library_lines():
+        yield
+
+
+__all__ = ["libraries_in_log", "quiet_libraries"]

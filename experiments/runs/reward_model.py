@@ -162,9 +162,10 @@ class GCPO(TrainingStage):
         gpus = config.launcher.processes * config.launcher.nodes
         kept = memory.kept_in_training(model, algo, config.engine, gpus)
         traces = -(-2 * algo.prompts_per_step * algo.group_size // gpus)
-        update = {"activations": model.activations(algo.micro_batch_size, algo.gradient_checkpointing)}
-        yield Phase(self.name, "rollouts", kept | memory.engine_bytes(model, rollouts, traces), gpus)
-        yield Phase(self.name, "training", kept | update | memory.engine_bytes(model, rollouts, traces, False), gpus)
+        update = {"activations": model.update(algo)}
+        yield Phase(self.name, "rollouts", kept | memory.engine_bytes(model, rollouts, traces, True, algo), gpus)
+        idle = memory.engine_bytes(model, rollouts, traces, False, algo)
+        yield Phase(self.name, "training", kept | update | idle, gpus)
 
     def train(self, run: Run, log: Log | None = None, progress: Show | None = None) -> None:
         c, start = run.config, model_folder(run, "sft")

@@ -131,12 +131,13 @@ class EditR2(TrainingStage):
         turns = -(-algo.sessions_per_step * algo.group_size // gpus)
         kept = named("writer", self._kept(writer, algo.text, config, gpus))
         kept |= named("editor", self._kept(editor, algo.flow, config, gpus))
-        idle = language_memory.engine_bytes(writer, rollouts, turns, asked=False)
-        yield Phase(self.name, "intents", kept | language_memory.engine_bytes(writer, rollouts, turns), gpus)
+        idle = language_memory.engine_bytes(writer, rollouts, turns, False, algo.text)
+        asked = language_memory.engine_bytes(writer, rollouts, turns, True, algo.text)
+        yield Phase(self.name, "intents", kept | asked, gpus)
         sampling = editor.activations(min(algo.flow.rollout_batch_size, turns))
         yield Phase(self.name, "edits", kept | {"activations": sampling} | idle, gpus)
         if algo.text.weight:
-            backward = writer.activations(algo.text.micro_batch_size, algo.text.gradient_checkpointing)
+            backward = writer.update(algo.text)
             yield Phase(self.name, "training of the writer", kept | {"activations": backward} | idle, gpus)
         if algo.flow.weight:
             backward = editor_memory.backward(editor, algo.flow)

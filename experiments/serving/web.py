@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from common.errors import MissingFile, RunFailed
 from common.signals import StopSignal
+from common.third_party import where_to_look
 from experiments.serving.about import About
 from experiments.serving.conversation import Conversation
 from experiments.serving.desk import DOWNLOAD
@@ -125,7 +126,7 @@ def serve(app: ASGIApp, listener: socket.socket, shop: Workshop) -> None:
         service.stop()
         shop.close()
     if not signal.requested:
-        raise RunFailed("the server ended; the lines above say why")
+        raise RunFailed(f"the server ended by itself{where_to_look() or '; the lines above say why'}")
 
 
 __all__ = ["Service", "check_gradio", "make_app", "own_folder", "serve"]

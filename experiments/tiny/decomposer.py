@@ -53,7 +53,7 @@ def pretrain_decomposer(config: PretrainConfig) -> None:
     vlm = build_tiny_vlm(texts, TinyShape(), config.seed)
     size = sum(p.numel() for p in vlm.model.parameters())
     console.print(f"model: Qwen2.5-VL of {size / 1e6:.1f} M parameters, vocabulary {len(vlm.tokenizer)}")
-    work = Path(config.work or f"{config.paths.outputs}/pretrain-{config.decomposer.name}")
+    work = Path(config.work_folder)
     warm_vision(config.vision, vlm, work, config.seed)
     steps = RECIPES[recipe](config, vlm, template, work)
     samples, tokens = config.supervised[1].validation_samples, config.decomposer.max_new_tokens

@@ -37,7 +37,7 @@ def pretrain_editor(config: PretrainConfig, device: str) -> None:
     if name not in FOLDERS:
         raise BadInput(f"editor={name} has no tiny model to train; choose {' or '.join(FOLDERS)}")
     assets = Path(config.paths.assets) / "tiny"
-    work = Path(config.work or f"{config.paths.outputs}/pretrain-{name}")
+    work = Path(config.work_folder)
     out = Path(config.out or assets / FOLDERS[name])
     pairs = EditPairs(config.seed)
     if name == "qwen":

@@ -40,7 +40,7 @@ def pretrain_intents(config: PretrainConfig) -> None:
             console.print(f"  step {done}: {check('validation', c.validation_samples)}")
             vlm.model.train()
 
-    work = Path(config.work or f"{config.paths.outputs}/pretrain-{part.name}_intent")
+    work = Path(config.work_folder)
     with bar("intents", c.steps) as progress, fast_bf16():
         train_sft(
             settings, vlm, partial(start.batch, size=c.batch_size), work, log,

@@ -74,7 +74,7 @@ def pretrain_reward_model(config: PretrainConfig) -> None:
     """Train, judge and save the tiny reward model's start."""
     c = config.seeing
     vlm = extended(load_vlm(config.decomposer.checkpoint, "float32", "cpu"))
-    work = Path(config.work or f"{config.paths.outputs}/pretrain-{config.rrm.name}_rrm")
+    work = Path(config.work_folder)
     settings = SFTConfig(
         batch_size=c.batch_size, micro_batch_size=c.micro_batch_size, warmup_steps=c.warmup,
         final_lr_share=c.final_lr_share, optimizer="muon", checkpoint_every=c.checkpoint_every,

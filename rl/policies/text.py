@@ -29,12 +29,12 @@ from rl.attention.forms import chosen_form
 from rl.config import TextPolicyConfig
 from rl.engine.base import LogProbs
 from rl.policies.base import Gather, Named, Policy
+from rl.policies.chunks import CHUNK_TOKENS, KEEP_MIB
 from rl.policies.lora import Lora
 from rl.policies.text_batch import TextBatch
 from rl.policies.token_stats import token_stats
 from rl.work import Work, text_work
 
-KEEP_MIB = 512  # of logits kept for the backward pass of a micro-batch, which saves their second computation
 BANNED = -1e30  # added to a banned token's logit: its probability is 0, and 0 x log 0 stays a number
 
 
@@ -55,7 +55,7 @@ class TextPolicy(Policy[TextBatch]):
         self,
         vlm: VLM,
         temperature: float = 1.0,
-        chunk_tokens: int = 1024,
+        chunk_tokens: int = CHUNK_TOKENS,
         frozen_vision: bool = False,
         gradient_checkpointing: bool = False,
         shared_prefix: bool = True,

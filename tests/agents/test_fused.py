@@ -75,7 +75,31 @@ def test_without_cuda_one_line_says_why_and_only_if_asked(
 
 
 def test_a_missing_package_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "liger_kernel", None)
+    for name in ("liger_kernel", "liger_kernel.transformers", "liger_kernel.transformers.functional"):
+        monkeypatch.setitem(sys.modules, name, None)
     fused.liger.cache_clear()
     assert fused.liger() is None
     fused.liger.cache_clear()
+
+
+@both_families
+def test_the_real_kernels_give_the_models_own_outputs_and_gradients(tiny_vlm: VLM) -> None:
+    pytest.importorskip("liger_kernel", reason="liger-kernel is not installed (make extra-fused)")
+    if not torch.cuda.is_available():
+        pytest.skip("liger-kernel's kernels need CUDA")
+    where = torch.device("cuda")
+    inputs = collate(tiny_vlm, tiny_vlm.encode(REQUESTS[:1]), ANSWERS[0][:1]).items()
+    inputs = {k: v.to(where) for k, v in inputs if v is not None}
+    fused.liger.cache_clear()
+    seen = []
+    for kernels in (None, fused.liger()):
+        model = copy.deepcopy(tiny_vlm.model).to(where)
+        if kernels is not None:
+            assert fused.switch(model, *kernels) > 0
+        logits = model(**inputs).logits
+        logits.log_softmax(-1)[..., 0].sum().backward()
+        seen.append((logits.detach(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
+    (logits, gradients), (others, other_gradients) = seen
+    assert torch.allclose(logits, others, atol=1e-4) and gradients.keys() == other_gradients.keys()
+    for name, value in gradients.items():
+        assert torch.allclose(value, other_gradients[name], atol=1e-3 * float(value.abs().max()) + 1e-5), name

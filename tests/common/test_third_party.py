@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import SaveFailed
 from common.progress import say
 from common.third_party import NAME, library_lines, log_libraries, where_to_look
 
@@ -68,3 +69,20 @@ def test_warnings_of_ours_are_shown_and_those_of_libraries_logged(log: Path, cap
     out, err = capfd.readouterr()
     assert "a step was skipped\n" in out and "deprecated" not in out + err
     assert "some_library.core: deprecated" in log.read_text() and "skipped" not in log.read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_one_line_and_nothing_stays_redirected(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("")
+    before = list(logging.getLogger().handlers)
+    log_libraries(tmp_path / "taken")
+    try:
+        for _ in range(2):
+            with pytest.raises(SaveFailed, match=r"cannot write .*log\.txt.* verbose=true"), library_lines():
+                raise AssertionError
+        say("here")
+    finally:
+        log_libraries(None)
+        logging.getLogger().handlers = before
+    assert capfd.readouterr().out == "here\n"

@@ -49,6 +49,10 @@ def team(model: Path) -> tuple[str, ...]:
         ("edit", ""),
         ("session", "remove the red circle\n"),
         ("agreement", ""),
+        ("pretrain", ""),
+        ("long_sessions", ""),
+        ("single_edits", ""),
+        ("benches.flow", ""),
     ],
 )
 def test_what_a_library_writes_is_in_the_log_and_not_on_the_terminal(
@@ -69,6 +73,11 @@ def test_what_a_library_writes_is_in_the_log_and_not_on_the_terminal(
         "session": ("out=s", "image=scene.png", "editor.steps=1", "allow_tiny=true", *team(tiny_vlm_path)),
         "agreement": ("data=sandbox", "samples=2", "judge=vlm", f"judge.model={ASSETS}/tiny/rrm", "judge.max_tokens=4",
                       "judge.dtype=float32", "judge.max_invalid_share=1", "engine.device=cpu", "out=study"),
+        "pretrain": ("editor=flux_kontext", f"paths.assets={ASSETS}", "out=kept", "vae.steps=1", "vae.batch_size=1", "flow.steps=1",
+                     "flow.batch_size=1", "flow.test_samples=1", "engine.threads=1"),
+        "long_sessions": ("editors=flux_kontext", "sessions=1", "turns=1", "passes=1", "out=decay"),
+        "single_edits": ("editors=flux_kontext", "samples=1", "out=edits"),
+        "benches.flow": ("threads=1", "repeats=1", "steps=3", "prompts=1", f"assets={ASSETS}/tiny"),
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", f"experiments.{name.partition(',')[0]}", *words[name]],

@@ -14,18 +14,22 @@ from pathlib import Path
 
 import pytest
 
+from common.third_party import NAME
 from tests.e2e.processes import ASSETS
 from tests.experiments.serving.running import encoded, fetched, form, picture
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 900  # of a machine that does much else
 SLEEPY = """
+import os
 import time
 
 class Sleepy:
-    '''Gives pictures back as they are, half a second later.'''
+    '''Gives pictures back as they are, half a second later, and writes as a library may, past Python.'''
 
     def edit(self, images, instructions, seeds):
+        os.write(1, b"[library] from C\\n")
+        os.write(2, b"[library] from C\\n")
         time.sleep(0.5)
         return list(images)
 
@@ -80,7 +84,9 @@ def sleepy(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.slow
-def test_sigterm_ends_it_when_what_was_accepted_is_answered(sleepy: tuple[subprocess.Popen[str], str]) -> None:
+def test_sigterm_ends_it_when_what_was_accepted_is_answered(
+    sleepy: tuple[subprocess.Popen[str], str], folder: Path
+) -> None:
     import urllib.request
 
     process, url = sleepy
@@ -103,6 +109,7 @@ def test_sigterm_ends_it_when_what_was_accepted_is_answered(sleepy: tuple[subpro
         client.join(LIMIT_S)
     assert process.wait(LIMIT_S) == 0 and got == [200] * 4
     assert text.count("POST /v1/images/edits 200") == 4 and "Traceback" not in text
+    assert "[library]" not in text and (folder / "outputs" / NAME).read_text().count("[library] from C") == 8
 
 
 @pytest.mark.slow
@@ -117,6 +124,8 @@ def test_a_second_signal_ends_it_at_once(sleepy: tuple[subprocess.Popen[str], st
         while True:
             try:
                 socket.create_connection((host, int(port)), timeout=1).close()
+            except TimeoutError:  # the queue of connections is full
+                continue
             except ConnectionRefusedError:
                 break
         process.send_signal(signal.SIGINT)

@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 
 from common.errors import BadInput, MissingFile
+from common.third_party import NAME
 from conf.schema import DemoConfig
 from experiments import demo
 from experiments.runs import cli
@@ -22,6 +23,19 @@ from experiments.runs import cli
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 600.0  # only ever reached by a broken test
 SECRET = "Zebra, with=odd {signs}"
+NOISY = """
+import os
+
+from fastapi import FastAPI
+
+made = FastAPI.__init__
+
+def noisy(self, *given, **named):
+    os.write(2, b"[library] from C\\n")
+    made(self, *given, **named)
+
+FastAPI.__init__ = noisy
+"""
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
@@ -77,11 +91,13 @@ def test_a_port_that_is_taken_is_said_before_the_models_are_loaded() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_cleanly_on_a_signal_and_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     pytest.importorskip("gradio")
-    words = ["port=0", "engine.threads=1", "editor=sandbox", f"password={SECRET}"]
+    (tmp_path / "noise").mkdir()
+    (tmp_path / "noise" / "sitecustomize.py").write_text(NOISY)
+    words = ["port=0", "engine.threads=1", "editor=sandbox", f"password={SECRET}", f"paths.outputs={tmp_path}/outputs"]
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.demo", *words],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(tmp_path / "noise")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -100,4 +116,5 @@ def test_it_ends_cleanly_on_a_signal_and_leaves_nothing(number: signal.Signals, 
     rest = process.communicate(timeout=PATIENCE_S)[0]
     said = "".join(lines) + rest
     assert process.returncode == 0 and "Traceback" not in said and "Zebra" not in said, said
+    assert "[library]" not in said and "[library] from C" in (tmp_path / "outputs" / NAME).read_text()
     assert not list(tmp_path.glob("imageedit-demo-*")) and tempfile.gettempdir() != str(tmp_path)

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from agents.backends.buckets import column_bucket, row_bucket
 from common.errors import BadInput, MissingFile
 from common.gpus import GPUS
 from experiments.plan import main
 from experiments.preflight.estimates import compute
-from experiments.reports.plan import count, print_plan, seconds, size, work
+from experiments.reports.plan import count, notes, print_plan, seconds, size, work
 from experiments.runs.cli import compose, typed
 from tests.saved_editors import save_kontext, save_qwen
 
@@ -68,9 +69,8 @@ def test_qwen3_vl_by_hand(name: str, billions: float, heads: int, picture: int) 
     result = plan("scale=paper", f"decomposer={name}", "decomposer.max_pixels=null")["decomposer"]
     assert result["parameters"] / 1e9 == pytest.approx(billions, abs=0.005)
     assert result["weights"] == 2 * result["parameters"] and result["tokens"]["picture"] == picture
-    tokens = sum(result["tokens"].values())
-    columns = -(-tokens // 256) * 256  # a static cache has a multiple of 256
-    assert result["kv_cache"] == 2 * 36 * heads * columns * 2 * result["sequences"]
+    rows, columns = row_bucket(result["sequences"]), column_bucket(sum(result["tokens"].values()))  # of CUDA graphs
+    assert result["kv_cache"] == 2 * 36 * heads * columns * 2 * rows
     assert plan("scale=paper", f"decomposer={name}")["decomposer"]["tokens"]["picture"] == 1024
     config = typed(compose("plan", [f"decomposer={name}"])).decomposer
     assert config.parameters == pytest.approx(result["parameters"], rel=0.002)
@@ -164,6 +164,15 @@ def test_the_command_prints_and_writes_the_same_numbers(tmp_path: Path, capsys: 
     assert stored["editor"]["components"]["transformer"]["parameters"] == 11_901_408_320
     print_plan(stored)  # what was written is all that is shown
     assert "22.2 GiB" in capsys.readouterr().out
+
+
+def test_what_a_training_holds_besides_its_columns_is_said() -> None:
+    words = ("scale=paper", "algo.lora.rank=16", "decomposer.max_new_tokens=256")
+    bare, slot = (plan(*words, f"rollouts={r}")["decomposer"] for r in ("hf", "vllm"))
+    assert bare["adapter_slot"] == 0 < slot["adapter_slot"] and len(notes(bare, plan()["gpu"])) == 1
+    assert any("slot for adapters" in line for line in notes(slot, plan()["gpu"]))
+    exact = plan("scale=paper", "decomposer.dtype=float32", "rollouts=vllm", "algo.lora.rank=16")
+    assert "TF32 is off" in notes(exact["decomposer"], exact["gpu"])[-1] and not exact["decomposer"]["adapter_slot"]
 
 
 def test_edit_r1_at_the_papers_size_fits_eight_gpus_of_80_gb(

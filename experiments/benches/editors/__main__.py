@@ -29,7 +29,7 @@ from experiments.build.device import use_threads
 from experiments.build.editors import KontextEditor, QwenEditor
 from experiments.build.engines import TorchEngine
 from experiments.reports.screen import show_table
-from experiments.runs.libraries import quiet_libraries
+from experiments.runs.libraries import libraries_in_log
 
 BATCH, LEVELS = 8, 2  # LEVELS: of 255, by which rounding may part two ways to the same picture
 OUT, APPROXIMATE = Path("outputs/bench/editors.json"), Path("outputs/bench/editors_approximate.json")
@@ -55,11 +55,10 @@ def main(argv: Sequence[str]) -> None:
         raise BadInput(f"table={options.table} is unknown; choose speed or approximate")
     engine = TorchEngine(device="cpu", threads=options.threads)
     use_threads(engine)
-    quiet_libraries(False)
     different = pictures(BATCH)
     same = Work([different.images[0]] * BATCH, [different.instructions[0]] * BATCH, different.seeds)
     table: dict[str, dict[str, Any]] = {}
-    with TemporaryDirectory() as scratch:
+    with libraries_in_log(OUT.parent), TemporaryDirectory() as scratch:
         for kind in FOLDERS:
             config = EDITORS[kind](
                 kind,

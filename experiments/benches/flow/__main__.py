@@ -31,7 +31,7 @@ from experiments.build.device import use_threads
 from experiments.build.editors import KontextEditor
 from experiments.build.engines import TorchEngine
 from experiments.reports.screen import show_table
-from experiments.runs.libraries import quiet_libraries
+from experiments.runs.libraries import libraries_in_log
 from rl.clock import Clock
 from rl.flow_config import FlowGRPOConfig
 
@@ -52,8 +52,7 @@ def main(argv: Sequence[str]) -> None:
     options = read_options(Options, argv, "experiments.benches.flow")
     engine = TorchEngine(device="cpu", threads=options.threads, matmul="float32")
     use_threads(engine)
-    quiet_libraries(False)
-    with TemporaryDirectory() as scratch:
+    with libraries_in_log(OUT.parent), TemporaryDirectory() as scratch:
         folder = checkpoint("flux_kontext", Path(options.assets), Path(scratch))
         editor = checkpoint_editor(folder, options.steps, SIDE * SIDE)
         table = {"rollout_g8_vs_pipeline": compare_rollouts(editor, engine, options)}

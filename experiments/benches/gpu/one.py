@@ -9,6 +9,7 @@ from pathlib import Path
 
 def main(name: str, path: Path) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a part that is ended is reported with its last lines: no bars
     from common.errors import ImageEditError
     from common.files import write_json
     from experiments.benches.gpu.work import WORK

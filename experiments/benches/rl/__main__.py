@@ -22,6 +22,7 @@ from agents.backends.vlm import load_vlm
 from common.errors import BadInput, ImageEditError, RunFailed
 from common.places import assets_folder
 from common.plain_command import plain_command, read_options
+from common.progress import say
 from experiments.benches.machine import measured_on
 from experiments.benches.rl.cost import measure_cost, plot
 from experiments.benches.rl.gpu import measure_gpu
@@ -35,7 +36,7 @@ from experiments.build.device import use_threads
 from experiments.build.engines import TorchEngine
 from experiments.build.rollouts import VLLMRollouts, make_backend
 from experiments.reports.screen import show_table
-from experiments.runs.libraries import quiet_libraries
+from experiments.runs.libraries import libraries_in_log
 from rl.policies.text import TextBatch, TextPolicy
 
 SECTIONS = ("steps", "train", "cost", "gpu", "rollouts")  # vLLM last: it takes the process's threads over
@@ -141,7 +142,6 @@ def main(argv: Sequence[str]) -> None:
         raise BadInput(f"weights={options.weights} is unknown; choose trained or random")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is on disk
     use_threads(TorchEngine(threads=options.threads))
-    quiet_libraries(False)
     files = [Path(options.out) / name for name in ("rl.json", "rl_details.json")]
     kept = [json.loads(f.read_text()) if options.only != "all" and f.is_file() else {} for f in files]
     bench, failures = Bench(options, *kept), []
@@ -149,7 +149,8 @@ def main(argv: Sequence[str]) -> None:
         if name in wanted:
             section: Callable[[], None] = getattr(bench, name)
             try:
-                section()
+                with libraries_in_log(bench.out):
+                    section()
             except ImageEditError as error:  # the other sections still tell something
                 failures.append(f"{name}: {error}")
                 print(f"error: {failures[-1]}", file=sys.stderr)
@@ -172,10 +173,6 @@ def show(table: dict[str, dict[str, Any]]) -> None:
         cells = [f"{m[s]:.4g} ({m[s + '_range'][0]:.4g} to {m[s + '_range'][1]:.4g})" for s in ("ours", "peer")]
         shown.add_row(key, *cells, f"{m['ratio']:.2f}", m["unit"])
     show_table(shown)
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

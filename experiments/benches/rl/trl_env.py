@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from common.errors import RunFailed
+from common.progress import say
 
 
 def trl_python(folder: Path) -> Path:
@@ -24,7 +25,7 @@ def trl_python(folder: Path) -> Path:
         return python
     if importlib.util.find_spec("uv") is None:
         raise RunFailed("TRL's environment is made with uv, which is missing here: python -m pip install uv")
-    print(f"making {folder} with the newest TRL …", flush=True)
+    say(f"making {folder} with the newest TRL …")
     venv.EnvBuilder(clear=True, symlinks=True).create(folder)
     version = torch.__version__.partition("+")[0]
     links = find_links()

@@ -26,7 +26,7 @@ from experiments.benches.flow.__main__ import in_turns, row, show
 from experiments.build.device import use_threads
 from experiments.runs.cli import typed
 from experiments.runs.composing import compose
-from experiments.runs.libraries import quiet_libraries
+from experiments.runs.libraries import libraries_in_log
 from experiments.runs.session_rl import session_tools
 from rl.clock import Clock
 from rl.session_rollouts import TurnRollout
@@ -58,9 +58,9 @@ def main(argv: Sequence[str]) -> None:
         )
     )
     use_threads(config.engine)
-    quiet_libraries(False)
-    training: Any = build(config.algo, session_tools(config))
-    table = compare_rollouts(training.algorithm.sampler, options) | shares(training.algorithm, options)
+    with libraries_in_log(OUT.parent):
+        training: Any = build(config.algo, session_tools(config))
+        table = compare_rollouts(training.algorithm.sampler, options) | shares(training.algorithm, options)
     write_json(OUT, table)
     off = table["rollouts_together_vs_apart"]["pictures_off"]
     print(f"pictures differ by at most {off} of 255 grey levels")

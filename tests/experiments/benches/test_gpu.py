@@ -21,7 +21,7 @@ from common.files import read_json
 from editors.parts import count_parameters, parts_of
 from editors.published import PUBLISHED, PublishedModel
 from experiments.benches.editors.sides import FOLDERS
-from experiments.benches.gpu.__main__ import main, plain, selected
+from experiments.benches.gpu.__main__ import SLOWER, main, plain, selected, slower
 from experiments.benches.gpu.decode import compared
 from experiments.benches.gpu.editors import against_loop, approximations, fewer
 from experiments.benches.gpu.parts import PARTS, CheckPart
@@ -36,6 +36,7 @@ TINY = ROOT / "assets" / "tiny"
 def test_every_part_has_its_work() -> None:
     assert [part.name for part in PARTS] == list(WORK)
     assert selected("parity,devices") == [p for p in PARTS if p.name in ("devices", "parity")]
+    assert slower(True, 30) == 1 and slower(False, 4) == slower(False, 8) == SLOWER and slower(False, 32) == 4 * SLOWER
     with pytest.raises(BadInput, match="parts=speed is unknown; choose from all, everything, devices"):
         selected("speed")
 

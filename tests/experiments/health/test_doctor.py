@@ -184,6 +184,7 @@ def test_an_extra_is_whole_partly_there_or_absent(tmp_path: Path, monkeypatch: p
     found = {f.name: f for f in packages.extras()}
     assert {n: f.status for n, f in found.items()} == {
         "vllm": "ok", "deepspeed": "absent", "slurm": "absent", "apps": "warning", "docs": "ok", "quant": "absent",
+        "fused": "absent",
     }  # fmt: skip
     assert "not installed: not-installed-at-all" in found["apps"].text and found["apps"].remedy == "make extra-apps"
 

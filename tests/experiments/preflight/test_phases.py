@@ -12,10 +12,12 @@ from editors.costs import transformer_training_activations
 from editors.parts import adapter_parameters
 from editors.published import QWEN2_5_VL_7B, PublishedModel
 from experiments.preflight import editor_phases, language_phases
+from experiments.preflight.adapter_slot import slot_bytes, slot_of
 from experiments.preflight.language_phases import Trained
+from experiments.preflight.output_layer import output_layer_bytes
 from experiments.preflight.phases import MODELS, RESERVE, Phase, models_of, too_large
 from experiments.runs.cli import compose, typed
-from rl.config import GCPOConfig
+from rl.config import GCPOConfig, LoraConfig
 from rl.policies.lora import Lora
 from tests.rl.flow_models import kontext_policy
 
@@ -48,9 +50,12 @@ def test_gcpo_by_hand() -> None:
 def test_activations_and_caches_by_hand() -> None:
     """28 layers of width 3,584 with an MLP of 18,944; 4 key heads of 128; 152,064 words."""
     layer = 1100 * (8 * 3584 + 4 * 18944) * 2
-    logits = 3 * 100 * 152064 * 4
-    assert MODEL.activations(3, checkpointing=False) == 3 * (28 * layer + logits)
-    assert MODEL.activations(3, checkpointing=True) == 3 * (layer + 28 * 1100 * 3584 * 2 + logits)
+    logits = 300 * 152064 * (3 * 4 + 2)  # three times in float32 while they are computed, and kept in bfloat16
+    assert MODEL.activations(3, checkpointing=False) == 3 * 28 * layer + logits
+    assert MODEL.activations(3, checkpointing=True) == 3 * (layer + 28 * 1100 * 3584 * 2) + logits
+    long = output_layer_bytes(MODEL.part.config, 5000, 2)  # one chunk of 1,024 is kept, two are more than 512 MiB
+    assert long == {"one chunk": 3 * 1024 * 152064 * 4, "kept": 1024 * 152064 * 2}
+    assert output_layer_bytes(MODEL.part.config, 5000, 2, frozen=True)["kept"] == 5000 * 3584 * 2
     hf = SimpleNamespace(name="hf", batch_size=4)
     assert language_phases.engine_bytes(MODEL, hf, 100) == {"keys and values": 4 * 2 * 28 * 512 * 1100 * 2}
     for rows, bucket, stays in (
@@ -64,6 +69,21 @@ def test_activations_and_caches_by_hand() -> None:
             assert found == {"keys and values": held if asked else stays * held}
     assert language_phases.engine_bytes(MODEL, VLLM, 100)["keys and values"] == 8 * GIB
     assert sum(language_phases.engine_bytes(MODEL, VLLM, 100, asked=False).values()) == 0  # it sleeps
+
+
+def test_the_slot_for_adapters_is_as_large_as_vllms_own() -> None:
+    """153,600 bytes were counted in vLLM 0.32, for the tests' model of width 128 and a slot of rank 8 in float32."""
+    text = {"hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    tower = {"hidden_size": 32, "intermediate_size": 64, "depth": 2, "spatial_merge_size": 2, "out_hidden_size": 128}
+    small = {"text_config": text | {"num_key_value_heads": 2}, "vision_config": tower | {"fullatt_block_indexes": [1]}}
+    assert slot_bytes(small, 3, True, 4) == slot_bytes(small, 8, True, 4) == 153_600
+    assert slot_bytes(small, 3, False, 4) == 2 * 53_248 == slot_bytes(small, 9, False, 4) / 2
+    algo = GCPOConfig(lora=LoraConfig(rank=16), frozen_vision=True)
+    alone, merged = (SimpleNamespace(**vars(VLLM), adapters=how) for how in ("auto", "merged"))
+    asked = [language_phases.engine_bytes(MODEL, r, 100, True, algo)["vLLM's adapters"] for r in (alone, merged, VLLM)]
+    assert asked == [slot_bytes(MODEL.part.config, 16, False, 2), 0, 0] and asked[0] > 0
+    assert language_phases.engine_bytes(MODEL, alone, 100, False, algo)["vLLM's adapters"] == 0  # it sleeps
+    assert slot_of(MODEL.part.config, algo, alone, 4) == 0  # float32 is merged
 
 
 def test_a_denoisers_backward_by_hand() -> None:
