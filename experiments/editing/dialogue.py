@@ -87,6 +87,8 @@ class Dialogue:
     def _line(self, line: str) -> None:
         if not line:
             return
+        if line in (*self.commands, "quit", "exit"):
+            raise BadInput(f"{line!r} alone is no request; the command is /{line}")
         if not line.startswith("/") or line.startswith("//"):
             plan, self.plan_next = self.plan_next, False
             return self._turn(line[1:] if line.startswith("//") else line, plan)

@@ -94,6 +94,7 @@ def test_errors_are_one_line_and_the_session_goes_on(tmp_path: Path, capsys: pyt
     bad = [
         "/udo",
         "/undo",
+        "undo",
         "/undo x",
         "/switch x",
         "/branch",
@@ -105,7 +106,7 @@ def test_errors_are_one_line_and_the_session_goes_on(tmp_path: Path, capsys: pyt
     ]
     store, text = played(tmp_path, *bad, "/branch MAIN", "//slash moon")
     errors = capsys.readouterr().err.splitlines()
-    assert all(line.startswith("error: ") for line in errors) and len(errors) == 10
+    assert all(line.startswith("error: ") for line in errors) and len(errors) == 11
     assert "/undo" in errors[0] and "no picture, call 1: refused" in text
     assert requests(store) == ("/slash moon",) and list(store.sessions) == ["main"]
 
