@@ -15,8 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -54,26 +55,13 @@ def launch(job: TrainingJob) -> None:
     seen = max((row["step"] for row in next(rows)), default=0)
     with (folder / LOG).open("a", encoding="utf-8") as out, StopSignal() as stop:
         place = out.tell()
-        # a session of its own: Ctrl-C reaches this process only, which asks the first worker to save and stop
-        agent = subprocess.Popen(
-            torchrun(config, folder, stage),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env=environment(config),
-        )
-        try:
+        with workers(config, folder, stage, out) as agent:
             told = 0
             while agent.poll() is None:
                 time.sleep(POLL_S)
                 if stop.requested:
                     told = ask_to_stop(folder, told)
                 seen = _forward(next(rows), seen, job.steps, log, show)
-        finally:
-            if agent.poll() is None:
-                agent.terminate()
-                agent.wait()
     _forward(next(rows), seen, job.steps, log, show)
     ended = read_json(folder / ENDED) if (folder / ENDED).exists() else {}
     if ended.get("how") == "stopped" or (stop.requested and not ended):
@@ -85,6 +73,28 @@ def launch(job: TrainingJob) -> None:
             f"a training process was lost (torchrun ended with {agent.returncode}). The checkpoints are intact: the same "
             f"command goes on from the last one. The end of {folder / LOG}:\n{tail(folder / LOG, place)}"
         )
+
+
+@contextmanager
+def workers(
+    config: RunConfig, folder: Path, stage: str, out: IO[str], node: int = 0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The workers of this node, which print to `out` and are gone afterwards. They have a session of their own: Ctrl-C reaches this
+    process only, which asks the first worker to save and stop."""
+    agent = subprocess.Popen(
+        torchrun(config, folder, stage, node),
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment(config),
+    )
+    try:
+        yield agent
+    finally:
+        if agent.poll() is None:
+            agent.terminate()
+            agent.wait()
 
 
 def torchrun(config: RunConfig, folder: Path, stage: str, node: int = 0) -> list[str]:
@@ -169,4 +179,4 @@ def tail(path: Path, start: int) -> str:
     return "\n".join(f"    {line}" for line in lines[-TAIL:])
 
 
-__all__ = ["ENDED", "FIRST", "LOG", "PARENT", "RESOLVED", "Log", "Show", "launch", "new_rows", "torchrun"]
+__all__ = ["ENDED", "FIRST", "LOG", "PARENT", "RESOLVED", "Log", "Show", "launch", "new_rows", "torchrun", "workers"]

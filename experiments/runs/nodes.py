@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from common.files import read_json, write_json
 from common.progress import console
 from conf.schema import RunConfig
 from experiments.build.training_job import TrainingJob
-from experiments.runs.launch import environment, torchrun
+from experiments.runs.launch import workers
 from experiments.runs.sweeps import sweep_folder
 
 ENDED, POLL_S = "ended", 0.5
@@ -81,21 +80,9 @@ def _work(config: RunConfig, told: dict[str, Any]) -> None:
     folder = Path(told["folder"])
     log = folder / f"workers-{node()}.log"
     console.print(f"node {node()}: {told['stage']}, meeting at {told['meet']}, printing to {log}", markup=False)
-    with log.open("a", encoding="utf-8") as out:
-        workers = subprocess.Popen(
-            torchrun(_meeting_at(config, told["meet"]), folder, told["stage"], node()),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env=environment(config),
-        )
-        try:
-            workers.wait()
-        finally:
-            if workers.poll() is None:
-                workers.terminate()
-                workers.wait()
+    meeting = _meeting_at(config, told["meet"])
+    with log.open("a", encoding="utf-8") as out, workers(meeting, folder, told["stage"], out, node()) as agent:
+        agent.wait()
 
 
 def _meeting_at(config: RunConfig, meet: str) -> RunConfig:
