@@ -19,8 +19,10 @@ from experiments.reports.sweep.measures import CHOICE, RL, Measure, MeasureSet, 
 from experiments.runs.results import Evaluation
 
 BASELINE_FIRST = {
-    "execution": ("single", "multi", "loop")
+    "execution": ("single", "multi", "loop"),
+    "change": ("none",),
 }  # where the order of the alphabet would turn the question around
+ALTERNATIVES = ("change",)  # their values are compared with the first one of all, and not with each other
 
 Replicates = Sequence[tuple[int, Evaluation]]  # the runs of one configuration: (seed, rows)
 
@@ -47,10 +49,10 @@ def compare(
     """All questions over `groups`, whose values of `keys` differ: first within each, then between pairs."""
     order = sorted(groups, key=lambda chosen: [rank(k, v) for k, v in zip(keys, chosen, strict=True)])
     comparisons = [c for chosen in order for c in within(label(keys, chosen), groups[chosen], measures)]
+    first = [min((rank(k, g[i]), g[i]) for g in order)[1] for i, k in enumerate(keys)]  # the baseline of each key
     for a, b in combinations(order, 2):
         changed = [i for i in range(len(keys)) if a[i] != b[i]]
-        if len(changed) == 1:
-            (i,) = changed
+        if len(changed) == 1 and not (keys[i := changed[0]] in ALTERNATIVES and a[i] != first[i]):
             fixed = [k for k in range(len(keys)) if k != i]
             fixed_text = f" ({', '.join(f'{keys[k]} {a[k]}' for k in fixed)})" if fixed else ""
             comparisons += between(f"{keys[i]}: {a[i]} → {b[i]}{fixed_text}", groups[a], groups[b], measures)

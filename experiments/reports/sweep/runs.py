@@ -15,6 +15,8 @@ from experiments.reports.sweep.measures import Measure, MeasureSet
 from experiments.runs.identity import load_config
 from experiments.runs.results import Evaluation
 
+CHANGE = "change"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -38,8 +40,9 @@ def load(folder: Path, measures: MeasureSet) -> Run:
 
 
 def choices(config: RunConfig) -> dict[str, str]:
-    """Dotted keys and values of what defines a run; a group's own name stands for it where it has one."""
-    flat: dict[str, str] = {}
+    """Dotted keys and values of what defines a run; a group's own name stands for it where it has one. What an ablation changes
+    (`change=`) comes first: its values define the run, and its name says which they are."""
+    flat: dict[str, str] = {CHANGE: config.change}
 
     def walk(value: Mapping[str, Any], prefix: str) -> None:
         for key, item in value.items():
@@ -61,14 +64,17 @@ def differing(runs: Sequence[Run]) -> list[str]:
 
 
 def differing_keys(runs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Keys whose values differ. What follows from a named choice that differs (the weights of a reward) is left out."""
+    """Keys whose values differ. What follows from a named choice that differs (the weights of a reward, what a `change` sets) is
+    left out."""
     keys = [k for k in runs[0] if len({r.get(k) for r in runs}) > 1]
 
     def follows(key: str) -> bool:
         group = key.partition(".")[0]
         own = "algo.name" if group == "algo" else group
         leading = [k for k in (own, "scale") if k in keys]  # a scale has its own settings for every group
-        return own in leading and key not in leading and _decided(runs, key, leading)
+        if own in leading and key not in leading and _decided(runs, key, leading):
+            return True
+        return CHANGE in keys and key != CHANGE and _decided(runs, key, [CHANGE])
 
     return [k for k in keys if not follows(k)]
 

@@ -17,6 +17,7 @@ from experiments.reports.sweep.differences import Difference
 from experiments.reports.sweep.files import comparisons_csv, markdown
 from experiments.reports.sweep.find import find_runs
 from experiments.reports.sweep.page import sweep_page
+from experiments.reports.sweep.pivot import Asked, pivot
 from experiments.reports.sweep.report import FILES, report_sweep
 from experiments.reports.sweep.runs import Run, differing, load
 from experiments.reports.sweep.summary import MEANS, SEEDS_ONLY, Sweep, over
@@ -93,6 +94,23 @@ def test_what_a_named_choice_decides_is_no_choice_of_its_own(folder: Path, tmp_p
         TEAM,
     )
     assert differing([*runs, overridden]) == ["reward", "reward.weights.action"]  # f1 no longer says which weight
+
+
+def test_what_a_change_sets_is_one_choice_under_its_name(folder: Path, tmp_path: Path) -> None:
+    for change in ("none", "thought", "linked_share"):
+        make_run(tmp_path / change, (f"change={change}", "seed=0", "scale.strips=0"), n=12, steps=2)
+    runs = [load(tmp_path / c, TEAM) for c in ("none", "thought", "linked_share")]
+    assert differing(runs) == ["change"]  # and neither algo.thought_advantage nor the reward with its weights
+    sweep = Sweep.of("changes", runs, TEAM)
+    table = pivot(sweep, Asked(rows="change"))
+    assert table and table.rows == [("none",), ("linked_share",), ("thought",)]
+    between = {c.where for c in sweep.comparisons if c.where.startswith("change: ")}
+    assert between == {
+        "change: none → thought",
+        "change: none → linked_share",
+    }  # alternatives to one setting, not to each other
+    by_hand = load(make_run(tmp_path / "hand", ("reward=f1", "seed=0", "scale.strips=0"), n=12, steps=2), TEAM)
+    assert "reward" in differing([*runs, by_hand])  # no change stands for this reward
 
 
 def test_everything_printed_holds_80_columns(sweep: Sweep) -> None:
