@@ -132,5 +132,5 @@ def _table(title: str) -> Table:
 
 
 def _stacked(text: str, width: int) -> str:
-    """A head no wider than the numbers under it."""
-    return "\n".join(textwrap.wrap(text, width))
+    """A head no wider than the numbers under it, or than its longest word."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False))

@@ -26,7 +26,7 @@ from experiments.reports.sweep.report import FILES, report_sweep
 from experiments.reports.sweep.runs import load
 from experiments.reports.sweep.summary import Sweep
 from experiments.reports.sweep.team import TEAM
-from experiments.reports.sweep.terminal import effects_table, pivot_table
+from experiments.reports.sweep.terminal import effects_table, pivot_table, runs_tables
 from tests.made_up_runs import add_complex, make_run
 from tests.pages import faults
 
@@ -140,7 +140,10 @@ def test_samples_of_the_other_split_are_not_counted_as_left_out(folder: Path, tm
         run = make_run(tmp_path / f"main-{seed}", (f"seed={seed}", "scale.strips=0"), n=12, steps=2)
         add_complex(run)
         runs.append(load(run, TEAM))
-    by_question = {c.question: c.difference for c in Sweep.of("x", runs, TEAM).comparisons}
+    sweep = Sweep.of("x", runs, TEAM)
+    heads = [str(column.header).split() for t in runs_tables(sweep) for column in t.columns]
+    assert ["F1", "before,", "complex"] in heads  # stacked, and no word of it cut
+    by_question = {c.question: c.difference for c in sweep.comparisons}
     change, complex_change = (
         by_question["mean F1, after − before RL"],
         by_question["mean F1, after − before RL, complex"],
