@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,16 +135,20 @@ def test_pairs_are_alike_in_everything_else(sweep: Sweep) -> None:
     assert matched_difference(first, [], TEAM.measure("after"), ["editor"]) is None
 
 
+def test_a_head_is_stacked_and_no_word_of_it_is_cut(folder: Path) -> None:
+    longer = replace(TEAM, measures=tuple(replace(m, heading=f"{m.heading}, complex") for m in TEAM.measures))
+    sweep = Sweep.of("x", [load(f, longer) for f in find_runs([str(folder)])[0]], longer)
+    heads = [str(column.header) for table in runs_tables(sweep) for column in table.columns]
+    assert "F1\nbefore,\ncomplex" in heads
+
+
 def test_samples_of_the_other_split_are_not_counted_as_left_out(folder: Path, tmp_path: Path) -> None:
     runs = []
     for seed in (0, 1):
         run = make_run(tmp_path / f"main-{seed}", (f"seed={seed}", "scale.strips=0"), n=12, steps=2)
         add_complex(run)
         runs.append(load(run, TEAM))
-    sweep = Sweep.of("x", runs, TEAM)
-    heads = [str(column.header).split() for t in runs_tables(sweep) for column in t.columns]
-    assert ["F1", "before,", "complex"] in heads  # stacked, and no word of it cut
-    by_question = {c.question: c.difference for c in sweep.comparisons}
+    by_question = {c.question: c.difference for c in Sweep.of("x", runs, TEAM).comparisons}
     change, complex_change = (
         by_question["mean F1, after − before RL"],
         by_question["mean F1, after − before RL, complex"],
