@@ -246,6 +246,8 @@ def _values(node: Any, defining: bool, skipped: tuple[str, ...] = ()) -> dict[st
 
 
 def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _values(value, defining=False)  # an item of a list, as a part of a curriculum is
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from benchmarks.sandbox.generate import SandboxBenchmark as Procedural
 from common.errors import BadInput
+from conf.parts import part_values
 from experiments.build.benchmarks import BenchmarkTools, KindWeights, SandboxBenchmark, TrainingPart, open_benchmark
 from experiments.runs.cli import compose, typed
 
@@ -69,6 +72,13 @@ def test_a_curriculum_comes_first_part_by_part() -> None:
     assert sample(49) == SandboxBenchmark(kinds=KindWeights(paraphrased=1)).pool(48, 0)(
         49
     )  # a function of its number alone
+
+
+def test_a_curriculum_is_written_with_the_settings_of_a_run() -> None:
+    benchmark = SandboxBenchmark(curriculum=[TrainingPart(30, KindWeights(direct=2), [1])])
+    written = json.loads(json.dumps(part_values(benchmark, defining=True)))  # plain values all the way down
+    (part,) = written["curriculum"]
+    assert (part["samples"], part["kinds"]["direct"], part["lengths"]) == (30, 2, [1])
 
 
 def test_evaluation_knows_nothing_of_the_training_mix() -> None:
