@@ -21,6 +21,8 @@ class Server(uvicorn.Server):
     """The first SIGINT or SIGTERM stops accepting and answers what was accepted; the second one interrupts at once. Uvicorn's own
     way would end the process by the signal, as if it had been killed."""
 
+    should_exit: bool  # uvicorn's own; named here so that types can be checked without the package
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():  # Python allows handlers there alone
