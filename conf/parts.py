@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from common.dotted import nearest
@@ -96,6 +96,7 @@ def give_types(cfg: DictConfig, group: str) -> None:
     known = sorted(keys_of(options, f"{group}."))
     for key in unknown_keys(node, options, f"{group}."):
         raise NoSuchKey(key, f"there is no key '{key}'{nearest(key, known)}")
+    check_lists(node, options, f"{group}.")
     try:
         whole = OmegaConf.merge(OmegaConf.structured(options), node)
     except OmegaConfBaseException as error:
@@ -135,6 +136,22 @@ def unknown_keys(node: DictConfig, options: type, prefix: str) -> Iterator[str]:
         inner, value = dataclass_in(hints[key]), node._get_node(key)
         if inner and isinstance(value, DictConfig) and not value._is_none() and not value._is_interpolation():
             yield from unknown_keys(value, inner, f"{prefix}{key}.")
+
+
+def check_lists(node: DictConfig, options: type, prefix: str) -> None:
+    """Lists whose items are dataclasses, as a curriculum is. Raises BadInput for other values, NoSuchKey naming the place."""
+    for name, hint in hints_of(options).items():
+        item = dataclass_in(get_args(hint)[0]) if get_origin(hint) is list else None
+        value = node._get_node(name) if item and name in node else None
+        if item is None or value is None:
+            continue
+        if not isinstance(value, ListConfig) or any(not isinstance(v, DictConfig) for v in value):
+            keys = ", ".join(f"{f.name}: …" for f in fields(item))
+            raise BadInput(f"{prefix}{name} is a list of parts; write it as '{prefix}{name}=[{{{keys}}}, …]'")
+        for place, part in enumerate(value):
+            start = f"{prefix}{name}[{place}]."
+            for key in unknown_keys(part, item, start):
+                raise NoSuchKey(key, f"there is no key '{key}'{nearest(key, sorted(keys_of(item, start)))}")
 
 
 # ------------------------------------------------------------------------------------------------------------- objects

@@ -125,7 +125,8 @@ class PromptPoolConfig:
             raise BadInput("pool.group_size=1 has no advantage; give 2 or more, or 0 for algo.group_size")
         if self.lowest > self.highest:
             raise BadInput(
-                f"pool.lowest={self.lowest} is above pool.highest={self.highest}; no pass rate is between them"
+                f"algo.pool.lowest={self.lowest} is above algo.pool.highest={self.highest}, so no pass rate is between them; "
+                "lower the one or raise the other"
             )
 
 

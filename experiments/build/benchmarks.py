@@ -82,12 +82,14 @@ class SandboxBenchmark(Part):
 
     def __post_init__(self) -> None:
         check_fields(self, "benchmark.")
-        for lengths in (self.lengths, *(p.lengths for p in self.curriculum)):
+        given = {"benchmark.lengths": self.lengths}
+        given |= {f"benchmark.curriculum[{i}].lengths": p.lengths for i, p in enumerate(self.curriculum)}
+        for key, lengths in given.items():
             if len(lengths) > 5:
-                raise BadInput(f"lengths={list(lengths)} has {len(lengths)} weights; requests have 1 to 5 edits")
+                raise BadInput(f"{key}={list(lengths)} has {len(lengths)} weights; requests have 1 to 5 edits")
             if lengths and not any(lengths[: self.max_edits]):
                 raise BadInput(
-                    f"lengths={list(lengths)} has no request of at most benchmark.max_edits={self.max_edits} edits"
+                    f"{key}={list(lengths)} has no request of at most benchmark.max_edits={self.max_edits} edits"
                 )
 
     @property

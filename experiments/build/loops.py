@@ -59,7 +59,7 @@ def check_loop(config: RunConfig) -> None:
     if config.reward.name != "outcome":
         raise BadInput(
             f"execution=loop is trained by what the judge says of each picture, so reward={config.reward.name} would not be used; "
-            "set reward=outcome, or take experiment=loop"
+            "set reward=outcome"
         )
     if not config.judge.verdicts:
         raise BadInput(

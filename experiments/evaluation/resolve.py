@@ -89,7 +89,8 @@ def _of_run(run: Path, config: EvaluateConfig, words: Sequence[str]) -> tuple[Ru
     """The run's configuration with the parts that the command line names, and its decomposer before and after RL."""
     foreign = sorted(w.partition("=")[0] for w in words if _group(w) in ("scale", "decomposer"))
     if foreign:
-        raise BadInput(f"{', '.join(foreign)} come from run={run}; leave them out, or run=none")
+        verb, them = ("comes", "it") if len(foreign) == 1 else ("come", "them")
+        raise BadInput(f"{', '.join(foreign)} {verb} from run={run}; leave {them} out, or give run=none")
     settings = load_config(run)
     if not (run / TRAINED).is_dir():
         raise MissingFile(

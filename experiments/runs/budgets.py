@@ -46,6 +46,12 @@ class Budgets(Stage):
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
         from experiments.runs.identity import TRAINED
 
+        if not config.execution.looped:
+            yield (
+                f"a closed loop: the stage budgets compares it with single and multi execution by itself, and execution="
+                f"{config.execution.name} is none; leave execution= out, or take experiment=main"
+            )
+            return
         given = config.execution.baseline
         if given is not None and not (Path(given) / TRAINED).is_dir():
             yield f"execution.baseline={given}: it has no folder {TRAINED}/; name the folder of a finished run"

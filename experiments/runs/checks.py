@@ -26,9 +26,22 @@ def check_training(config: RunConfig) -> None:
     check_exact_editor(config)
     check_judge_of_run(config.judge)
     check_loop(config)
+    if note := loop_note(config):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     check_benchmark(config.benchmark)
     device_of(config.engine)
     check_engine(config.engine, config.launcher, config.algo, config.decomposer.dtype)
+
+
+def loop_note(config: RunConfig) -> str:
+    """What a user should know before a closed loop is trained by GRPO alone; "" where nothing is unusual."""
+    supervised = getattr(config.algo, "sft", None)
+    if not config.execution.looped or supervised is None or supervised.steps:
+        return ""
+    return (
+        "execution=loop without a supervised part (algo.sft.steps=0) assumes a decomposer that knows how a loop is answered; "
+        "experiment=loop teaches it first, and takes the quick editor"
+    )
 
 
 def check_exact_editor(config: RunConfig) -> None:
@@ -45,4 +58,4 @@ def check_exact_editor(config: RunConfig) -> None:
     )
 
 
-__all__ = ["check_exact_editor", "check_name", "check_training"]
+__all__ = ["check_exact_editor", "check_name", "check_training", "loop_note"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from common.dotted import nearest
 from common.errors import BadInput
 from common.files import move_contents_aside, waiting, write_text
 from common.progress import console
@@ -37,8 +38,21 @@ def objective(run: Run, values: Mapping[str, Any]) -> float | None:
     if isinstance(node, int | float) and not isinstance(node, bool):
         return float(node)
     if given:
-        raise BadInput(f"objective={given} is no number in {run.folder / 'results.json'}; give a dotted key of one")
+        place, near = run.folder / "results.json", nearest(given, sorted(_numbers(values)))
+        raise BadInput(
+            f"objective={given} is no number in {place}{near}. The run itself is finished; "
+            "repeat the command with a key that is there"
+        )
     return None
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of all numbers."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{key}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{key}"
 
 
 def clear(folder: Path, force: bool) -> None:

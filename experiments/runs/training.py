@@ -20,7 +20,7 @@ from experiments.build.benchmarks import train_samples
 from experiments.build.decomposers import make_vlm
 from experiments.build.engines import make_engine
 from experiments.build.loops import loop_tools, no_reward
-from experiments.build.rewards import reward_function
+from experiments.build.rewards import missing_for_texts, reward_function
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
 from experiments.runs.identity import START, TRAINED
@@ -44,6 +44,9 @@ class Supervised(Stage):
 
     def done(self, run: Run) -> bool:
         return run.config.algo.sft.steps == 0 or (run.folder / START).is_dir()
+
+    def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        yield from missing_algorithm(config)
 
     def indifferent(self, values: Mapping[str, Any]) -> Mapping[str, str]:
         return indifferent.supervised(values)
@@ -77,6 +80,8 @@ class GRPO(TrainingStage):
         return indifferent.grpo(values)
 
     def missing(self, config: RunConfig, machine: Machine) -> Iterator[str]:
+        yield from missing_algorithm(config)
+        yield from missing_for_texts(config)
         if callable(getattr(construct(config.reward), "build_sessions", None)):
             yield (
                 f"a reward of single requests: reward={config.reward.name} scores the turns of sessions, for experiment=edit_r2; "
@@ -109,6 +114,15 @@ class GRPO(TrainingStage):
         training.run(run.folder, log, progress)
         if training.engine.rank == 0:
             save_whole(training.vlm, run.folder / TRAINED)
+
+
+def missing_algorithm(config: RunConfig) -> Iterator[str]:
+    """A line for an algorithm that does not train a decomposer."""
+    if not callable(getattr(config.algo, "supervised", None)):
+        yield (
+            f"an algorithm for decomposers: algo={config.algo.name} trains editors or sessions; leave algo= out, or choose "
+            "algo=grpo or another one that trains on answers"
+        )
 
 
 def supervised_examples(config: RunConfig) -> Callable[[int], list[SFTExample]]:

@@ -98,7 +98,13 @@ def test_evaluation_knows_nothing_of_the_training_mix() -> None:
         ("benchmark.curriculum=[{samples: -1}]", "samples=-1"),
         ("benchmark.curriculum=[{samples: 3, kinds: {hard: 1}}]", "hard"),
         ("benchmark.curriculum=[{samples: 3, kinds: {direct: .inf}}]", "direct"),
-        ("benchmark.curriculum=[{sample: 3}]", "sample"),
+        (
+            "benchmark.curriculum=[{sample: 3}]",
+            "benchmark.curriculum[0].sample'; the nearest one is 'benchmark.curriculum[0].samples'",
+        ),
+        ("benchmark.curriculum=[{samples: 3}, {samples: 3, kinds: {hard: 1}}]", "'benchmark.curriculum[1].kinds.hard'"),
+        ("benchmark.curriculum={samples: 3}", "'benchmark.curriculum=[{samples: …, kinds: …, lengths: …}, …]'"),
+        ("benchmark.curriculum=[{samples: 3, lengths: [0]}]", "benchmark.curriculum[0].lengths=[0.0] has no request"),
     ],
 )
 def test_a_mix_that_cannot_be_drawn_is_refused(override: str, message: str) -> None:

@@ -16,6 +16,7 @@ from experiments.build.loops import check_loop, no_reward
 from experiments.evaluation.budgets import ARMS
 from experiments.evaluation.resolve import composed
 from experiments.runs.budgets import FILE, Budgets
+from experiments.runs.checks import loop_note
 from experiments.runs.stages import load_stages, panels_of
 
 
@@ -49,6 +50,11 @@ def test_what_a_loop_cannot_be_trained_with_is_refused(config: RunConfig, group:
     check_loop(replace(other, execution=replace(config.execution, name="single")))
     with pytest.raises(BadInput, match="execution=loop"):
         no_reward([], [], [])
+
+
+def test_a_loop_without_a_supervised_part_is_noted(config: RunConfig) -> None:
+    assert not loop_note(config) and not loop_note(composed([]))
+    assert "experiment=loop teaches it first" in loop_note(composed(["experiment=loop", "algo.sft.steps=0"]))
 
 
 def test_a_baseline_that_is_no_run_is_missing_before_anything_starts(config: RunConfig, tmp_path: Path) -> None:

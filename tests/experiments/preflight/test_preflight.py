@@ -87,3 +87,30 @@ def test_missing_data_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("IMAGEEDIT_DATA", raising=False)
     config = typed(compose("run", ["benchmark=mice_text"]))
     assert any("Edit-R2" in line for line in missing_of(config.benchmark))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["algo=flow_grpo"], "algo=flow_grpo trains editors or sessions"),
+        (["algo=edit_r2_tiny"], "algo=edit_r2_tiny trains editors or sessions"),
+        (["reward=rrm"], "a trained reward model for reward=rrm"),
+        (["algo.pool.component=colour"], "algo.pool.component=colour is none; choose one of format, action"),
+        (["algo.pool.component=outcome"], "algo.pool.component=outcome is none"),  # this reward has no outcome
+        (["experiment=loop", "execution=multi"], "execution=multi is none; leave execution= out"),
+        (["experiment=loop", "execution=single"], "execution=single is none"),
+    ],
+)
+def test_parts_of_another_job_are_refused_before_anything_is_written(words: list[str], said: str) -> None:
+    config = typed(compose("run", words))
+    with pytest.raises(MissingFile) as caught:
+        preflight.preflight(config, load_stages(config.job))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words", [["algo.pool.component=subject"], ["reward=f1_goal_outcome", "algo.pool.component=outcome"]]
+)
+def test_a_component_of_the_reward_is_accepted(words: list[str]) -> None:
+    config = typed(compose("run", words))
+    preflight.preflight(config, load_stages(config.job))

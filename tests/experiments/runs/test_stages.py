@@ -151,8 +151,10 @@ def test_the_value_that_a_sweep_optimises(tmp_path: Path) -> None:
     assert objective(given, values) == 0.5
     text = Run(config("benchmark=mice_text"), tmp_path, stages=stages)
     assert objective(text, values) == 0.5  # no arms there
-    with pytest.raises(BadInput, match="objective=arms is no number"):
-        objective(Run(config("objective=arms"), tmp_path, stages=stages), values)
+    with pytest.raises(
+        BadInput, match=r"objective=decomposition.after.goals is no number .* nearest one is 'decomposition.after.goal'"
+    ):
+        objective(Run(config("objective=decomposition.after.goals"), tmp_path, stages=stages), values)
 
 
 def test_nested_sections_are_joined() -> None:
