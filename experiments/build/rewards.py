@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from common.errors import BadInput
 from common.parts import Part
 from common.ranges import number
-from conf.options import construct
 from conf.parts import build
 from experiments.build.editors import make_editor
 from experiments.build.judges import make_judge
@@ -74,24 +73,6 @@ class WeightedReward(Part):
         return lambda samples, texts, seeds: spec.score_batch(samples, texts, seeds, outcome)
 
 
-def missing_for_texts(config: RunConfig) -> Iterator[str]:
-    """A line for everything that the reward of decompositions needs and is not there."""
-    from experiments.build.picture_rewards import by_reward_model
-    from rewards.compose import COMPONENTS, TEXT_COMPONENTS
-
-    part = construct(config.reward)
-    if by_reward_model(config) and not (config.rrm and config.rrm.checkpoint):
-        yield (
-            f"a trained reward model for reward={config.reward.name}: experiment=edit_r1 makes one; name it by rrm=tiny "
-            "rrm.checkpoint=<run>/rrm/gcpo, or choose another reward"
-        )
-    asked = getattr(getattr(config.algo, "pool", None), "component", "")
-    if asked and isinstance(part, WeightedReward):
-        known = COMPONENTS if part.pictures else TEXT_COMPONENTS
-        if asked not in known:
-            yield f"a component of this reward: algo.pool.component={asked} is none; choose one of {', '.join(known)}"
-
-
 def reward_function(config: RunConfig, sequencer: Sequencer) -> RewardFn:
     """What GRPO calls. Values of a user's reward may be plain numbers, or None for one that could not be computed."""
     from agents.editing import EditingAgent
@@ -115,4 +96,4 @@ def reward_function(config: RunConfig, sequencer: Sequencer) -> RewardFn:
     return reward
 
 
-__all__ = ["RewardTools", "RewardWeights", "WeightedReward", "missing_for_texts", "reward_function"]
+__all__ = ["RewardTools", "RewardWeights", "WeightedReward", "reward_function"]

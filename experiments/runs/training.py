@@ -20,7 +20,8 @@ from experiments.build.benchmarks import train_samples
 from experiments.build.decomposers import make_vlm
 from experiments.build.engines import make_engine
 from experiments.build.loops import loop_tools, no_reward
-from experiments.build.rewards import missing_for_texts, reward_function
+from experiments.build.picture_rewards import by_reward_model
+from experiments.build.rewards import WeightedReward, reward_function
 from experiments.build.rollouts import make_backend
 from experiments.build.sequencers import make_sequencer
 from experiments.runs.identity import START, TRAINED
@@ -123,6 +124,23 @@ def missing_algorithm(config: RunConfig) -> Iterator[str]:
             f"an algorithm for decomposers: algo={config.algo.name} trains editors or sessions; leave algo= out, or choose "
             "algo=grpo or another one that trains on answers"
         )
+
+
+def missing_for_texts(config: RunConfig) -> Iterator[str]:
+    """A line for everything that the reward of decompositions needs and is not there."""
+    from rewards.compose import COMPONENTS, TEXT_COMPONENTS
+
+    part = construct(config.reward)
+    if by_reward_model(config) and not (config.rrm and config.rrm.checkpoint):
+        yield (
+            f"a trained reward model for reward={config.reward.name}: experiment=edit_r1 makes one; name it by rrm=tiny "
+            "rrm.checkpoint=<run>/rrm/gcpo, or choose another reward"
+        )
+    asked = getattr(getattr(config.algo, "pool", None), "component", "")
+    if asked and isinstance(part, WeightedReward):
+        known = COMPONENTS if part.pictures else TEXT_COMPONENTS
+        if asked not in known:
+            yield f"a component of this reward: algo.pool.component={asked} is none; choose one of {', '.join(known)}"
 
 
 def supervised_examples(config: RunConfig) -> Callable[[int], list[SFTExample]]:
