@@ -60,7 +60,7 @@ class SeeingConfig(StartConfig):
     """rrm=tiny: the decomposer learns to say what two pictures show (experiments/tiny/seeing.py)."""
 
     steps: int = number(900, 1, MANY)
-    micro_batch_size: int = number(32, 1, 100_000)
+    micro_batch_size: int = number(8, 1, 100_000)  # of like length: at 32 a third of the tokens would be padding
     form_steps: int = number(1500, 0, MANY)  # then the form of a trace
     form_lr: float = number(1e-3, 0, 10)
     validation_samples: int = number(64, 1, 1_000_000)

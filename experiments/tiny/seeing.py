@@ -131,16 +131,20 @@ def seen_right(vlm: VLM, data: Comparisons, samples: int) -> float:
     answers = HFBackend(vlm).generate([e.request for e in examples], 1, Sampling(256, temperature=0.0))
     right = total = 0
     for example, (answer,) in zip(examples, answers, strict=True):
-        wanted, said = clauses(example.answer), clauses(answer.text)
-        right += len(set(wanted) & set(said))
-        total += len(set(wanted) | set(said))
+        wanted, said = set(clauses(example.answer)), set(clauses(answer.text))
+        right += len(wanted & said)
+        total += len(wanted | said)
     return right / total
 
 
 def clauses(text: str) -> list[str]:
-    """The things and other statements of a thought, one by one."""
-    plain = text.replace("<think>", "").replace("</think>", "").replace(". ", ", ")
-    return [" ".join(part.split()) for part in plain.split(", ")]
+    """The things and other statements of a thought one by one, each with the picture that it is about: 'now: center red star'."""
+    thought = text.partition("<think>")[2].partition("</think>")[0]
+    found = []
+    for sentence in thought.split(". "):
+        head, colon, items = sentence.partition(":")
+        found += [" ".join(f"{head}: {item}".split()) for item in items.split(", ")] if colon else [sentence.strip()]
+    return found
 
 
 __all__ = ["Comparisons", "clauses", "extended", "pretrain_reward_model", "request_for", "seen_right"]
