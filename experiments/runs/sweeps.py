@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from common.errors import BadInput
 from common.files import move_contents_aside, waiting, write_text
 from common.progress import console
 from conf.schema import RunConfig
+from experiments.catalogue.scores import numbers
 from experiments.catalogue.state import FINISHED, state_of
 
 if TYPE_CHECKING:
@@ -38,21 +39,12 @@ def objective(run: Run, values: Mapping[str, Any]) -> float | None:
     if isinstance(node, int | float) and not isinstance(node, bool):
         return float(node)
     if given:
-        place, near = run.folder / "results.json", nearest(given, sorted(_numbers(values)))
+        place, near = run.folder / "results.json", nearest(given, sorted(numbers(values)))
         raise BadInput(
             f"objective={given} is no number in {place}{near}. The run itself is finished; "
             "repeat the command with a key that is there"
         )
     return None
-
-
-def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The dotted keys of all numbers."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{prefix}{key}"
 
 
 def clear(folder: Path, force: bool) -> None:
