@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -19,6 +20,9 @@ from agents.backends.vlm import VLM, load_vlm
 from tests.tiny_models import build_tiny_vlm
 
 torch.set_num_threads(1)  # at these sizes a second thread only waits, and on a busy machine it waits long
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # inherited by what a script starts in the background: tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
