@@ -21,7 +21,8 @@ from tests.tiny_models import build_tiny_vlm
 
 torch.set_num_threads(1)  # at these sizes a second thread only waits, and on a busy machine it waits long
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # inherited by what a script starts in the background: tests press Ctrl-C
+# what a script starts in the background inherits that Ctrl-C is ignored, and tests press it
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
