@@ -32,7 +32,8 @@ WHAT = {
     ),
     "editor": "An **image editor**: picture and instruction in, edited picture out.",
 }
-LANGUAGE = """import torch
+LANGUAGE = """# pip install transformers torch pillow torchvision (the processor's part for videos imports the last one)
+import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.image_utils import load_image
 
