@@ -14,12 +14,14 @@ GAINS = (("gcpo", "sft"), ("sft", "holistic"), ("sft", "sft_think"), ("sft", "sf
 
 @dataclass(frozen=True)
 class PairRow:
-    """A model's scores of one pair; None: unreadable."""
+    """A model's scores of one pair; None: unreadable. `said`: the same two as its traces say them, where the scores are expected
+    ones."""
 
     model: str
     sample: str
     preferred: float | None
     other: float | None
+    said: Sequence[float | None] | None = None
 
     @property
     def right(self) -> float:
@@ -29,6 +31,13 @@ class PairRow:
     @property
     def tied(self) -> bool:
         return self.preferred is not None and self.preferred == self.other
+
+    def by_said(self) -> PairRow | None:
+        """The row of the scores that the traces say."""
+        if self.said is None:
+            return None
+        preferred, other = self.said
+        return PairRow(self.model, self.sample, preferred, other)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,8 +59,17 @@ def gains_of(by_model: Mapping[str, Sequence[PairRow]]) -> dict[tuple[str, str],
     return dict(zip(there, holm_adjusted([gain(by_model[a], by_model[b]) for a, b in there]), strict=True))
 
 
+def by_said(rows: Sequence[PairRow]) -> list[PairRow]:
+    return [own for row in rows if (own := row.by_said()) is not None]
+
+
 def accuracies(rows: Sequence[PairRow]) -> dict[str, Any]:
-    """The section `rrm` of results.json."""
+    """The section `rrm` of results.json: by the scores, and under "said" by those that the traces say, where these are others."""
+    said = by_said(rows)
+    return _accuracies(rows) | ({"said": _accuracies(said)} if said else {})
+
+
+def _accuracies(rows: Sequence[PairRow]) -> dict[str, Any]:
     by_model: dict[str, list[PairRow]] = {}
     for row in rows:
         by_model.setdefault(row.model, []).append(row)
@@ -69,4 +87,4 @@ def accuracies(rows: Sequence[PairRow]) -> dict[str, Any]:
     }
 
 
-__all__ = ["GAINS", "PairRow", "accuracies", "accuracy", "gain", "gains_of"]
+__all__ = ["GAINS", "PairRow", "accuracies", "accuracy", "by_said", "gain", "gains_of"]

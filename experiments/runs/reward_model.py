@@ -35,7 +35,7 @@ from experiments.sharing.stage_phases import phase_of
 from experiments.tiny.simulated import Annotators
 from experiments.tiny.teacher import labelled_pairs
 from experiments.training_data.cold_start import ColdStart, batches
-from judges.choices import GENERATED
+from judges.choices import GENERATED, LOGITS
 from judges.reasoning.scorer import TraceScorer, ask
 from judges.reasoning.trace import Form
 from judges.rubrics.rrm import RRMRubric
@@ -259,8 +259,11 @@ class PairAccuracy(Stage):
             for start in range(0, len(pairs), c.scale.chunk):
                 part = pairs[start : start + c.scale.chunk]
                 samples = [p.sample for p in part for _ in (0, 1)]
-                scores = iter(scorer(samples, [opens() for p in part for opens in (p.preferred, p.other)]))
-                rows += [PairRow(name, p.sample.id, next(scores), next(scores)) for p in part]
+                scores = iter(scorer.both(samples, [opens() for p in part for opens in (p.preferred, p.other)]))
+                for p in part:
+                    (preferred, says), (other, says_other) = next(scores), next(scores)
+                    said = (says, says_other) if c.rrm.scoring == LOGITS else None
+                    rows.append(PairRow(name, p.sample.id, preferred, other, said))
                 b.update(start + len(part))
         return rows
 

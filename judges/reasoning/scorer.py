@@ -17,10 +17,16 @@ from judges.reasoning.expected import with_expected
 from judges.rubrics.rrm import RRMRubric
 
 Score = Callable[[str], "float | None"]
+Read = Callable[[str, str], "float | None"]  # a trace and one of its numbers: score, by the rubric's scoring, or said
 
 
 def ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[ModelRequest, Score]:
     """What the reward model is shown of an edit, and what reads the score of its trace (None: unreadable)."""
+    request, read = _ask(rubric, sample, after)
+    return request, lambda text: read(text, "score")
+
+
+def _ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[ModelRequest, Read]:
     before = sample.image
     if before is None:
         raise BadInput(
@@ -28,13 +34,13 @@ def ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[Mode
         )
     (question,) = rubric.questions(sample, to_rgb(before), after)
 
-    def score(text: str) -> float | None:
+    def read(text: str, number: str) -> float | None:
         try:
-            return float(question.read(text)["score"])
+            return float(question.read(text)[number])
         except Unreadable:
             return None
 
-    return ModelRequest(parts=question.parts), score
+    return ModelRequest(parts=question.parts), read
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,18 @@ class TraceScorer:
     seed: int = 0
 
     def __call__(self, samples: Sequence[EditSample], pictures: Sequence[Image.Image]) -> list[float | None]:
-        """Scores from 0 to 10."""
+        """Scores from 0 to 10, by the rubric's scoring."""
+        return [score for score, _ in self.both(samples, pictures)]
+
+    def both(
+        self, samples: Sequence[EditSample], pictures: Sequence[Image.Image]
+    ) -> list[tuple[float | None, float | None]]:
+        """The same, each with the score that the traces themselves say."""
         if self.repeats > 1 and self.temperature == 0:
             raise BadInput(f"{self.repeats} greedy traces are all the same; set a temperature above 0, or one trace")
         if not samples:
             return []
-        asked = [ask(self.rubric, sample, picture) for sample, picture in zip(samples, pictures, strict=True)]
+        asked = [_ask(self.rubric, sample, picture) for sample, picture in zip(samples, pictures, strict=True)]
         sampling = Sampling(self.max_new_tokens, self.temperature, seed=self.seed)
         requests = [request for request, _ in asked]
         answers = self.backend.generate(requests, self.repeats, sampling)
@@ -64,7 +76,10 @@ class TraceScorer:
             told = [request for request, row in zip(requests, answers, strict=True) for _ in row]
             flat = iter(with_expected(self.backend, told, [c for row in answers for c in row]))
             texts = [[next(flat) for _ in row] for row in answers]
-        return [mean([read(text) for text in row]) for (_, read), row in zip(asked, texts, strict=True)]
+        return [
+            (mean([read(text, "score") for text in row]), mean([read(text, "said") for text in row]))
+            for (_, read), row in zip(asked, texts, strict=True)
+        ]
 
 
 def mean(scores: Sequence[float | None]) -> float | None:

@@ -78,6 +78,7 @@ def _read(text: str, questions: Sequence[str], form: Form, logits: bool = False)
     trace = read_trace(text, questions, form)
     return {
         "score": trace.score if expected is None else expected,
+        "said": trace.score,
         "verdicts": list(trace.verdicts),
         "thought": trace.thought,
     }

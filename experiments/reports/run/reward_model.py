@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from common.cells import Cell, remarks
 from common.jsonl import read_jsonl
-from experiments.evaluation.pairs import PairRow, accuracy, gains_of
+from experiments.evaluation.pairs import PairRow, accuracy, by_said, gains_of
 from experiments.reports.html import card, interval, starred, table
 from experiments.reports.panels import FinishedRun, Panel
 from experiments.reports.plots import Chart, curves
@@ -30,6 +30,7 @@ WORDS = (
     "The share of held-out pairs of edits in which the better one (by the exact judge) scores strictly higher; equal and "
     "unreadable scores are wrong. One greedy trace of each edit."
 )
+SAID = "The same by the score that the trace says; above, it is the mean over the probabilities of its digits."
 BOLD = "Bold: significant after Holm’s correction over the differences of this table (p (Holm) at most 0.05)."
 ONE = (0.0, 1.0)
 CHARTS = (
@@ -74,6 +75,19 @@ def section(run: FinishedRun) -> list[str]:
     rows = pair_rows(run)
     if not rows:
         return []
+    said = {name: by_said(own) for name, own in rows.items()}
+    journal = run.folder / "gcpo.jsonl"
+    figures = curves(read_jsonl(journal), CHARTS) if journal.is_file() else []
+    return [
+        f'<p class="muted">{WORDS}</p>',
+        *tables(rows),
+        *([f'<p class="muted">{SAID}</p>', *tables(said)] if all(said.values()) else []),
+        f'<div class="grid">{"".join(f"<figure>{svg}</figure>" for svg in figures)}</div>' if figures else "",
+    ]
+
+
+def tables(rows: Mapping[str, Sequence[PairRow]]) -> list[str]:
+    """Every model, and what is compared of them."""
     cells = {name: accuracy(own) for name, own in rows.items()}
     lines = [
         (
@@ -96,16 +110,12 @@ def section(run: FinishedRun) -> list[str]:
         )
         for (a, b), d in gaps.items()
     ]
-    journal = run.folder / "gcpo.jsonl"
-    figures = curves(read_jsonl(journal), CHARTS) if journal.is_file() else []
     return [
-        f'<p class="muted">{WORDS}</p>',
         table(["reward model", "pairs in order, %", "pairs", "tied", "unreadable scores"], lines, "narrow"),
         starred(cells.values()),
         table(["paired difference, points", "mean", "p", "p (Holm)"], compared, "narrow") if compared else "",
         starred(d.cell for d in gaps.values()),
         f'<p class="muted">{BOLD}</p>' if compared else "",
-        f'<div class="grid">{"".join(f"<figure>{svg}</figure>" for svg in figures)}</div>' if figures else "",
     ]
 
 
@@ -119,19 +129,24 @@ def scaled(cell: Cell) -> Cell:
     return Cell(value, low, high, cell.n, cell.invalid, cell.missing, cell.note)
 
 
-def unreadable(rows: list[PairRow]) -> int:
+def unreadable(rows: Sequence[PairRow]) -> int:
     return sum((r.preferred is None) + (r.other is None) for r in rows)
 
 
 def print_pairs(results: Mapping[str, Any]) -> None:
     """The same in the terminal, from results.json."""
-    part = results.get("rrm")
-    if not part:
-        return
+    if part := results.get("rrm"):
+        said = part.get("said")
+        _print(part, ", by the expected score" if said else "")
+        if said:
+            _print(said, ", by the score that the trace says")
+
+
+def _print(part: Mapping[str, Any], scored: str) -> None:
     cells = {name: scaled(Cell.from_dict(c)) for name, c in part["pair_accuracy_cells"].items()}
     shown = Table(
         box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1), pad_edge=False,
-        title="Reward models: held-out pairs in the right order, % and 95 % interval",
+        title=f"Reward models: held-out pairs in the right order{scored}, % and 95 % interval",
     )  # fmt: skip
     for name in ("", "in order", "pairs", "tied", "unreadable"):
         shown.add_column(name, justify="right" if name else "left", no_wrap=True)

@@ -103,6 +103,7 @@ def test_training_and_judge_get_the_same_score(tiny_vlm: VLM) -> None:
     client = LocalClient(lambda: Saying(tiny_vlm), "tiny", "tiny 1")
     verdict = LLMJudge(client, rubric).judge(SAMPLE.image, SAMPLE.target, SAMPLE)
     client.close()
+    assert TraceScorer(Saying(tiny_vlm), rubric, 8).both([SAMPLE], [SAMPLE.target]) == [(score, 7.0)]
     assert score is not None and score != 7 and verdict.scores[OVERALL] == pytest.approx(score, abs=1e-4)
 
 
