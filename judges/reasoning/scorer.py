@@ -17,16 +17,22 @@ from judges.reasoning.expected import with_expected
 from judges.rubrics.rrm import RRMRubric
 
 Score = Callable[[str], "float | None"]
-Read = Callable[[str, str], "float | None"]  # a trace and one of its numbers: score, by the rubric's scoring, or said
+# of a trace the score by the rubric's scoring, and the one that it says
+Both = Callable[[str], "tuple[float, float] | None"]
 
 
 def ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[ModelRequest, Score]:
     """What the reward model is shown of an edit, and what reads the score of its trace (None: unreadable)."""
     request, read = _ask(rubric, sample, after)
-    return request, lambda text: read(text, "score")
+
+    def score(text: str) -> float | None:
+        both = read(text)
+        return None if both is None else both[0]
+
+    return request, score
 
 
-def _ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[ModelRequest, Read]:
+def _ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[ModelRequest, Both]:
     before = sample.image
     if before is None:
         raise BadInput(
@@ -34,11 +40,12 @@ def _ask(rubric: RRMRubric, sample: EditSample, after: Image.Image) -> tuple[Mod
         )
     (question,) = rubric.questions(sample, to_rgb(before), after)
 
-    def read(text: str, number: str) -> float | None:
+    def read(text: str) -> tuple[float, float] | None:
         try:
-            return float(question.read(text)[number])
+            trace = question.read(text)
         except Unreadable:
             return None
+        return float(trace["score"]), float(trace["said"])
 
     return ModelRequest(parts=question.parts), read
 
@@ -76,15 +83,16 @@ class TraceScorer:
             told = [request for request, row in zip(requests, answers, strict=True) for _ in row]
             flat = iter(with_expected(self.backend, told, [c for row in answers for c in row]))
             texts = [[next(flat) for _ in row] for row in answers]
-        return [
-            (mean([read(text, "score") for text in row]), mean([read(text, "said") for text in row]))
-            for (_, read), row in zip(asked, texts, strict=True)
-        ]
+        return [means([read(text) for text in row]) for (_, read), row in zip(asked, texts, strict=True)]
 
 
-def mean(scores: Sequence[float | None]) -> float | None:
+def means(scores: Sequence[tuple[float, float] | None]) -> tuple[float | None, float | None]:
+    """Of the readable ones."""
     readable = [s for s in scores if s is not None]
-    return sum(readable) / len(readable) if readable else None
+    if not readable:
+        return None, None
+    by_scoring, said = zip(*readable, strict=True)
+    return sum(by_scoring) / len(readable), sum(said) / len(readable)
 
 
 __all__ = ["Score", "TraceScorer", "ask"]
